@@ -1,0 +1,28 @@
+// Package block is how format code sees the device it parses: a read-only array of bytes that is read in batches.
+// It knows neither virtio nor files.
+package block
+
+import "instarfs/guest/fault"
+
+// Request is one read: Buf, which came from Device.Buffer or is a slice of such memory, is filled from byte Off.
+type Request struct {
+	Off uint64 // bytes, any alignment
+	Buf []byte
+}
+
+// Device is a read-only source of bytes.
+type Device interface {
+	// Size is the device's size in bytes. It need not be a multiple of a sector.
+	Size() uint64
+	// Read carries out all requests, in one go where the transport can, and returns when every Buf is filled. Bytes at or
+	// beyond Size read as zeroes, as they do for qemu. The fault is DeviceRead at the first byte that could not be read.
+	Read(reqs []Request) *fault.Fault
+	// Buffer returns n bytes that Read fills without a copy. They stay valid until the end of the run and are never given
+	// back: a walker takes what it needs once, at its start. It returns nil when no such memory is left.
+	Buffer(n int) []byte
+}
+
+// ReadOne reads len(buf) bytes at off.
+func ReadOne(d Device, buf []byte, off uint64) *fault.Fault {
+	return d.Read([]Request{{Off: off, Buf: buf}})
+}

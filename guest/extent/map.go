@@ -1,0 +1,99 @@
+package extent
+
+import (
+	"sort"
+	"sync"
+	"unsafe"
+)
+
+// chunkLen is the number of extents a chunk holds: small enough that the unused rest of the last chunk of a map costs
+// nothing worth counting, large enough that chunk headers do not either.
+const chunkLen = 4096
+
+// chunk holds up to chunkLen extents as columns, 18 bytes an extent. Lengths are not stored: an extent ends where the
+// next one starts.
+type chunk struct {
+	start  []uint64
+	offset []uint64
+	state  []uint16 // index into Map.states
+}
+
+// Map is an immutable sequence of extents that tiles the window [Start, End) without gap or overlap; neighbours differ.
+// It is safe for use by many goroutines.
+type Map struct {
+	chunks     []chunk
+	states     []State
+	n          int
+	start, end uint64
+	files      []string
+	memo       *memo
+}
+
+// memo keeps what others derived from a map, see Map.Memo.
+type memo struct {
+	mu     sync.Mutex
+	values map[any]any
+}
+
+// Len is the number of extents.
+func (m *Map) Len() int { return m.n }
+
+// Start is the first byte of the window. A map of an empty window keeps the offset that was asked for.
+func (m *Map) Start() uint64 { return m.start }
+
+// End is the first byte after the window.
+func (m *Map) End() uint64 { return m.end }
+
+// Files names the files that State.File counts, as they are shown to people. Nobody may change it.
+func (m *Map) Files() []string { return m.files }
+
+// At returns extent i, 0 <= i < Len.
+func (m *Map) At(i int) Extent {
+	c := &m.chunks[i/chunkLen]
+	j := i % chunkLen
+	var end uint64
+	switch {
+	case j+1 < len(c.start):
+		end = c.start[j+1]
+	case i+1 < m.n:
+		end = m.chunks[i/chunkLen+1].start[0]
+	default:
+		end = m.end
+	}
+	return Extent{Start: c.start[j], Length: end - c.start[j], Offset: c.offset[j], State: m.states[c.state[j]]}
+}
+
+// Find returns the index of the extent that holds byte off of the disk, or Len when off is outside the window.
+func (m *Map) Find(off uint64) int {
+	if off < m.start || off >= m.end {
+		return m.n
+	}
+	c := sort.Search(len(m.chunks), func(i int) bool { return m.chunks[i].start[0] > off }) - 1
+	s := m.chunks[c].start
+	return c*chunkLen + sort.Search(len(s), func(i int) bool { return s[i] > off }) - 1
+}
+
+// Bytes is the memory that the map holds on to, in bytes.
+func (m *Map) Bytes() int {
+	n := int(unsafe.Sizeof(*m)) + cap(m.states)*int(unsafe.Sizeof(State{})) + cap(m.chunks)*int(unsafe.Sizeof(chunk{}))
+	for _, c := range m.chunks {
+		n += cap(c.start)*8 + cap(c.offset)*8 + cap(c.state)*2
+	}
+	for _, f := range m.files {
+		n += len(f) + int(unsafe.Sizeof(f))
+	}
+	return n
+}
+
+// Memo returns what derive made for key the first time, and keeps it as long as the map lives: an index of a rendering,
+// say. derive must not use Memo itself, and what it makes must be small beside the map, for Bytes does not count it.
+func (m *Map) Memo(key any, derive func() any) any {
+	m.memo.mu.Lock()
+	defer m.memo.mu.Unlock()
+	v, ok := m.memo.values[key]
+	if !ok {
+		v = derive()
+		m.memo.values[key] = v
+	}
+	return v
+}

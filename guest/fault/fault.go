@@ -1,0 +1,110 @@
+// Package fault says what can be wrong with an image, as numbers: the guest finds a fault, the ABI carries it, the host
+// words it. One table (reason.go) names every reason once, for both sides, so that no text made by a guest is needed to
+// tell a person what happened. The package is a leaf and formats with strconv: the guest must not link fmt.
+package fault
+
+import "strconv"
+
+// Class groups reasons by what a caller does about them. The values are the error codes of abi.MapResult.
+type Class uint32
+
+const (
+	OK            Class = 0
+	InvalidSource Class = 1 // not an image of the format it is asked to be
+	InvalidOption Class = 2 // the configuration asks for what cannot be
+	HasBacking    Class = 3 // refers to another file that may not be followed
+	IO            Class = 4 // the device failed a read
+	Corrupt       Class = 5 // a structure contradicts the format's rules
+	Unsupported   Class = 6 // legal, but not mapped
+	LimitExceeded Class = 7 // legal numbers beyond what qemu or this program accepts
+	NeedsKey      Class = 8 // encrypted; qemu-img refuses without a key
+	highestClass        = NeedsKey
+)
+
+// Known reports whether c is one of the classes above.
+func (c Class) Known() bool { return c <= highestClass }
+
+// MaxText is the most bytes of an image that a fault may quote.
+const MaxText = 1024
+
+// Fault is one thing that is wrong with an image.
+type Fault struct {
+	Reason Reason
+	Offset uint64    // bytes from the start of the device: the field or entry that is wrong
+	Args   [3]uint64 // the numbers that the text of the reason names
+	Text   string    // bytes of the image that the text quotes, at most MaxText; hostile
+}
+
+// New makes a fault found at a device offset, with the numbers of its text.
+func New(r Reason, off uint64, args ...uint64) *Fault {
+	f := &Fault{Reason: r, Offset: off}
+	copy(f.Args[:], args)
+	return f
+}
+
+// Quoting makes a fault whose text quotes bytes of the image.
+func Quoting(r Reason, off uint64, text string) *Fault {
+	if len(text) > MaxText {
+		text = text[:MaxText]
+	}
+	return &Fault{Reason: r, Offset: off, Text: text}
+}
+
+// Class is what a caller can do about f.
+func (f *Fault) Class() Class { return f.Reason.row().class }
+
+// Field names the field or structure that is wrong, in the words of the format's specification.
+func (f *Fault) Field() string { return f.Reason.row().field }
+
+// Error is Message with the place in front.
+func (f *Fault) Error() string {
+	return f.Field() + " at offset " + strconv.FormatUint(f.Offset, 10) + ": " + f.Message()
+}
+
+// Message says what is wrong in the words that qemu-img uses for it, on one line. Bytes of the image are shown printable:
+// what is not a printable ASCII character becomes \xHH.
+func (f *Fault) Message() string {
+	return string(f.expand(nil, f.Reason.row().text))
+}
+
+// expand replaces {0} by Args[0] in decimal, {0:x} in hexadecimal, {0:#x} in hexadecimal with 0x (zero is 0, as C prints
+// it) and {text} by Text.
+func (f *Fault) expand(b []byte, text string) []byte {
+	for i := 0; i < len(text); i++ {
+		if text[i] != '{' {
+			b = append(b, text[i])
+			continue
+		}
+		end := i
+		for text[end] != '}' {
+			end++
+		}
+		switch verb := text[i+1 : end]; {
+		case verb == "text":
+			b = printable(b, f.Text)
+		case len(verb) > 1 && verb[1:] == ":x":
+			b = strconv.AppendUint(b, f.Args[verb[0]-'0'], 16)
+		case len(verb) > 1 && verb[1:] == ":#x":
+			if f.Args[verb[0]-'0'] != 0 {
+				b = append(b, "0x"...)
+			}
+			b = strconv.AppendUint(b, f.Args[verb[0]-'0'], 16)
+		default:
+			b = strconv.AppendUint(b, f.Args[verb[0]-'0'], 10)
+		}
+		i = end
+	}
+	return b
+}
+
+func printable(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c >= ' ' && c <= '~' {
+			b = append(b, c)
+		} else {
+			b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
+		}
+	}
+	return b
+}

@@ -1,0 +1,91 @@
+// Package format is what every image format implements. The packages below it, one a format, are the only code that
+// interprets bytes of an image. They run in the guest; tests and fuzzers run them on the host as they are.
+package format
+
+import (
+	"instarfs/guest/block"
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+)
+
+// ID is the number of a format in the ABI.
+type ID uint32
+
+// The formats, in the order of qemu's list of drivers: on a tie of scores the first one wins.
+const (
+	Unknown ID = iota // as a wish: find out by probing
+	Raw
+	Qcow2
+	Qcow
+	Qed
+	Vdi
+	Vmdk
+	Vpc
+	Vhdx
+	Parallels
+	Luks
+	Dmg
+	Cloop
+	Bochs
+	IDs // their number
+)
+
+// HeadLen is how many bytes of a device a probe sees, zero padded (qemu: BLOCK_PROBE_BUF_SIZE).
+const HeadLen = 512
+
+// Params is what a format may know beside the bytes of the device.
+type Params struct {
+	Dev block.Device
+	// Allocated is st_blocks*512 of the image file, in bytes.
+	Allocated uint64
+	// Qemu is the release whose behaviour is asked for, major<<16 | minor; 0 is instarfs' own, see docs/quirks.md.
+	Qemu uint32
+}
+
+// Driver is one format.
+type Driver struct {
+	ID   ID
+	Name string // as -f takes it and as messages show it
+	// Probe scores the first HeadLen bytes of a device: 0 is no, 100 certain. size is the device's in bytes; dmg says
+	// whether the file's name ends in .dmg, the one thing of a name that qemu's probing looks at.
+	Probe func(head *[HeadLen]byte, size uint64, dmg bool) int
+	// Open checks the header. It is nil where a format is recognised but not mapped yet.
+	Open func(*Params) (Image, *fault.Fault)
+}
+
+// Image is an opened image.
+type Image interface {
+	// Size is the virtual disk's size in bytes, a multiple of 512.
+	Size() uint64
+	// References are the other files that the image names, in a fixed order: extent.State.File n+1 is References()[n].
+	References() []Reference
+	// Walk emits the extents of [start, end), which lies within Size, in order and without a gap. Metadata that is corrupt
+	// is emitted with Sink.Bad and the walk goes on behind it; a fault that is returned ends the run: nothing of the layer
+	// is known then (a read that failed, a limit).
+	Walk(start, end uint64, sink Sink) *fault.Fault
+}
+
+// Sink takes what a walk finds. Neighbours that belong together are merged by whoever implements it.
+type Sink interface {
+	// Emit takes length bytes of the virtual disk, behind those emitted before. offset is 0 without extent.Offset.
+	Emit(length uint64, flags extent.Flags, offset uint64, file uint16)
+	// Bad takes length bytes whose state cannot be told.
+	Bad(length uint64, f *fault.Fault)
+	// Warn tells of corruption that does not change the map, once for all of it.
+	Warn(f *fault.Fault)
+}
+
+// ReferenceKind says what a referenced file is for.
+type ReferenceKind uint32
+
+const (
+	Backing  ReferenceKind = 1 + iota // unallocated extents are looked up there
+	DataFile                          // extents with State.File = its number lie there
+)
+
+// Reference names another file. Name and Format are bytes of the image: hostile.
+type Reference struct {
+	Kind   ReferenceKind
+	Name   string
+	Format string // the stored name of the file's format, empty if none
+}
