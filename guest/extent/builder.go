@@ -42,6 +42,15 @@ func NewBuilder(start, end uint64, limit int) *Builder {
 // Next is the first byte that no extent covers yet.
 func (b *Builder) Next() uint64 { return b.last.End() }
 
+// Bound lowers the end of the window to what has become known since NewBuilder.
+func (b *Builder) Bound(end uint64) error {
+	if end < b.Next() || end > b.m.end {
+		return ErrOutside
+	}
+	b.m.end = end
+	return nil
+}
+
 // Add appends an extent, which must start at Next.
 func (b *Builder) Add(e Extent) error {
 	switch {

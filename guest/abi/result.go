@@ -1,0 +1,175 @@
+package abi
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"instarfs/guest/fault"
+)
+
+// Layout of an encoded Result in ResultLen bytes: a header, MaxFaults faults, MaxReferences references, then text that
+// faults and references point into.
+const (
+	ResultMagic = 0x4D505253 // "MPRS"
+
+	resultHeaderLen = 64
+	faultLen        = 64
+	referenceLen    = 32
+
+	// MaxFaults bounds the faults of a run. What is found beyond is counted as the last one.
+	MaxFaults = 64
+	// MaxReferences bounds the other files that an image names. A twoGbMaxExtent VMDK of 2 TiB has 1024.
+	MaxReferences = 2048
+
+	faultsOffset     = resultHeaderLen
+	referencesOffset = faultsOffset + MaxFaults*faultLen
+	textOffset       = referencesOffset + MaxReferences*referenceLen
+	// TextLen is how many bytes all texts of a result may have together.
+	TextLen = ResultLen - textOffset
+)
+
+// Role says what a fault of a result is about.
+type Role uint32
+
+// The roles of faults.
+const (
+	RoleRun  Role = 1 + iota // the run failed with it: nothing of the layer is known
+	RoleBad                  // extents with extent.Bad point to it by index
+	RoleWarn                 // corruption that does not change the map
+)
+
+// RoleFault is a fault and its role.
+type RoleFault struct {
+	Role Role
+	*fault.Fault
+}
+
+// Reference is a file that the image names; see format.Reference. Name and Format are bytes of the image.
+type Reference struct {
+	Kind         uint32
+	Name, Format string
+}
+
+// Result is how a run ended. Offsets of the header are in brackets; [0] is the magic.
+type Result struct {
+	Format      uint32      // [4] format.ID of the image; 0 when none was recognised
+	Extents     uint64      // [8] how many records the ring carried
+	VirtualSize uint64      // [16] bytes
+	Error       fault.Class // [24]
+	Faults      []RoleFault // [28] their number
+	References  []Reference // [32] their number
+	// [36] is the number of text bytes.
+}
+
+// ErrResultFull says that a Result does not fit its page.
+var ErrResultFull = errors.New("result: more faults, references or text than fit")
+
+// Encode writes r to b, which has ResultLen bytes.
+func (r *Result) Encode(b []byte) error {
+	if len(r.Faults) > MaxFaults || len(r.References) > MaxReferences {
+		return ErrResultFull
+	}
+	le := binary.LittleEndian
+	text := 0
+	put := func(at []byte, s string) bool {
+		if len(s) > TextLen-text {
+			return false
+		}
+		le.PutUint32(at, uint32(text))
+		le.PutUint32(at[4:], uint32(len(s)))
+		text += copy(b[textOffset+text:], s)
+		return true
+	}
+	for i, f := range r.Faults {
+		p := b[faultsOffset+i*faultLen:][:faultLen]
+		le.PutUint32(p[0:], uint32(f.Role))
+		le.PutUint32(p[4:], uint32(f.Reason))
+		le.PutUint64(p[8:], f.Offset)
+		for j, a := range f.Args {
+			le.PutUint64(p[16+8*j:], a)
+		}
+		if !put(p[40:], f.Text) {
+			return ErrResultFull
+		}
+	}
+	for i, ref := range r.References {
+		p := b[referencesOffset+i*referenceLen:][:referenceLen]
+		le.PutUint32(p[0:], ref.Kind)
+		if !put(p[8:], ref.Name) || !put(p[16:], ref.Format) {
+			return ErrResultFull
+		}
+	}
+	le.PutUint32(b[0:], ResultMagic)
+	le.PutUint32(b[4:], r.Format)
+	le.PutUint64(b[8:], r.Extents)
+	le.PutUint64(b[16:], r.VirtualSize)
+	le.PutUint32(b[24:], uint32(r.Error))
+	le.PutUint32(b[28:], uint32(len(r.Faults)))
+	le.PutUint32(b[32:], uint32(len(r.References)))
+	le.PutUint32(b[36:], uint32(text))
+	return nil
+}
+
+// The ways in which a Result is refused. All of them mean that the guest does not keep the protocol.
+var (
+	ErrResultMagic  = errors.New("result: wrong magic")
+	ErrResultCounts = errors.New("result: counts beyond their limits")
+	ErrResultText   = errors.New("result: text outside its place")
+	ErrResultCodes  = errors.New("result: unknown error code, reason or role")
+)
+
+// DecodeResult reads a Result from b, which has ResultLen bytes and which nobody writes meanwhile. Strings are copies.
+func DecodeResult(b []byte) (*Result, error) {
+	le := binary.LittleEndian
+	if len(b) < ResultLen || le.Uint32(b) != ResultMagic {
+		return nil, ErrResultMagic
+	}
+	r := &Result{
+		Format: le.Uint32(b[4:]), Extents: le.Uint64(b[8:]), VirtualSize: le.Uint64(b[16:]),
+		Error: fault.Class(le.Uint32(b[24:])),
+	}
+	faults, references, text := le.Uint32(b[28:]), le.Uint32(b[32:]), le.Uint32(b[36:])
+	if faults > MaxFaults || references > MaxReferences || text > TextLen {
+		return nil, ErrResultCounts
+	}
+	if !r.Error.Known() {
+		return nil, ErrResultCodes
+	}
+	// Texts follow each other as Encode puts them: were they free to overlap, a small page could claim gigabytes.
+	used := uint32(0)
+	get := func(at []byte) (string, bool) {
+		off, n := le.Uint32(at), le.Uint32(at[4:])
+		if off != used || n > text-used {
+			return "", false
+		}
+		used += n
+		return string(b[textOffset+off : textOffset+off+n]), true
+	}
+	for i := range int(faults) {
+		p := b[faultsOffset+i*faultLen:][:faultLen]
+		f := RoleFault{Role(le.Uint32(p)), &fault.Fault{Reason: fault.Reason(le.Uint32(p[4:])), Offset: le.Uint64(p[8:])}}
+		if f.Role < RoleRun || f.Role > RoleWarn || le.Uint32(p[4:]) > 0xffff || !f.Reason.Known() {
+			return nil, ErrResultCodes
+		}
+		for j := range f.Args {
+			f.Args[j] = le.Uint64(p[16+8*j:])
+		}
+		var ok bool
+		if f.Text, ok = get(p[40:]); !ok || len(f.Text) > fault.MaxText {
+			return nil, ErrResultText
+		}
+		r.Faults = append(r.Faults, f)
+	}
+	for i := range int(references) {
+		p := b[referencesOffset+i*referenceLen:][:referenceLen]
+		ref := Reference{Kind: le.Uint32(p)}
+		var ok1, ok2 bool
+		ref.Name, ok1 = get(p[8:])
+		ref.Format, ok2 = get(p[16:])
+		if !ok1 || !ok2 {
+			return nil, ErrResultText
+		}
+		r.References = append(r.References, ref)
+	}
+	return r, nil
+}

@@ -1,0 +1,90 @@
+// Command agent is the map guest: the program that parses one image inside the VM. It runs at CPL3 on a bare processor:
+// no kernel, no files, no clock. It sees one read-only block device and one window of shared memory, described in package
+// abi, and learns nothing of the image's name. The host wipes it after every run.
+package main
+
+import (
+	"instarfs/guest/abi"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+	"instarfs/guest/format/all"
+)
+
+func main() {
+	shared := sharedWindow()
+	d := newDisk(shared)
+	if !d.initialise() {
+		panic("the block device does not answer as virtio 1.2 wants it to")
+	}
+	bell(abi.BellReady)
+	// The host's snapshot was taken inside bell. Every run begins here.
+	s := newSink(shared)
+	r := run(shared, d, s)
+	r.Extents = s.flush()
+	if err := r.Encode(shared[abi.ResultOffset:][:abi.ResultLen]); err != nil {
+		r = failure(fault.New(fault.TooManyReferences, 0, abi.MaxReferences))
+		if r.Encode(shared[abi.ResultOffset:][:abi.ResultLen]) != nil {
+			panic("a result without references does not fit")
+		}
+	}
+	bell(abi.BellDone)
+	panic("the host went on behind the end of a run")
+}
+
+// bell rings a doorbell: the host does its work before this returns.
+func bell(b uintptr) { store32(abi.DoorbellVA+b, 1) }
+
+// run maps the image as the configuration says.
+func run(shared []byte, d *disk, s *sink) abi.Result {
+	c, err := abi.DecodeConfig(shared[abi.ConfigOffset:][:abi.ConfigLen])
+	if err != nil {
+		return failure(fault.New(fault.BadConfig, 0))
+	}
+	if f := d.attach(c.DeviceSize, c.SectorSize); f != nil {
+		return failure(f)
+	}
+	driver, f := choose(&c, d)
+	if f != nil {
+		return failure(f)
+	}
+	image, f := driver.Open(&format.Params{Dev: d, Allocated: c.Allocated, Qemu: c.QemuVersion})
+	if f != nil {
+		r := failure(f)
+		r.Format = uint32(driver.ID)
+		return r
+	}
+	start, end := c.Window(image.Size())
+	s.next = start
+	if start < end {
+		if f := image.Walk(start, end, s); f != nil {
+			return failure(f)
+		}
+	}
+	r := abi.Result{Format: uint32(driver.ID), VirtualSize: image.Size(), Faults: s.faults}
+	for _, ref := range image.References() {
+		r.References = append(r.References, abi.Reference{Kind: uint32(ref.Kind), Name: ref.Name, Format: ref.Format})
+	}
+	return r
+}
+
+// choose returns the driver that the configuration forces, or the one that probing finds.
+func choose(c *abi.Config, d *disk) (*format.Driver, *fault.Fault) {
+	driver := all.ByID(format.ID(c.Format))
+	if format.ID(c.Format) == format.Unknown {
+		var head [format.HeadLen]byte
+		copy(head[:], d.head)
+		driver = all.Probe(&head, c.DeviceSize, c.Flags&abi.FlagDmgName != 0)
+	}
+	switch {
+	case driver == nil:
+		return nil, fault.New(fault.UnknownFormat, 0, uint64(c.Format))
+	case driver.Open == nil:
+		return nil, fault.Quoting(fault.NotMapped, 0, driver.Name)
+	}
+	return driver, nil
+}
+
+// failure is the result of a run that ends with a fault.
+func failure(f *fault.Fault) abi.Result {
+	return abi.Result{Error: f.Class(), Faults: []abi.RoleFault{{Role: abi.RoleRun, Fault: f}}}
+}

@@ -1,0 +1,140 @@
+// Package kvm is the kernel's KVM interface as typed calls, thin enough to be read beside Documentation/virt/kvm/api.rst.
+// Constants and structures keep the kernel's names (include/uapi/linux/kvm.h, arch/x86/include/uapi/asm/kvm.h). It holds
+// no policy: what a guest may do is decided in package vmm.
+package kvm
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// ioctl numbers, _IOC(dir, 0xAE, nr, size) of kvm.h.
+const (
+	_KVM_GET_API_VERSION        = 0xAE00
+	_KVM_CREATE_VM              = 0xAE01
+	_KVM_CHECK_EXTENSION        = 0xAE03
+	_KVM_GET_VCPU_MMAP_SIZE     = 0xAE04
+	_KVM_GET_SUPPORTED_CPUID    = 0xC008AE05
+	_KVM_CREATE_VCPU            = 0xAE41
+	_KVM_GET_DIRTY_LOG          = 0x4010AE42
+	_KVM_SET_USER_MEMORY_REGION = 0x4020AE46
+	_KVM_RUN                    = 0xAE80
+	_KVM_GET_REGS               = 0x8090AE81
+	_KVM_SET_REGS               = 0x4090AE82
+	_KVM_GET_SREGS              = 0x8138AE83
+	_KVM_SET_SREGS              = 0x4138AE84
+	_KVM_SET_MSRS               = 0x4008AE89
+	_KVM_SET_CPUID2             = 0x4008AE90
+	_KVM_GET_XSAVE              = 0x9000AEA4
+	_KVM_SET_XSAVE              = 0x5000AEA5
+	_KVM_SET_XCRS               = 0x4188AEA7
+
+	_KVM_API_VERSION         = 12
+	_KVM_CAP_USER_MEMORY     = 3
+	_KVM_CAP_XCRS            = 56
+	_KVM_CAP_IMMEDIATE_EXIT  = 136
+	_KVM_MEM_LOG_DIRTY_PAGES = 1
+)
+
+// ErrNoKVM says that this machine, or this user, cannot start virtual machines. Errors that wrap it say why and what to do.
+var ErrNoKVM = errors.New("KVM is not usable")
+
+// System is an open /dev/kvm. It is safe for concurrent use.
+type System struct {
+	fd      int
+	mmapLen int
+	cpuid   cpuid2
+}
+
+// Open opens a KVM device, normally /dev/kvm, and checks that it offers what this package uses.
+func Open(path string) (*System, error) {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil, fmt.Errorf("%w: %s does not exist: load the module (modprobe kvm_intel or kvm_amd), or enable virtualisation in the firmware or nested virtualisation on the host", ErrNoKVM, path)
+	case errors.Is(err, unix.EACCES):
+		return nil, fmt.Errorf("%w: no permission to open %s: join its group (usermod -aG kvm USER, then log in again) or run as root", ErrNoKVM, path)
+	case err != nil:
+		return nil, fmt.Errorf("%w: open %s: %w", ErrNoKVM, path, err)
+	}
+	s := &System{fd: fd}
+	if err := s.check(); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("%w: %s: %w", ErrNoKVM, path, err)
+	}
+	return s, nil
+}
+
+func (s *System) check() error {
+	v, err := ioctl(s.fd, _KVM_GET_API_VERSION, 0)
+	if err != nil {
+		return fmt.Errorf("KVM_GET_API_VERSION: %w", err)
+	}
+	if v != _KVM_API_VERSION {
+		return fmt.Errorf("API version %d, %d is needed", v, _KVM_API_VERSION)
+	}
+	for _, c := range []struct {
+		number uintptr
+		name   string
+	}{{_KVM_CAP_USER_MEMORY, "USER_MEMORY"}, {_KVM_CAP_XCRS, "XCRS"}, {_KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT"}} {
+		if n, err := ioctl(s.fd, _KVM_CHECK_EXTENSION, c.number); err != nil || n == 0 {
+			return fmt.Errorf("the kernel lacks KVM_CAP_%s", c.name)
+		}
+	}
+	n, err := ioctl(s.fd, _KVM_GET_VCPU_MMAP_SIZE, 0)
+	if err != nil {
+		return fmt.Errorf("KVM_GET_VCPU_MMAP_SIZE: %w", err)
+	}
+	s.mmapLen = int(n)
+	if s.mmapLen < runLen {
+		return fmt.Errorf("struct kvm_run of %d bytes, %d are needed", s.mmapLen, runLen)
+	}
+	s.cpuid.nent = maxCPUIDEntries
+	if err := ioctlPtr(s.fd, _KVM_GET_SUPPORTED_CPUID, &s.cpuid); err != nil {
+		return fmt.Errorf("KVM_GET_SUPPORTED_CPUID: %w", err)
+	}
+	return nil
+}
+
+// Close closes the device. VMs made from it live on.
+func (s *System) Close() error { return unix.Close(s.fd) }
+
+// VM is a virtual machine with one block of memory. It is not safe for concurrent use.
+type VM struct {
+	fd  int
+	sys *System
+}
+
+// CreateVM makes an empty virtual machine.
+func (s *System) CreateVM() (*VM, error) {
+	fd, err := ioctl(s.fd, _KVM_CREATE_VM, 0)
+	if err != nil {
+		return nil, fmt.Errorf("KVM_CREATE_VM: %w", err)
+	}
+	return &VM{fd: int(fd), sys: s}, nil
+}
+
+// Close destroys the machine, unless a vCPU of it is still open.
+func (v *VM) Close() error { return unix.Close(v.fd) }
+
+// SetMemory makes mem, whose pages must stay mapped until the machine is destroyed, guest-physical memory from address 0,
+// with a log of the pages that the guest writes.
+func (v *VM) SetMemory(mem []byte) error {
+	r := userspaceMemoryRegion{flags: _KVM_MEM_LOG_DIRTY_PAGES, memorySize: uint64(len(mem)), userspaceAddr: addressOf(mem)}
+	if err := ioctlPtr(v.fd, _KVM_SET_USER_MEMORY_REGION, &r); err != nil {
+		return fmt.Errorf("KVM_SET_USER_MEMORY_REGION of %d bytes: %w", len(mem), err)
+	}
+	return nil
+}
+
+// DirtyLog fills bitmap, one bit a page and a whole number of words for the memory, with the pages that the guest wrote
+// since the last call, and starts the log anew.
+func (v *VM) DirtyLog(bitmap []uint64) error {
+	l := dirtyLog{bitmap: addressOfWords(bitmap)}
+	if err := ioctlPtr(v.fd, _KVM_GET_DIRTY_LOG, &l); err != nil {
+		return fmt.Errorf("KVM_GET_DIRTY_LOG: %w", err)
+	}
+	return nil
+}

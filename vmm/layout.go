@@ -1,0 +1,49 @@
+package vmm
+
+import "instarfs/guest/abi"
+
+const (
+	pageLen = 4096
+
+	// RAM outside of the shared window is handed out page by page from firstFrame: page tables, the guest's program, its
+	// stack, what it maps.
+	firstFrame = pageLen // frame 0 stays unused, so that a zero address is never valid
+	endFrame   = abi.SharedGPA
+
+	// maxBacked is how much of one mmap call gets memory, in bytes. The Go runtime commits its heap 64 MiB at a time and
+	// touches it from the start; what lies beyond faults, and the run ends as out of memory.
+	maxBacked = 32 << 20
+)
+
+// Guest-virtual addresses of what the host provides beside abi's. The program may map memory below systemVA only.
+const (
+	systemVA = 0x7c0000000000
+
+	trapVA    = systemVA          // one page, user-executable: see writeTrapPage
+	gdtVA     = systemVA + 0x1000 // supervisor only, like the three that follow
+	tssVA     = systemVA + 0x2000
+	idtVA     = systemVA + 0x3000
+	trapStack = systemVA + 0x6000 // the end of one page; exceptions push here
+
+	stackTopVA = 0x7d0000100000
+	stackLen   = 256 << 10
+
+	mmapVA = 0x100000000000 // where mmap calls without an address go
+)
+
+// Offsets in the trap page.
+const (
+	lstarOffset  = 0
+	vectorOffset = 0x100
+	vectorStride = 8
+	vectors      = 32
+)
+
+// Segment selectors. SYSCALL and SYSRET derive theirs from MSR_STAR.
+const (
+	kernelCS = 0x08
+	kernelSS = 0x10
+	userSS   = 0x23 // index 4, RPL 3
+	userCS   = 0x2b // index 5, RPL 3
+	tssSel   = 0x30
+)

@@ -1,0 +1,86 @@
+package vmm
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"fmt"
+)
+
+var errNotGuest = errors.New("the guest program is not a static x86-64 ELF executable")
+
+// load maps the segments of a static ELF executable with the access that its program headers ask for, and returns its
+// entry point. The program is ours, but it is checked like anything else: a truncated build must not become a crash.
+func (p *paging) load(program []byte) (entry uint64, err error) {
+	f, err := elf.NewFile(bytes.NewReader(program))
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", errNotGuest, err)
+	}
+	if f.Machine != elf.EM_X86_64 || f.Type != elf.ET_EXEC {
+		return 0, errNotGuest
+	}
+	for _, s := range f.Progs {
+		if s.Type != elf.PT_LOAD || s.Memsz == 0 {
+			continue
+		}
+		if s.Vaddr >= systemVA || s.Memsz > endFrame || s.Filesz > s.Memsz || s.Filesz > uint64(len(program)) {
+			return 0, fmt.Errorf("%w: segment of %d bytes at %#x", errNotGuest, s.Memsz, s.Vaddr)
+		}
+		access := uint64(userRead)
+		switch {
+		case s.Flags&elf.PF_X != 0:
+			access = userExec
+		case s.Flags&elf.PF_W != 0:
+			access = userWrite
+		}
+		if err := p.mapRange(s.Vaddr, s.Memsz, access); err != nil {
+			return 0, fmt.Errorf("load of segment at %#x: %w", s.Vaddr, err)
+		}
+		b := make([]byte, s.Filesz)
+		if _, err := s.ReadAt(b, 0); err != nil {
+			return 0, fmt.Errorf("%w: segment at %#x: %w", errNotGuest, s.Vaddr, err)
+		}
+		if err := p.write(s.Vaddr, b); err != nil {
+			return 0, fmt.Errorf("load of segment at %#x: %w", s.Vaddr, err)
+		}
+	}
+	return f.Entry, nil
+}
+
+// The environment of the guest program. Its heap stays below what mmap backs; see maxBacked.
+var guestEnv = []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=24MiB", "GODEBUG=asyncpreemptoff=1"}
+
+// Types of the auxiliary vector (include/uapi/linux/auxvec.h).
+const (
+	_AT_NULL   = 0
+	_AT_PAGESZ = 6
+	_AT_RANDOM = 25
+)
+
+// stack maps the program's stack and puts on it what a Linux kernel would (System V ABI, x86-64 supplement, 3.4.1): argc,
+// argv, the environment, the auxiliary vector. It returns the stack pointer.
+func (p *paging) stack() (sp uint64, err error) {
+	if err := p.mapRange(stackTopVA-stackLen, stackLen, userWrite); err != nil {
+		return 0, fmt.Errorf("stack: %w", err)
+	}
+	// Strings first, from the bottom of the last page; AT_RANDOM's 16 bytes are fixed, for a guest has no secrets and one
+	// snapshot serves them all.
+	const strings = stackTopVA - pageLen
+	data := []byte("instarfs-guest-0")
+	words := []uint64{1, strings + uint64(len(data)), 0}
+	data = append(data, "guest\x00"...)
+	for _, e := range guestEnv {
+		words = append(words, strings+uint64(len(data)))
+		data = append(append(data, e...), 0)
+	}
+	words = append(words, 0, _AT_PAGESZ, pageLen, _AT_RANDOM, strings, _AT_NULL, 0)
+	if err := p.write(strings, data); err != nil {
+		return 0, err
+	}
+	b := make([]byte, 8*len(words))
+	for i, w := range words {
+		le.PutUint64(b[8*i:], w)
+	}
+	sp = (strings - uint64(len(b))) &^ 15
+	return sp, p.write(sp, b)
+}

@@ -1,0 +1,256 @@
+package vmm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"instarfs/guest/abi"
+	"instarfs/vmm/kvm"
+	"instarfs/vmm/virtio"
+)
+
+// machine is one virtual machine with its guest program. All of its methods but do, kick and destroy run on its own OS
+// thread, as KVM wants it: by way of do, or of a function sent to work.
+type machine struct {
+	vm    *kvm.VM
+	cpu   *kvm.VCPU
+	mem   *memory
+	proc  *process
+	disk  *virtio.Block
+	fs    uint64 // thread pointer that the processor has, to notice when it must change
+	dirty bitmap // for KVM_GET_DIRTY_LOG
+
+	work chan func()
+	tid  int
+}
+
+// newMachine makes a machine without a program. Its thread ends with destroy.
+func newMachine(sys *kvm.System) (*machine, error) {
+	m := &machine{work: make(chan func())}
+	tid := make(chan int)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		tid <- unix.Gettid()
+		for f := range m.work {
+			f()
+		}
+	}()
+	m.tid = <-tid
+	err := m.do(func() error { return m.create(sys) })
+	if err != nil {
+		m.destroy()
+		return nil, err
+	}
+	return m, nil
+}
+
+// do runs f on the machine's thread and waits for it.
+func (m *machine) do(f func() error) (err error) {
+	done := make(chan struct{})
+	m.work <- func() {
+		defer close(done)
+		err = f()
+	}
+	<-done
+	return err
+}
+
+// until runs f, which enters the guest, on the machine's own thread; when ctx is done first, the guest is kicked out.
+func (m *machine) until(ctx context.Context, f func() error) error {
+	kicked := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		m.kick()
+		close(kicked)
+	})
+	err := f()
+	if !stop() {
+		<-kicked // or it would hit the machine's next run, or its remains
+	}
+	return err
+}
+
+func (m *machine) create(sys *kvm.System) (err error) {
+	if m.mem, err = newMemory(abi.RAMLen); err != nil {
+		return err
+	}
+	if m.vm, err = sys.CreateVM(); err != nil {
+		return err
+	}
+	if err = m.vm.SetMemory(m.mem.b); err != nil {
+		return err
+	}
+	if m.cpu, err = m.vm.CreateVCPU(); err != nil {
+		return err
+	}
+	m.disk = virtio.NewBlock(window{m.mem, abi.SharedGPA, abi.RAMLen})
+	m.dirty = newBitmap(abi.RAMLen / pageLen)
+	return nil
+}
+
+// destroy frees everything, also what a failed create left. Nothing may run.
+func (m *machine) destroy() {
+	// Errors are of no use here: the machine is gone either way.
+	_ = m.do(func() error {
+		if m.cpu != nil {
+			m.cpu.Close()
+		}
+		if m.vm != nil {
+			m.vm.Close()
+		}
+		if m.mem != nil {
+			m.mem.close()
+		}
+		return nil
+	})
+	close(m.work)
+}
+
+// kick makes the processor leave the guest as soon as it can, now or at its next entry. It may be called from anywhere.
+func (m *machine) kick() {
+	m.cpu.SetImmediateExit(true)
+	// SIGURG is what the Go runtime sends its own threads to preempt them, so it is always handled and never kills. The
+	// signal ends a KVM_RUN under way; one that comes before it is covered by the flag.
+	_ = unix.Tgkill(unix.Getpid(), m.tid, unix.SIGURG)
+}
+
+// load puts a program into a fresh machine, ready to start.
+func (m *machine) load(program []byte) error {
+	pages, err := newPaging(m.mem)
+	if err != nil {
+		return err
+	}
+	if err := systemPages(pages); err != nil {
+		return fmt.Errorf("system pages: %w", err)
+	}
+	entry, err := pages.load(program)
+	if err != nil {
+		return err
+	}
+	sp, err := pages.stack()
+	if err != nil {
+		return err
+	}
+	m.proc = &process{pages: pages, threads: newScheduler(), mmapNext: mmapVA}
+	return start(m.cpu, pages.root, entry, sp)
+}
+
+// errKicked says that the guest was left because of kick.
+var errKicked = errors.New("kicked")
+
+// enter runs the guest until it rings a doorbell that is not a system call, and returns which. Everything else that can
+// happen is answered here, or ends the run: with a *GuestError when the guest is to blame.
+func (m *machine) enter(b *meter) (bell uint64, err error) {
+	for {
+		if err := b.exit(); err != nil {
+			return 0, err
+		}
+		switch err := m.cpu.Run(); {
+		case errors.Is(err, unix.EINTR):
+			if b.over() {
+				return 0, errKicked
+			}
+			continue
+		case err != nil:
+			return 0, &GuestError{Kind: KindMachine, What: "KVM_RUN failed", Err: err}
+		}
+		switch m.cpu.ExitReason() {
+		case kvm.ExitMMIO:
+			a := m.cpu.MMIO()
+			if a.Addr >= abi.DoorbellGPA && a.Addr < abi.DoorbellGPA+pageLen {
+				if !a.Write {
+					return 0, m.blame(KindProtocol, "read of doorbell %#x", a.Addr-abi.DoorbellGPA)
+				}
+				if a.Addr != abi.DoorbellGPA+abi.BellSyscall {
+					return a.Addr - abi.DoorbellGPA, nil
+				}
+				err = m.syscall()
+			} else {
+				err = m.register(a)
+			}
+			if err != nil {
+				return 0, err
+			}
+		case kvm.ExitHlt:
+			return 0, m.exception()
+		case kvm.ExitShutdown:
+			return 0, m.blame(KindTripleFault, "an exception could not be delivered")
+		case kvm.ExitInternalError:
+			return 0, m.blame(KindMachine, "KVM could not emulate an instruction (suberror %d)", m.cpu.Detail())
+		case kvm.ExitFailEntry:
+			return 0, m.blame(KindMachine, "the processor refused to enter the guest (reason %#x)", m.cpu.Detail())
+		default:
+			return 0, m.blame(KindFault, "exit reason %d, which nothing in the guest should cause", m.cpu.ExitReason())
+		}
+	}
+}
+
+// register carries out an access to the block device's page, or to an address where nothing is.
+func (m *machine) register(a kvm.MMIO) error {
+	off := a.Addr - abi.DeviceGPA
+	if a.Addr < abi.DeviceGPA || off >= pageLen {
+		return m.blame(KindFault, "access to guest-physical address %#x, where nothing is", a.Addr)
+	}
+	if a.Write {
+		return m.protocol(m.disk.Store(off, a.Len, a.Value))
+	}
+	v, err := m.disk.Load(off, a.Len)
+	if err == nil {
+		m.cpu.SetMMIO(v)
+	}
+	return m.protocol(err)
+}
+
+// protocol turns what the device found into a GuestError.
+func (m *machine) protocol(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, virtio.ErrReadLimit):
+		e := m.blame(KindReads, "%v", err)
+		return e
+	}
+	return m.blame(KindProtocol, "%v", err)
+}
+
+// syscall answers the system call that the trap page announced.
+func (m *machine) syscall() error {
+	var r kvm.Regs
+	if err := m.cpu.Regs(&r); err != nil {
+		return err
+	}
+	from := r.RCX
+	if e := m.proc.syscall(&r); e != nil {
+		e.RIP, e.Log = from, string(m.proc.log)
+		return e
+	}
+	if r.RIP >= systemVA {
+		return m.blame(KindFault, "return from a system call to %#x", r.RIP)
+	}
+	var s kvm.Sregs
+	if err := m.cpu.Sregs(&s); err != nil {
+		return err
+	}
+	// On hardware SYSCALL has gone to CPL0; on a PVM-type KVM it has not. Either way the program goes on at CPL3.
+	userSegments(&s, m.proc.threads.current.fs)
+	if err := m.cpu.SetSregs(&s); err != nil {
+		return err
+	}
+	return m.cpu.SetRegs(&r)
+}
+
+// blame makes a GuestError of the place where the guest is.
+func (m *machine) blame(k Kind, format string, args ...any) *GuestError {
+	e := guestError(k, format, args...)
+	var r kvm.Regs
+	if m.cpu.Regs(&r) == nil {
+		e.RIP = r.RIP
+	}
+	if m.proc != nil {
+		e.Log = string(m.proc.log)
+	}
+	return e
+}

@@ -1,0 +1,176 @@
+package vmm
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Bits of a page table entry (SDM vol. 3, 4.5).
+const (
+	ptePresent  = 1 << 0
+	pteWritable = 1 << 1
+	pteUser     = 1 << 2
+	pteNoExec   = 1 << 63
+	pteAddress  = 0x000ffffffffff000
+)
+
+// Access is what a page allows, in terms of the bits above.
+const (
+	userRead  = pteUser | pteNoExec
+	userWrite = pteUser | pteWritable | pteNoExec
+	userExec  = pteUser
+	system    = pteWritable | pteNoExec
+)
+
+var errNoFrames = errors.New("guest memory is used up")
+
+// paging owns the guest's page tables, four levels of 4 KiB pages, and hands out its RAM frame by frame. Tables are never
+// taken back: a machine whose tables changed during a run is not reset but thrown away, because a shadow-paging KVM does
+// not see the host's changes to entries that it has already used.
+type paging struct {
+	mem  *memory
+	next uint64 // guest-physical address of the next free frame
+	root uint64
+	gen  int // counts changes, so that a run that made one is noticed
+}
+
+func newPaging(mem *memory) (*paging, error) {
+	p := &paging{mem: mem, next: firstFrame}
+	var err error
+	p.root, err = p.frame()
+	return p, err
+}
+
+// frame takes a page of RAM, which is zero.
+func (p *paging) frame() (uint64, error) {
+	if p.next+pageLen > endFrame {
+		return 0, errNoFrames
+	}
+	f := p.next
+	p.next += pageLen
+	return f, nil
+}
+
+// entry is the guest-physical address of va's entry in the lowest table. With make, missing tables are made; without, 0
+// says that there is none.
+func (p *paging) entry(va uint64, make bool) (uint64, error) {
+	table := p.root
+	for shift := 39; shift > 12; shift -= 9 {
+		at := table + va>>shift&511*8
+		b, err := p.mem.Readable(at, 8)
+		if err != nil {
+			return 0, err
+		}
+		e := le.Uint64(b)
+		if e&ptePresent == 0 {
+			if !make {
+				return 0, nil
+			}
+			f, err := p.frame()
+			if err != nil {
+				return 0, err
+			}
+			e = f | ptePresent | pteWritable | pteUser
+			if err := p.put(at, e); err != nil {
+				return 0, err
+			}
+		}
+		table = e & pteAddress
+	}
+	return table + va>>12&511*8, nil
+}
+
+func (p *paging) put(at, e uint64) error {
+	b, err := p.mem.Writable(at, 8)
+	if err != nil {
+		return err
+	}
+	le.PutUint64(b, e)
+	p.gen++
+	return nil
+}
+
+// mapPage makes the page of va show the page gpa.
+func (p *paging) mapPage(va, gpa, access uint64) error {
+	at, err := p.entry(va, true)
+	if err != nil {
+		return err
+	}
+	return p.put(at, gpa&pteAddress|access|ptePresent)
+}
+
+// mapRange gives every page of [va, va+n) that has none yet a fresh frame.
+func (p *paging) mapRange(va, n, access uint64) error {
+	for end := va + n; va < end; va = va&^(pageLen-1) + pageLen {
+		at, err := p.entry(va, true)
+		if err != nil {
+			return err
+		}
+		b, err := p.mem.Readable(at, 8)
+		if err != nil {
+			return err
+		}
+		if le.Uint64(b)&ptePresent != 0 {
+			continue
+		}
+		f, err := p.frame()
+		if err != nil {
+			return err
+		}
+		if err := p.put(at, f|access|ptePresent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// physical translates one guest-virtual address. ok is false when it is not mapped for the program.
+func (p *paging) physical(va uint64) (gpa uint64, ok bool) {
+	if va>>47 != 0 {
+		return 0, false
+	}
+	at, err := p.entry(va, false)
+	if err != nil || at == 0 {
+		return 0, false
+	}
+	b, err := p.mem.Readable(at, 8)
+	if err != nil {
+		return 0, false
+	}
+	e := le.Uint64(b)
+	return e&pteAddress | va&(pageLen-1), e&(ptePresent|pteUser) == ptePresent|pteUser
+}
+
+// each calls f with the pieces of [va, va+len(of n)) page by page, until f fails.
+func (p *paging) each(va uint64, n int, f func(gpa uint64, from, to int) error) error {
+	for from := 0; from < n; {
+		gpa, ok := p.physical(va + uint64(from))
+		if !ok {
+			return fmt.Errorf("guest-virtual address %#x is not mapped", va+uint64(from))
+		}
+		to := min(n, from+int(pageLen-gpa%pageLen))
+		if err := f(gpa, from, to); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// read copies len(b) bytes from guest-virtual va.
+func (p *paging) read(va uint64, b []byte) error {
+	return p.each(va, len(b), func(gpa uint64, from, to int) error {
+		src, err := p.mem.Readable(gpa, uint64(to-from))
+		copy(b[from:to], src)
+		return err
+	})
+}
+
+// write copies b to guest-virtual va, whatever the page allows the program.
+func (p *paging) write(va uint64, b []byte) error {
+	return p.each(va, len(b), func(gpa uint64, from, to int) error {
+		dst, err := p.mem.Writable(gpa, uint64(to-from))
+		copy(dst, b[from:to])
+		return err
+	})
+}

@@ -1,0 +1,213 @@
+package vmm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"instarfs/guest/abi"
+	"instarfs/vmm/kvm"
+)
+
+// Options of a Pool.
+type Options struct {
+	Program []byte // the guest program, a static ELF executable
+	Device  string // of KVM; empty is /dev/kvm
+	Budget  Budget // of each run; zero is DefaultBudget
+	Idle    int    // machines kept warm; zero is the number of CPUs
+}
+
+// Pool runs jobs, each in a machine of its own that stands at the snapshot of a freshly booted guest. Machines are made on
+// demand, at most Idle run at a time, and they are kept warm. It is safe for concurrent use.
+type Pool struct {
+	sys    *kvm.System
+	budget Budget
+	slots  chan struct{} // one token a run under way
+
+	mu     sync.Mutex // guards what follows
+	snap   *snapshot
+	idle   []*machine
+	closed bool
+
+	boot sync.Mutex // held while the snapshot is made; taken before mu
+	opts Options
+}
+
+// ErrClosed says that the pool was closed.
+var ErrClosed = errors.New("pool is closed")
+
+// bootTime bounds the guest's start, which takes some 15 ms.
+const bootTime = 10 * time.Second
+
+// NewPool opens KVM. The guest is booted by the first run, or by Warm.
+func NewPool(opts Options) (*Pool, error) {
+	if opts.Device == "" {
+		opts.Device = "/dev/kvm"
+	}
+	if opts.Budget == (Budget{}) {
+		opts.Budget = DefaultBudget
+	}
+	if opts.Idle <= 0 {
+		opts.Idle = runtime.NumCPU()
+	}
+	sys, err := kvm.Open(opts.Device)
+	if err != nil {
+		return nil, err
+	}
+	return &Pool{sys: sys, budget: opts.Budget, slots: make(chan struct{}, opts.Idle), opts: opts}, nil
+}
+
+// Warm boots the guest and makes one machine ready, so that the first run does not wait for it.
+func (p *Pool) Warm(ctx context.Context) error {
+	m, err := p.take(ctx)
+	if err != nil {
+		return err
+	}
+	p.put(m)
+	return nil
+}
+
+// Run carries out a job. The error is a *fault.Fault when the image is to blame, a *GuestError when its run misbehaved or
+// asked for too much, the reader's error when the image could not be read, or ctx's.
+func (p *Pool) Run(ctx context.Context, job *Job) (*Layer, error) {
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	m, err := p.take(ctx)
+	if err != nil {
+		<-p.slots
+		return nil, err
+	}
+	type outcome struct {
+		layer *Layer
+		err   error
+	}
+	done := make(chan outcome, 1)
+	m.work <- func() {
+		layer, err := m.run(ctx, job, p.budget)
+		done <- outcome{layer, err}
+		// Nobody waits for the reset. After anything but a result the guest is not what it should be.
+		if err != nil && !isFault(err) || m.reset(p.snapshot()) != nil {
+			go m.destroy()
+		} else {
+			p.put(m)
+		}
+		<-p.slots
+	}
+	o := <-done
+	return o.layer, o.err
+}
+
+func (p *Pool) snapshot() *snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.snap
+}
+
+// take returns an idle machine, or a new one.
+func (p *Pool) take(ctx context.Context) (*machine, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, ErrClosed
+	}
+	if n := len(p.idle); n > 0 {
+		m := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		return m, nil
+	}
+	p.mu.Unlock()
+	snap, err := p.booted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMachine(p.sys)
+	if err != nil {
+		return nil, fmt.Errorf("new virtual machine: %w", err)
+	}
+	if err := m.do(func() error { return m.clone(snap) }); err != nil {
+		m.destroy()
+		return nil, fmt.Errorf("virtual machine from its snapshot: %w", err)
+	}
+	return m, nil
+}
+
+// put keeps a machine for the next run.
+func (p *Pool) put(m *machine) {
+	p.mu.Lock()
+	if !p.closed && len(p.idle) < cap(p.slots) {
+		p.idle = append(p.idle, m)
+		m = nil
+	}
+	p.mu.Unlock()
+	if m != nil {
+		go m.destroy() // not here: this may be the machine's own thread
+	}
+}
+
+// booted returns the snapshot, and makes it first where there is none.
+func (p *Pool) booted(ctx context.Context) (*snapshot, error) {
+	p.boot.Lock()
+	defer p.boot.Unlock()
+	if s := p.snapshot(); s != nil {
+		return s, nil
+	}
+	m, err := newMachine(p.sys)
+	if err != nil {
+		return nil, fmt.Errorf("new virtual machine: %w", err)
+	}
+	defer m.destroy()
+	var s *snapshot
+	err = m.do(func() (err error) {
+		s, err = m.boot(ctx, p.opts.Program)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("boot of the map guest: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.snap = s
+	return s, nil
+}
+
+// boot runs a program until it rings Ready, and copies what it is then.
+func (m *machine) boot(ctx context.Context, program []byte) (snap *snapshot, err error) {
+	ctx, cancel := context.WithTimeout(ctx, bootTime)
+	defer cancel()
+	if err := m.load(program); err != nil {
+		return nil, err
+	}
+	err = m.until(ctx, func() error {
+		b := meter{ctx: ctx, budget: DefaultBudget}
+		switch bell, err := m.enter(&b); {
+		case errors.Is(err, errKicked):
+			return guestError(KindDeadline, "not ready after %v", bootTime)
+		case err != nil:
+			return err
+		case bell != abi.BellReady:
+			return m.blame(KindProtocol, "doorbell %#x before Ready", bell)
+		}
+		snap, err = m.takeSnapshot()
+		return err
+	})
+	return snap, err
+}
+
+// Close frees the idle machines. Runs under way end by themselves, and free theirs.
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle, p.closed = nil, true
+	p.mu.Unlock()
+	for _, m := range idle {
+		m.destroy()
+	}
+	return p.sys.Close()
+}

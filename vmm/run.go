@@ -1,0 +1,186 @@
+package vmm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"instarfs/guest/abi"
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/vmm/virtio"
+)
+
+// Job is one run: one file, seen as one read-only device, and what to map of it.
+type Job struct {
+	Image     io.ReaderAt // read at positions inside Size only, from one goroutine
+	Size      uint64      // bytes, as of now; below 2^63
+	Allocated uint64      // st_blocks*512, bytes
+
+	Format      uint32 // format.ID that is forced, 0 probes
+	SectorSize  uint32 // bytes, see abi.SectorSizeValid; 0 is DefaultSectorSize
+	Start       uint64 // first byte of the window
+	MaxLength   uint64 // bytes; 0 is all that is left, unless Empty
+	Empty       bool   // the window has no bytes: only open the image
+	DmgName     bool   // the file's name ends in .dmg
+	QemuVersion uint32 // major<<16 | minor of the release to imitate, 0 none
+}
+
+// DefaultSectorSize is the block size of the device in bytes when the job does not say.
+const DefaultSectorSize = 65536
+
+// Layer is what one run found in one file.
+type Layer struct {
+	// Map covers the window; see package extent for what a layer map may hold. An extent with extent.Bad has the index of
+	// its fault in Faults as its offset.
+	Map         *extent.Map
+	Format      uint32 // format.ID
+	VirtualSize uint64 // bytes
+	Faults      []abi.RoleFault
+	References  []abi.Reference
+}
+
+// run carries out a job on a machine that stands at its snapshot. The machine is fit for a reset only if the error is nil
+// or a *fault.Fault, which is the image's own.
+func (m *machine) run(ctx context.Context, job *Job, budget Budget) (layer *Layer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, budget.Time)
+	defer cancel()
+	err = m.until(ctx, func() (err error) {
+		layer, err = m.serve(&meter{ctx: ctx, budget: budget}, job)
+		return err
+	})
+	if err != nil && ctx.Err() != nil && !isFault(err) {
+		// Whatever it looked like to the guest, it was this.
+		if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+			return nil, cause
+		}
+		return nil, guestError(KindDeadline, "no result after %v", budget.Time)
+	}
+	return layer, err
+}
+
+func isFault(err error) bool {
+	var f *fault.Fault
+	return errors.As(err, &f)
+}
+
+// serve runs the guest until it rings Done, on the machine's thread.
+func (m *machine) serve(b *meter, job *Job) (*Layer, error) {
+	if err := m.configure(b, job); err != nil {
+		return nil, err
+	}
+	s := stream{mem: m.mem, out: extent.NewBuilder(job.Start, math.MaxInt64, b.budget.Extents)}
+	for {
+		bell, err := m.enter(b)
+		if err != nil {
+			return nil, err
+		}
+		if bell != abi.BellRing && bell != abi.BellDone {
+			return nil, m.blame(KindProtocol, "doorbell %#x during a run", bell)
+		}
+		if err := s.drain(); errors.Is(err, extent.ErrTooMany) {
+			return nil, guestError(KindExtents, "more than %d extents", b.budget.Extents)
+		} else if err != nil {
+			return nil, m.blame(KindProtocol, "extent %d: %v", s.taken, err)
+		}
+		if bell == abi.BellDone {
+			return m.finish(&s, job)
+		}
+	}
+}
+
+// configure writes the Config and attaches the image.
+func (m *machine) configure(b *meter, job *Job) error {
+	if job.Size > math.MaxInt64 {
+		return fmt.Errorf("image of %d bytes is too large", job.Size)
+	}
+	c := job.config()
+	at, err := m.mem.Writable(abi.SharedGPA+abi.ConfigOffset, abi.ConfigLen)
+	if err != nil {
+		return err
+	}
+	c.Encode(at)
+	m.disk.Attach(virtio.Backend{
+		Image: interruptible{b.ctx, job.Image}, Size: job.Size, BlockSize: c.SectorSize, ReadLimit: b.budget.Read,
+	})
+	return nil
+}
+
+func (job *Job) config() abi.Config {
+	c := abi.Config{
+		SectorSize: job.SectorSize, Devices: 1, Start: job.Start, MaxLength: job.MaxLength, ABIVersion: abi.Version,
+		Format: job.Format, DeviceSize: job.Size, Allocated: job.Allocated, QemuVersion: job.QemuVersion,
+	}
+	if c.SectorSize == 0 {
+		c.SectorSize = DefaultSectorSize
+	}
+	if job.Empty {
+		c.Flags |= abi.FlagEmptyWindow
+	}
+	if job.DmgName {
+		c.Flags |= abi.FlagDmgName
+	}
+	return c
+}
+
+// interruptible makes the reads of an image fail once the run is over: a single notification of the guest may ask for many.
+type interruptible struct {
+	ctx   context.Context
+	image io.ReaderAt
+}
+
+func (r interruptible) ReadAt(p []byte, off int64) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.image.ReadAt(p, off)
+}
+
+// finish reads the Result and checks it against the extents that came.
+func (m *machine) finish(s *stream, job *Job) (*Layer, error) {
+	b, err := m.mem.Readable(abi.SharedGPA+abi.ResultOffset, abi.ResultLen)
+	if err != nil {
+		return nil, err
+	}
+	r, err := abi.DecodeResult(b)
+	if err != nil {
+		return nil, m.blame(KindProtocol, "%v", err)
+	}
+	if r.Error != fault.OK {
+		return nil, m.failure(r)
+	}
+	if r.Extents != s.taken || r.VirtualSize > math.MaxInt64 {
+		return nil, m.blame(KindProtocol, "result of %d extents and %d bytes after %d extents", r.Extents, r.VirtualSize, s.taken)
+	}
+	if s.maxFile > len(r.References) || s.bads > len(r.Faults) {
+		return nil, m.blame(KindProtocol, "extents point to reference %d of %d, fault %d of %d",
+			s.maxFile, len(r.References), s.bads, len(r.Faults))
+	}
+	c := job.config()
+	_, end := c.Window(r.VirtualSize)
+	if err := s.out.Bound(end); err != nil {
+		return nil, m.blame(KindProtocol, "extents up to %d of a window that ends at %d", s.out.Next(), end)
+	}
+	layer := &Layer{Format: r.Format, VirtualSize: r.VirtualSize, Faults: r.Faults, References: r.References}
+	switch layer.Map, err = s.out.Finish(nil); {
+	case errors.Is(err, extent.ErrTooMany):
+		return nil, guestError(KindExtents, "more extents than the budget allows")
+	case err != nil:
+		return nil, m.blame(KindProtocol, "%v", err)
+	}
+	return layer, nil
+}
+
+// failure is the error of a result that says that the run failed: the image's fault, or what the host saw when a read of
+// the image failed.
+func (m *machine) failure(r *abi.Result) error {
+	if len(r.Faults) == 0 || r.Faults[0].Role != abi.RoleRun || r.Faults[0].Class() != r.Error {
+		return m.blame(KindProtocol, "error %d without its fault", r.Error)
+	}
+	if cause := m.disk.Failed(); r.Error == fault.IO && cause != nil {
+		return cause
+	}
+	return r.Faults[0].Fault
+}

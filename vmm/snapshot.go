@@ -1,0 +1,99 @@
+package vmm
+
+import (
+	"fmt"
+	"math/bits"
+
+	"instarfs/vmm/kvm"
+	"instarfs/vmm/virtio"
+)
+
+// snapshot is a machine whose guest has just rung Ready. It is immutable: any number of machines are made from one, and go
+// back to it after each run.
+type snapshot struct {
+	frames map[uint64][]byte // the pages of RAM that were written, by number
+	proc   *process          // without pages
+	paging paging            // without memory
+	disk   virtio.Registers
+	regs   kvm.Regs
+	sregs  kvm.Sregs
+	xsave  kvm.Xsave
+}
+
+// takeSnapshot copies a machine that stands behind its Ready doorbell.
+func (m *machine) takeSnapshot() (*snapshot, error) {
+	s := &snapshot{frames: map[uint64][]byte{}, proc: m.proc.clone(nil), paging: *m.proc.pages, disk: m.disk.Registers}
+	s.paging.mem = nil
+	if err := m.cpu.Regs(&s.regs); err != nil {
+		return nil, err
+	}
+	if err := m.cpu.Sregs(&s.sregs); err != nil {
+		return nil, err
+	}
+	if err := m.cpu.Xsave(&s.xsave); err != nil {
+		return nil, err
+	}
+	return s, m.written(func(p uint64, b []byte) { s.frames[p] = append([]byte(nil), b...) })
+}
+
+// written calls f with the number and the bytes of every page that guest or host wrote since the last call.
+func (m *machine) written(f func(page uint64, b []byte)) error {
+	if err := m.vm.DirtyLog(m.dirty); err != nil {
+		return err
+	}
+	for i, w := range m.dirty {
+		w |= m.mem.host[i]
+		m.mem.host[i] = 0
+		for ; w != 0; w &= w - 1 {
+			p := uint64(i*64 + bits.TrailingZeros64(w))
+			f(p, m.mem.b[p*pageLen:(p+1)*pageLen])
+		}
+	}
+	return nil
+}
+
+// clone fills a fresh machine with the snapshot.
+func (m *machine) clone(s *snapshot) error {
+	for p, b := range s.frames {
+		copy(m.mem.b[p*pageLen:], b)
+	}
+	if err := setMSRs(m.cpu); err != nil {
+		return err
+	}
+	return m.restore(s)
+}
+
+// restore sets everything of s but RAM.
+func (m *machine) restore(s *snapshot) error {
+	pages := s.paging
+	pages.mem = m.mem
+	m.proc = s.proc.clone(&pages)
+	m.disk.Registers = s.disk
+	m.disk.Detach()
+	m.cpu.SetImmediateExit(false)
+	if err := m.cpu.SetSregs(&s.sregs); err != nil {
+		return err
+	}
+	if err := m.cpu.SetXsave(&s.xsave); err != nil {
+		return err
+	}
+	return m.cpu.SetRegs(&s.regs)
+}
+
+// reset brings a machine back to the snapshot that it was made from: every page that guest or host wrote since, and every
+// register. A machine whose page tables changed cannot be reset; see paging.
+func (m *machine) reset(s *snapshot) error {
+	if m.proc.pages.gen != s.paging.gen {
+		return fmt.Errorf("the run changed its page tables")
+	}
+	if err := m.written(func(p uint64, b []byte) {
+		if src, ok := s.frames[p]; ok {
+			copy(b, src)
+		} else {
+			clear(b)
+		}
+	}); err != nil {
+		return err
+	}
+	return m.restore(s)
+}

@@ -1,0 +1,231 @@
+package vmm
+
+import (
+	"instarfs/vmm/kvm"
+)
+
+// System calls of x86-64 Linux (arch/x86/entry/syscalls/syscall_64.tbl) that the Go runtime makes.
+const (
+	_SYS_WRITE             = 1
+	_SYS_MMAP              = 9
+	_SYS_MUNMAP            = 11
+	_SYS_RT_SIGACTION      = 13
+	_SYS_RT_SIGPROCMASK    = 14
+	_SYS_SCHED_YIELD       = 24
+	_SYS_MADVISE           = 28
+	_SYS_NANOSLEEP         = 35
+	_SYS_GETPID            = 39
+	_SYS_CLONE             = 56
+	_SYS_EXIT              = 60
+	_SYS_FCNTL             = 72
+	_SYS_SIGALTSTACK       = 131
+	_SYS_PRCTL             = 157
+	_SYS_ARCH_PRCTL        = 158
+	_SYS_GETTID            = 186
+	_SYS_FUTEX             = 202
+	_SYS_SCHED_GETAFFINITY = 204
+	_SYS_CLOCK_GETTIME     = 228
+	_SYS_EXIT_GROUP        = 231
+	_SYS_TGKILL            = 234
+	_SYS_OPENAT            = 257
+
+	_EPERM, _ENOENT, _EAGAIN, _ENOMEM, _EFAULT, _EINVAL, _ETIMEDOUT = 1, 2, 11, 12, 14, 22, 110
+
+	_ARCH_SET_FS  = 0x1002
+	_FUTEX_WAIT   = 0
+	_FUTEX_WAKE   = 1
+	_FUTEX_CMD    = 0x7f // the command without FUTEX_PRIVATE_FLAG
+	_PROT_NONE    = 0
+	_CLONE_SETTLS = 0x80000
+)
+
+// maxLog is how much of a guest's stderr is kept, in bytes.
+const maxLog = 4096
+
+func errno(e int64) uint64 { return uint64(-e) }
+
+// process is the state behind the system calls of one guest program: what a kernel would keep.
+type process struct {
+	pages    *paging
+	threads  scheduler
+	mmapNext uint64
+	unbacked []span // parts of mappings beyond maxBacked
+	ticks    uint64 // the clock: it goes forward by being looked at, for a guest is told no time
+	log      []byte
+}
+
+// span is a range [start, end) of guest-virtual addresses.
+type span struct{ start, end uint64 }
+
+// clone copies p for a machine with other pages, or for a snapshot.
+func (p *process) clone(pages *paging) *process {
+	c := *p
+	c.pages = pages
+	c.threads = p.threads.clone()
+	c.unbacked = append([]span(nil), p.unbacked...)
+	c.log = nil
+	return &c
+}
+
+// syscall answers the call in r and sets r to where the program goes on, which may be another thread. A call that the Go
+// runtime does not make ends the run.
+func (p *process) syscall(r *kvm.Regs) *GuestError {
+	nr := r.RAX
+	// What SYSRET would do.
+	r.RIP, r.RFLAGS = r.RCX, r.R11&0xcd5|rflagsReserved // only the status flags, DF and the reserved bit
+	switch nr {
+	case _SYS_WRITE:
+		r.RAX = p.write(r.RDI, r.RSI, r.RDX)
+	case _SYS_MMAP:
+		r.RAX = p.mmap(r.RDI, r.RSI, r.RDX)
+	case _SYS_MUNMAP, _SYS_MADVISE, _SYS_RT_SIGACTION, _SYS_RT_SIGPROCMASK, _SYS_SIGALTSTACK, _SYS_FCNTL:
+		r.RAX = 0
+	case _SYS_PRCTL:
+		r.RAX = errno(_EINVAL)
+	case _SYS_OPENAT:
+		r.RAX = errno(_ENOENT)
+	case _SYS_GETPID:
+		r.RAX = 1
+	case _SYS_GETTID:
+		r.RAX = p.threads.current.id
+	case _SYS_ARCH_PRCTL:
+		if r.RDI != _ARCH_SET_FS || r.RSI >= systemVA {
+			r.RAX = errno(_EINVAL)
+			break
+		}
+		p.threads.current.fs, r.RAX = r.RSI, 0
+	case _SYS_SCHED_GETAFFINITY:
+		// One processor: the mask is one word.
+		r.RAX = p.out(r.RDX, 1, 8)
+	case _SYS_CLOCK_GETTIME:
+		p.ticks++
+		r.RAX = p.clock(r.RSI)
+	case _SYS_CLONE:
+		child := *r
+		child.RAX, child.RSP = 0, r.RSI
+		fs := p.threads.current.fs
+		if r.RDI&_CLONE_SETTLS != 0 {
+			fs = r.R8
+		}
+		if fs >= systemVA {
+			r.RAX = errno(_EPERM)
+			break
+		}
+		if r.RAX = p.threads.spawn(child, fs); r.RAX == 0 {
+			r.RAX = errno(_EAGAIN)
+		}
+	case _SYS_FUTEX:
+		return p.futex(r)
+	case _SYS_SCHED_YIELD, _SYS_NANOSLEEP:
+		r.RAX = 0
+		return p.switchThread(r)
+	case _SYS_EXIT, _SYS_EXIT_GROUP:
+		return guestError(KindExit, "the program ended with status %d", uint8(r.RDI))
+	case _SYS_TGKILL:
+		return guestError(KindExit, "the program raised signal %d", r.RDX)
+	default:
+		return guestError(KindSyscall, "system call %d", nr)
+	}
+	return nil
+}
+
+// write keeps what goes to stderr and accepts what goes elsewhere.
+func (p *process) write(fd, va, n uint64) uint64 {
+	if fd != 2 {
+		return n
+	}
+	b := make([]byte, min(n, uint64(maxLog-len(p.log))))
+	if err := p.pages.read(va, b); err != nil {
+		return errno(_EFAULT)
+	}
+	p.log = append(p.log, b...)
+	return n
+}
+
+// mmap gives memory to [addr, addr+n), or to the next free range where addr is 0. A reservation (PROT_NONE) takes none.
+func (p *process) mmap(addr, n, prot uint64) uint64 {
+	n = (n + pageLen - 1) &^ (pageLen - 1)
+	if n == 0 || n > systemVA || addr%pageLen != 0 {
+		return errno(_EINVAL)
+	}
+	if addr == 0 {
+		addr = p.mmapNext
+		p.mmapNext += n
+	}
+	if addr > systemVA-n || p.mmapNext > systemVA-mmapVA {
+		return errno(_ENOMEM)
+	}
+	if prot == _PROT_NONE {
+		return addr
+	}
+	backed := min(n, maxBacked)
+	if err := p.pages.mapRange(addr, backed, userWrite); err != nil {
+		return errno(_ENOMEM)
+	}
+	if backed < n && len(p.unbacked) < maxThreads {
+		p.unbacked = append(p.unbacked, span{addr + backed, addr + n})
+	}
+	return addr
+}
+
+// outOfMemory reports whether a fault at va hit memory that was promised but not given.
+func (p *process) outOfMemory(va uint64) bool {
+	for _, s := range p.unbacked {
+		if va >= s.start && va < s.end {
+			return true
+		}
+	}
+	return false
+}
+
+// clock stores a struct timespec of ticks microseconds.
+func (p *process) clock(va uint64) uint64 {
+	const perSecond = 1e6
+	if e := p.out(va, p.ticks/perSecond, 0); e != 0 {
+		return e
+	}
+	return p.out(va+8, p.ticks%perSecond*1000, 0)
+}
+
+// out stores a word where the program asked for it, and returns ok.
+func (p *process) out(va, word, ok uint64) uint64 {
+	var b [8]byte
+	le.PutUint64(b[:], word)
+	if err := p.pages.write(va, b[:]); err != nil {
+		return errno(_EFAULT)
+	}
+	return ok
+}
+
+func (p *process) futex(r *kvm.Regs) *GuestError {
+	switch r.RSI & _FUTEX_CMD {
+	case _FUTEX_WAKE:
+		r.RAX = p.threads.wake(r.RDI, r.RDX)
+	case _FUTEX_WAIT:
+		var b [4]byte
+		if err := p.pages.read(r.RDI, b[:]); err != nil || r.RDI == 0 {
+			r.RAX = errno(_EFAULT)
+			break
+		}
+		if le.Uint32(b[:]) != uint32(r.RDX) {
+			r.RAX = errno(_EAGAIN)
+			break
+		}
+		r.RAX = 0
+		p.threads.current.futex, p.threads.current.timed = r.RDI, r.R10 != 0
+		return p.switchThread(r)
+	default:
+		r.RAX = errno(_EINVAL)
+	}
+	return nil
+}
+
+// switchThread parks the current thread, whose registers are in r, and puts those of the next one there.
+func (p *process) switchThread(r *kvm.Regs) *GuestError {
+	p.threads.current.regs = *r
+	if !p.threads.yield() {
+		return guestError(KindDeadlock, "every thread of the program waits")
+	}
+	*r = p.threads.current.regs
+	return nil
+}
