@@ -1,0 +1,226 @@
+package qcow2
+
+import (
+	"math"
+	"strconv"
+
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
+
+// open makes every check that qemu makes when it opens an image read-only, in its order: of several faults the same one is
+// reported.
+func open(p *format.Params) (format.Image, *fault.Fault) {
+	buf := p.Dev.Buffer(windowLen)
+	if buf == nil {
+		return nil, noMemory(windowLen)
+	}
+	m := &image{dev: p.Dev, allocated: p.Allocated, needKey: p.Qemu != 0, win: window{dev: p.Dev, buf: buf}}
+	m.win.seek(0, minClusterSize)
+	b, f := m.win.bytes(0, headerSize)
+	if f != nil {
+		return nil, f
+	}
+	m.h = header(b)
+	for _, check := range [...]func() *fault.Fault{
+		m.checkStart, m.checkFeatures, m.checkTables, m.checkL1,
+		m.readExtensions, m.checkDataFile, m.checkCrypt, m.readBackingName,
+		m.readSnapshots, m.readBitmaps, m.checkSize,
+	} {
+		if f := check(); f != nil {
+			return nil, f
+		}
+	}
+	m.setFlags()
+	return m, nil
+}
+
+// checkStart checks what tells where the rest is.
+func (m *image) checkStart() *fault.Fault {
+	h := &m.h
+	if string(h[:len(magic)]) != magic {
+		return fault.New(fault.Qcow2Magic, 0)
+	}
+	if v := h.version(); v < 2 || v > 3 {
+		return fault.New(fault.Qcow2Version, offVersion, uint64(v))
+	}
+	if bits := h.clusterBits(); bits < minClusterBits || bits > maxClusterBits {
+		return fault.New(fault.Qcow2ClusterBits, offClusterBits, uint64(bits))
+	}
+	m.clusterBits = uint(h.clusterBits())
+	m.clusterSize = 1 << m.clusterBits
+	if h.version() == 3 && h.headerLength() < headerLengthMin {
+		return fault.New(fault.Qcow2HeaderShort, offHeaderLength)
+	}
+	if uint64(h.headerLength()) > m.clusterSize {
+		return fault.New(fault.Qcow2HeaderLong, offHeaderLength)
+	}
+	if h.backingFileOffset() > m.clusterSize {
+		return fault.New(fault.Qcow2BackingOffset, offBackingFileOffset)
+	}
+	m.win.limit = m.clusterSize
+	return nil
+}
+
+// checkFeatures checks what the image asks of its reader.
+func (m *image) checkFeatures() *fault.Fault {
+	h := &m.h
+	features := h.incompatible()
+	switch t := h.compressionType(); {
+	case t != compressionZlib && t != compressionZstd:
+		return fault.New(fault.Qcow2CompressionType, offCompressionType, uint64(t))
+	case t == compressionZlib && features&incompatibleCompression != 0:
+		return fault.New(fault.Qcow2CompressionBitSet, offIncompatible)
+	case t != compressionZlib && features&incompatibleCompression == 0:
+		return fault.New(fault.Qcow2CompressionBitMissing, offIncompatible)
+	}
+	if unknown := features &^ incompatibleKnown; unknown != 0 {
+		return m.nameFeatures(unknown)
+	}
+	m.hasDataFile = features&incompatibleDataFile != 0
+	m.entryBits = 3
+	if features&incompatibleExtendedL2 != 0 {
+		m.entryBits = 4
+		if sub := m.clusterSize / subclusters; sub < minClusterSize {
+			return fault.New(fault.Qcow2SubclusterSize, offClusterBits, sub)
+		}
+	}
+	m.tableBits = m.clusterBits - m.entryBits
+	return nil
+}
+
+// checkTables checks where the refcount table and the snapshot table are. The L1 table's turn comes behind them.
+func (m *image) checkTables() *fault.Fault {
+	h := &m.h
+	if h.refcountOrder() > maxRefcountBits {
+		return fault.New(fault.Qcow2RefcountOrder, offRefcountOrder)
+	}
+	m.crypt = h.cryptMethod()
+	if h.refcountTableClusters() == 0 {
+		return fault.New(fault.Qcow2NoRefcountTable, offRefcountTableSize)
+	}
+	if uint64(h.refcountTableClusters()) > maxReftableBytes>>m.clusterBits {
+		return fault.New(fault.Qcow2RefcountTableSize, offRefcountTableSize)
+	}
+	if !m.validTable(h.refcountTableOffset(), m.reftableBytes()) {
+		return fault.New(fault.Qcow2RefcountTableOffset, offRefcountTableOffset)
+	}
+	if h.nbSnapshots() > maxSnapshots {
+		return fault.New(fault.Qcow2SnapshotCount, offNbSnapshots)
+	}
+	if !m.validTable(h.snapshotsOffset(), uint64(h.nbSnapshots())*snapshotFixed) {
+		return fault.New(fault.Qcow2SnapshotOffset, offSnapshotsOffset)
+	}
+	return nil
+}
+
+// validTable reports whether a table of n bytes, n small, may start at off.
+func (m *image) validTable(off, n uint64) bool {
+	return off <= math.MaxInt64-n && m.offsetInCluster(off) == 0
+}
+
+// reftableBytes is the size of the refcount table. Its limit is checked by checkTables.
+func (m *image) reftableBytes() uint64 { return uint64(m.h.refcountTableClusters()) << m.clusterBits }
+
+// checkL1 checks the L1 table against the disk's size, and what qemu finds out when it reads it and the refcount table.
+func (m *image) checkL1() *fault.Fault {
+	h := &m.h
+	entries := uint64(h.l1Size())
+	if entries > maxL1Bytes/l1EntrySize {
+		return fault.New(fault.Qcow2L1Size, offL1Size)
+	}
+	if !m.validTable(h.l1TableOffset(), entries*l1EntrySize) {
+		return fault.New(fault.Qcow2L1Offset, offL1TableOffset)
+	}
+	// qemu rounds up in 64 bits too: a size just below 2^64 becomes 0 here, and is found by checkSize.
+	needed := (h.size() + 1<<m.l1Reach() - 1) >> m.l1Reach()
+	if needed > maxL1Needed {
+		return fault.New(fault.Qcow2ImageTooBig, offSize)
+	}
+	if entries < needed {
+		return fault.New(fault.Qcow2L1TooSmall, offL1Size)
+	}
+	if entries > 0 && h.l1TableOffset() > maxFileOffset-entries*l1EntrySize {
+		return fault.New(fault.Qcow2L1Read, offL1TableOffset)
+	}
+	m.size = h.size() &^ (sectorSize - 1)
+	m.setSlice()
+	if m.crypt > cryptLUKS {
+		// A signed integer in qemu's message.
+		return fault.Quoting(fault.Qcow2CryptMethod, offCryptMethod, strconv.Itoa(int(int32(m.crypt))))
+	}
+	if h.refcountTableOffset() > maxFileOffset-m.reftableBytes() {
+		return fault.New(fault.Qcow2RefcountTableRead, offRefcountTableOffset)
+	}
+	return nil
+}
+
+// setSlice decides how much of an L2 table qemu sees at once.
+func (m *image) setSlice() {
+	clusters := m.size >> m.clusterBits
+	if m.offsetInCluster(m.size) != 0 {
+		clusters++
+	}
+	slice := m.clusterSize
+	if clusters > wholeTables>>m.entryBits {
+		slice = min(slice, sliceBytes)
+	}
+	m.sliceMask = slice>>m.entryBits - 1
+}
+
+// checkDataFile checks that a data file has a name, and makes it the first reference.
+func (m *image) checkDataFile() *fault.Fault {
+	if !m.hasDataFile {
+		if m.h.autoclear()&autoclearDataRaw != 0 {
+			return fault.New(fault.Qcow2RawWithoutDataFile, offAutoclear)
+		}
+		return nil
+	}
+	if !m.ext.dataFileSeen {
+		return fault.New(fault.Qcow2NoDataFileName, offIncompatible)
+	}
+	if len(m.ext.dataFile) > maxDataFileName {
+		return fault.New(fault.Qcow2DataFileNameLength, m.ext.dataFileOff, maxDataFileName+1)
+	}
+	m.refs = append(m.refs, format.Reference{Kind: format.DataFile, Name: m.ext.dataFile})
+	return nil
+}
+
+// checkCrypt ends where qemu-img would ask for a key, if that is asked for; the map itself needs none.
+func (m *image) checkCrypt() *fault.Fault {
+	switch {
+	case m.crypt == cryptLUKS && !m.ext.crypto:
+		return fault.New(fault.Qcow2NoCryptoHeader, offCryptMethod, cryptLUKS)
+	case m.crypt == cryptAES && m.needKey:
+		return fault.New(fault.Qcow2NeedsKey, offCryptMethod)
+	}
+	return nil
+}
+
+// readBackingName makes the backing file the last reference.
+func (m *image) readBackingName() *fault.Fault {
+	off, n := m.h.backingFileOffset(), uint64(m.h.backingFileSize())
+	if off == 0 {
+		return nil
+	}
+	if n > min(maxBackingName, m.clusterSize-off) {
+		return fault.New(fault.Qcow2BackingNameLength, offBackingFileSize, n)
+	}
+	m.win.seek(off, off+n)
+	b, f := m.win.bytes(off, int(n))
+	if f != nil {
+		return f
+	}
+	if name := cString(b); name != "" {
+		m.refs = append(m.refs, format.Reference{Kind: format.Backing, Name: name, Format: m.ext.backingFormat})
+	}
+	return nil
+}
+
+// checkSize refuses a disk whose bytes a signed 64-bit number cannot count; it comes last because qemu asks last.
+func (m *image) checkSize() *fault.Fault {
+	if m.size >= maxVirtualSize {
+		return fault.New(fault.Qcow2VirtualSize, offSize)
+	}
+	return nil
+}

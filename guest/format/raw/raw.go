@@ -1,0 +1,47 @@
+// Package raw maps images without any structure: byte x of the virtual disk is byte x of the file. It reads nothing. What
+// of the file is a hole only the host can tell, so the one extent it emits asks the host to look.
+package raw
+
+import (
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
+
+// sectorSize is the unit in which qemu counts a file's length, in bytes.
+const sectorSize = 512
+
+// maxDevice is the largest device, in bytes, whose size rounded up to a sector is still an offset a file can have.
+const maxDevice = 1<<63 - sectorSize
+
+// Driver is the raw format. Any device is a raw image, and a weak one: every other format that knows its signature wins.
+var Driver = format.Driver{
+	ID:    format.Raw,
+	Name:  "raw",
+	Probe: func(*[format.HeadLen]byte, uint64, bool) int { return 1 },
+	Open:  open,
+}
+
+type image struct{ size uint64 }
+
+func open(p *format.Params) (format.Image, *fault.Fault) {
+	n := p.Dev.Size()
+	if n > maxDevice {
+		return nil, fault.New(fault.DeviceTooLarge, 0, n)
+	}
+	return image{(n + sectorSize - 1) &^ (sectorSize - 1)}, nil
+}
+
+// Size is the device's size rounded up to 512 bytes.
+func (m image) Size() uint64 { return m.size }
+
+// References is empty: nothing in a raw image is a name.
+func (m image) References() []format.Reference { return nil }
+
+// Walk emits the window as one extent. Its part behind the device's end, less than a sector, is a hole to the host.
+func (m image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
+	if start < end {
+		sink.Emit(end-start, extent.Present|extent.Data|extent.Offset|extent.Holes|extent.Bare, start, 0)
+	}
+	return nil
+}
