@@ -1,0 +1,116 @@
+package fusefs
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// aheadPause is how long a directory is left alone after its images were mapped ahead: what is cold then was evicted, or
+// replaced, and comes one by one.
+const aheadPause = time.Second
+
+// ahead maps the images of a directory before they are asked for. ls -l stats one file after the other, so that a single
+// guest would work at a time.
+type ahead struct {
+	tree *tree
+	ctx  context.Context // of the mount
+	jobs chan job
+}
+
+// job is one image to be mapped.
+type job struct {
+	dir  *dir
+	name string
+}
+
+func newAhead(ctx context.Context, t *tree) *ahead {
+	a := &ahead{tree: t, ctx: ctx, jobs: make(chan job)}
+	for range runtime.GOMAXPROCS(0) {
+		go a.work()
+	}
+	return a
+}
+
+// work carries out jobs until the mount ends.
+func (a *ahead) work() {
+	for {
+		select {
+		case <-a.ctx.Done():
+			return
+		case j := <-a.jobs:
+			j.dir.learn(a.ctx, j.name)
+		}
+	}
+}
+
+// mapAhead starts to map the listed images of d, those that follow the one at path first. It does not wait.
+func (d *dir) mapAhead(path string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mapping || time.Since(d.mappedAt) < aheadPause {
+		return
+	}
+	d.mapping = true
+	go func() {
+		defer func() {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.mapping, d.mappedAt = false, time.Now()
+		}()
+		d.feed(path)
+	}()
+}
+
+// feed hands out a job for each listed image but the one at path.
+func (d *dir) feed(path string) {
+	items, errno := d.items()
+	if errno != 0 {
+		return // whoever lists the directory is told
+	}
+	items = slices.DeleteFunc(items, func(i item) bool { return i.view != listed[0] })
+	first := slices.IndexFunc(items, func(i item) bool { return i.path == path }) + 1
+	for _, i := range slices.Concat(items[first:], items[:max(first-1, 0)]) {
+		image, _, _ := splitName(i.name)
+		select {
+		case d.tree.ahead.jobs <- job{d, image}:
+		case <-d.tree.ahead.ctx.Done():
+			return
+		}
+	}
+}
+
+// learn maps an image of d and tells the size to those of its nodes that the kernel knows. Failures are logged where they
+// happen.
+func (d *dir) learn(ctx context.Context, name string) {
+	path := join(d.path, name)
+	info, err := d.tree.source.Stat(path)
+	if err != nil || !info.Regular() {
+		return
+	}
+	var cold []*mapFile
+	looked := false
+	for _, v := range listed {
+		if node := d.GetChild(name + v.String()); node != nil {
+			looked = true
+			if f := node.Operations().(*mapFile); f.unbound(info.Generation) {
+				cold = append(cold, f)
+			}
+		}
+	}
+	if looked && len(cold) == 0 {
+		return
+	}
+	m, g, err := d.tree.mapOf(ctx, path, info.Generation)
+	if err != nil {
+		return
+	}
+	for _, f := range cold {
+		if g == info.Generation {
+			if r, err := d.tree.render(path, f.view, m, g); err == nil {
+				f.bind(g, r.Size())
+			}
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package fusefs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"instarfs/guest/extent"
+)
+
+// fakeSource mirrors a directory in which every file says what its map is to be: "SEED SIZE". Its maps take delay to make.
+type fakeSource struct {
+	root  string
+	delay atomic.Int64 // time.Duration of a run
+	runs  atomic.Int64 // runs that were started
+
+	mu     sync.Mutex
+	cached map[Generation]*extent.Map
+	// fail makes the run of a path end with the error; panics makes a stat or a run of it panic.
+	fail   map[string]error
+	panics map[string]bool
+}
+
+func newFakeSource(t testing.TB, delay time.Duration) *fakeSource {
+	s := &fakeSource{root: t.TempDir(), cached: map[Generation]*extent.Map{}, fail: map[string]error{}, panics: map[string]bool{}}
+	s.delay.Store(int64(delay))
+	return s
+}
+
+// put makes or replaces an image whose JSON view has that seed and size.
+func (s *fakeSource) put(t testing.TB, path, seed string, size int64) {
+	t.Helper()
+	file := filepath.Join(s.root, path)
+	if err := os.MkdirAll(filepath.Dir(file), 0755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file+".new", fmt.Appendf(nil, "%s %d", seed, size), 0640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *fakeSource) break_(path string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail[path] = err
+}
+
+func (s *fakeSource) ReadDir(dir string) ([]Entry, error) {
+	list, err := os.ReadDir(filepath.Join(s.root, dir))
+	if err != nil {
+		return nil, err
+	}
+	var entries []Entry
+	for _, e := range list {
+		switch {
+		case strings.HasSuffix(e.Name(), ".new"): // about to be renamed
+		case e.IsDir():
+			entries = append(entries, Entry{e.Name(), syscall.S_IFDIR})
+		case e.Type().IsRegular():
+			entries = append(entries, Entry{e.Name(), syscall.S_IFREG})
+		}
+	}
+	return entries, nil
+}
+
+func (s *fakeSource) Stat(path string) (Info, error) {
+	s.mu.Lock()
+	p := s.panics["stat "+path]
+	s.mu.Unlock()
+	if p {
+		panic("stat of " + path)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Lstat(filepath.Join(s.root, path), &st); err != nil {
+		return Info{}, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	g := Generation{st.Ino, uint64(st.Mtim.Nano()) ^ uint64(st.Ctim.Nano())<<1 ^ uint64(st.Size)<<2}
+	if st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
+		g[1] = 0
+	}
+	return Info{Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix()), Generation: g}, nil
+}
+
+func (s *fakeSource) Cached(_ string, g Generation) (*extent.Map, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, ok := s.cached[g]
+	return m, ok
+}
+
+func (s *fakeSource) Map(ctx context.Context, path string) (*extent.Map, Generation, error) {
+	s.runs.Add(1)
+	for {
+		before, err := s.Stat(path)
+		if err != nil {
+			return nil, Generation{}, err
+		}
+		text, err := os.ReadFile(filepath.Join(s.root, path))
+		if err != nil {
+			return nil, before.Generation, err
+		}
+		select {
+		case <-time.After(time.Duration(s.delay.Load())):
+		case <-ctx.Done():
+			return nil, before.Generation, ctx.Err()
+		}
+		s.mu.Lock()
+		err, p := s.fail[path], s.panics[path]
+		s.mu.Unlock()
+		if p {
+			panic("map of " + path)
+		}
+		if err != nil {
+			return nil, before.Generation, err
+		}
+		after, err := s.Stat(path)
+		if err != nil {
+			return nil, Generation{}, err
+		}
+		if after.Generation != before.Generation {
+			continue
+		}
+		seed, number, _ := strings.Cut(string(text), " ")
+		size, err := strconv.ParseUint(number, 10, 64)
+		if err != nil {
+			return nil, before.Generation, err
+		}
+		m, err := fakeMap(seed, size)
+		if err != nil {
+			return nil, before.Generation, err
+		}
+		s.mu.Lock()
+		s.cached[before.Generation] = m
+		s.mu.Unlock()
+		return m, before.Generation, nil
+	}
+}
+
+// fakeMap carries a seed as the name of a file and a size as that of the disk.
+func fakeMap(seed string, size uint64) (*extent.Map, error) {
+	b := extent.NewBuilder(0, size, 0)
+	if size > 0 {
+		if err := b.Add(extent.Extent{Length: size}); err != nil {
+			return nil, err
+		}
+	}
+	return b.Finish([]string{seed})
+}
+
+// errNoText is what a seed of "notext" makes of the text view.
+var errNoText = errors.New("the text view cannot show this; read the .map.json")
+
+func fakeRender(m *extent.Map, v View) (Rendering, error) {
+	if v == Text && m.Files()[0] == "notext" {
+		return nil, errNoText
+	}
+	return m.Memo(v, func() any { return bytes.NewReader(fakeContent(m.Files()[0], int(m.End()), v)) }).(*bytes.Reader), nil
+}
+
+// fakeContent is what a view shows: lines that all say which seed they belong to.
+func fakeContent(seed string, size int, v View) []byte {
+	line := fmt.Sprintf("%s%s %d\n", seed, v, size)
+	return bytes.Repeat([]byte(line), size/len(line)+1)[:size]
+}

@@ -1,0 +1,141 @@
+package fusefs
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// mapFile is a view of one generation of an image.
+type mapFile struct {
+	fs.Inode
+	readOnly
+	tree  *tree
+	dir   *dir
+	image string // path in the source
+	view  View
+	info  Info // of the image when its name was looked up
+
+	mu sync.Mutex
+	// Once bound, the inode has the content of generation gen, of size bytes, for ever. That is info.Generation unless the
+	// image changed between the lookup and the run.
+	bound bool
+	gen   Generation
+	size  int64
+}
+
+// known returns the size if it can be told without a guest.
+func (f *mapFile) known() (int64, bool) {
+	f.mu.Lock()
+	bound, size := f.bound, f.size
+	f.mu.Unlock()
+	if bound {
+		return size, true
+	}
+	m, ok := f.tree.source.Cached(f.image, f.info.Generation)
+	if !ok {
+		return 0, false
+	}
+	r, err := f.tree.render(f.image, f.view, m, f.info.Generation)
+	if err != nil {
+		return 0, false
+	}
+	return f.bind(f.info.Generation, r.Size())
+}
+
+// bind makes g the content of the inode unless it has another; it returns the size of what the inode is bound to, and
+// whether that is g.
+func (f *mapFile) bind(g Generation, size int64) (int64, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.bound {
+		f.bound, f.gen, f.size = true, g, size
+	}
+	return f.size, f.gen == g
+}
+
+// generation is that of the content, or the one it will most likely have.
+func (f *mapFile) generation() (g Generation, bound bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.bound {
+		return f.gen, true
+	}
+	return f.info.Generation, false
+}
+
+// content makes the view, running a guest if need be, of generation g if that is at hand.
+func (f *mapFile) content(ctx context.Context, g Generation) (Rendering, Generation, error) {
+	m, g, err := f.tree.mapOf(ctx, f.image, g)
+	if err != nil {
+		return nil, g, err
+	}
+	r, err := f.tree.render(f.image, f.view, m, g)
+	return r, g, err
+}
+
+var _ = (fs.NodeGetattrer)((*mapFile)(nil))
+
+// Getattr answers the exact size. A view that cannot be made has size 0: whoever lists a directory is not to be bothered.
+func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	size, ok := f.known()
+	if !ok {
+		f.dir.mapAhead(f.image)
+		r, g, err := f.content(ctx, f.info.Generation)
+		switch {
+		case err == nil:
+			size, _ = f.bind(g, r.Size())
+		case errnoOf(err) == syscall.EINTR:
+			return syscall.EINTR
+		}
+	}
+	fileAttributes(&out.Attr, f.info, size)
+	out.SetTimeout(timeout)
+	return 0
+}
+
+var _ = (fs.NodeOpener)((*mapFile)(nil))
+
+// Open answers a handle on the content of this inode if that is what the image holds now; else it has the name looked up
+// again, which leads to the inode of what the image holds now.
+func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	if errno := readOnlyOpen(flags); errno != 0 {
+		return nil, 0, errno
+	}
+	g, bound := f.generation()
+	info, err := f.tree.source.Stat(f.image)
+	current := err == nil && info.Regular() && info.Generation == g
+	if !current && f.tree.stale.answer(ctx, f.image, f.view) {
+		return nil, 0, syscall.ESTALE
+	}
+	if err != nil && !bound {
+		return nil, 0, errnoOf(err)
+	}
+	r, got, err := f.content(ctx, g)
+	if err == nil {
+		if _, ok := f.bind(got, r.Size()); !ok {
+			// The image changed since it was looked at, and the content of this inode is gone.
+			if f.tree.stale.answer(ctx, f.image, f.view) {
+				return nil, 0, syscall.ESTALE
+			}
+			err = fmt.Errorf("open %s%s: the image keeps changing: %w", f.image, f.view, syscall.EBUSY)
+			f.tree.log.once(f.image+f.view.String(), got, oneLine(err))
+		}
+	}
+	f.tree.stale.forget(ctx, f.image, f.view)
+	if err != nil {
+		return nil, 0, errnoOf(err)
+	}
+	return openHandle(&f.Inode, r, f.tree.log)
+}
+
+// unbound reports whether the node is one of generation g whose content nobody needed yet.
+func (f *mapFile) unbound(g Generation) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.bound && f.info.Generation == g
+}

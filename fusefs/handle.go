@@ -1,0 +1,50 @@
+package fusefs
+
+import (
+	"context"
+	"io"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// handle is an open file. It holds its content until the last close, whatever becomes of the image.
+type handle struct {
+	content Rendering
+	log     *logger
+}
+
+// openHandle makes the answer to an OPEN of node. The kernel may keep pages between opens, for an inode has one content
+// only, and need not report closes.
+func openHandle(node *fs.Inode, content Rendering, log *logger) (fs.FileHandle, uint32, syscall.Errno) {
+	if errno := pushSize(node, content); errno != 0 {
+		return nil, 0, errno
+	}
+	return &handle{content: content, log: log}, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
+}
+
+// pushSize tells the kernel the size of content, by storing its last byte in the page cache of node.
+func pushSize(node *fs.Inode, content Rendering) syscall.Errno {
+	size := content.Size()
+	if size == 0 {
+		return 0
+	}
+	var last [1]byte
+	if n, err := content.ReadAt(last[:], size-1); n != 1 {
+		return errnoOf(err)
+	}
+	return node.WriteCache(size-1, last[:])
+}
+
+var _ = (fs.FileReader)((*handle)(nil))
+
+// Read renders straight into the buffer of the reply.
+func (h *handle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	n, err := h.content.ReadAt(dest, off)
+	if err != nil && err != io.EOF {
+		h.log.printf("read at %d: %s", off, oneLine(err))
+		return nil, errnoOf(err)
+	}
+	return fuse.ReadResultData(dest[:n]), 0
+}

@@ -1,0 +1,95 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"instarfs/guest/extent"
+)
+
+// linger is how long a run goes on after the last one who waited for it left: whoever was interrupted often comes back.
+const linger = time.Second
+
+// runs shares one Source.Map between all requests that wait for the map of a path, and separates its life from theirs.
+type runs struct {
+	source Source
+	log    *logger
+	ctx    context.Context // of the mount
+
+	mu     sync.Mutex
+	active map[string]*run
+}
+
+type run struct {
+	done   chan struct{} // closed when what follows is set
+	m      *extent.Map
+	gen    Generation
+	err    error
+	cancel context.CancelFunc
+
+	waiters int         // guarded by runs.mu
+	leaving *time.Timer // guarded by runs.mu; set while nobody waits
+}
+
+// errInterrupted is what wait returns to a request whose caller is about to die.
+var errInterrupted = fmt.Errorf("interrupted: %w", syscall.EINTR)
+
+// wait returns what Source.Map answered to a call that was under way at some time during the wait.
+func (r *runs) wait(ctx context.Context, image string) (*extent.Map, Generation, error) {
+	one := r.join(image)
+	defer r.leave(one)
+	if !await(ctx, one.done) {
+		return nil, Generation{}, errInterrupted
+	}
+	return one.m, one.gen, one.err
+}
+
+func (r *runs) join(image string) *run {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	one := r.active[image]
+	if one == nil {
+		ctx, cancel := context.WithCancel(r.ctx)
+		one = &run{done: make(chan struct{}), cancel: cancel}
+		r.active[image] = one
+		go r.carryOut(ctx, image, one)
+	}
+	one.waiters++
+	if one.leaving != nil {
+		one.leaving.Stop()
+		one.leaving = nil
+	}
+	return one
+}
+
+func (r *runs) leave(one *run) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	one.waiters--
+	if one.waiters == 0 {
+		one.leaving = time.AfterFunc(linger, one.cancel)
+	}
+}
+
+func (r *runs) carryOut(ctx context.Context, image string, one *run) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.log.printf("panic while mapping %s: %v\n%s", image, p, debug.Stack())
+			one.err = fmt.Errorf("map %s: internal error, see the log of the mount", image)
+		}
+		one.cancel()
+		r.mu.Lock()
+		delete(r.active, image)
+		r.mu.Unlock()
+		close(one.done)
+	}()
+	one.m, one.gen, one.err = r.source.Map(ctx, image)
+	if one.err != nil && !errors.Is(one.err, context.Canceled) {
+		r.log.once(image, one.gen, oneLine(one.err))
+	}
+}

@@ -1,0 +1,89 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// lastClose is how long Serve waits for open files after it detached a busy mount.
+const lastClose = 10 * time.Second
+
+// Mounted is a mount in use.
+type Mounted struct {
+	server *fuse.Server
+	point  string // without symbolic links
+	log    *logger
+	cancel context.CancelFunc // ends the runs
+	gone   chan struct{}      // closed when the kernel has let go of the mount
+}
+
+// Serve serves until somebody unmounts, or ctx is done; then it unmounts. A mount that is busy is detached, so that it
+// vanishes from the tree at once, and Serve returns after the last close. The error says that the mount could not be
+// ended, or that files were still open after ten seconds; these fail once the process ends.
+func (m *Mounted) Serve(ctx context.Context) error {
+	defer m.log.close()
+	defer m.cancel()
+	select {
+	case <-m.gone:
+		return nil
+	case <-ctx.Done():
+	}
+	err := m.server.Unmount()
+	if err == nil {
+		<-m.gone
+		return nil
+	}
+	m.log.printf("unmount %s: %s; detached it, waiting up to %v for the last close (a second signal ends at once)",
+		m.point, oneLine(err), lastClose)
+	if err := detach(m.point); err != nil {
+		return fmt.Errorf("unmount %s: %w; do it by hand with: umount -l %s", m.point, err, m.point)
+	}
+	select {
+	case <-m.gone:
+		return nil
+	case <-time.After(lastClose):
+		return fmt.Errorf("unmount %s: files are still open after %v", m.point, lastClose)
+	}
+}
+
+// Abort detaches the mount without waiting for anybody. The process is expected to end, which fails the requests that are
+// under way. It may be called while Serve runs.
+func (m *Mounted) Abort() error {
+	m.cancel()
+	select {
+	case <-m.gone:
+		return nil
+	default:
+	}
+	if err := detach(m.point); err != nil {
+		return fmt.Errorf("unmount %s: %w; do it by hand with: umount -l %s", m.point, err, m.point)
+	}
+	return nil
+}
+
+// detach takes a mount out of the tree of names; it lives on until its last file is closed. It is no error that somebody
+// else was faster.
+func detach(point string) error {
+	err := unix.Unmount(point, unix.MNT_DETACH)
+	switch {
+	case errors.Is(err, unix.EINVAL): // not a mount point
+		return nil
+	case !errors.Is(err, unix.EPERM):
+		return err
+	}
+	helper, err := fusermount()
+	if err != nil {
+		return err
+	}
+	if out, err := exec.Command(helper, "-u", "-z", point).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w", strings.TrimSpace(string(out)), err)
+	}
+	return nil
+}
