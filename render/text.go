@@ -1,0 +1,118 @@
+package render
+
+import "instarfs/guest/extent"
+
+// textHead is the first line of the table, columns of 16 characters.
+const textHead = "Offset          Length          Mapped to       File\n"
+
+// column is the width to which a number is padded with blanks. A longer number touches the next column.
+const column = 16
+
+// columnsRoom holds the three numbers of a row at their longest, 0x and 16 digits each.
+const columnsRoom = 3 * 18
+
+// text renders the rows of the table: the extents whose bytes are stored and not known to be zero.
+type text struct{ m *extent.Map }
+
+func isRow(e *extent.Extent) bool { return e.Flags&(extent.Data|extent.Zero) == extent.Data }
+
+// firstNotPlain finds the first extent that belongs into the table but has no offset, or m.Len.
+func firstNotPlain(m *extent.Map) int {
+	for i := range m.Len() {
+		if e := m.At(i); isRow(&e) && e.Flags&extent.Offset == 0 {
+			return i
+		}
+	}
+	return m.Len()
+}
+
+// mapped is what stands in the column Mapped to when there is no offset.
+func mapped(f extent.Flags) string {
+	switch {
+	case f&extent.Compressed != 0:
+		return "compressed"
+	case f&extent.Encrypted != 0:
+		return "encrypted"
+	default:
+		return "unknown"
+	}
+}
+
+// file is the name of the file that holds the bytes of e: without an offset, that of its layer, see New.
+func (t text) file(e *extent.Extent) string {
+	i := int(e.Depth)
+	if e.Flags&extent.Offset != 0 {
+		i = int(e.File)
+	}
+	if files := t.m.Files(); i < len(files) {
+		return files[i]
+	}
+	return ""
+}
+
+func (t text) size(lo, hi int) int64 {
+	var n int64
+	for i := lo; i < hi; i++ {
+		if e := t.m.At(i); isRow(&e) {
+			n += t.rowSize(&e)
+		}
+	}
+	return n
+}
+
+func (t text) rowSize(e *extent.Extent) int64 {
+	n := max(hexLen(e.Start), column) + max(hexLen(e.Length), column)
+	if e.Flags&extent.Offset != 0 {
+		n += max(hexLen(e.Offset), column)
+	} else {
+		n += column
+	}
+	return int64(n) + int64(len(t.file(e))) + 1
+}
+
+func (t text) fill(p []byte, skip int64, lo, hi int) int {
+	n := 0
+	var columns [columnsRoom]byte
+	for i := lo; i < hi && n < len(p); i++ {
+		e := t.m.At(i)
+		if !isRow(&e) {
+			continue
+		}
+		if skip > 0 {
+			if size := t.rowSize(&e); size <= skip {
+				skip -= size
+				continue
+			}
+		}
+		width := int64(putColumns(&columns, &e))
+		name := t.file(&e)
+		if skip < width {
+			n += copy(p[n:], columns[skip:width])
+			skip = width
+		}
+		if at := skip - width; at < int64(len(name)) {
+			n += copy(p[n:], name[at:])
+		}
+		n += copy(p[n:], "\n")
+		skip = 0
+	}
+	return n
+}
+
+// putColumns renders the columns before the file name.
+func putColumns(b *[columnsRoom]byte, e *extent.Extent) int {
+	n := pad(b[:], putHex(b[:], e.Start))
+	n += pad(b[n:], putHex(b[n:], e.Length))
+	if e.Flags&extent.Offset != 0 {
+		return n + pad(b[n:], putHex(b[n:], e.Offset))
+	}
+	return n + pad(b[n:], copy(b[n:], mapped(e.Flags)))
+}
+
+// pad fills the column at the front of b, of which n bytes are written, with blanks. It returns the width of the column.
+func pad(b []byte, n int) int {
+	for ; n < column; n++ {
+		b[n] = ' '
+	}
+	return n
+}
