@@ -37,36 +37,67 @@ func eight(v uint64) uint64 {
 
 const asciiZeroes = 0x3030_3030_3030_3030
 
-// putDecimal writes v in decimal at the front of b and returns the number of digits. b has room for 24 bytes; those behind
-// the digits are garbage.
-func putDecimal(b []byte, v uint64) int {
-	_ = b[23]
-	n := 0
-	const e8, e16 = 1e8, 1e16
-	switch {
-	case v >= e16:
-		n = putLeading(b, v/e16)
-		v %= e16
-		binary.LittleEndian.PutUint64(b[n:], eight(v/e8)|asciiZeroes)
-		binary.LittleEndian.PutUint64(b[n+8:], eight(v%e8)|asciiZeroes)
-		return n + 16
-	case v >= e8:
-		n = putLeading(b, v/e8)
-		binary.LittleEndian.PutUint64(b[n:], eight(v%e8)|asciiZeroes)
-		return n + 8
-	case v < 10:
-		b[0] = byte('0' + v)
-		return 1
-	default:
-		return putLeading(b, v)
+// width remembers the number written last in a column, since the next one is much like it: of the same number of digits, so
+// that the processor can write what follows before the number itself is known, and above 10^8 often with the same digits in
+// front. The zero value is ready for use.
+type width struct {
+	n        int
+	lo, span uint64 // numbers of n digits are those in [lo, lo+span)
+	high     uint64 // the number without its last eight digits, if it has 9 to 16 of them
+	digits   uint64 // high, as eight gives it
+}
+
+func (w *width) of(v uint64) int {
+	if v-w.lo >= w.span {
+		w.move(v)
+	}
+	return w.n
+}
+
+func (w *width) move(v uint64) {
+	w.n, w.lo, w.span = decimalLen(v), 0, 10
+	if w.n > 1 {
+		w.lo = powers[w.n-1]
+		w.span = 9 * w.lo
+		if w.n == len(powers) {
+			w.span = -w.lo // up to 2^64
+		}
 	}
 }
 
-// putLeading writes v, below 10^8, without leading zeroes.
-func putLeading(b []byte, v uint64) int {
-	n := decimalLen(v)
-	binary.LittleEndian.PutUint64(b, (eight(v)|asciiZeroes)>>(64-8*uint(n)))
-	return n
+// digitsRoom is the space that width.put may write into.
+const digitsRoom = 24
+
+// put writes v at the front of b and returns the number of digits. What it writes behind them is garbage.
+func (w *width) put(b *[digitsRoom]byte, v uint64) int {
+	const e8, e16 = 1e8, 1e16
+	switch n := w.of(v); {
+	case n == 1:
+		b[0] = byte('0' + v)
+		return 1
+	case n <= 8:
+		putLeading(b, eight(v), n)
+		return n
+	case n <= 16:
+		high := v / e8
+		if high != w.high {
+			w.high, w.digits = high, eight(high)
+		}
+		putLeading(b, w.digits, n-8)
+		binary.LittleEndian.PutUint64(b[n-8:], eight(v-high*e8)|asciiZeroes)
+		return n
+	default:
+		putLeading(b, eight(v/e16), n-16)
+		v %= e16
+		binary.LittleEndian.PutUint64(b[n-16:], eight(v/e8)|asciiZeroes)
+		binary.LittleEndian.PutUint64(b[n-8:], eight(v%e8)|asciiZeroes)
+		return n
+	}
+}
+
+// putLeading writes the last n of eight digits.
+func putLeading(b *[digitsRoom]byte, digits uint64, n int) {
+	binary.LittleEndian.PutUint64(b[:], (digits|asciiZeroes)>>((64-8*uint(n))&63))
 }
 
 // hexLen is the length of v in the way C prints it with %#x: 0, or 0x and its digits.

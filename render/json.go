@@ -85,65 +85,71 @@ func (f form) fields(flags extent.Flags) string {
 // empty is the whole list for an empty window: qemu-img prints the entry that it began with.
 func (j *json) empty() string {
 	var b [rowRoom]byte
-	n := j.put(&b, extent.Extent{Start: j.m.Start()})
+	n := j.put(&b, &extent.Extent{Start: j.m.Start()}, new(widths))
 	return "[" + string(b[:n-len(closing)]) + closing
 }
 
 func (j *json) size(lo, hi int) int64 {
+	var w widths
 	var n int64
 	for i := lo; i < hi; i++ {
 		e := j.m.At(i)
-		n += j.rowSize(&e)
+		n += j.rowSize(&e, &w)
 	}
 	return n
 }
 
-func (j *json) rowSize(e *extent.Extent) int64 {
-	digits := decimalLen(e.Start) + decimalLen(e.Length) + decimalLen(uint64(e.Depth))
+func (j *json) rowSize(e *extent.Extent, w *widths) int64 {
+	digits := w.start.of(e.Start) + w.length.of(e.Length) + w.depth.of(uint64(e.Depth))
 	if e.Flags&extent.Offset != 0 {
-		digits += decimalLen(e.Offset)
+		digits += w.offset.of(e.Offset)
 	}
 	return j.fixed[e.Flags&shown] + int64(digits)
 }
 
 func (j *json) fill(p []byte, skip int64, lo, hi int) int {
+	var w widths
 	n := 0
 	for i := lo; i < hi && n < len(p); i++ {
 		e := j.m.At(i)
 		if skip > 0 {
-			if size := j.rowSize(&e); size <= skip {
+			if size := j.rowSize(&e, &w); size <= skip {
 				skip -= size
 				continue
 			}
 		}
 		if skip == 0 && len(p)-n >= rowRoom {
-			n += j.put((*[rowRoom]byte)(p[n:]), e)
+			n += j.put((*[rowRoom]byte)(p[n:]), &e, &w)
 			continue
 		}
 		var row [rowRoom]byte
-		n += copy(p[n:], row[skip:j.put(&row, e)])
+		n += copy(p[n:], row[skip:j.put(&row, &e, &w)])
 		skip = 0
 	}
 	return n
 }
 
+// widths are those of the columns.
+type widths struct{ start, length, depth, offset width }
+
 // put renders one row and returns its size.
-func (j *json) put(b *[rowRoom]byte, e extent.Extent) int {
+func (j *json) put(b *[rowRoom]byte, e *extent.Extent, w *widths) int {
 	*(*[16]byte)(b[:]) = startKey
 	n := startLen
-	n += putDecimal(b[n:], e.Start)
+	n += w.start.put((*[digitsRoom]byte)(b[n:]), e.Start)
 	*(*[16]byte)(b[n:]) = lengthKey
 	n += lengthLen
-	n += putDecimal(b[n:], e.Length)
+	n += w.length.put((*[digitsRoom]byte)(b[n:]), e.Length)
 	*(*[16]byte)(b[n:]) = depthKey
 	n += depthLen
-	n += putDecimal(b[n:], uint64(e.Depth))
+	n += w.depth.put((*[digitsRoom]byte)(b[n:]), uint64(e.Depth))
 	s := &j.states[e.Flags&shown]
 	*(*[96]byte)(b[n:]) = s.text
 	n += s.n
 	if e.Flags&extent.Offset != 0 {
-		n += putDecimal(b[n:], e.Offset)
-		n += copy(b[n:], separator)
+		n += w.offset.put((*[digitsRoom]byte)(b[n:]), e.Offset)
+		*(*[4]byte)(b[n:]) = [4]byte{'}', ',', '\n'}
+		n += len(separator)
 	}
 	return n
 }

@@ -157,8 +157,13 @@ func checkMap(t *testing.T, m *extent.Map, check func(t *testing.T, r *Rendering
 func whole(t *testing.T, r *Rendering, want string) {
 	t.Helper()
 	var b bytes.Buffer
-	if n, err := r.WriteTo(&b); err != nil || n != int64(len(want)) || b.String() != want {
-		t.Fatalf("WriteTo: %d, %v\n got %q\nwant %q", n, err, b.String(), want)
+	if n, err := r.WriteTo(&b); err != nil || n != int64(len(want)) {
+		t.Fatalf("WriteTo: %d of %d bytes, %v", n, len(want), err)
+	}
+	for i, got := range b.Bytes() {
+		if got != want[i] {
+			t.Fatalf("WriteTo differs at %d: %.80q, want %.80q", i, b.String()[i:], want[i:])
+		}
 	}
 	if len(want) > 10*rowRoom {
 		return // the test below reads byte by byte
@@ -217,11 +222,12 @@ func TestLargestNumbers(t *testing.T) {
 
 // TestDecimals walks the borders of every length and of every branch.
 func TestDecimals(t *testing.T) {
+	var w width
 	check := func(v uint64) {
 		t.Helper()
-		var b [24]byte
+		var b [digitsRoom]byte
 		want := fmt.Sprint(v)
-		if n := putDecimal(b[:], v); string(b[:n]) != want || decimalLen(v) != len(want) {
+		if n := w.put(&b, v); string(b[:n]) != want || decimalLen(v) != len(want) {
 			t.Fatalf("%d: %q, length %d", v, b[:n], decimalLen(v))
 		}
 	}

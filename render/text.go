@@ -5,8 +5,8 @@ import "instarfs/guest/extent"
 // textHead is the first line of the table, columns of 16 characters.
 const textHead = "Offset          Length          Mapped to       File\n"
 
-// column is the width to which a number is padded with blanks. A longer number touches the next column.
-const column = 16
+// columnLen is the width to which a number is padded with blanks. A longer number touches the next column.
+const columnLen = 16
 
 // columnsRoom holds the three numbers of a row at their longest, 0x and 16 digits each.
 const columnsRoom = 3 * 18
@@ -61,11 +61,11 @@ func (t text) size(lo, hi int) int64 {
 }
 
 func (t text) rowSize(e *extent.Extent) int64 {
-	n := max(hexLen(e.Start), column) + max(hexLen(e.Length), column)
+	n := max(hexLen(e.Start), columnLen) + max(hexLen(e.Length), columnLen)
 	if e.Flags&extent.Offset != 0 {
-		n += max(hexLen(e.Offset), column)
+		n += max(hexLen(e.Offset), columnLen)
 	} else {
-		n += column
+		n += columnLen
 	}
 	return int64(n) + int64(len(t.file(e))) + 1
 }
@@ -111,7 +111,7 @@ func putColumns(b *[columnsRoom]byte, e *extent.Extent) int {
 
 // pad fills the column at the front of b, of which n bytes are written, with blanks. It returns the width of the column.
 func pad(b []byte, n int) int {
-	for ; n < column; n++ {
+	for ; n < columnLen; n++ {
 		b[n] = ' '
 	}
 	return n
