@@ -90,19 +90,18 @@ func (j *json) empty() string {
 }
 
 func (j *json) size(lo, hi int) int64 {
-	var w widths
 	var n int64
 	for i := lo; i < hi; i++ {
 		e := j.m.At(i)
-		n += j.rowSize(&e, &w)
+		n += j.rowSize(&e)
 	}
 	return n
 }
 
-func (j *json) rowSize(e *extent.Extent, w *widths) int64 {
-	digits := w.start.of(e.Start) + w.length.of(e.Length) + w.depth.of(uint64(e.Depth))
+func (j *json) rowSize(e *extent.Extent) int64 {
+	digits := decimalLen(e.Start) + decimalLen(e.Length) + decimalLen(uint64(e.Depth))
 	if e.Flags&extent.Offset != 0 {
-		digits += w.offset.of(e.Offset)
+		digits += decimalLen(e.Offset)
 	}
 	return j.fixed[e.Flags&shown] + int64(digits)
 }
@@ -113,7 +112,7 @@ func (j *json) fill(p []byte, skip int64, lo, hi int) int {
 	for i := lo; i < hi && n < len(p); i++ {
 		e := j.m.At(i)
 		if skip > 0 {
-			if size := j.rowSize(&e, &w); size <= skip {
+			if size := j.rowSize(&e); size <= skip {
 				skip -= size
 				continue
 			}
