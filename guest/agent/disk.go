@@ -35,10 +35,12 @@ const (
 type disk struct {
 	shared  []byte
 	size    uint64 // bytes
-	head    []byte // the first block of the device, read once
+	head    []byte // the first block of the device; read when something in it is asked for, and then never again
 	buffers uint64 // offset of the next free byte for Buffer
 	avail   uint16
 	batch   int // requests queued and not yet notified
+
+	blockSize uint64 // bytes
 }
 
 func newDisk(shared []byte) *disk { return &disk{shared: shared, buffers: buffersOffset} }
@@ -84,17 +86,12 @@ func (d *disk) initialise() bool {
 	return true
 }
 
-// attach starts a run over a device of size bytes, and reads its first block: probing and the header need no more.
+// attach starts a run over a device of size bytes.
 func (d *disk) attach(size uint64, blockSize uint32) *fault.Fault {
 	if size > math.MaxInt64 {
 		return fault.New(fault.DeviceTooLarge, 0, size)
 	}
-	d.size = size
-	head := d.shared[headOffset:][:blockSize]
-	if f := d.Read([]block.Request{{Off: 0, Buf: head}}); f != nil {
-		return f
-	}
-	d.head = head
+	d.size, d.blockSize = size, uint64(blockSize)
 	return nil
 }
 
@@ -107,8 +104,7 @@ func (d *disk) Buffer(n int) []byte {
 		return nil
 	}
 	b := d.shared[d.buffers:][:n:n]
-	d.buffers += (uint64(n) + abi.SectorLen - 1) &^ (abi.SectorLen - 1)
-	d.buffers = min(d.buffers, abi.SharedLen)
+	d.buffers = min(d.buffers+wholeSectors(uint64(n)), abi.SharedLen)
 	return b
 }
 
@@ -121,11 +117,14 @@ func (d *disk) Read(reqs []block.Request) *fault.Fault {
 			continue
 		}
 		inside := min(uint64(len(r.Buf)), d.size-r.Off)
-		if r.Off+inside <= uint64(len(d.head)) {
+		if r.Off+inside <= d.blockSize {
+			if f := d.readHead(); f != nil {
+				return f
+			}
 			clear(r.Buf[copy(r.Buf[:inside], d.head[r.Off:]):])
 			continue
 		}
-		sectors := (inside + abi.SectorLen - 1) &^ (abi.SectorLen - 1)
+		sectors := wholeSectors(inside)
 		gpa, ok := physical(r.Buf)
 		if !ok || r.Off%abi.SectorLen != 0 || sectors > uint64(len(r.Buf)) {
 			if f := d.bounce(r.Off, r.Buf[:inside]); f != nil {
@@ -145,6 +144,27 @@ func (d *disk) Read(reqs []block.Request) *fault.Fault {
 	return d.notify()
 }
 
+// readHead reads the first block, once. A raw image whose format is known is thus never read at all: reading would bring
+// pages into the host's cache, and make what was fallocated and never written look like data.
+func (d *disk) readHead() *fault.Fault {
+	if d.head != nil {
+		return nil
+	}
+	if f := d.notify(); f != nil {
+		return f
+	}
+	head := d.shared[headOffset:][:d.blockSize]
+	d.queue(0, abi.SharedGPA+headOffset, uint32(min(d.blockSize, wholeSectors(d.size))))
+	if f := d.notify(); f != nil {
+		return f
+	}
+	d.head = head
+	return nil
+}
+
+// wholeSectors rounds a number of bytes up to sectors.
+func wholeSectors(n uint64) uint64 { return (n + abi.SectorLen - 1) &^ (abi.SectorLen - 1) }
+
 // bounce reads what is not whole sectors, or not into DMA memory, by way of a buffer that is.
 func (d *disk) bounce(off uint64, b []byte) *fault.Fault {
 	if f := d.notify(); f != nil {
@@ -153,7 +173,7 @@ func (d *disk) bounce(off uint64, b []byte) *fault.Fault {
 	for len(b) > 0 {
 		skip := off % abi.SectorLen
 		want := min(uint64(len(b))+skip, bounceLen)
-		d.queue(off/abi.SectorLen, abi.SharedGPA+bounceOffset, uint32((want+abi.SectorLen-1)&^(abi.SectorLen-1)))
+		d.queue(off/abi.SectorLen, abi.SharedGPA+bounceOffset, uint32(wholeSectors(want)))
 		if f := d.notify(); f != nil {
 			return f
 		}

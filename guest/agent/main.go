@@ -5,6 +5,7 @@ package main
 
 import (
 	"instarfs/guest/abi"
+	"instarfs/guest/block"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/format/all"
@@ -72,7 +73,9 @@ func choose(c *abi.Config, d *disk) (*format.Driver, *fault.Fault) {
 	driver := all.ByID(format.ID(c.Format))
 	if format.ID(c.Format) == format.Unknown {
 		var head [format.HeadLen]byte
-		copy(head[:], d.head)
+		if f := block.ReadOne(d, head[:], 0); f != nil {
+			return nil, f
+		}
 		driver = all.Probe(&head, c.DeviceSize, c.Flags&abi.FlagDmgName != 0)
 	}
 	switch {

@@ -1,0 +1,93 @@
+package chain
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"instarfs/cache"
+)
+
+// image is an opened image file: opened once, looked at by fstat, and that descriptor is what the guest's device reads.
+type image struct {
+	fd   int
+	name string // as it is shown
+	st   unix.Stat_t
+	size uint64 // bytes
+}
+
+// openImage takes over a descriptor, and closes it when the file cannot be an image.
+func openImage(fd int, name string) (*image, error) {
+	f := &image{fd: fd, name: name}
+	if err := f.look(); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *image) look() error {
+	if err := unix.Fstat(f.fd, &f.st); err != nil {
+		return err
+	}
+	switch f.st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		f.size = uint64(f.st.Size)
+	case unix.S_IFBLK:
+		n, err := deviceSize(f.fd)
+		if err != nil {
+			return fmt.Errorf("size of the block device: %w", err)
+		}
+		f.size = n
+	default:
+		return ErrNotRegular
+	}
+	return nil
+}
+
+func (f *image) close() { unix.Close(f.fd) }
+
+// identity is the file's as of the last look.
+func (f *image) identity() cache.Identity { return identity(&f.st) }
+
+// changed looks again, and reports whether the file is not what it was before.
+func (f *image) changed() (bool, error) {
+	before := f.identity()
+	if err := f.look(); err != nil {
+		return false, err
+	}
+	return f.identity() != before, nil
+}
+
+// allocated is what the file occupies, bytes (st_blocks counts 512 whatever the file system).
+func (f *image) allocated() uint64 { return uint64(f.st.Blocks) * 512 }
+
+// dmg reports whether the name alone makes qemu take the file for an Apple disk image.
+func (f *image) dmg() bool { return len(f.name) > len(".dmg") && strings.HasSuffix(f.name, ".dmg") }
+
+// ReadAt implements io.ReaderAt without the bookkeeping of os.File, which a thousand reads a run would feel.
+func (f *image) ReadAt(p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		m, err := unix.Pread(f.fd, p[n:], off+int64(n))
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return n, err
+		case m == 0:
+			return n, io.EOF
+		default:
+			n += m
+		}
+	}
+	return n, nil
+}
+
+// Seek is lseek(2). A block device has no holes that could be asked for.
+func (f *image) Seek(off int64, whence int) (int64, error) {
+	if f.st.Mode&unix.S_IFMT == unix.S_IFBLK {
+		return 0, unix.EINVAL
+	}
+	return unix.Seek(f.fd, off, whence)
+}
