@@ -32,7 +32,12 @@ type fakeSource struct {
 }
 
 func newFakeSource(t testing.TB, delay time.Duration) *fakeSource {
-	s := &fakeSource{root: t.TempDir(), cached: map[Generation]*extent.Map{}, fail: map[string]error{}, panics: map[string]bool{}}
+	return fakeSourceAt(t.TempDir(), delay)
+}
+
+// fakeSourceAt mirrors a directory that exists already.
+func fakeSourceAt(root string, delay time.Duration) *fakeSource {
+	s := &fakeSource{root: root, cached: map[Generation]*extent.Map{}, fail: map[string]error{}, panics: map[string]bool{}}
 	s.delay.Store(int64(delay))
 	return s
 }
