@@ -40,7 +40,7 @@ func (p *paging) load(program []byte) (entry uint64, err error) {
 		if _, err := s.ReadAt(b, 0); err != nil {
 			return 0, fmt.Errorf("%w: segment at %#x: %w", errNotGuest, s.Vaddr, err)
 		}
-		if err := p.write(s.Vaddr, b); err != nil {
+		if err := p.fill(s.Vaddr, b, pteUser); err != nil {
 			return 0, fmt.Errorf("load of segment at %#x: %w", s.Vaddr, err)
 		}
 	}

@@ -124,8 +124,9 @@ func (p *paging) mapRange(va, n, access uint64) error {
 	return nil
 }
 
-// physical translates one guest-virtual address. ok is false when it is not mapped for the program.
-func (p *paging) physical(va uint64) (gpa uint64, ok bool) {
+// physical translates one guest-virtual address. ok is false when its page does not allow the program all of access, some
+// of the bits pteUser and pteWritable.
+func (p *paging) physical(va, access uint64) (gpa uint64, ok bool) {
 	if va>>47 != 0 {
 		return 0, false
 	}
@@ -138,15 +139,16 @@ func (p *paging) physical(va uint64) (gpa uint64, ok bool) {
 		return 0, false
 	}
 	e := le.Uint64(b)
-	return e&pteAddress | va&(pageLen-1), e&(ptePresent|pteUser) == ptePresent|pteUser
+	access |= ptePresent
+	return e&pteAddress | va&(pageLen-1), e&access == access
 }
 
-// each calls f with the pieces of [va, va+len(of n)) page by page, until f fails.
-func (p *paging) each(va uint64, n int, f func(gpa uint64, from, to int) error) error {
+// each calls f with the pieces of n bytes from va page by page, until f fails.
+func (p *paging) each(va uint64, n int, access uint64, f func(gpa uint64, from, to int) error) error {
 	for from := 0; from < n; {
-		gpa, ok := p.physical(va + uint64(from))
+		gpa, ok := p.physical(va+uint64(from), access)
 		if !ok {
-			return fmt.Errorf("guest-virtual address %#x is not mapped", va+uint64(from))
+			return fmt.Errorf("guest-virtual address %#x is not the program's to use", va+uint64(from))
 		}
 		to := min(n, from+int(pageLen-gpa%pageLen))
 		if err := f(gpa, from, to); err != nil {
@@ -157,18 +159,22 @@ func (p *paging) each(va uint64, n int, f func(gpa uint64, from, to int) error) 
 	return nil
 }
 
-// read copies len(b) bytes from guest-virtual va.
+// read copies len(b) bytes from guest-virtual va, if the program may read them.
 func (p *paging) read(va uint64, b []byte) error {
-	return p.each(va, len(b), func(gpa uint64, from, to int) error {
+	return p.each(va, len(b), pteUser, func(gpa uint64, from, to int) error {
 		src, err := p.mem.Readable(gpa, uint64(to-from))
 		copy(b[from:to], src)
 		return err
 	})
 }
 
-// write copies b to guest-virtual va, whatever the page allows the program.
-func (p *paging) write(va uint64, b []byte) error {
-	return p.each(va, len(b), func(gpa uint64, from, to int) error {
+// write copies b to guest-virtual va, if the program may write there: the pages of its code and the trap page must not be
+// changed by way of a system call.
+func (p *paging) write(va uint64, b []byte) error { return p.fill(va, b, pteUser|pteWritable) }
+
+// fill is write for pages that allow the given access.
+func (p *paging) fill(va uint64, b []byte, access uint64) error {
+	return p.each(va, len(b), access, func(gpa uint64, from, to int) error {
 		dst, err := p.mem.Writable(gpa, uint64(to-from))
 		copy(dst, b[from:to])
 		return err

@@ -24,12 +24,11 @@ type Builder struct {
 	limit   int
 	last    Extent // merged so far, not yet stored; Length 0 when there is none
 	scratch chunk
-	index   map[State]uint16
-	// The state stored last and its index: most maps alternate between two or three states.
-	recent      State
-	recentIndex uint16
-	recentValid bool
+	index   map[State]uint16 // of the states beyond the first fewStates
 }
+
+// fewStates is how many states are looked through one by one, which is faster than a map; most maps have no more.
+const fewStates = 8
 
 // NewBuilder starts a map of the window [start, end), of at most limit extents. A limit of 0 means none.
 func NewBuilder(start, end uint64, limit int) *Builder {
@@ -117,19 +116,22 @@ func (b *Builder) store() error {
 }
 
 func (b *Builder) stateIndex(s State) (uint16, error) {
-	if b.recentValid && s == b.recent {
-		return b.recentIndex, nil
-	}
-	i, ok := b.index[s]
-	if !ok {
-		if len(b.m.states) > math.MaxUint16 {
-			return 0, ErrStates
+	for i, known := range b.m.states[:min(len(b.m.states), fewStates)] {
+		if s == known {
+			return uint16(i), nil
 		}
-		i = uint16(len(b.m.states))
-		b.m.states = append(b.m.states, s)
+	}
+	if i, ok := b.index[s]; ok {
+		return i, nil
+	}
+	if len(b.m.states) > math.MaxUint16 {
+		return 0, ErrStates
+	}
+	i := uint16(len(b.m.states))
+	b.m.states = append(b.m.states, s)
+	if i >= fewStates {
 		b.index[s] = i
 	}
-	b.recent, b.recentIndex, b.recentValid = s, i, true
 	return i, nil
 }
 
