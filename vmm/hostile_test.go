@@ -302,9 +302,11 @@ func TestNothingSurvivesARun(t *testing.T) {
 			t.Fatal(i, err)
 		}
 	}
-	if n := len(p.idle); n != 1 {
-		t.Errorf("%d machines were used, the runs should have shared one", n)
+	m, err := p.take(t.Context())
+	if err != nil || p.coming != 0 {
+		t.Errorf("%d more machines, %v: the runs should have shared one", p.coming, err)
 	}
+	m.destroy()
 }
 
 // TestCancel: a run ends when nobody wants it any more.

@@ -27,9 +27,12 @@ type Pool struct {
 	budget Budget
 	slots  chan struct{} // one token a run under way
 
+	// idle hands over machines that stand at the snapshot; nil stands for one that could not be brought there.
+	idle chan *machine
+
 	mu     sync.Mutex // guards what follows
 	snap   *snapshot
-	idle   []*machine
+	coming int // machines in idle, or on their way there and not yet claimed
 	closed bool
 
 	boot sync.Mutex // held while the snapshot is made; taken before mu
@@ -57,15 +60,21 @@ func NewPool(opts Options) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pool{sys: sys, budget: opts.Budget, slots: make(chan struct{}, opts.Idle), opts: opts}, nil
+	return &Pool{
+		sys: sys, budget: opts.Budget, opts: opts,
+		slots: make(chan struct{}, opts.Idle), idle: make(chan *machine, opts.Idle),
+	}, nil
 }
 
 // Warm boots the guest and makes one machine ready, so that the first run does not wait for it.
 func (p *Pool) Warm(ctx context.Context) error {
+	p.slots <- struct{}{}
+	defer func() { <-p.slots }()
 	m, err := p.take(ctx)
 	if err != nil {
 		return err
 	}
+	p.promise()
 	p.put(m)
 	return nil
 }
@@ -90,13 +99,15 @@ func (p *Pool) Run(ctx context.Context, job *Job) (*Layer, error) {
 	done := make(chan outcome, 1)
 	m.work <- func() {
 		layer, err := m.run(ctx, job, p.budget)
+		p.promise()
 		done <- outcome{layer, err}
-		// Nobody waits for the reset. After anything but a result the guest is not what it should be.
+		// The caller does not wait for the reset; who comes next does, for that is faster than a new machine. After
+		// anything but a result the guest is not what it should be.
 		if err != nil && !isFault(err) || m.reset(p.snapshot()) != nil {
 			go m.destroy()
-		} else {
-			p.put(m)
+			m = nil
 		}
+		p.put(m)
 		<-p.slots
 	}
 	o := <-done
@@ -109,20 +120,22 @@ func (p *Pool) snapshot() *snapshot {
 	return p.snap
 }
 
-// take returns an idle machine, or a new one.
+// take returns a machine that stands at the snapshot: an idle one, or a new one. Precondition: the caller has a slot.
 func (p *Pool) take(ctx context.Context) (*machine, error) {
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil, ErrClosed
-	}
-	if n := len(p.idle); n > 0 {
-		m := p.idle[n-1]
-		p.idle = p.idle[:n-1]
-		p.mu.Unlock()
-		return m, nil
+	closed, claim := p.closed, p.coming > 0
+	if claim {
+		p.coming--
 	}
 	p.mu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	if claim {
+		if m := <-p.idle; m != nil {
+			return m, nil
+		}
+	}
 	snap, err := p.booted(ctx)
 	if err != nil {
 		return nil, err
@@ -138,17 +151,22 @@ func (p *Pool) take(ctx context.Context) (*machine, error) {
 	return m, nil
 }
 
-// put keeps a machine for the next run.
+// promise announces that put will be called.
+func (p *Pool) promise() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.coming++
+}
+
+// put keeps a machine for the next run. There is always room: no more machines exist than slots.
 func (p *Pool) put(m *machine) {
 	p.mu.Lock()
-	if !p.closed && len(p.idle) < cap(p.slots) {
-		p.idle = append(p.idle, m)
+	defer p.mu.Unlock()
+	if p.closed && m != nil {
+		go m.destroy() // not here: this may be the machine's own thread
 		m = nil
 	}
-	p.mu.Unlock()
-	if m != nil {
-		go m.destroy() // not here: this may be the machine's own thread
-	}
+	p.idle <- m
 }
 
 // booted returns the snapshot, and makes it first where there is none.
@@ -203,11 +221,16 @@ func (m *machine) boot(ctx context.Context, program []byte) (snap *snapshot, err
 // Close frees the idle machines. Runs under way end by themselves, and free theirs.
 func (p *Pool) Close() error {
 	p.mu.Lock()
-	idle := p.idle
-	p.idle, p.closed = nil, true
+	p.closed = true
 	p.mu.Unlock()
-	for _, m := range idle {
-		m.destroy()
+	for {
+		select {
+		case m := <-p.idle:
+			if m != nil {
+				m.destroy()
+			}
+		default:
+			return p.sys.Close()
+		}
 	}
-	return p.sys.Close()
 }
