@@ -1,0 +1,47 @@
+# Every target says what it does: `make help`.
+GO       ?= go
+PREFIX   ?= /usr/local
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+GUEST    := guest/payload/bin/agent
+HOST     := bin/instarfs
+# The guest must come out the same wherever it is built: no paths, no build id, no version control.
+GUESTENV := CGO_ENABLED=0 GOOS=linux GOARCH=amd64 GOAMD64=v1 GOFLAGS=
+GUESTOPT := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
+
+.PHONY: all help guest host demo test check bench fuzz install clean deps
+
+all: guest host ## build the map guest, then instarfs, into bin/ (the default)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+guest: ## build the map guest that the host program carries
+	@$(GUESTENV) $(GO) build $(GUESTOPT) -o $(GUEST) ./guest/agent
+
+host: guest ## build instarfs
+	@mkdir -p bin
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-X main.version=$(VERSION)' -o $(HOST) ./cmd/instarfs
+
+demo: deps all ## make sample images, mount them, look at their maps, unmount
+	@./.ci/demo
+
+test: deps all ## run every test; whatever is missing is a failure, not a skip
+	@./.ci/test
+
+check: guest ## gofmt, vet, staticcheck, go mod tidy, and the guest built twice
+	@./.ci/check
+
+bench: deps all ## compare with qemu-img on this machine and write docs/benchmarks.md
+	@$(GO) run ./testdata/bench -instarfs $(HOST) -o docs/benchmarks.md
+
+fuzz: deps guest ## fuzz for a while: FUZZTIME=1m for each target, DIFF=5000 random images against qemu-img
+	@./.ci/fuzz
+
+install: all ## install instarfs below PREFIX (/usr/local)
+	install -D -m 755 $(HOST) $(DESTDIR)$(PREFIX)/bin/instarfs
+
+clean: ## remove what was built
+	rm -rf bin $(GUEST)
+
+deps: ## install (as root) or name the packages that demo and test need
+	@./.ci/deps
