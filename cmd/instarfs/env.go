@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/render"
+)
+
+// env is all that the commands meet outside of themselves. wire makes the real one, tests make others.
+type env struct {
+	stdout, stderr io.Writer
+	terminal       bool // stderr is a terminal
+	root           bool // the effective user is root
+
+	newEngine func() (engine, error) // for one map
+	newMount  func(mountOptions) (mounted, error)
+	payload   func() ([]byte, error) // the guest program
+	checkKVM  func() error           // says why KVM is not usable and what to do
+	checkFUSE func() error           // the same of FUSE
+
+	leave leaving
+}
+
+// engine maps images. It is safe for use by many goroutines.
+type engine interface {
+	// Map maps the image in the file called name, which is also the name that the map shows. The error is a whole line: map,
+	// the name, why. In a qemu-img profile the error of an image that qemu-img does not open is a qemuTexter, and a walk that fails
+	// is a result with Failed and a Map that ends where qemu-img's output ends; otherwise it is an error.
+	Map(ctx context.Context, name string, o mapOptions) (*mapResult, error)
+	Close() error
+}
+
+// mapOptions are those of one map.
+type mapOptions struct {
+	Format     string // the name of a format, or "" to find out
+	Start, End uint64 // the window, bytes; End beyond the disk means its end, End <= Start an empty window
+	SectorSize uint32 // bytes, a power of two
+	ForceShare bool   // take no locks
+	Profile    render.Profile
+}
+
+// mapResult is what an engine found. Map.Start is mapOptions.Start even if the disk ends before it.
+type mapResult struct {
+	Map         *extent.Map
+	VirtualSize uint64 // bytes
+	Format      string
+	Failed      *fault.Fault
+	Warnings    []*fault.Fault
+}
+
+// qemuTexter is an error of which qemu-img may have words of its own: what it prints behind "Could not open 'NAME': ".
+type qemuTexter interface{ QemuText() string }
+
+// mountOptions are those of a mount.
+type mountOptions struct {
+	Source, Mountpoint string
+	Include, Exclude   []string // globs
+	AllowOther         bool
+	CacheBytes         uint64
+	ForceShare         bool
+	Debug              bool
+	Profile            render.Profile
+	Log                func(line string)
+}
+
+// mounted is a file system that can be used.
+type mounted interface {
+	// Serve returns when the file system is unmounted, which it does itself when ctx ends.
+	Serve(ctx context.Context) error
+	// Abort detaches the file system without waiting for anybody, while Serve runs.
+	Abort() error
+}

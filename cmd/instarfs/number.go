@@ -1,0 +1,116 @@
+package main
+
+import (
+	"errors"
+	"math"
+	"math/bits"
+	"strconv"
+	"strings"
+)
+
+// What can be wrong with a number.
+var (
+	errNumber = errors.New("not a number of bytes: use digits, 0x and hexadecimal digits, or a decimal number " +
+		"with a suffix of k, M, G, T, P or E")
+	errNumberRange = errors.New("must be between 0 and " + strconv.FormatInt(math.MaxInt64, 10))
+)
+
+// parseNumber reads a number of bytes, 0 to 2^63-1, the way qemu-img does: a decimal integer, a decimal fraction with a
+// suffix, or hexadecimal digits after 0x; the suffix is one letter of bkmgtpe in either case and means a power of 1024. Blanks
+// and a plus sign may stand in front. A fraction is taken as 64 bits and the product rounded to the nearest byte, half up.
+// hexSuffix tells of a suffix behind hexadecimal digits, which qemu-img accepts with a warning.
+func parseNumber(s string) (n uint64, hexSuffix bool, err error) {
+	s = strings.TrimLeft(s, " \t\n\v\f\r")
+	negative := strings.HasPrefix(s, "-")
+	s = strings.TrimLeft(s[:min(1, len(s))], "+-") + s[min(1, len(s)):]
+	digits, hex := span(s, "0123456789"), false
+	if rest := s[digits:]; digits > 0 && strings.Trim(s[:digits], "0") == "" && (strings.HasPrefix(rest, "x") || strings.HasPrefix(rest, "X")) {
+		// The digits are read again as hexadecimal, which they are only if 0x is all that stands in front.
+		if digits != 1 {
+			return 0, false, errNumber
+		}
+		s, hex = rest[1:], true
+		digits = span(s, "0123456789abcdefABCDEF")
+	}
+	if digits == 0 {
+		return 0, false, errNumber
+	}
+	base := 10
+	if hex {
+		base = 16
+	}
+	whole, overflow := strconv.ParseUint(s[:digits], base, 64)
+	s = s[digits:]
+	switch {
+	case overflow != nil && s != "", overflow == nil && negative:
+		return 0, false, errNumber
+	case overflow != nil:
+		return 0, false, errNumberRange
+	}
+	var fraction uint64 // in units of 2^-64
+	if !hex && strings.HasPrefix(s, ".") {
+		fraction, s = parseFraction(s[1:])
+	}
+	shift := uint(0)
+	if s != "" {
+		at := strings.IndexByte("bkmgtpe", s[0]|0x20)
+		if at < 0 {
+			return 0, false, errNumber
+		}
+		s, shift, hexSuffix = s[1:], uint(at)*10, hex
+	}
+	switch {
+	case s != "", shift == 0 && fraction != 0:
+		return 0, hexSuffix, errNumber
+	case shift == 0:
+		n = whole
+	default:
+		high, low := bits.Mul64(fraction, 1<<shift)
+		over, product := bits.Mul64(whole, 1<<shift)
+		n, carry := bits.Add64(product, high, low>>63)
+		if over != 0 || carry != 0 || n > math.MaxInt64 {
+			return 0, hexSuffix, errNumberRange
+		}
+		return n, hexSuffix, nil
+	}
+	if n > math.MaxInt64 {
+		return 0, hexSuffix, errNumberRange
+	}
+	return n, hexSuffix, nil
+}
+
+// parseFraction reads the digits behind a point as a multiple of 2^-64, and returns what follows them. No digits are zero. A
+// fraction that a double cannot tell from 1 becomes 0, as it does on x86-64 in C.
+func parseFraction(s string) (fraction uint64, rest string) {
+	n := span(s, "0123456789")
+	f, err := strconv.ParseFloat("0."+s[:n]+"0", 64)
+	if err != nil || f >= 1 {
+		return 0, s[n:]
+	}
+	return uint64(math.Ldexp(f, 64)), s[n:]
+}
+
+// span is the length of the longest prefix of s made of the given characters.
+func span(s, of string) int {
+	return len(s) - len(strings.TrimLeft(s, of))
+}
+
+// numberValue is a flag that takes a number of bytes.
+type numberValue struct{ n *uint64 }
+
+func (v numberValue) Set(s string) error {
+	n, _, err := parseNumber(s)
+	if err == nil {
+		*v.n = n
+	}
+	return err
+}
+
+func (v numberValue) String() string {
+	if v.n == nil {
+		return ""
+	}
+	return strconv.FormatUint(*v.n, 10)
+}
+
+func (v numberValue) Type() string { return "BYTES" }

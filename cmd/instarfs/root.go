@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// The rules of what the commands print: data goes to standard output, all else to standard error, one line each, beginning
+// with "instarfs: ", without a capital in front or a full stop at the end. A line says what was tried, on which file, why it
+// went wrong and what to do. The texts of a qemu-img profile are qemu-img's instead.
+
+// usageError is a command line that makes no sense.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// signalError ends a command that a signal interrupted.
+type signalError struct{ signal syscall.Signal }
+
+func (e signalError) Error() string { return "interrupted by signal: " + e.signal.String() }
+
+// errSilent is a failure of which everything is said.
+var errSilent = errors.New("failed")
+
+// qemuError is a text of qemu-img, which may have more than one line.
+type qemuError struct{ text string }
+
+func (e qemuError) Error() string { return e.text }
+
+// exitCode is the only place where exit statuses are decided. map answers 1 where others answer 2, because scripts made for
+// qemu-img know no other: its mistakes on the command line are no usageError.
+func exitCode(err error) int {
+	var usage usageError
+	var sig signalError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &sig):
+		return 128 + int(sig.signal)
+	case errors.As(err, &usage):
+		return 2
+	default:
+		return 1
+	}
+}
+
+// exitHelp is the part of a command's help that tells its exit statuses, beginning with what success and failure mean.
+func exitHelp(success, failure string) string {
+	return "\n\nExit status:\n    0  " + success + "\n    1  " + failure + "\n    2  the command line makes no sense" + signalHelp
+}
+
+const signalHelp = "\n  130  ended by SIGINT; 143 by SIGTERM"
+
+// run is the program: it carries out the command line and returns the exit status.
+func run(ctx context.Context, args []string, e *env) int {
+	cmd := rootCommand(e)
+	cmd.SetArgs(args)
+	cmd.SetOut(e.stdout)
+	cmd.SetErr(e.stderr)
+	err := cmd.ExecuteContext(ctx)
+	if err != nil {
+		e.report(err)
+	}
+	return exitCode(err)
+}
+
+// report prints an error.
+func (e *env) report(err error) {
+	var qemu qemuError
+	switch {
+	case errors.Is(err, errSilent), errors.Is(err, syscall.EPIPE):
+		// Whoever closed the other end of standard output knows.
+	case errors.As(err, &qemu):
+		e.say("%s", qemu.text)
+	default:
+		e.say("%s", oneLine(err.Error()))
+	}
+}
+
+// say prints one line of talk. An error is of no use here: there is nowhere left to tell it.
+func (e *env) say(format string, args ...any) {
+	_, _ = io.WriteString(e.stderr, "instarfs: "+fmt.Sprintf(format, args...)+"\n")
+}
+
+// oneLine shows control characters of file names and such as \xHH.
+func oneLine(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c == 0x7f {
+			fmt.Fprintf(&b, `\x%02x`, c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func rootCommand(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "instarfs",
+		Short: "Show the allocation maps of disk images as files",
+		Long: "instarfs shows which parts of a disk image hold data, as qemu-img map does, but as files of a mount. Images are\n" +
+			"parsed in a small virtual machine, so that one made to attack its reader gets hold of nothing." +
+			exitHelp("done", "failed; one line on standard error says why"),
+		Version:           moduleVersion(),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command '%s' (see 'instarfs --help')", args[0])}
+			}
+			return usageError{errors.New("a command is missing (see 'instarfs --help')")}
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%s%w (see '%s --help')", prefix(c), err, c.CommandPath())}
+	})
+	cmd.AddCommand(mapCommand(e), mountCommand(e), doctorCommand(e), versionCommand(e))
+	return cmd
+}
+
+// expect makes a command refuse any number of operands but the given ones.
+func expect(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		want := "no operands"
+		if len(names) > 0 {
+			want = strings.Join(names, " and ")
+		}
+		return usageError{fmt.Errorf("%sexpecting %s, got %d (see '%s --help')", prefix(c), want, len(args), c.CommandPath())}
+	}
+}
+
+// prefix names the command that an error is about.
+func prefix(c *cobra.Command) string {
+	if !c.HasParent() {
+		return ""
+	}
+	return c.Name() + ": "
+}
