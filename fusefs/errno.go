@@ -22,8 +22,8 @@ func errnoOf(err error) syscall.Errno {
 		return plain
 	case errors.Is(err, context.DeadlineExceeded):
 		return syscall.ETIMEDOUT
-	case errors.Is(err, context.Canceled):
-		return syscall.EINTR
+	case errors.Is(err, context.Canceled): // the mount is being ended
+		return syscall.ENOTCONN
 	}
 	return syscall.EIO
 }

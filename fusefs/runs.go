@@ -42,7 +42,7 @@ var errInterrupted = fmt.Errorf("interrupted: %w", syscall.EINTR)
 // wait returns what Source.Map answered to a call that was under way at some time during the wait.
 func (r *runs) wait(ctx context.Context, image string) (*extent.Map, Generation, error) {
 	one := r.join(image)
-	defer r.leave(one)
+	defer r.leave(image, one)
 	if !await(ctx, one.done) {
 		return nil, Generation{}, errInterrupted
 	}
@@ -67,12 +67,29 @@ func (r *runs) join(image string) *run {
 	return one
 }
 
-func (r *runs) leave(one *run) {
+func (r *runs) leave(image string, one *run) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	one.waiters--
+	if one.waiters == 0 && r.active[image] == one {
+		one.leaving = time.AfterFunc(linger, func() { r.abandon(image, one) })
+	}
+}
+
+// abandon cancels a run that nobody waits for. Nobody may join it from then on: he would be told that it was cancelled.
+func (r *runs) abandon(image string, one *run) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if one.waiters == 0 {
-		one.leaving = time.AfterFunc(linger, one.cancel)
+		one.cancel()
+		r.remove(image, one)
+	}
+}
+
+// remove makes the next caller start a run of its own. Precondition: r.mu is held.
+func (r *runs) remove(image string, one *run) {
+	if r.active[image] == one {
+		delete(r.active, image)
 	}
 }
 
@@ -84,7 +101,7 @@ func (r *runs) carryOut(ctx context.Context, image string, one *run) {
 		}
 		one.cancel()
 		r.mu.Lock()
-		delete(r.active, image)
+		r.remove(image, one)
 		r.mu.Unlock()
 		close(one.done)
 	}()

@@ -40,10 +40,12 @@ func (m *Mounted) Serve(ctx context.Context) error {
 		<-m.gone
 		return nil
 	}
-	m.log.printf("unmount %s: %s; detached it, waiting up to %v for the last close (a second signal ends at once)",
-		m.point, oneLine(err), lastClose)
-	if err := detach(m.point); err != nil {
-		return fmt.Errorf("unmount %s: %w; do it by hand with: umount -l %s", m.point, err, m.point)
+	if _, mounted, _ := mountAt(m.point); mounted {
+		if err := m.detach(); err != nil {
+			return err
+		}
+		m.log.printf("unmount %s: %s; detached it, waiting up to %v for the last close (a second signal ends at once)",
+			m.point, oneLine(err), lastClose)
 	}
 	select {
 	case <-m.gone:
@@ -62,6 +64,10 @@ func (m *Mounted) Abort() error {
 		return nil
 	default:
 	}
+	return m.detach()
+}
+
+func (m *Mounted) detach() error {
 	if err := detach(m.point); err != nil {
 		return fmt.Errorf("unmount %s: %w; do it by hand with: umount -l %s", m.point, err, m.point)
 	}

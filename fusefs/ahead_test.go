@@ -1,0 +1,50 @@
+package fusefs
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The first stat in a directory has the other images mapped too, the listed ones, several at a time.
+func TestMappingAhead(t *testing.T) {
+	const images, delay = 40, 20 * time.Millisecond
+	src := newFakeSource(t, delay)
+	for n := range images {
+		src.put(t, fmt.Sprintf("%02d.img", n), "s", 1000+int64(n))
+	}
+	src.put(t, "notes", "n", 10)
+	src.put(t, "elsewhere/x.img", "x", 10)
+	m := mountFake(t, src, nil)
+	start := time.Now()
+	if got := command(t, "ls", "-l", m.dir); strings.Count(got, " 1039 ") != 2 {
+		t.Errorf("ls -l: %s", got)
+	}
+	if d, serial := time.Since(start), images*delay; runtime.GOMAXPROCS(0) > 1 && d > serial*3/4 {
+		t.Errorf("ls -l took %v, one run after the other %v", d, serial)
+	}
+	time.Sleep(10 * delay)
+	if n := src.runs.Load(); n != images {
+		t.Errorf("%d runs for %d images", n, images)
+	}
+}
+
+// Mapping ahead ends with the mount.
+func TestMappingAheadStops(t *testing.T) {
+	src := newFakeSource(t, 50*time.Millisecond)
+	for n := range 200 {
+		src.put(t, fmt.Sprintf("%03d.img", n), "s", 1000)
+	}
+	m := mountFake(t, src, nil)
+	command(t, "stat", m.path("100.img.map.json"))
+	if err := m.unmount(); err != nil {
+		t.Error(err)
+	}
+	n := src.runs.Load()
+	time.Sleep(300 * time.Millisecond)
+	if after := src.runs.Load(); after > n+1 || n > 100 {
+		t.Errorf("%d runs at unmount, %d later", n, after)
+	}
+}

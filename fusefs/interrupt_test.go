@@ -1,0 +1,122 @@
+package fusefs
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A stat survives signals that its program handles, however many there are.
+func TestAlarmDoesNotBreakStat(t *testing.T) {
+	src := newFakeSource(t, 400*time.Millisecond)
+	src.put(t, "a.img", "a", 777)
+	m := mountFake(t, src, nil)
+	program, args := clientCommand("alarmed-stat", m.path("a.img.map.json"))
+	if got := command(t, program, args...); got != "777\n" {
+		t.Errorf("size %q", got)
+	}
+}
+
+// Signals that end a program end its wait, for stat as for open.
+func TestFatalSignalsDoNotWait(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGALRM} {
+		for _, program := range []string{"cat", "stat"} {
+			t.Run(fmt.Sprint(program, " ", sig), func(t *testing.T) {
+				t.Parallel()
+				src := newFakeSource(t, time.Minute)
+				src.put(t, "a.img", "a", 777)
+				m := mountFake(t, src, nil)
+				cmd := exec.Command(program, m.path("a.img.map.json"))
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				waitRuns(t, src, 1)
+				cmd.Process.Signal(sig)
+				start := time.Now()
+				cmd.Wait()
+				if d := time.Since(start); d > 2*time.Second {
+					t.Errorf("the program ended %v after the signal", d)
+				}
+				// The run is cancelled when nobody came back; a new caller starts another.
+				time.Sleep(linger + 200*time.Millisecond)
+				src.delay.Store(0)
+				if got := m.read("a.img.map.json"); got != string(fakeContent("a", 777, JSON)) {
+					t.Errorf("after the interruption: %q", got)
+				}
+				if m.logged("") != 0 {
+					t.Errorf("the log says %q", m.log)
+				}
+			})
+		}
+	}
+}
+
+// A run goes on for those who wait for it when one of them is killed.
+func TestRunOutlivesOneOfTwoCallers(t *testing.T) {
+	src := newFakeSource(t, 1500*time.Millisecond)
+	src.put(t, "a.img", "a", 777)
+	m := mountFake(t, src, nil)
+	first := exec.Command("cat", m.path("a.img.map.json"))
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitRuns(t, src, 1)
+	second := exec.Command("cat", m.path("a.img.map.txt"))
+	var out strings.Builder
+	second.Stdout = &out
+	if err := second.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	first.Process.Kill()
+	first.Wait()
+	if err := second.Wait(); err != nil || out.String() != string(fakeContent("a", 777, Text)) {
+		t.Errorf("%v, %q", err, out.String())
+	}
+	if n := src.runs.Load(); n != 1 {
+		t.Errorf("%d runs, want 1", n)
+	}
+}
+
+func waitRuns(t *testing.T, src *fakeSource, n int64) {
+	t.Helper()
+	for range 500 {
+		if src.runs.Load() >= n {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%d runs, want %d", src.runs.Load(), n)
+}
+
+func TestFatalPending(t *testing.T) {
+	const status = "Name:\tcat\nSigQ:\t0/1\nSigPnd:\t%016x\nShdPnd:\t%016x\nSigBlk:\t%016x\nSigIgn:\t%016x\nSigCgt:\t%016x\n"
+	kill, term, alrm := bit(syscall.SIGKILL), bit(syscall.SIGTERM), bit(syscall.SIGALRM)
+	for _, c := range []struct {
+		name                                      string
+		thread, process, blocked, ignored, caught uint64
+		want                                      bool
+	}{
+		{"nothing", 0, 0, 0, 0, 0, false},
+		{"killed", kill, 0, 0, 0, 0, true},
+		{"killed with all blocked", 0, kill, ^uint64(0), 0, 0, true},
+		{"handled alarm", 0, alrm, 0, 0, alrm, false},
+		{"alarm", alrm, 0, 0, 0, 0, true},
+		{"blocked alarm", alrm, 0, alrm, 0, 0, false},
+		{"handled TERM", 0, term, 0, 0, term, true},
+		{"ignored TERM", 0, term, 0, term, 0, false},
+		{"child, stop, window, urgent", bit(syscall.SIGCHLD) | bit(syscall.SIGTSTP), bit(syscall.SIGWINCH) | bit(syscall.SIGURG), 0, 0, 0, false},
+		{"real time", 1 << 40, 0, 0, 0, 0, true},
+	} {
+		if got := fatalPending(fmt.Appendf(nil, status, c.thread, c.process, c.blocked, c.ignored, c.caught)); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	if dying(uint32(os.Getpid())) {
+		t.Error("this process is said to be dying")
+	}
+}
