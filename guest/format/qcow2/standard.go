@@ -3,6 +3,7 @@ package qcow2
 import (
 	"encoding/binary"
 
+	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 )
 
@@ -10,78 +11,86 @@ import (
 const entryState = l2Compressed | l2Zero | l2OffsetMask
 
 // scanStandard emits the clusters of a table of 8-byte entries, a run of clusters of one kind, with contiguous offsets where
-// they have them, at a time.
+// they have them, at a time. This is the loop that a large map spends its time in: what it needs is in local variables, and
+// the next entry is compared in place before anything else is done.
 func (w *walker) scanStandard(p *part) {
 	b := p.entries
-	n := len(b) / l2EntrySize
-	unallocState := uint64(entryState)
+	unalloc := uint64(entryState)
 	if w.hasDataFile {
-		unallocState |= l2Copied // says that offset 0 is one
+		unalloc |= l2Copied // says that offset 0 is one
 	}
-	at := p.start
-	for i := 0; i < n; {
-		state := binary.BigEndian.Uint64(b[i*l2EntrySize:])
-		host := state & l2OffsetMask
-		var k kind
-		switch {
-		case state&unallocState == 0:
-			k = unallocPlain
-		case state&l2Compressed != 0:
-			k = compressed
-		case state&l2Zero != 0 && host == 0:
-			k = zeroPlain
-		case state&l2Zero != 0:
-			k = zeroAlloc
-		default:
-			k = normal
+	var (
+		sink   = w.sink
+		size   = w.clusterSize
+		strict = w.hasDataFile || w.h.version() < 3 // entries can be wrong in more ways than by their alignment
+		at     = p.start
+		skip   = w.pos - at // what the window leaves out of the first cluster
+		end    = w.end
+	)
+	for len(b) >= l2EntrySize {
+		state := binary.BigEndian.Uint64(b) & unalloc
+		b = b[l2EntrySize:]
+		to := at + size
+		if state == 0 {
+			for len(b) >= l2EntrySize && binary.BigEndian.Uint64(b)&unalloc == 0 {
+				b = b[l2EntrySize:]
+				to += size
+			}
+			sink.Emit(min(to, end)-at-skip, w.flags[unallocPlain], 0, 0)
+			at, skip = to, 0
+			continue
 		}
-		if w.suspect(k, host) {
-			if f := w.check(p, k, host, at, uint64(i)); f != nil {
-				at += w.clusterSize
-				w.bad(at, f)
-				i++
+		state &= entryState
+		k, host := classify(state)
+		if strict || host&(size-1) != 0 {
+			entries := uint64(len(p.entries)-len(b))/l2EntrySize - 1
+			if f := w.check(p, k, host, at, entries); f != nil {
+				sink.Bad(min(to, end)-at-skip, f)
+				at, skip = to, 0
 				continue
 			}
 		}
-		j := i + 1
 		switch k {
-		case unallocPlain:
-			j = same(b, j, unallocState, 0)
 		case compressed:
-			j = same(b, j, l2Compressed, l2Compressed)
+			for len(b) >= l2EntrySize && binary.BigEndian.Uint64(b)&l2Compressed != 0 {
+				b = b[l2EntrySize:]
+				to += size
+			}
 		case zeroPlain:
-			j = same(b, j, entryState, l2Zero)
+			for len(b) >= l2EntrySize && binary.BigEndian.Uint64(b)&entryState == l2Zero {
+				b = b[l2EntrySize:]
+				to += size
+			}
 		default:
-			j = contiguous(b, j, state&entryState, w.clusterSize)
+			for state += size; len(b) >= l2EntrySize && binary.BigEndian.Uint64(b)&entryState == state; state += size {
+				b = b[l2EntrySize:]
+				to += size
+			}
 		}
-		to := at + uint64(j-i)<<w.clusterBits
-		w.emit(to, k, host+w.pos-at)
-		at, i = to, j
+		flags, file := w.flags[k], w.file
+		if flags&extent.Offset == 0 {
+			host, file = 0, 0
+		} else {
+			host += skip
+		}
+		sink.Emit(min(to, end)-at-skip, flags, host, file)
+		at, skip = to, 0
 	}
+	w.pos = min(at, end)
 }
 
-// same returns the index of the first entry from j on whose bits under mask are not want.
-func same(b []byte, j int, mask, want uint64) int {
-	for b = b[j*l2EntrySize:]; len(b) >= l2EntrySize && binary.BigEndian.Uint64(b)&mask == want; b = b[l2EntrySize:] {
-		j++
+// classify tells the kind and the host offset of a cluster that is not unallocated, given its entry's state.
+func classify(state uint64) (kind, uint64) {
+	host := state & l2OffsetMask
+	switch {
+	case state&(l2Compressed|l2Zero) == 0:
+		return normal, host
+	case state&l2Compressed != 0:
+		return compressed, 0
+	case host == 0:
+		return zeroPlain, 0
 	}
-	return j
-}
-
-// contiguous returns the index of the first entry from j on that does not go on where the one before it, whose state is
-// given, ends on the host.
-func contiguous(b []byte, j int, state, clusterSize uint64) int {
-	b = b[j*l2EntrySize:]
-	for state += clusterSize; len(b) >= l2EntrySize && binary.BigEndian.Uint64(b)&entryState == state; state += clusterSize {
-		b = b[l2EntrySize:]
-		j++
-	}
-	return j
-}
-
-// suspect reports whether a cluster of kind k can be corrupt at all, which is quick to tell.
-func (w *walker) suspect(k kind, host uint64) bool {
-	return host&(w.clusterSize-1) != 0 || w.hasDataFile || k == zeroPlain || k == zeroAlloc
+	return zeroAlloc, host
 }
 
 // check finds what is wrong with a cluster where a call of qemu starts: i is the index of its entry in p, at its place on

@@ -1,0 +1,102 @@
+package formattest
+
+import (
+	"fmt"
+
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
+
+// Sink collects a walk into a checked map.
+type Sink struct {
+	Faults   []*fault.Fault // extent.Extent.Offset of a Bad extent is an index of it
+	Warnings []*fault.Fault
+	Err      error // what was wrong with the first wrong extent
+	b        *extent.Builder
+}
+
+// NewSink makes a sink for the window [start, end).
+func NewSink(start, end uint64) *Sink { return &Sink{b: extent.NewBuilder(start, end, 0)} }
+
+// Emit is of format.Sink.
+func (s *Sink) Emit(length uint64, flags extent.Flags, offset uint64, file uint16) {
+	s.add(extent.Extent{Length: length, Offset: offset, State: extent.State{Flags: flags, File: file}})
+}
+
+// Bad is of format.Sink.
+func (s *Sink) Bad(length uint64, f *fault.Fault) {
+	s.Faults = append(s.Faults, f)
+	s.add(extent.Extent{Length: length, Offset: uint64(len(s.Faults) - 1), State: extent.State{Flags: extent.Bad}})
+}
+
+// Warn is of format.Sink.
+func (s *Sink) Warn(f *fault.Fault) { s.Warnings = append(s.Warnings, f) }
+
+func (s *Sink) add(e extent.Extent) {
+	e.Start = s.b.Next()
+	if err := s.b.Add(e); err != nil && s.Err == nil {
+		s.Err = fmt.Errorf("extent %+v: %w", e, err)
+	}
+}
+
+// Map is what was collected, if it tiles the window.
+func (s *Sink) Map() (*extent.Map, error) {
+	if s.Err != nil {
+		return nil, s.Err
+	}
+	return s.b.Finish(nil)
+}
+
+// Result is what one run over a device found.
+type Result struct {
+	*Sink
+	Size       uint64
+	References []format.Reference
+	Map        *extent.Map
+}
+
+// Window chooses the part of a virtual disk of size bytes to map.
+type Window func(size uint64) (start, end uint64)
+
+// Whole is the whole disk.
+func Whole(size uint64) (start, end uint64) { return 0, size }
+
+// Run opens and walks a device the way the agent does. It returns a result or a fault; an error is a walker that breaks the
+// contract of format.Image.
+func Run(d *format.Driver, p *format.Params, window Window) (*Result, *fault.Fault, error) {
+	image, f := d.Open(p)
+	if (image == nil) == (f == nil) {
+		return nil, nil, fmt.Errorf("%s: open returned image %v and fault %v", d.Name, image, f)
+	}
+	if f != nil {
+		return nil, f, nil
+	}
+	if image.Size()%512 != 0 {
+		return nil, nil, fmt.Errorf("%s: size %d is not a multiple of 512", d.Name, image.Size())
+	}
+	start, end := window(image.Size())
+	r := &Result{Sink: NewSink(start, end), Size: image.Size(), References: image.References()}
+	if f := image.Walk(start, end, r.Sink); f != nil {
+		return nil, f, nil
+	}
+	var err error
+	if r.Map, err = r.Sink.Map(); err != nil {
+		return nil, nil, fmt.Errorf("%s: walk of [%d,%d): %w", d.Name, start, end, err)
+	}
+	for i := range r.Map.Len() {
+		if e := r.Map.At(i); int(e.File) > len(r.References) {
+			return nil, nil, fmt.Errorf("%s: extent %+v names file %d of %d", d.Name, e, e.File, len(r.References))
+		}
+	}
+	return r, nil, nil
+}
+
+// Extents is m as a slice, for comparisons.
+func Extents(m *extent.Map) []extent.Extent {
+	var s []extent.Extent
+	for i := range m.Len() {
+		s = append(s, m.At(i))
+	}
+	return s
+}
