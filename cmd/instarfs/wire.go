@@ -1,12 +1,18 @@
 package main
 
 import (
-	"errors"
+	"context"
+	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/fusefs"
+	"instarfs/guest/extent"
 	"instarfs/guest/payload"
+	"instarfs/render"
+	"instarfs/vmm"
+	"instarfs/vmm/chain"
 	"instarfs/vmm/kvm"
 )
 
@@ -26,9 +32,130 @@ func wire() *env {
 	}
 }
 
-func newEngine() (engine, error) { return nil, errors.New("no engine") }
+// newPool makes the pool of guests that everything runs in; idle is how many may run at a time, 0 one for each CPU.
+func newPool(idle int) (*vmm.Pool, error) {
+	program, err := payload.Agent()
+	if err != nil {
+		return nil, err
+	}
+	return vmm.NewPool(vmm.Options{Program: program, Idle: idle})
+}
 
-func newMount(mountOptions) (mounted, error) { return nil, errors.New("no engine") }
+// oneMap is the engine of a single map: nothing is kept.
+type oneMap struct {
+	pool   *vmm.Pool
+	engine *chain.Engine
+}
+
+func newEngine() (engine, error) {
+	pool, err := newPool(1)
+	if err != nil {
+		return nil, err
+	}
+	return &oneMap{pool, chain.NewEngine(pool, 0)}, nil
+}
+
+// Map implements engine.
+func (m *oneMap) Map(ctx context.Context, name string, o mapOptions) (*mapResult, error) {
+	c := chain.Options{Format: o.Format, Start: o.Start, SectorSize: o.SectorSize, Qemu: o.Profile.Release()}
+	if o.End <= o.Start {
+		c.Empty = true
+	} else if o.End < math.MaxInt64 {
+		c.MaxLength = o.End - o.Start
+	}
+	r, err := m.engine.MapFile(ctx, name, c)
+	if err != nil {
+		return nil, err
+	}
+	return &mapResult{Map: r.Map, VirtualSize: r.VirtualSize, Format: r.Format, Failed: r.Failed, Warnings: r.Warnings}, nil
+}
+
+// Close implements engine.
+func (m *oneMap) Close() error { return m.pool.Close() }
+
+// liveMount is a mount and what stands behind it.
+type liveMount struct {
+	*fusefs.Mounted
+	pool *vmm.Pool
+	tree *chain.Tree
+}
+
+func newMount(o mountOptions) (mounted, error) {
+	pool, err := newPool(0)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := chain.OpenTree(o.Source)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	engine := chain.NewEngine(pool, int64(o.CacheBytes))
+	m, err := fusefs.Mount(fusefs.Options{
+		Source:     source{chain.NewSource(tree, engine, chain.Options{Qemu: o.Profile.Release()})},
+		SourceDir:  o.Source,
+		Mountpoint: o.Mountpoint,
+		Include:    o.Include,
+		Exclude:    o.Exclude,
+		AllowOther: o.AllowOther,
+		Log:        o.Log,
+		Render: func(m *extent.Map, v fusefs.View) (fusefs.Rendering, error) {
+			r, err := render.New(m, views[v], o.Profile)
+			if err != nil {
+				return nil, err
+			}
+			return r, nil
+		},
+	})
+	if err != nil {
+		pool.Close()
+		tree.Close()
+		return nil, err
+	}
+	// The first reader should not have to wait for the guest's boot. If it fails, that reader is told why.
+	go func() { _ = pool.Warm(context.Background()) }()
+	return &liveMount{m, pool, tree}, nil
+}
+
+// Serve implements mounted.
+func (m *liveMount) Serve(ctx context.Context) error {
+	defer m.tree.Close()
+	defer m.pool.Close()
+	return m.Mounted.Serve(ctx)
+}
+
+// views are those of fusefs in terms of render.
+var views = map[fusefs.View]render.View{fusefs.JSON: render.JSON, fusefs.Text: render.Text}
+
+// source shows a chain.Source in the types of fusefs, which knows nothing of chains.
+type source struct{ *chain.Source }
+
+// ReadDir implements fusefs.Source.
+func (s source) ReadDir(dir string) ([]fusefs.Entry, error) {
+	list, err := s.Source.ReadDir(dir)
+	entries := make([]fusefs.Entry, len(list))
+	for i, e := range list {
+		entries[i] = fusefs.Entry(e)
+	}
+	return entries, err
+}
+
+// Stat implements fusefs.Source.
+func (s source) Stat(path string) (fusefs.Info, error) {
+	i, err := s.Source.Stat(path)
+	return fusefs.Info{Mode: i.Mode, UID: i.UID, GID: i.GID, MTime: i.MTime, Generation: fusefs.Generation(i.Generation)}, err
+}
+
+// Cached implements fusefs.Source.
+func (s source) Cached(path string, g fusefs.Generation) (*extent.Map, bool) {
+	return s.Source.Cached(path, chain.Generation(g))
+}
+
+// Map implements fusefs.Source.
+func (s source) Map(ctx context.Context, path string) (*extent.Map, fusefs.Generation, error) {
+	m, g, err := s.Source.Map(ctx, path)
+	return m, fusefs.Generation(g), err
+}
 
 func checkKVM() error {
 	s, err := kvm.Open("/dev/kvm")
