@@ -33,13 +33,10 @@ func OpenTree(name string) (*Tree, error) {
 // Close lets the directory go. Files opened from it stay open.
 func (t *Tree) Close() error { return unix.Close(t.fd) }
 
-// open opens what a path names, if it is beneath the tree. It neither waits for the writer of a FIFO nor becomes anybody's
-// terminal.
+// open opens what a path names, if it is beneath the tree: with O_PATH, or as a directory. Files are not opened by path, see
+// Source.openImage.
 func (t *Tree) open(p string, flags uint64) (int, error) {
-	how := unix.OpenHow{
-		Flags:   flags | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
-	}
+	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS}
 	for {
 		fd, err := unix.Openat2(t.fd, p, &how)
 		// EAGAIN: a rename somewhere raced with the walk of "..". EINTR: a slow file system.
