@@ -1,6 +1,10 @@
 package vmm
 
-import "instarfs/vmm/kvm"
+import (
+	"fmt"
+
+	"instarfs/vmm/kvm"
+)
 
 // exceptionNames are the vectors of SDM vol. 3, table 6-1.
 var exceptionNames = [vectors]string{
@@ -15,8 +19,8 @@ const vectorPageFault = 14
 // pushesErrorCode is the set of vectors with an error code on the stack.
 const pushesErrorCode = 1<<8 | 1<<10 | 1<<11 | 1<<12 | 1<<13 | 1<<14 | 1<<17 | 1<<21
 
-// exception says which exception of the program led to a hlt in the trap page. The frame that the processor pushed lies on
-// the exception stack: the error code if the vector has one, then RIP, CS, RFLAGS, RSP, SS.
+// exception deals with an exception of the program, which led to a hlt in the trap page. A page fault in a lazy mapping
+// gets its page, and nil is returned: the program goes on. Everything else is its end.
 func (m *machine) exception() error {
 	var r kvm.Regs
 	var s kvm.Sregs
@@ -32,41 +36,63 @@ func (m *machine) exception() error {
 	if r.RIP == 0 || off%vectorStride != 0 || vector >= vectors {
 		return m.blame(KindFault, "hlt outside of an exception handler")
 	}
-	frame := r.RSP
-	if pushesErrorCode>>vector&1 != 0 {
-		frame += 8
+	f, err := m.frame(r.RSP, pushesErrorCode>>vector&1 != 0)
+	if err != nil {
+		return m.blame(KindFault, "%s, and %v", exceptionName(vector), err)
 	}
+	e := guestError(KindFault, "%s", exceptionName(vector))
+	if vector == vectorPageFault {
+		e = guestError(KindFault, "page fault at address %#x", s.CR2)
+		if f.code&faultPresent == 0 {
+			ok, noMemory := m.proc.fault(s.CR2)
+			if ok {
+				// What IRETQ would do.
+				r.RIP, r.RSP, r.RFLAGS = f.rip, f.rsp, f.rflags
+				return m.resume(&r, &s)
+			}
+			if noMemory != nil {
+				e = noMemory
+			}
+		}
+	}
+	e.RIP, e.Log = f.rip, string(m.proc.log)
+	return e
+}
+
+func exceptionName(vector uint64) string {
 	name := exceptionNames[vector]
 	if name == "" {
 		name = "exception"
 	}
-	e := guestError(KindFault, "%s (vector %d)", name, vector)
-	if vector == vectorPageFault {
-		e = guestError(KindFault, "page fault at address %#x", s.CR2)
-		if m.proc.outOfMemory(s.CR2) {
-			e = guestError(KindMemory, "the program needs more than the %d MiB it has", maxBacked>>20)
-		}
-	}
-	e.RIP, e.Log = m.frameRIP(frame), string(m.proc.log)
-	return e
+	return fmt.Sprintf("%s (vector %d)", name, vector)
 }
 
-// frameRIP reads the instruction pointer of an exception frame, 0 when the frame is not where it should be.
-func (m *machine) frameRIP(frame uint64) uint64 {
-	if frame < trapStack-pageLen || frame > trapStack-8 {
-		return 0
+// frame is what the processor pushes on the exception stack (SDM vol. 3, 6.14.2).
+type frame struct{ code, rip, cs, rflags, rsp uint64 }
+
+// faultPresent is the bit of a page fault's error code that says that there was a page, which forbids the access.
+const faultPresent = 1
+
+// frame reads the exception frame at rsp, whose error code is there only for some vectors.
+func (m *machine) frame(rsp uint64, code bool) (f frame, err error) {
+	n := 5 * 8
+	if code {
+		n += 8
 	}
-	at, err := m.proc.pages.entry(trapStack-pageLen, false)
-	if err != nil || at == 0 {
-		return 0
+	if rsp < trapStack-pageLen || rsp > trapStack-uint64(n) {
+		return f, fmt.Errorf("its frame at %#x is not on the exception stack", rsp)
 	}
-	b, err := m.mem.Readable(at, 8)
-	if err != nil {
-		return 0
+	b := make([]byte, n)
+	if err := m.proc.pages.each(rsp, n, 0, func(gpa uint64, from, to int) error {
+		src, err := m.mem.Readable(gpa, uint64(to-from))
+		copy(b[from:to], src)
+		return err
+	}); err != nil {
+		return f, err
 	}
-	b, err = m.mem.Readable(le.Uint64(b)&pteAddress|frame&(pageLen-1), 8)
-	if err != nil {
-		return 0
+	if code {
+		f.code, b = le.Uint64(b), b[8:]
 	}
-	return le.Uint64(b)
+	f.rip, f.cs, f.rflags, f.rsp = le.Uint64(b), le.Uint64(b[8:]), le.Uint64(b[16:]), le.Uint64(b[24:])
+	return f, nil
 }

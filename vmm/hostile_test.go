@@ -134,8 +134,16 @@ func TestHostileGuests(t *testing.T) {
 		{"endless log", KindExits, "", func(a *asm) { a.forever(func() { a.syscall(_SYS_WRITE, 2, dataVA, 1<<40) }) }},
 		{"endless mmap", KindExits, "", func(a *asm) { a.forever(func() { a.syscall(_SYS_MMAP, 0, 1<<20, 3) }) }},
 		{"endless threads", KindExits, "", func(a *asm) { a.forever(func() { a.syscall(_SYS_CLONE, 0, dataVA) }) }},
-		{"memory beyond what is backed", KindMemory, "needs more than the 32 MiB", func(a *asm) {
-			a.syscall(_SYS_MMAP, 0x10000000, 64<<20, 3).store32(0x10000000+48<<20, 1)
+		{"more memory than there is", KindMemory, "more than the 56 MiB", func(a *asm) {
+			const at = 0x10000000
+			a.syscall(_SYS_MMAP, at, 64<<20, 3)
+			a.imm(rdi, at).imm(rcx, 64<<20/8).imm(rax, 1).raw(0xf3, 0x48, 0xab) // rep stosq
+		}},
+		{"mmap fails and it gives up", KindMemory, "more than the 56 MiB", func(a *asm) {
+			for range 5 {
+				a.syscall(_SYS_MMAP, 0, 16<<20, 3)
+			}
+			a.syscall(_SYS_EXIT_GROUP, 2)
 		}},
 		{"return to the system's addresses", KindFault, "return from a system call", func(a *asm) {
 			a.imm(rcx, trapVA).imm(rax, _SYS_GETPID).store32Keep(abi.DoorbellVA + abi.BellSyscall)

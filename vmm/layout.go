@@ -10,9 +10,10 @@ const (
 	firstFrame = pageLen // frame 0 stays unused, so that a zero address is never valid
 	endFrame   = abi.SharedGPA
 
-	// maxBacked is how much of one mmap call gets memory, in bytes. The Go runtime commits its heap 64 MiB at a time and
-	// touches it from the start; what lies beyond faults, and the run ends as out of memory.
-	maxBacked = 32 << 20
+	// eagerLen is the longest mapping, in bytes, that gets its memory at once. The Go runtime maps a table of 32 MiB of
+	// which it uses a page or two: longer mappings get memory where they are touched, faultLen bytes around.
+	eagerLen = 16 << 20
+	faultLen = 16 * pageLen
 )
 
 // Guest-virtual addresses of what the host provides beside abi's. The program may map memory below systemVA only.

@@ -175,7 +175,9 @@ func (m *machine) enter(b *meter) (bell uint64, err error) {
 				return 0, err
 			}
 		case kvm.ExitHlt:
-			return 0, m.exception()
+			if err := m.exception(); err != nil {
+				return 0, err
+			}
 		case kvm.ExitShutdown:
 			return 0, m.blame(KindTripleFault, "an exception could not be delivered")
 		case kvm.ExitInternalError:
@@ -234,12 +236,17 @@ func (m *machine) syscall() error {
 	if err := m.cpu.Sregs(&s); err != nil {
 		return err
 	}
-	// On hardware SYSCALL has gone to CPL0; on a PVM-type KVM it has not. Either way the program goes on at CPL3.
-	userSegments(&s, m.proc.threads.current.fs)
-	if err := m.cpu.SetSregs(&s); err != nil {
+	return m.resume(&r, &s)
+}
+
+// resume has the program go on at CPL3 with r. The processor may be at CPL0, by an exception, or by SYSCALL on hardware; on
+// a PVM-type KVM SYSCALL stays at CPL3.
+func (m *machine) resume(r *kvm.Regs, s *kvm.Sregs) error {
+	userSegments(s, m.proc.threads.current.fs)
+	if err := m.cpu.SetSregs(s); err != nil {
 		return err
 	}
-	return m.cpu.SetRegs(&r)
+	return m.cpu.SetRegs(r)
 }
 
 // blame makes a GuestError of the place where the guest is.

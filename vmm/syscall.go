@@ -1,6 +1,8 @@
 package vmm
 
 import (
+	"slices"
+
 	"instarfs/vmm/kvm"
 )
 
@@ -49,7 +51,8 @@ type process struct {
 	pages    *paging
 	threads  scheduler
 	mmapNext uint64
-	unbacked []span // parts of mappings beyond maxBacked
+	lazy     []span // mappings that get memory where they are touched
+	starved  bool   // memory was asked for and there was none
 	ticks    uint64 // the clock: it goes forward by being looked at, for a guest is told no time
 	log      []byte
 }
@@ -62,7 +65,7 @@ func (p *process) clone(pages *paging) *process {
 	c := *p
 	c.pages = pages
 	c.threads = p.threads.clone()
-	c.unbacked = append([]span(nil), p.unbacked...)
+	c.lazy = slices.Clone(p.lazy)
 	c.log = nil
 	return &c
 }
@@ -120,6 +123,9 @@ func (p *process) syscall(r *kvm.Regs) *GuestError {
 		r.RAX = 0
 		return p.switchThread(r)
 	case _SYS_EXIT, _SYS_EXIT_GROUP:
+		if p.starved {
+			return outOfMemory()
+		}
 		return guestError(KindExit, "the program ended with status %d", uint8(r.RDI))
 	case _SYS_TGKILL:
 		return guestError(KindExit, "the program raised signal %d", r.RDX)
@@ -158,24 +164,40 @@ func (p *process) mmap(addr, n, prot uint64) uint64 {
 	if prot == _PROT_NONE {
 		return addr
 	}
-	backed := min(n, maxBacked)
-	if err := p.pages.mapRange(addr, backed, userWrite); err != nil {
-		return errno(_ENOMEM)
+	if n > eagerLen {
+		if len(p.lazy) == maxLazy {
+			return errno(_ENOMEM)
+		}
+		p.lazy = append(p.lazy, span{addr, addr + n})
+		return addr
 	}
-	if backed < n && len(p.unbacked) < maxThreads {
-		p.unbacked = append(p.unbacked, span{addr + backed, addr + n})
+	if err := p.pages.mapRange(addr, n, userWrite); err != nil {
+		p.starved = true
+		return errno(_ENOMEM)
 	}
 	return addr
 }
 
-// outOfMemory reports whether a fault at va hit memory that was promised but not given.
-func (p *process) outOfMemory(va uint64) bool {
-	for _, s := range p.unbacked {
-		if va >= s.start && va < s.end {
-			return true
+// maxLazy bounds the mappings that are backed by faults. The Go runtime makes one.
+const maxLazy = 64
+
+// fault gives memory to the place of a lazy mapping where the program touched it. ok is false when there is none.
+func (p *process) fault(va uint64) (ok bool, err *GuestError) {
+	for _, s := range p.lazy {
+		if va < s.start || va >= s.end {
+			continue
 		}
+		from := max(s.start, va&^(faultLen-1))
+		if p.pages.mapRange(from, min(s.end, from+faultLen)-from, userWrite) != nil {
+			return false, outOfMemory()
+		}
+		return true, nil
 	}
-	return false
+	return false, nil
+}
+
+func outOfMemory() *GuestError {
+	return guestError(KindMemory, "the program needs more than the %d MiB that it has", endFrame>>20)
 }
 
 // clock stores a struct timespec of ticks microseconds.

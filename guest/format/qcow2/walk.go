@@ -15,7 +15,7 @@ const (
 	l1Piece    = 64 << 10 // bytes of the L1 table in memory
 	batchBytes = 1 << 20  // L2 tables read at once, unless one table alone is larger
 	batchReqs  = 256      // reads in a batch
-	batchParts = 4096     // parts in a batch
+	batchParts = 512      // parts in a batch
 )
 
 // tables is the memory of a walk.
