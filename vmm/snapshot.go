@@ -33,15 +33,23 @@ func (m *machine) takeSnapshot() (*snapshot, error) {
 	if err := m.cpu.Xsave(&s.xsave); err != nil {
 		return nil, err
 	}
-	return s, m.written(func(p uint64, b []byte) { s.frames[p] = append([]byte(nil), b...) })
+	_, err := m.written(func(p uint64, b []byte) { s.frames[p] = append([]byte(nil), b...) })
+	return s, err
 }
 
-// written calls f with the number and the bytes of every page that guest or host wrote since the last call.
-func (m *machine) written(f func(page uint64, b []byte)) error {
+// maxHot is how many pages may stay in the log of dirty pages from run to run: every run writes the same few dozen, and to
+// copy them back each time is cheaper than the faults that tell which it were. More than these are the traces of a large
+// image, and go.
+const maxHot = 128
+
+// written calls f with the number and the bytes of every page that guest or host wrote since the last call, and perhaps of
+// some that were written before; it returns how many of them are in the guest's log.
+func (m *machine) written(f func(page uint64, b []byte)) (logged int, err error) {
 	if err := m.vm.DirtyLog(m.dirty); err != nil {
-		return err
+		return 0, err
 	}
 	for i, w := range m.dirty {
+		logged += bits.OnesCount64(w)
 		w |= m.mem.host[i]
 		m.mem.host[i] = 0
 		for ; w != 0; w &= w - 1 {
@@ -49,7 +57,7 @@ func (m *machine) written(f func(page uint64, b []byte)) error {
 			f(p, m.mem.b[p*pageLen:(p+1)*pageLen])
 		}
 	}
-	return nil
+	return logged, nil
 }
 
 // clone fills a fresh machine with the snapshot.
@@ -86,14 +94,20 @@ func (m *machine) reset(s *snapshot) error {
 	if m.proc.pages.gen != s.paging.gen {
 		return fmt.Errorf("the run changed its page tables")
 	}
-	if err := m.written(func(p uint64, b []byte) {
+	logged, err := m.written(func(p uint64, b []byte) {
 		if src, ok := s.frames[p]; ok {
 			copy(b, src)
 		} else {
 			clear(b)
 		}
-	}); err != nil {
+	})
+	if err != nil {
 		return err
+	}
+	if logged > maxHot {
+		if err := m.vm.ClearDirtyLog(m.dirty); err != nil {
+			return err
+		}
 	}
 	return m.restore(s)
 }

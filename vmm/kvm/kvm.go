@@ -6,6 +6,7 @@ package kvm
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,11 +31,17 @@ const (
 	_KVM_GET_XSAVE              = 0x9000AEA4
 	_KVM_SET_XSAVE              = 0x5000AEA5
 	_KVM_SET_XCRS               = 0x4188AEA7
+	_KVM_ENABLE_CAP             = 0x4068AEA3
+	_KVM_CLEAR_DIRTY_LOG        = 0xC018AEC0
 
-	_KVM_API_VERSION         = 12
-	_KVM_CAP_USER_MEMORY     = 3
-	_KVM_CAP_XCRS            = 56
-	_KVM_CAP_IMMEDIATE_EXIT  = 136
+	_KVM_API_VERSION        = 12
+	_KVM_CAP_USER_MEMORY    = 3
+	_KVM_CAP_XCRS           = 56
+	_KVM_CAP_IMMEDIATE_EXIT = 136
+
+	_KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 = 168
+	_KVM_DIRTY_LOG_MANUAL_PROTECT      = 1
+
 	_KVM_MEM_LOG_DIRTY_PAGES = 1
 )
 
@@ -103,8 +110,9 @@ func (s *System) Close() error { return unix.Close(s.fd) }
 
 // VM is a virtual machine with one block of memory. It is not safe for concurrent use.
 type VM struct {
-	fd  int
-	sys *System
+	fd     int
+	sys    *System
+	manual bool // the dirty log starts anew only with ClearDirtyLog
 }
 
 // CreateVM makes an empty virtual machine.
@@ -113,7 +121,10 @@ func (s *System) CreateVM() (*VM, error) {
 	if err != nil {
 		return nil, fmt.Errorf("KVM_CREATE_VM: %w", err)
 	}
-	return &VM{fd: int(fd), sys: s}, nil
+	// Where the kernel is too old for this, DirtyLog starts the log anew each time, which is right too, and slower.
+	c := enableCap{cap: _KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, args: [4]uint64{_KVM_DIRTY_LOG_MANUAL_PROTECT}}
+	err = ioctlPtr(int(fd), _KVM_ENABLE_CAP, &c)
+	return &VM{fd: int(fd), sys: s, manual: err == nil}, nil
 }
 
 // Close destroys the machine, unless a vCPU of it is still open.
@@ -130,11 +141,21 @@ func (v *VM) SetMemory(mem []byte) error {
 }
 
 // DirtyLog fills bitmap, one bit a page and a whole number of words for the memory, with the pages that the guest wrote
-// since the last call, and starts the log anew.
+// since ClearDirtyLog, or at least since the last call. Pages in the log are written without a fault.
 func (v *VM) DirtyLog(bitmap []uint64) error {
 	l := dirtyLog{bitmap: addressOfWords(bitmap)}
-	if err := ioctlPtr(v.fd, _KVM_GET_DIRTY_LOG, &l); err != nil {
-		return fmt.Errorf("KVM_GET_DIRTY_LOG: %w", err)
+	err := ioctlPtr(v.fd, _KVM_GET_DIRTY_LOG, &l)
+	runtime.KeepAlive(bitmap)
+	return named("KVM_GET_DIRTY_LOG", err)
+}
+
+// ClearDirtyLog takes the pages in bitmap out of the log: the next write to one of them is noticed again, by a fault.
+func (v *VM) ClearDirtyLog(bitmap []uint64) error {
+	if !v.manual {
+		return nil
 	}
-	return nil
+	l := clearDirtyLog{numPages: uint32(64 * len(bitmap)), bitmap: addressOfWords(bitmap)}
+	err := ioctlPtr(v.fd, _KVM_CLEAR_DIRTY_LOG, &l)
+	runtime.KeepAlive(bitmap)
+	return named("KVM_CLEAR_DIRTY_LOG", err)
 }

@@ -59,6 +59,19 @@ type dirtyLog struct {
 	bitmap        uint64
 }
 
+// clearDirtyLog mirrors struct kvm_clear_dirty_log.
+type clearDirtyLog struct {
+	slot, numPages    uint32
+	firstPage, bitmap uint64
+}
+
+// enableCap mirrors struct kvm_enable_cap.
+type enableCap struct {
+	cap, flags uint32
+	args       [4]uint64
+	pad        [64]byte
+}
+
 // xcrs mirrors struct kvm_xcrs.
 type xcrs struct {
 	nrXcrs, flags uint32
