@@ -43,56 +43,63 @@ func cutProtocol(name string) (protocol, rest string, ok bool) {
 	return name[:i], name[i+1:], true
 }
 
-// printMap prints the map. In a qemu-img profile what was printed before a failure stays, and nobody minds whether standard
-// output takes it.
+// printMap prints the map and what is said of it. In a qemu-img profile what was printed before a failure stays, and nobody
+// minds whether standard output takes it.
 func printMap(e *env, a *mapArgs, res *mapResult) error {
-	newRendering, qemu := render.New, a.options.Profile.IsQemu()
+	if a.options.Profile.IsQemu() {
+		return printLikeQemu(e, a, res)
+	}
+	for _, w := range res.Warnings {
+		e.say("%s", oneLine(fmt.Sprintf("map %s: warning: %v", a.file, w)))
+	}
 	if res.Failed != nil {
-		if !qemu {
-			return a.failed(res.Failed)
-		}
+		return a.failed(res.Failed)
+	}
+	r, err := render.New(res.Map, a.view, a.options.Profile)
+	if err != nil {
+		return a.failed(err)
+	}
+	if _, err := r.WriteTo(e.stdout); err != nil {
+		return a.failed(fmt.Errorf("write to standard output: %w", err))
+	}
+	return nil
+}
+
+func printLikeQemu(e *env, a *mapArgs, res *mapResult) error {
+	newRendering := render.New
+	if res.Failed != nil {
 		newRendering = render.NewCut
 	}
 	r, err := newRendering(res.Map, a.view, a.options.Profile)
-	if err != nil && !qemu {
-		return a.failed(err)
-	}
-	if _, werr := r.WriteTo(e.stdout); werr != nil && !qemu {
-		return a.failed(fmt.Errorf("write to standard output: %w", werr))
-	}
-	switch {
-	case err != nil:
+	_, _ = r.WriteTo(e.stdout)
+	if err != nil {
+		// qemu-img looks no further than the extent that it cannot show.
+		warnLikeQemu(e, res.Format, res.Warnings)
 		return qemuError{err.Error()}
-	case res.Failed != nil:
-		return qemuError{"Could not read file metadata: Input/output error"}
-	default:
+	}
+	if res.Failed == nil {
+		warnLikeQemu(e, res.Format, res.Warnings)
 		return nil
 	}
+	events := res.Warnings[:len(res.Warnings):len(res.Warnings)]
+	if isCorruption(res.Failed.Reason) {
+		events = append(events, res.Failed)
+	}
+	warnLikeQemu(e, res.Format, events)
+	return qemuError{"Could not read file metadata: Input/output error"}
 }
 
-// tellWarnings tells of corruption that the walk met. qemu-img tells of the first only, in the name of the format.
-func tellWarnings(e *env, a *mapArgs, res *mapResult) {
-	if !a.options.Profile.IsQemu() {
-		for _, w := range res.Warnings {
-			e.say("%s", oneLine(fmt.Sprintf("map: %s: warning: %v", a.file, w)))
-		}
-		return
-	}
+// warnLikeQemu tells of what the walk met on its way. Of corruption only the first is told, in the name of the format.
+func warnLikeQemu(e *env, format string, events []*fault.Fault) {
 	told := false
-	all := res.Warnings
-	if res.Failed != nil {
-		all = append(all[:len(all):len(all)], res.Failed)
-	}
-	for _, f := range all {
+	for _, f := range events {
 		switch {
 		case !isCorruption(f.Reason):
-			if f != res.Failed {
-				e.say("warning: %s", f.Message())
-			}
+			e.say("warning: %s", f.Message())
 		case !told:
 			told = true
-			fmt.Fprintf(e.stderr, "%s: Image is corrupt: %s; further non-fatal corruption events will be suppressed\n",
-				res.Format, f.Message())
+			_, _ = fmt.Fprintf(e.stderr, "%s: Image is corrupt: %s; further non-fatal corruption events will be suppressed\n",
+				format, f.Message())
 		}
 	}
 }

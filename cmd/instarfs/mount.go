@@ -94,7 +94,7 @@ func applyMountOptions(cmd *cobra.Command, list string) error {
 		takes := flag.NoOptDefVal == ""
 		switch {
 		case takes && !joined:
-			return fmt.Errorf("%s: a value is missing: %s=...", option, key)
+			return fmt.Errorf("%s: a value is missing", option)
 		case !takes && joined:
 			return fmt.Errorf("%s: takes no value", option)
 		case !takes:

@@ -26,7 +26,7 @@ func parseNumber(s string) (n uint64, hexSuffix bool, err error) {
 	digits, hex := span(s, "0123456789"), false
 	if rest := s[digits:]; digits > 0 && strings.Trim(s[:digits], "0") == "" && (strings.HasPrefix(rest, "x") || strings.HasPrefix(rest, "X")) {
 		// The digits are read again as hexadecimal, which they are only if 0x is all that stands in front.
-		if digits != 1 {
+		if digits != 1 || negative {
 			return 0, false, errNumber
 		}
 		s, hex = rest[1:], true

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+func TestParseNumber(t *testing.T) {
+	for s, want := range map[string]uint64{
+		"0": 0, "1": 1, "08": 8, "010": 10, " 5": 5, "\t\v5": 5, "+5": 5, "1b": 1, "1B": 1, "1.0": 1, "1.": 1, "1.0b": 1,
+		"1k": 1 << 10, "1M": 1 << 20, "1g": 1 << 30, "1T": 1 << 40, "1p": 1 << 50, "1E": 1 << 60, "7E": 7 << 60,
+		"1.5k": 1536, "0.1k": 102, "0.7k": 717, "0.9999k": 1024, "1.k": 1024, "1.e": 1 << 60, "1.5e": 3 << 59,
+		"0.0000001k": 0, "1.99999999999999999k": 1024, "7.99999999999999999E": 7 << 60,
+		"0x0": 0, "0x200": 512, "0X10": 16, "0x1b": 27, "0x1e": 30, "+0x5": 5,
+		"9223372036854775807": math.MaxInt64, "0x7fffffffffffffff": math.MaxInt64, "8796093022207M": 8796093022207 << 20,
+	} {
+		if n, hexSuffix, err := parseNumber(s); n != want || hexSuffix || err != nil {
+			t.Errorf("%q: %d, %t, %v; want %d", s, n, hexSuffix, err, want)
+		}
+	}
+	for s, want := range map[string]uint64{"0x1k": 1024, "0x1g": 1 << 30, "0x10K": 1 << 14} {
+		if n, hexSuffix, err := parseNumber(s); n != want || !hexSuffix || err != nil {
+			t.Errorf("%q: %d, %t, %v; want %d", s, n, hexSuffix, err, want)
+		}
+	}
+	for _, s := range []string{
+		"", " ", "+", "-", "k", "5 ", "1k ", "1kb", "1e3", "1E3", "-1", "-0", "-0k", "-0.5k", "--5", "+-5", "+ 5", "inf", "nan",
+		"1.5", "1.5b", "1.5x", ".5k", "1..5k", "1.5.k", "1.e1k", "0.5e1k", "1.0e0k", "1.inf", "0x", "0xk", "0x.8k", "0x1.8k",
+		"0x 5", "00x10", "0x0x5", "-0x5", "-0x1ffffffffffffffff", "0x1p3", "0b11", "1_000", "-18446744073709551615",
+		"99999999999999999999k", "99999999999999999999 ", "0x1fffffffffffffffffk", "1\x00", "１",
+	} {
+		if n, _, err := parseNumber(s); !errors.Is(err, errNumber) {
+			t.Errorf("%q: %d, %v; want %v", s, n, err, errNumber)
+		}
+	}
+	for _, s := range []string{
+		"9223372036854775808", "18446744073709551616", "-99999999999999999999", "8E", "16E", "8796093022208M",
+		"0x8000000000000000", "0x1ffffffffffffffff", "0x8000000000000000k",
+	} {
+		if n, _, err := parseNumber(s); !errors.Is(err, errNumberRange) {
+			t.Errorf("%q: %d, %v; want %v", s, n, err, errNumberRange)
+		}
+	}
+}
+
+// TestNumbersAgainstQemuImg compares what random numbers, most of them nearly right, mean to qemu-img.
+func TestNumbersAgainstQemuImg(t *testing.T) {
+	o := newOracle(t)
+	r := rand.New(rand.NewPCG(5, 6))
+	parts := []string{"0", "1", "9", "07", "512", "1048575", "9223372036854775807", "99999999999999999999", ".", ".5", ".25",
+		".7", "x", "0x", "0X", "a", "f", "e", "E", "b", "k", "K", "M", "g", "T", "p", "P", "+", "-", " ", "\t", "inf", ".0"}
+	for range 300 {
+		var s strings.Builder
+		for range 1 + r.IntN(4) {
+			s.WriteString(parts[r.IntN(len(parts))])
+		}
+		o.compare(t, fmt.Sprintf("--output=json\x00-s\x00%s\x00-l7\x00a.raw", s.String()))
+	}
+}
+
+func FuzzParseNumber(f *testing.F) {
+	f.Add("1.5k")
+	f.Add("0x1p3")
+	f.Add("-99999999999999999999")
+	f.Fuzz(func(t *testing.T, s string) {
+		n, _, err := parseNumber(s)
+		if n > math.MaxInt64 || err != nil && n != 0 {
+			t.Fatalf("%q: %d, %v", s, n, err)
+		}
+	})
+}
