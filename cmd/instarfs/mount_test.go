@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+
+	"instarfs/render"
+)
+
+func TestMountMistakes(t *testing.T) {
+	for line, want := range map[string]string{
+		"":                           "expecting SOURCE and MOUNTPOINT, got 0 (see 'instarfs mount --help')",
+		"a":                          "expecting SOURCE and MOUNTPOINT, got 1 (see 'instarfs mount --help')",
+		"a b c":                      "expecting SOURCE and MOUNTPOINT, got 3 (see 'instarfs mount --help')",
+		"--bogus a b":                "unknown flag: --bogus (see 'instarfs mount --help')",
+		"--qemu-version 4.2 a b":     "--qemu-version: qemu-img 4.2 is not reproduced, only 5.1 and newer are",
+		"-o bogus a b":               "-o bogus: unknown mount option (see 'instarfs mount --help')",
+		"-o option=ro a b":           "-o option=ro: unknown mount option (see 'instarfs mount --help')",
+		"-o help a b":                "-o help: unknown mount option (see 'instarfs mount --help')",
+		"-o ro=1 a b":                "-o ro=1: unknown mount option (see 'instarfs mount --help')",
+		"-o ro,cache_bytes a b":      "-o cache_bytes: a value is missing (see 'instarfs mount --help')",
+		"-o allow_other=1 a b":       "-o allow_other=1: takes no value (see 'instarfs mount --help')",
+		"-o cache_bytes=lots a b":    "-o cache_bytes=lots: not a number of bytes: use digits, 0x and hexadecimal digits, or a decimal number with a suffix of k, M, G, T, P or E (see 'instarfs mount --help')",
+		"-o qemu_version=1.7 a b":    "--qemu-version: qemu-img 1.7 is not reproduced, only 5.1 and newer are",
+		"--cache-bytes 1e3 a b":      "invalid argument \"1e3\" for \"--cache-bytes\" flag: not a number of bytes: use digits, 0x and hexadecimal digits, or a decimal number with a suffix of k, M, G, T, P or E (see 'instarfs mount --help')",
+		"--allow-other=perhaps a b ": "invalid argument \"perhaps\" for \"--allow-other\" flag: strconv.ParseBool: parsing \"perhaps\": invalid syntax (see 'instarfs mount --help')",
+	} {
+		tool := newTool()
+		expectRun(t, tool, append([]string{"mount"}, strings.Fields(line)...), 2, "", "instarfs: mount: "+want+"\n")
+		if tool.mount.asked.Source != "" {
+			t.Errorf("%s: something was mounted", line)
+		}
+	}
+}
+
+func TestMountFailures(t *testing.T) {
+	tool := newTool()
+	tool.mount.err = errors.New("unmount /mnt: files are still open")
+	expectRun(t, tool, []string{"mount", "/images", "/mnt"}, 1, "", "instarfs: mounted /images at /mnt; stop with Ctrl-C or: fusermount3 -u /mnt\n"+
+		`instarfs: served \x1b`+"\ninstarfs: unmount /mnt: files are still open\n")
+	tool.newMount = func(mountOptions) (mounted, error) { return nil, errors.New("mount /images at /mnt: no /dev/fuse") }
+	expectRun(t, tool, []string{"mount", "/images", "/mnt"}, 1, "", "instarfs: mount /images at /mnt: no /dev/fuse\n")
+}
+
+// A signal is how a mount ends, not a failure of it.
+func TestMountEndsBySignal(t *testing.T) {
+	tool := newTool()
+	tool.mount.wait = true
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(signalError{syscall.SIGINT})
+	if code := run(ctx, []string{"mount", "/images", "/mnt"}, &tool.env); code != 0 {
+		t.Errorf("exit %d: %s", code, tool.stderr.String())
+	}
+	tool.env.leave.now()
+	if !tool.mount.aborted {
+		t.Error("a second signal leaves the mount behind")
+	}
+}
+
+func TestMountOptions(t *testing.T) {
+	all := mountOptions{Source: "/images", Mountpoint: "/mnt", AllowOther: true, CacheBytes: 3 << 29, Profile: render.Qemu(8, 2),
+		Include: []string{"*.bin", "a,b"}, Exclude: []string{"old", "tmp*"}, ForceShare: true, Debug: true}
+	plain := mountOptions{Source: "/images", Mountpoint: "/mnt", CacheBytes: defaultCacheBytes}
+	for _, tc := range []struct {
+		args []string
+		want mountOptions
+	}{
+		{[]string{"/images", "/mnt"}, plain},
+		{[]string{"/images", "/mnt", "-o", "rw,dev,suid,noauto,nofail,_netdev,x-systemd.automount,x-y=z,comment=hello,defaults,,"}, plain},
+		{[]string{"--allow-other", "--cache-bytes=1.5G", "/images", "--qemu-version", "8.2.1", "--include=*.bin", "--include", "a,b",
+			"/mnt", "--exclude", "old", "--exclude=tmp*", "-U", "--debug"}, all},
+		{[]string{"/images", "/mnt", "--include", "*.bin", "--include", "a,b", "-o", "allow_other,cache_bytes=1.5g,qemu_version=8.2",
+			"-o", "force-share,exclude=old,exclude=tmp*,debug"}, all},
+	} {
+		tool := newTool()
+		if code := tool.run(append([]string{"mount"}, tc.args...)...); code != 0 {
+			t.Errorf("%q: exit %d: %s", tc.args, code, tool.stderr.String())
+		}
+		tool.mount.asked.Log = nil
+		if !reflect.DeepEqual(tool.mount.asked, tc.want) {
+			t.Errorf("%q: %+v, want %+v", tc.args, tool.mount.asked, tc.want)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestRootMistakes(t *testing.T) {
+	for line, want := range map[string]string{
+		"":          "a command is missing (see 'instarfs --help')",
+		"bogus a":   "unknown command 'bogus' (see 'instarfs --help')",
+		"--bogus":   "unknown flag: --bogus (see 'instarfs --help')",
+		"version a": "version: expecting no operands, got 1 (see 'instarfs version --help')",
+		"doctor a":  "doctor: expecting no operands, got 1 (see 'instarfs doctor --help')",
+		"doctor -x": "doctor: unknown shorthand flag: 'x' in -x (see 'instarfs doctor --help')",
+	} {
+		expectRun(t, newTool(), strings.Fields(line), 2, "", "instarfs: "+want+"\n")
+	}
+}
+
+func TestEveryHelpTellsExitStatuses(t *testing.T) {
+	for _, c := range rootCommand(&newTool().env).Commands() {
+		tool := newTool()
+		if code := tool.run(c.Name(), "--help"); code != 0 || !strings.Contains(tool.stdout.String(), "Exit status:\n    0  ") && c.Name() != "help" {
+			t.Errorf("%s --help: exit %d\n%s", c.Name(), code, tool.stdout.String())
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	tool := newTool()
+	if code := tool.run("version"); code != 0 {
+		t.Fatal(code)
+	}
+	lines := strings.Split(tool.stdout.String(), "\n")
+	if len(lines) != 4 || !strings.HasPrefix(lines[0], "instarfs ") ||
+		lines[1] != "guest sha256:84983c60f7daadc1cb8698621f802c0d9f9a3c3c295c810748fb048115c186ec" ||
+		!strings.HasPrefix(lines[2], "go1.") {
+		t.Errorf("%q", lines)
+	}
+	tool.payload = func() ([]byte, error) { return nil, errors.New("none") }
+	tool.stdout.Reset()
+	if code := tool.run("version"); code != 0 || !strings.Contains(tool.stdout.String(), "\nguest not built in (run make)\n") {
+		t.Errorf("exit %d: %s", code, tool.stdout.String())
+	}
+	tool.env.stdout = broken{io.ErrClosedPipe}
+	expectRun(t, tool, []string{"version"}, 1, "", "instarfs: version: write to standard output: io: read/write on closed pipe\n")
+}
+
+func TestDoctor(t *testing.T) {
+	const well = "guest       ok\nkvm         ok\nmap         ok\nfuse        ok\n"
+	tool := newTool()
+	tool.newEngine = func() (engine, error) { return sizedEngine{}, nil }
+	expectRun(t, tool, []string{"doctor"}, 0, well, "")
+
+	tool.checkKVM = func() error { return errors.New("no /dev/kvm: load the module") }
+	tool.newEngine = func() (engine, error) { return nil, errors.New("map: KVM is not usable") }
+	expectRun(t, tool, []string{"doctor"}, 1, "guest       ok\nkvm         FAILED no /dev/kvm: load the module\n"+
+		"map         FAILED map: KVM is not usable\nfuse        ok\n", "instarfs: doctor: 2 of 4 checks failed\n")
+
+	tool = newTool()
+	expectRun(t, tool, []string{"doctor"}, 1, strings.Replace(well, "map         ok",
+		"map         FAILED the map guest says that an image of 4096 bytes has 1048576", 1), "instarfs: doctor: 1 of 4 checks failed\n")
+
+	t.Setenv("PATH", "/nowhere")
+	tool.newEngine = func() (engine, error) { return sizedEngine{}, nil }
+	tool.root = false
+	expectRun(t, tool, []string{"doctor"}, 1, well+"fusermount3 FAILED fusermount3, which mounts for users other than root, "+
+		"is not found: install the package fuse3\n", "instarfs: doctor: 1 of 5 checks failed\n")
+	t.Setenv("TMPDIR", "/nowhere")
+	tool.run("doctor")
+	if !strings.Contains(tool.stdout.String(), "map         FAILED make a directory for a test image: ") {
+		t.Error(tool.stdout.String())
+	}
+}
+
+func TestDoctorInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(signalError{15})
+	tool := newTool()
+	tool.engine.block = true
+	if code := run(ctx, []string{"doctor"}, &tool.env); code != 143 {
+		t.Errorf("exit %d: %s", code, tool.stderr.String())
+	}
+}
+
+// sizedEngine maps nothing but tells the right size.
+type sizedEngine struct{}
+
+func (sizedEngine) Map(_ context.Context, name string, _ mapOptions) (*mapResult, error) {
+	st, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	return &mapResult{VirtualSize: uint64(st.Size())}, nil
+}
+
+func (sizedEngine) Close() error { return nil }
+
+func TestOpenDevice(t *testing.T) {
+	if err := openDevice("/nowhere/fuse", "load it", "join it"); err == nil || err.Error() != "/nowhere/fuse does not exist: load it" {
+		t.Error(err)
+	}
+	if err := openDevice(t.TempDir(), "", ""); err == nil {
+		t.Error("a directory is a device")
+	}
+	if err := openDevice("/dev/null", "", ""); err != nil {
+		t.Error(err)
+	}
+}
+
+// recorder is a terminal that remembers.
+type recorder struct {
+	mu   sync.Mutex
+	text string
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.text += string(p)
+	return len(p), nil
+}
+
+func TestProgress(t *testing.T) {
+	for _, tc := range []struct {
+		terminal bool
+		took     time.Duration
+		want     string
+	}{
+		{false, 10 * time.Second, ""},
+		{true, progressDelay - 1, ""},
+		{true, progressDelay + progressEvery + 1, clearLine + "instarfs: mapping a, 1 s" + clearLine + "instarfs: mapping a, 1 s" + clearLine},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &recorder{}
+			e := &env{stderr: r, terminal: tc.terminal}
+			stop := e.progress("mapping a")
+			time.Sleep(tc.took)
+			stop()
+			if r.text != tc.want {
+				t.Errorf("%v: %q, want %q", tc.took, r.text, tc.want)
+			}
+		})
+	}
+}
+
+func TestShorten(t *testing.T) {
+	long := shorten(strings.Repeat("ä", 40) + strings.Repeat("b", 40))
+	if want := strings.Repeat("ä", 28) + "..." + strings.Repeat("b", 28); long != want || shorten(long) != long {
+		t.Errorf("%q, want %q", long, want)
+	}
+}
