@@ -9,11 +9,13 @@ import (
 	"syscall"
 )
 
-func main() {
+func main() { os.Exit(start(os.Args[1:], wire())) }
+
+// start runs the program as a process: with what signals mean to it.
+func start(args []string, e *env) int {
 	// A reader that leaves is an error of the write, not the end of the program: qemu-img ignores it and so does its profile.
 	signal.Ignore(syscall.SIGPIPE)
-	e := wire()
-	os.Exit(run(untilSignal(context.Background(), &e.leave), os.Args[1:], e))
+	return run(untilSignal(context.Background(), &e.leave), args, e)
 }
 
 // untilSignal returns a context that ends with the first SIGINT or SIGTERM. The second one ends the program at once.

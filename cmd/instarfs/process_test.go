@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// asChild tells the test binary to be the program, with fakes around it, on the command line that follows.
+const asChild = "INSTARFS_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asChild) == "" {
+		os.Exit(m.Run())
+	}
+	tool := newTool()
+	tool.env.stdout, tool.env.stderr = os.Stdout, os.Stderr
+	tool.env.newMount = func(mountOptions) (mounted, error) { return stuckMount{}, nil }
+	os.Exit(start(os.Args[1:], &tool.env))
+}
+
+// stuckMount is busy: it does not end when its context does.
+type stuckMount struct{}
+
+func (stuckMount) Serve(ctx context.Context) error {
+	<-ctx.Done()
+	_, _ = io.WriteString(os.Stderr, "busy\n")
+	select {}
+}
+
+func (stuckMount) Abort() error {
+	_, err := io.WriteString(os.Stderr, "detached\n")
+	return err
+}
+
+func child(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asChild+"=1")
+	return cmd
+}
+
+func TestSecondSignalLeavesAtOnce(t *testing.T) {
+	cmd := child("mount", "/images", "/mnt")
+	pipe, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for lines := bufio.NewScanner(pipe); lines.Scan(); {
+		said = append(said, lines.Text())
+		if len(said) <= 2 {
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_ = cmd.Wait()
+	want := "instarfs: mounted /images at /mnt; stop with Ctrl-C or: fusermount3 -u /mnt|busy|detached"
+	if got := strings.Join(said, "|"); cmd.ProcessState.ExitCode() != 143 || got != want {
+		t.Errorf("exit %d, said %q, want 143, %q", cmd.ProcessState.ExitCode(), got, want)
+	}
+}
+
+func TestReaderThatLeaves(t *testing.T) {
+	for _, tc := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"map", "a.raw"}, 1},
+		{[]string{"map", "--qemu-version=7.2", "a.raw"}, 0},
+	} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		var stderr bytes.Buffer
+		cmd := child(tc.args...)
+		cmd.Stdout, cmd.Stderr = w, &stderr
+		_ = cmd.Run()
+		w.Close()
+		if cmd.ProcessState.ExitCode() != tc.code || stderr.Len() > 0 {
+			t.Errorf("%q: %v, stderr %q", tc.args, cmd.ProcessState, stderr.String())
+		}
+	}
+}
