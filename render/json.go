@@ -1,6 +1,10 @@
 package render
 
-import "instarfs/guest/extent"
+import (
+	"strconv"
+
+	"instarfs/guest/extent"
+)
 
 // separator ends every row but the last, which ends in closing. They are of one length, so the size of a row does not
 // depend on its place.
@@ -9,7 +13,7 @@ const (
 	closing   = "]\n"
 )
 
-// shown are the flags that JSON tells; they are the low bits of extent.Flags, so they index a table.
+// shown are the flags that JSON tells.
 const shown = extent.Present | extent.Zero | extent.Data | extent.Offset | extent.Compressed
 
 // rowRoom is the space that one JSON row may write into: its longest form (three numbers of 20 digits, a depth of 5, and 118
@@ -18,49 +22,66 @@ const rowRoom = 256
 
 // The fixed texts of a row are arrays, so that copying one is a few moves of registers and no call. What is copied too much is
 // overwritten by what follows.
-type fragment struct {
-	text [96]byte
-	n    int
-}
-
 var (
 	startKey  = [16]byte([]byte(`{ "start":      `))
 	lengthKey = [16]byte([]byte(`, "length":     `))
-	depthKey  = [16]byte([]byte(`, "depth":      `))
+	rowEnd    = [4]byte([]byte(separator + " "))
 )
 
 const (
 	startLen  = len(`{ "start": `)
 	lengthLen = len(`, "length": `)
-	depthLen  = len(`, "depth": `)
 )
+
+// fragment is what follows the length in all rows of a depth and of certain flags.
+type fragment struct {
+	// text ends in the key of the offset if there is one, else in the separator.
+	text   [112]byte
+	n      int
+	fixed  int // bytes of a row that are no digits of start, length and offset
+	offset bool
+}
 
 // json renders the entries of the JSON list.
 type json struct {
-	m *extent.Map
-	// states holds what follows the depth, by the flags of the extent. With extent.Offset it ends in the key of the offset,
-	// else in the separator.
-	states [shown + 1]fragment
-	// fixed is the bytes of a row that are no digits.
-	fixed [shown + 1]int64
+	m         *extent.Map
+	form      form
+	fragments []fragment
+	state     []uint16 // index into fragments of each state of the map
 }
 
 func newJSON(m *extent.Map, f form) *json {
-	j := &json{m: m}
-	for s := range j.states {
-		flags := extent.Flags(s)
-		text := f.fields(flags)
-		end := separator
-		if flags.Has(extent.Offset) {
-			text += `, "offset": `
-		} else {
-			text += separator
-			end = ""
+	type kind struct {
+		flags extent.Flags
+		depth uint16
+	}
+	known := map[kind]uint16{}
+	j := &json{m: m, form: f, state: make([]uint16, len(m.States()))}
+	for i, s := range m.States() {
+		k := kind{s.Flags & shown, s.Depth}
+		at, ok := known[k]
+		if !ok {
+			at = uint16(len(j.fragments))
+			known[k] = at
+			j.fragments = append(j.fragments, f.fragment(s))
 		}
-		j.states[s].n = copy(j.states[s].text[:], text)
-		j.fixed[s] = int64(startLen + lengthLen + depthLen + len(text) + len(end))
+		j.state[i] = at
 	}
 	return j
+}
+
+func (f form) fragment(s extent.State) (g fragment) {
+	text := `, "depth": ` + strconv.Itoa(int(s.Depth)) + f.fields(s.Flags)
+	g.fixed = startLen + lengthLen + len(text) + len(separator)
+	if g.offset = s.Flags.Has(extent.Offset); g.offset {
+		const key = `, "offset": `
+		text += key
+		g.fixed += len(key)
+	} else {
+		text += separator
+	}
+	g.n = copy(g.text[:], text)
+	return g
 }
 
 // fields is the booleans of an entry.
@@ -85,69 +106,88 @@ func (f form) fields(flags extent.Flags) string {
 // empty is the whole list for an empty window: qemu-img prints the entry that it began with.
 func (j *json) empty() string {
 	var b [rowRoom]byte
-	n := j.put(&b, &extent.Extent{Start: j.m.Start()}, new(widths))
+	g := j.form.fragment(extent.State{})
+	n := put(&b, j.m.Start(), 0, 0, &g, new(widths))
 	return "[" + string(b[:n-len(closing)]) + closing
 }
 
 func (j *json) size(lo, hi int) int64 {
-	var n int64
-	for i := lo; i < hi; i++ {
-		e := j.m.At(i)
-		n += j.rowSize(&e)
+	n := 0
+	for lo < hi {
+		c := j.m.Columns(lo, hi)
+		lo += c.Len()
+		n += startDigits(c.Start)
+		for i := range c.Start {
+			g := &j.fragments[j.state[c.State[i]]]
+			n += g.fixed + decimalLen(c.Next(i)-c.Start[i])
+			if g.offset {
+				n += decimalLen(c.Offset[i])
+			}
+		}
 	}
-	return n
+	return int64(n)
 }
 
-func (j *json) rowSize(e *extent.Extent) int64 {
-	digits := decimalLen(e.Start) + decimalLen(e.Length) + decimalLen(uint64(e.Depth))
-	if e.Flags&extent.Offset != 0 {
-		digits += decimalLen(e.Offset)
+// startDigits is the number of digits of ascending numbers, most often the same for all.
+func startDigits(start []uint64) int {
+	first := decimalLen(start[0])
+	if first == decimalLen(start[len(start)-1]) {
+		return first * len(start)
 	}
-	return j.fixed[e.Flags&shown] + int64(digits)
+	n := 0
+	for _, v := range start {
+		n += decimalLen(v)
+	}
+	return n
 }
 
 func (j *json) fill(p []byte, skip int64, lo, hi int) int {
 	var w widths
 	n := 0
-	for i := lo; i < hi && n < len(p); i++ {
-		e := j.m.At(i)
-		if skip > 0 {
-			if size := j.rowSize(&e); size <= skip {
-				skip -= size
+	for lo < hi && n < len(p) {
+		c := j.m.Columns(lo, hi)
+		lo += c.Len()
+		for i := 0; i < len(c.Start) && n < len(p); i++ {
+			start, length, offset := c.Start[i], c.Next(i)-c.Start[i], c.Offset[i]
+			g := &j.fragments[j.state[c.State[i]]]
+			if skip > 0 {
+				size := g.fixed + decimalLen(start) + decimalLen(length)
+				if g.offset {
+					size += decimalLen(offset)
+				}
+				if int64(size) <= skip {
+					skip -= int64(size)
+					continue
+				}
+			}
+			if skip == 0 && len(p)-n >= rowRoom {
+				n += put((*[rowRoom]byte)(p[n:]), start, length, offset, g, &w)
 				continue
 			}
+			var row [rowRoom]byte
+			n += copy(p[n:], row[skip:put(&row, start, length, offset, g, &w)])
+			skip = 0
 		}
-		if skip == 0 && len(p)-n >= rowRoom {
-			n += j.put((*[rowRoom]byte)(p[n:]), &e, &w)
-			continue
-		}
-		var row [rowRoom]byte
-		n += copy(p[n:], row[skip:j.put(&row, &e, &w)])
-		skip = 0
 	}
 	return n
 }
 
-// widths are those of the columns.
-type widths struct{ start, length, depth, offset width }
+// widths are those of the columns of numbers.
+type widths struct{ start, length, offset width }
 
 // put renders one row and returns its size.
-func (j *json) put(b *[rowRoom]byte, e *extent.Extent, w *widths) int {
+func put(b *[rowRoom]byte, start, length, offset uint64, g *fragment, w *widths) int {
 	*(*[16]byte)(b[:]) = startKey
 	n := startLen
-	n += w.start.put((*[digitsRoom]byte)(b[n:]), e.Start)
+	n += w.start.put((*[digitsRoom]byte)(b[n:]), start)
 	*(*[16]byte)(b[n:]) = lengthKey
 	n += lengthLen
-	n += w.length.put((*[digitsRoom]byte)(b[n:]), e.Length)
-	*(*[16]byte)(b[n:]) = depthKey
-	n += depthLen
-	n += w.depth.put((*[digitsRoom]byte)(b[n:]), uint64(e.Depth))
-	s := &j.states[e.Flags&shown]
-	*(*[96]byte)(b[n:]) = s.text
-	n += s.n
-	if e.Flags&extent.Offset != 0 {
-		n += w.offset.put((*[digitsRoom]byte)(b[n:]), e.Offset)
-		*(*[4]byte)(b[n:]) = [4]byte{'}', ',', '\n'}
+	n += w.length.put((*[digitsRoom]byte)(b[n:]), length)
+	*(*[112]byte)(b[n:]) = g.text
+	n += g.n
+	if g.offset {
+		n += w.offset.put((*[digitsRoom]byte)(b[n:]), offset)
+		*(*[4]byte)(b[n:]) = rowEnd
 		n += len(separator)
 	}
 	return n

@@ -14,14 +14,18 @@ const columnsRoom = 3 * 18
 // text renders the rows of the table: the extents whose bytes are stored and not known to be zero.
 type text struct{ m *extent.Map }
 
-func isRow(e *extent.Extent) bool { return e.Flags&(extent.Data|extent.Zero) == extent.Data }
+func isRow(f extent.Flags) bool { return f&(extent.Data|extent.Zero) == extent.Data }
 
 // firstNotPlain finds the first extent that belongs into the table but has no offset, or m.Len.
 func firstNotPlain(m *extent.Map) int {
-	for i := range m.Len() {
-		if e := m.At(i); isRow(&e) && e.Flags&extent.Offset == 0 {
-			return i
+	for lo := 0; lo < m.Len(); {
+		c := m.Columns(lo, m.Len())
+		for i := range c.Len() {
+			if f := c.Flags(i); isRow(f) && f&extent.Offset == 0 {
+				return lo + i
+			}
 		}
+		lo += c.Len()
 	}
 	return m.Len()
 }
@@ -52,9 +56,14 @@ func (t text) file(e *extent.Extent) string {
 
 func (t text) size(lo, hi int) int64 {
 	var n int64
-	for i := lo; i < hi; i++ {
-		if e := t.m.At(i); isRow(&e) {
-			n += t.rowSize(&e)
+	for lo < hi {
+		c := t.m.Columns(lo, hi)
+		lo += c.Len()
+		for i := range c.Len() {
+			if isRow(c.Flags(i)) {
+				e := c.At(i)
+				n += t.rowSize(&e)
+			}
 		}
 	}
 	return n
@@ -72,31 +81,41 @@ func (t text) rowSize(e *extent.Extent) int64 {
 
 func (t text) fill(p []byte, skip int64, lo, hi int) int {
 	n := 0
-	var columns [columnsRoom]byte
-	for i := lo; i < hi && n < len(p); i++ {
-		e := t.m.At(i)
-		if !isRow(&e) {
-			continue
-		}
-		if skip > 0 {
-			if size := t.rowSize(&e); size <= skip {
-				skip -= size
+	for lo < hi && n < len(p) {
+		c := t.m.Columns(lo, hi)
+		lo += c.Len()
+		for i := 0; i < c.Len() && n < len(p); i++ {
+			if !isRow(c.Flags(i)) {
 				continue
 			}
+			e := c.At(i)
+			if skip > 0 {
+				if size := t.rowSize(&e); size <= skip {
+					skip -= size
+					continue
+				}
+			}
+			n += t.put(p[n:], skip, &e)
+			skip = 0
 		}
-		width := int64(putColumns(&columns, &e))
-		name := t.file(&e)
-		if skip < width {
-			n += copy(p[n:], columns[skip:width])
-			skip = width
-		}
-		if at := skip - width; at < int64(len(name)) {
-			n += copy(p[n:], name[at:])
-		}
-		n += copy(p[n:], "\n")
-		skip = 0
 	}
 	return n
+}
+
+// put renders one row without its first skip bytes, as far as there is room.
+func (t text) put(p []byte, skip int64, e *extent.Extent) int {
+	var columns [columnsRoom]byte
+	width := int64(putColumns(&columns, e))
+	n := 0
+	if skip < width {
+		n = copy(p, columns[skip:width])
+		skip = width
+	}
+	name := t.file(e)
+	if at := skip - width; at < int64(len(name)) {
+		n += copy(p[n:], name[at:])
+	}
+	return n + copy(p[n:], "\n")
 }
 
 // putColumns renders the columns before the file name.
