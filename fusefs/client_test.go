@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -44,9 +45,12 @@ var clients = map[string]func(file string) error{
 	"alarmed-stat": alarmedStat,
 }
 
+// clientEnv makes the test binary a client. A program with the race detector would sleep for a second at its end.
+var clientEnv = []string{clientVariable + "=1", "GORACE=atexit_sleep_ms=0"}
+
 // clientCommand is the command line of a client.
 func clientCommand(how string, files ...string) (string, []string) {
-	return "env", append([]string{clientVariable + "=1", os.Args[0], how}, files...)
+	return "env", slices.Concat(clientEnv, []string{os.Args[0], how}, files)
 }
 
 func readAll(file string) error {

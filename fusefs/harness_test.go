@@ -46,7 +46,9 @@ func mountFake(t testing.TB, src *fakeSource, change func(*Options)) *testMount 
 		close(m.ended)
 	}()
 	t.Cleanup(func() {
-		m.unmount()
+		if err := m.unmount(); err != nil {
+			t.Error(err)
+		}
 		if err := unix.Unmount(m.dir, unix.MNT_DETACH); err == nil {
 			t.Errorf("%s was still mounted", m.dir)
 		}

@@ -160,8 +160,8 @@ func useTool(t *testing.T, script, dir, copies string) string {
 	t.Helper()
 	work := t.TempDir()
 	cmd := exec.Command("bash", "-c", script)
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "HOME="+work, "M="+dir, "W="+work, "R="+copies,
-		"CLIENT="+os.Args[0], clientVariable+"=1", "TERM=dumb")
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "TERM=dumb", "HOME="+work, "M="+dir, "W="+work, "R="+copies, "CLIENT="+os.Args[0])
+	cmd.Env = append(cmd.Env, clientEnv...)
 	out, err := cmd.CombinedOutput()
 	result := strings.ReplaceAll(string(out), dir, "$M")
 	if err != nil {
