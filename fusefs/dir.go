@@ -21,6 +21,8 @@ type dir struct {
 	tree *tree
 	path string // in the source
 
+	habits habits
+
 	mu       sync.Mutex
 	mapping  bool      // the images of this directory are being mapped ahead
 	mappedAt time.Time // when that last ended
@@ -30,10 +32,12 @@ var _ = (fs.NodeLookuper)((*dir)(nil))
 
 // Lookup finds a view or a directory. It never runs a guest.
 func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	d.habits.lookedUp(name)
 	if image, v, ok := splitName(name); ok {
 		info, err := d.tree.source.Stat(join(d.path, image))
 		if err == nil && info.Regular() {
-			return d.view(ctx, name, join(d.path, image), v, info, out), 0
+			file := join(d.path, image)
+			return d.view(ctx, name, file, v, info, inode(file, v, info.Generation, 0), out), 0
 		}
 	}
 	info, err := d.tree.source.Stat(join(d.path, name))
@@ -43,18 +47,19 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.
 	case !info.Dir():
 		return nil, syscall.ENOENT
 	}
-	return d.subdirectory(ctx, name, info, out), 0
+	file := join(d.path, name)
+	return d.subdirectory(ctx, name, file, info, inode(file, 0, info.Generation, 0), out), 0
 }
 
 // view answers the lookup of a view of an image.
-func (d *dir) view(ctx context.Context, name, image string, v View, info Info, out *fuse.EntryOut) *fs.Inode {
+func (d *dir) view(ctx context.Context, name, image string, v View, info Info, ino uint64, out *fuse.EntryOut) *fs.Inode {
 	if v == reason {
 		f := &reasonFile{tree: d.tree, image: image, info: info}
 		fileAttributes(&out.Attr, info, 0)
 		ino := inode(image, v, info.Generation, d.tree.reasons.Add(1))
 		return d.NewInode(ctx, f, fs.StableAttr{Mode: syscall.S_IFREG, Ino: ino})
 	}
-	id := fs.StableAttr{Mode: syscall.S_IFREG, Ino: inode(image, v, info.Generation, 0)}
+	id := fs.StableAttr{Mode: syscall.S_IFREG, Ino: ino}
 	var f *mapFile
 	node := d.GetChild(name)
 	if node != nil && node.StableAttr() == id {
@@ -72,12 +77,12 @@ func (d *dir) view(ctx context.Context, name, image string, v View, info Info, o
 	return node
 }
 
-func (d *dir) subdirectory(ctx context.Context, name string, info Info, out *fuse.EntryOut) *fs.Inode {
-	file := join(d.path, name)
+// subdirectory answers the lookup of a directory.
+func (d *dir) subdirectory(ctx context.Context, name, file string, info Info, ino uint64, out *fuse.EntryOut) *fs.Inode {
 	attributes(&out.Attr, info, keepDir)
 	out.SetEntryTimeout(timeout)
 	out.SetAttrTimeout(timeout)
-	id := fs.StableAttr{Mode: syscall.S_IFDIR, Ino: inode(file, 0, info.Generation, 0)}
+	id := fs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino}
 	if node := d.GetChild(name); node != nil && node.StableAttr() == id {
 		return node
 	}
@@ -102,7 +107,7 @@ func (d *dir) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) sys
 
 var _ = (fs.NodeOpendirHandler)((*dir)(nil))
 
-// OpendirHandle reads the directory of the source when the kernel asks for the listing, which it need not do.
+// OpendirHandle leaves it to the kernel whether to ask for the listing or to use the one it kept, if that serves well.
 func (d *dir) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	info, err := d.tree.source.Stat(d.path)
 	switch {
@@ -111,9 +116,12 @@ func (d *dir) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, sys
 	case !info.Dir():
 		return nil, 0, syscall.ENOENT
 	}
-	var flags uint32
-	if time.Since(info.MTime) > racy {
-		flags = fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE
+	if time.Since(info.MTime) < racy {
+		return &listing{dir: d}, 0, 0
 	}
-	return &listing{dir: d}, flags, 0
+	if !d.habits.keep() {
+		// Errors do no harm: the kernel then uses what it kept, if it kept anything.
+		_ = d.NotifyContent(0, 0)
+	}
+	return &listing{dir: d}, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
 }

@@ -15,6 +15,7 @@ type listing struct {
 	loaded bool
 	items  []item
 	next   int
+	ino    uint64 // of the item that was read last
 	// What was looked at last: READDIRPLUS looks up what it just read, and the two views of an image follow each other.
 	last Info
 	path string
@@ -111,7 +112,8 @@ func (l *listing) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
 		if i.view != 0 {
 			e.Mode = syscall.S_IFREG
 		}
-		e.Ino = inode(i.path, i.view, info.Generation, 0)
+		l.ino = inode(i.path, i.view, info.Generation, 0)
+		e.Ino = l.ino
 		return &e, 0
 	}
 	return nil, 0
@@ -138,14 +140,16 @@ var _ = (fs.FileLookuper)((*listing)(nil))
 
 // Lookup answers READDIRPLUS, mostly for the name that was read last.
 func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	if l.next > 0 && l.items[l.next-1].name == name {
-		i := l.items[l.next-1]
-		if info, err := l.stat(i.path); err == nil {
-			if i.view == 0 {
-				return l.dir.subdirectory(ctx, name, info, out), 0
-			}
-			return l.dir.view(ctx, name, i.path, i.view, info, out), 0
-		}
+	if l.next == 0 || l.items[l.next-1].name != name {
+		return l.dir.Lookup(ctx, name, out)
 	}
-	return l.dir.Lookup(ctx, name, out)
+	i := l.items[l.next-1]
+	if i.view == 0 {
+		return l.dir.subdirectory(ctx, name, i.path, l.last, l.ino, out), 0
+	}
+	node := l.dir.view(ctx, name, i.path, i.view, l.last, l.ino, out)
+	if l.dir.habits.listed(name) {
+		out.SetEntryTimeout(0)
+	}
+	return node, 0
 }
