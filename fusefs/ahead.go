@@ -55,6 +55,9 @@ func (d *dir) mapAhead(path string) {
 	d.mapping = true
 	go func() {
 		defer func() {
+			if p := recover(); p != nil {
+				d.tree.log.panicked("listing "+d.path, p)
+			}
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.mapping, d.mappedAt = false, time.Now()
@@ -85,6 +88,11 @@ func (d *dir) feed(path string) {
 // happen.
 func (d *dir) learn(ctx context.Context, name string) {
 	path := join(d.path, name)
+	defer func() {
+		if p := recover(); p != nil {
+			d.tree.log.panicked("mapping ahead "+path, p)
+		}
+	}()
 	info, err := d.tree.source.Stat(path)
 	if err != nil || !info.Regular() {
 		return

@@ -3,8 +3,10 @@ package fusefs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"syscall"
+	"unicode"
 )
 
 // errnoOf is the one place where an error becomes what a system call returns.
@@ -28,7 +30,19 @@ func errnoOf(err error) syscall.Errno {
 	return syscall.EIO
 }
 
-// oneLine is an error's text as a line of a log or of a .map.err file, without its end.
-func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+// oneLine makes a line of a log or of a .map.err file, without its end. Names of files may hold anything, also what moves
+// the cursor of a terminal.
+func oneLine(text string) string {
+	var b strings.Builder
+	for _, r := range strings.TrimSpace(text) {
+		switch {
+		case r == '\n':
+			b.WriteByte(' ')
+		case unicode.IsControl(r):
+			fmt.Fprintf(&b, `\x%02x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }

@@ -123,7 +123,7 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 				return nil, 0, syscall.ESTALE
 			}
 			err = fmt.Errorf("open %s%s: the image keeps changing: %w", f.image, f.view, syscall.EBUSY)
-			f.tree.log.once(f.image+f.view.String(), got, oneLine(err))
+			f.tree.log.once(f.image+f.view.String(), got, err.Error())
 		}
 	}
 	f.tree.stale.forget(ctx, f.image, f.view)

@@ -43,7 +43,7 @@ var _ = (fs.FileReader)((*handle)(nil))
 func (h *handle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	n, err := h.content.ReadAt(dest, off)
 	if err != nil && err != io.EOF {
-		h.log.printf("read at %d: %s", off, oneLine(err))
+		h.log.printf("read at %d: %s", off, oneLine(err.Error()))
 		return nil, errnoOf(err)
 	}
 	return fuse.ReadResultData(dest[:n]), 0

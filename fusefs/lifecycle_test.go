@@ -27,12 +27,14 @@ func TestPanic(t *testing.T) {
 	src.panics["stat b.img"] = true
 	src.panics["c.img"] = true
 	m := mountFake(t, src, nil)
+	command(t, "stat", m.path("a.img.map.json")) // has the others mapped ahead
+	m.waitLogged("panic while mapping ahead b.img: stat of b.img")
 	for _, name := range []string{"b.img.map.json", "c.img.map.json"} {
 		if _, err := tryCommand(t, "cat", m.path(name)); err == nil || !strings.Contains(err.Error(), "Input/output error") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	m.waitLogged("panic in a request: stat of b.img")
+	m.waitLogged("panic while answering a request: stat of b.img")
 	m.waitLogged("panic while mapping c.img: map of c.img")
 	if got := m.read("a.img.map.json"); got != string(fakeContent("a", 100, JSON)) {
 		t.Errorf("after the panics: %q", got)

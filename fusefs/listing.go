@@ -140,10 +140,13 @@ var _ = (fs.FileLookuper)((*listing)(nil))
 
 // Lookup answers READDIRPLUS, mostly for the name that was read last.
 func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	if l.next == 0 || l.items[l.next-1].name != name {
+	if l.next == 0 {
 		return l.dir.Lookup(ctx, name, out)
 	}
 	i := l.items[l.next-1]
+	if i.name != name || i.path != l.path || l.err != nil {
+		return l.dir.Lookup(ctx, name, out)
+	}
 	if i.view == 0 {
 		return l.dir.subdirectory(ctx, name, i.path, l.last, l.ino, out), 0
 	}

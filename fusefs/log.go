@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,8 +65,13 @@ func (l *logger) once(subject string, g Generation, line string) {
 	}
 	l.mu.Unlock()
 	if !ok || last != g {
-		l.printf("%s", line)
+		l.printf("%s", oneLine(line))
 	}
+}
+
+// panicked logs a panic that was recovered. It is a bug of this program, so all lines of the stack are of use.
+func (l *logger) panicked(doing string, p any) {
+	l.printf("panic while %s: %v\n%s", oneLine(doing), p, debug.Stack())
 }
 
 // close lets the lines that wait be written, for a while.

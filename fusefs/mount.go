@@ -8,7 +8,6 @@ import (
 	stdlog "log"
 	"os"
 	"os/exec"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -75,7 +74,8 @@ func start(o Options, names *names, log *logger) (*Mounted, error) {
 	})
 	if err != nil {
 		cancel()
-		return nil, fmt.Errorf("mount %s at %s: %w", o.SourceDir, o.Mountpoint, err)
+		// What fusermount3 has to say ends in a newline.
+		return nil, fmt.Errorf("mount %s at %s: %s", o.SourceDir, o.Mountpoint, oneLine(err.Error()))
 	}
 	m := &Mounted{server: server, point: point, log: log, cancel: cancel, gone: make(chan struct{})}
 	go func() {
@@ -107,7 +107,7 @@ func mountOptions(o Options, log *logger) fuse.MountOptions {
 		DirectMount: os.Geteuid() == 0,
 		Logger:      stdlog.New(log, "", 0),
 		PanicHandler: func(p any) fuse.Status {
-			log.printf("panic in a request: %v\n%s", p, debug.Stack())
+			log.panicked("answering a request", p)
 			return fuse.EIO
 		},
 	}
@@ -116,6 +116,9 @@ func mountOptions(o Options, log *logger) fuse.MountOptions {
 // checkFUSE finds what is known to keep a mount from working, in words that say what to do.
 func checkFUSE(o Options) error {
 	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("mount at %s: %w; mount as root, or let users in with: chmod 666 /dev/fuse", o.Mountpoint, err)
+	}
 	if err != nil {
 		return fmt.Errorf("mount at %s: %w; load the module with: modprobe fuse (a container needs --device /dev/fuse)",
 			o.Mountpoint, err)

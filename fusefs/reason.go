@@ -38,7 +38,7 @@ func (f *reasonFile) content(ctx context.Context) (string, syscall.Errno) {
 		return "", syscall.EINTR
 	}
 	if err != nil {
-		text = oneLine(err) + "\n"
+		text = oneLine(err.Error()) + "\n"
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -96,7 +95,7 @@ func (r *runs) remove(image string, one *run) {
 func (r *runs) carryOut(ctx context.Context, image string, one *run) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.log.printf("panic while mapping %s: %v\n%s", image, p, debug.Stack())
+			r.log.panicked("mapping "+image, p)
 			one.err = fmt.Errorf("map %s: internal error, see the log of the mount", image)
 		}
 		one.cancel()
@@ -107,6 +106,6 @@ func (r *runs) carryOut(ctx context.Context, image string, one *run) {
 	}()
 	one.m, one.gen, one.err = r.source.Map(ctx, image)
 	if one.err != nil && !errors.Is(one.err, context.Canceled) {
-		r.log.once(image, one.gen, oneLine(one.err))
+		r.log.once(image, one.gen, one.err.Error())
 	}
 }

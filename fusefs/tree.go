@@ -41,7 +41,7 @@ func (t *tree) render(image string, v View, m *extent.Map, g Generation) (Render
 	r, err := t.draw(m, v)
 	if err != nil {
 		err = fmt.Errorf("render %s%s: %w", image, v, err)
-		t.log.once(image+v.String(), g, oneLine(err))
+		t.log.once(image+v.String(), g, err.Error())
 	}
 	return r, err
 }
