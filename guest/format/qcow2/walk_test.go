@@ -1,0 +1,280 @@
+package qcow2_test
+
+import (
+	"fmt"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2"
+)
+
+const (
+	data       = extent.Present | extent.Data | extent.Offset
+	zeroPlain  = extent.Present | extent.Zero
+	zeroAlloc  = zeroPlain | extent.Offset
+	compressed = extent.Present | extent.Data | extent.Compressed
+)
+
+// piece is a shorter way to write an extent: pieces tile the window.
+type piece struct {
+	length uint64
+	flags  extent.Flags
+	offset uint64
+}
+
+func pieces(start uint64, p ...piece) []extent.Extent {
+	var s []extent.Extent
+	for _, p := range p {
+		s = append(s, extent.Extent{Start: start, Length: p.length, Offset: p.offset, State: extent.State{Flags: p.flags}})
+		start += p.length
+	}
+	return s
+}
+
+// TestWalk walks built images whose maps are written out. Data starts behind the header, the L1 table and one L2 table.
+func TestWalk(t *testing.T) {
+	const c, first = 1 << 16, 3 << 16
+	for _, v := range []struct {
+		name   string
+		size   uint64
+		build  func(q *formattest.Qcow2)
+		window formattest.Window
+		want   []extent.Extent
+		faults []*fault.Fault
+	}{
+		{"empty", 1 << 20, func(*formattest.Qcow2) {}, formattest.Whole, pieces(0, piece{1 << 20, 0, 0}), nil},
+		{"size 0", 0, func(*formattest.Qcow2) {}, formattest.Whole, nil, nil},
+		{"size rounded down", 1023, func(*formattest.Qcow2) {}, formattest.Whole, pieces(0, piece{512, 0, 0}), nil},
+		{"one cluster", 4 * c, func(q *formattest.Qcow2) { q.Sparse(1, 1) }, formattest.Whole,
+			pieces(0, piece{c, 0, 0}, piece{c, data, first}, piece{2 * c, 0, 0}), nil},
+		{"zero clusters", 4 * c, func(q *formattest.Qcow2) {
+			q.Sparse(0, 2)
+			*q.Entry(1) |= formattest.EntryZero
+			q.Zero(2, 1)
+		}, formattest.Whole, pieces(0, piece{c, data, first}, piece{c, zeroAlloc, first + c}, piece{c, zeroPlain, 0}, piece{c, 0, 0}), nil},
+		{"compressed clusters are one extent", 4 * c, func(q *formattest.Qcow2) { q.Compressed(1, 2) }, formattest.Whole,
+			pieces(0, piece{c, 0, 0}, piece{2 * c, compressed, 0}, piece{c, 0, 0}), nil},
+		{"window within a cluster", 4 * c, func(q *formattest.Qcow2) { q.Sparse(1, 1) }, window(c+1, c+4),
+			pieces(c+1, piece{3, data, first + 1}), nil},
+		{"window over three extents", 4 * c, func(q *formattest.Qcow2) { q.Sparse(1, 1) }, window(60000, 160000),
+			pieces(60000, piece{5536, 0, 0}, piece{c, data, first}, piece{160000 - 2*c, 0, 0}), nil},
+		{"zero flag in version 2", 4 * c, func(q *formattest.Qcow2) {
+			q.Version = 2
+			q.Sparse(0, 1)
+			*q.Entry(3) = formattest.EntryZero
+		}, formattest.Whole, pieces(0, piece{c, data, first}, piece{2 * c, 0, 0}, piece{c, extent.Bad, 0}),
+			[]*fault.Fault{fault.New(fault.Qcow2ZeroInV2, 2*c+24, 2*c, 3)}},
+		{"cluster unaligned", 4 * c, func(q *formattest.Qcow2) {
+			q.Sparse(0, 4)
+			*q.Entry(2) |= 0x200
+		}, formattest.Whole, pieces(0, piece{2 * c, data, first}, piece{c, extent.Bad, 0}, piece{c, data, first + 3*c}),
+			[]*fault.Fault{fault.New(fault.Qcow2ClusterUnaligned, 2*c+16, first+2*c+0x200, 2*c, 2)}},
+		{"L2 table unaligned", 600 << 20, func(q *formattest.Qcow2) { *q.L1(0) = 0x40200 }, formattest.Whole,
+			pieces(0, piece{512 << 20, extent.Bad, 0}, piece{88 << 20, 0, 0}),
+			[]*fault.Fault{fault.New(fault.Qcow2L2Unaligned, c, 0x40200, 0)}},
+		{"L2 table behind the end", 4 * c, func(q *formattest.Qcow2) { *q.L1(0) = 1 << 40 }, formattest.Whole,
+			pieces(0, piece{4 * c, 0, 0}), nil},
+		{"reserved bits", 4 * c, func(q *formattest.Qcow2) {
+			q.Sparse(0, 1)
+			*q.Entry(0) |= 0x3f<<56 | 0x1fe
+			*q.L1(0) |= 0x7f<<56 | 0x1ff
+		}, formattest.Whole, pieces(0, piece{c, data, first}, piece{3 * c, 0, 0}), nil},
+		{"host offset beyond everything", 2 * c, func(q *formattest.Qcow2) { *q.Entry(0) = 0x00ffffffffff0000 }, formattest.Whole,
+			pieces(0, piece{c, data, 0x00ffffffffff0000}, piece{c, 0, 0}), nil},
+		{"subclusters", c, func(q *formattest.Qcow2) {
+			q.ExtendedL2 = true
+			q.Sparse(0, 1)
+			*q.Bitmap(0) = 1<<36 | 2
+		}, formattest.Whole, pieces(0, piece{2048, extent.Offset, first}, piece{2048, data, first + 2048},
+			piece{4096, extent.Offset, first + 4096}, piece{2048, zeroAlloc, first + 8192}, piece{c - 10240, extent.Offset, first + 10240}), nil},
+		{"invalid bitmap is met a run ahead", 4 * c, func(q *formattest.Qcow2) {
+			q.ExtendedL2 = true
+			q.Sparse(0, 4)
+			*q.Bitmap(0) = 0xffff
+			*q.Bitmap(1) = 0xfffffff0
+			*q.Bitmap(2) |= 1 << 32
+		}, formattest.Whole, pieces(0, piece{c / 2, data, first}, piece{c/2 + c/8, extent.Offset, first + c/2},
+			piece{c - c/8, data | extent.BadAhead, first + c + c/8}, piece{c, extent.Bad, 0}, piece{c, data, first + 3*c}),
+			[]*fault.Fault{fault.New(fault.Qcow2InvalidSubcluster, 2*c+32, 2*c, 2)}},
+		{"invalid bitmap behind the window", 4 * c, func(q *formattest.Qcow2) {
+			q.ExtendedL2 = true
+			q.Sparse(0, 4)
+			*q.Bitmap(2) |= 1 << 32
+		}, window(0, 2*c), pieces(0, piece{2 * c, data, first}), nil},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			q := formattest.NewQcow2(v.size, 16)
+			q.NoRefcounts = true
+			v.build(q)
+			r, n := image(q)
+			same(t, agree(t, r, n, 1<<40, v.window), v.want, v.faults)
+		})
+	}
+}
+
+// TestEncrypted maps what qemu-img needs a key for.
+func TestEncrypted(t *testing.T) {
+	const c = 1 << 16
+	q := formattest.NewQcow2(4*c, 16)
+	q.NoRefcounts, q.Crypt = true, 1
+	q.Sparse(0, 2)
+	*q.Entry(1) |= formattest.EntryZero
+	r, n := image(q)
+	same(t, agree(t, r, n, 0, formattest.Whole), pieces(0, piece{c, extent.Present | extent.Data | extent.Encrypted, 0},
+		piece{c, zeroPlain, 0}, piece{2 * c, 0, 0}), nil)
+}
+
+// TestReferences finds the files that an image names, in order.
+func TestReferences(t *testing.T) {
+	q := formattest.NewQcow2(1<<20, 16)
+	q.Incompatible = 4
+	q.Backing = "../base"
+	q.Extensions = []formattest.Extension{extension(formattest.ExtensionBackingFormat, "raw\x00x"),
+		extension(formattest.ExtensionDataFile, "data\x00x")}
+	*q.Entry(0) = formattest.EntryCopied
+	*q.Entry(1) = 1<<16 | formattest.EntryZero
+	r, n := image(q)
+	res := agree(t, r, n, 1<<40, formattest.Whole)
+	want := []format.Reference{{Kind: format.DataFile, Name: "data"}, {Kind: format.Backing, Name: "../base", Format: "raw"}}
+	if len(res.References) != 2 || res.References[0] != want[0] || res.References[1] != want[1] {
+		t.Fatalf("references %+v, want %+v", res.References, want)
+	}
+	if e := res.Map.At(0); e.File != 1 || e.Flags != data || e.Length != 1<<16 {
+		t.Fatalf("first extent %+v", e)
+	}
+}
+
+// TestSlices has images whose L2 tables qemu looks at in slices, and runs longer than a call of qemu, before an invalid
+// bitmap. qemu-img and the model agree.
+func TestSlices(t *testing.T) {
+	for _, v := range []struct {
+		bits    uint
+		size    uint64 // virtual, in clusters
+		run     uint64 // clusters before the invalid one
+		skip    uint64 // first cluster of the run
+		partial bool   // the run starts within a cluster
+	}{
+		{14, 4 << 20, 700, 0, false}, // slices of 256 entries
+		{14, 4 << 20, 300, 900, true},
+		{16, 3 << 20, 255, 0, true},
+		{16, 3 << 20, 256, 4096 - 255, false},
+		{21, 1 << 12, 1500, 3, true},            // whole tables: calls of INT_MAX
+		{21, 1 << 12, 1023, 0, false},           // a call ends one byte before the invalid cluster's end
+		{21, 1 << 12, 1024, 0, false},           //
+		{21, 1 << 12, 2500, 1<<12 - 2600, true}, // three calls
+	} {
+		t.Run(fmt.Sprintf("%+v", v), func(t *testing.T) {
+			q := formattest.NewQcow2(v.size<<v.bits, v.bits)
+			q.NoRefcounts, q.ExtendedL2 = true, true
+			for i := range v.run + 1 {
+				*q.Entry(v.skip + i) = (1<<20 + i) << v.bits
+				*q.Bitmap(v.skip + i) = 0xffffffff
+			}
+			if v.partial {
+				*q.Bitmap(v.skip) = 0xffff_0000
+			}
+			*q.Bitmap(v.skip + v.run) |= 1 << 32
+			f, n := onDisk(t, q)
+			dir := filepath.Dir(f.Name())
+			start := v.skip << v.bits
+			length := (v.run + 2) << v.bits
+			compare(t, dir, "image", 0, start+length)
+			compare(t, dir, "image", start+12345, length)
+			compare(t, dir, "image", start, length-2<<v.bits)
+			compare(t, dir, "image", start, length-2<<v.bits+1)
+			agree(t, f, n, 1<<40, window(start, start+length))
+		})
+	}
+}
+
+// TestReadsOnce walks images of every cluster size and finds that no byte of them is read twice, in few and large reads.
+func TestReadsOnce(t *testing.T) {
+	for bits := uint(9); bits <= 21; bits++ {
+		for _, extended := range []bool{false, true} {
+			if extended && bits < 14 {
+				continue
+			}
+			q := formattest.NewQcow2(3000<<bits+512, bits)
+			q.ExtendedL2 = extended
+			rng := rand.New(rand.NewSource(int64(bits)))
+			for i := uint64(0); i < 3000; i += uint64(1 + rng.Intn(9)) {
+				q.Sparse(i, 1)
+			}
+			file, n := onDisk(t, q)
+			dev := formattest.NewDevice(file, n)
+			_, f, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev}, formattest.Whole)
+			if f != nil || err != nil {
+				t.Fatal(f, err)
+			}
+			if at, yes := dev.ReadTwice(); yes {
+				t.Errorf("cluster bits %d: byte %d is read twice", bits, at)
+			}
+			if dev.Batches > 12 {
+				t.Errorf("cluster bits %d: %d batches, %d reads, %d bytes", bits, dev.Batches, dev.Reads, dev.Bytes)
+			}
+		}
+	}
+}
+
+// onDisk is a built image in a file of its own, holes and all, and its size.
+func onDisk(t *testing.T, q *formattest.Qcow2) (*os.File, uint64) {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	n, err := q.Write(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, uint64(n)
+}
+
+// TestWindowReadsLittle finds that a window costs what it needs, not what the image has.
+func TestWindowReadsLittle(t *testing.T) {
+	q := formattest.NewQcow2(1<<40, 16)
+	q.NoRefcounts = true
+	q.Sparse(5<<20, 3)
+	f, n := onDisk(t, q)
+	dev := formattest.NewDevice(f, n)
+	res, ft, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev, Allocated: 1 << 40}, window(5<<36+1, 5<<36+3<<16))
+	if ft != nil || err != nil {
+		t.Fatal(ft, err)
+	}
+	if res.Map.Len() != 1 || dev.Bytes > 70<<10 {
+		t.Errorf("%d extents, %d bytes read", res.Map.Len(), dev.Bytes)
+	}
+}
+
+// TestDeviceFails lets each byte range of an image fail in turn: the run ends with that fault, or did not need the byte.
+func TestDeviceFails(t *testing.T) {
+	q := formattest.NewQcow2(1<<20, 12)
+	q.Data(0, 3)
+	q.Data(100, 3)
+	b := q.Bytes()
+	failed := 0
+	for at := uint64(1); at < uint64(len(b)); at += 512 {
+		dev := formattest.Bytes(b)
+		dev.FailAt = at
+		_, f, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f != nil {
+			failed++
+			if f.Reason != fault.DeviceRead || f.Offset != at {
+				t.Errorf("byte %d: %v", at, f)
+			}
+		}
+	}
+	if failed < 5 {
+		t.Errorf("only %d failures were noticed", failed)
+	}
+}
