@@ -24,16 +24,16 @@ func FuzzQcow2(f *testing.F) {
 		if q.ClusterBits > 14 {
 			continue
 		}
-		f.Add(q.Bytes(), uint64(seed)<<12, uint64(seed), uint64(10000))
+		f.Add(small(q), uint64(seed)<<12, uint64(seed), uint64(10000))
 	}
 	for _, v := range slices.Concat(headerVectors, bitmapVectors) {
 		if v.reason == fault.Qcow2SnapshotTableSize {
 			continue // too large to be mutated
 		}
-		q := formattest.NewQcow2(1<<20, 16)
+		q := formattest.NewQcow2(1<<15, 9)
 		v.build(q)
 		q.Sparse(1, 2)
-		f.Add(q.Bytes(), uint64(1<<30), uint64(1), uint64(1<<16))
+		f.Add(small(q), uint64(1<<30), uint64(1), uint64(1<<12))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, allocated, start, length uint64) {
 		dev := formattest.Bytes(b)
@@ -66,6 +66,9 @@ func FuzzQcow2(f *testing.F) {
 		}
 	})
 }
+
+// small is an image without the zeroes at its end, which a reader sees all the same.
+func small(q *formattest.Qcow2) []byte { return bytes.TrimRight(q.Bytes(), "\x00") }
 
 // sameContent compares a window with the whole map. How far ahead a fault is seen depends on where the window starts and
 // ends; nothing else does.

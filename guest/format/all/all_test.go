@@ -1,0 +1,151 @@
+package all_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"instarfs/guest/format"
+	"instarfs/guest/format/all"
+	"instarfs/guest/format/formattest"
+)
+
+const cloop = "#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n"
+
+// at puts s at an offset of otherwise empty bytes.
+func at(off int, s string) string { return strings.Repeat("\x00", off) + s }
+
+// heads are first bytes of files and what they are, by qemu's probing.
+var heads = []struct {
+	name, head string
+	dmg        bool
+	want       string
+}{
+	{"nothing", "\x00", false, "raw"},
+	{"qcow2", "QFI\xfb\x00\x00\x00\x03", false, "qcow2"},
+	{"qcow2 of a later version", "QFI\xfb\x00\x00\x00\x07", false, "qcow2"},
+	{"qcow", "QFI\xfb\x00\x00\x00\x01", false, "qcow"},
+	{"qcow version 0", "QFI\xfb\x00\x00\x00\x00", false, "raw"},
+	{"qed", "QED\x00", false, "qed"},
+	{"vdi", at(64, "\x7f\x10\xda\xbe"), false, "vdi"},
+	{"vhd", "conectix", false, "vpc"},
+	{"vhdx", "vhdxfile", false, "vhdx"},
+	{"parallels", "WithoutFreeSpace\x02\x00\x00\x00", false, "parallels"},
+	{"parallels, extended", "WithouFreSpacExt\x02\x00\x00\x00", false, "parallels"},
+	{"parallels version 3", "WithoutFreeSpace\x03\x00\x00\x00", false, "raw"},
+	{"luks", "LUKS\xba\xbe\x00\x01", false, "luks"},
+	{"luks2", "LUKS\xba\xbe\x00\x02", false, "raw"},
+	{"dmg", "\x00", true, "dmg"},
+	{"cloop", cloop, false, "cloop"},
+	{"cloop named dmg", cloop, true, "dmg"},
+	{"qcow2 named dmg", "QFI\xfb\x00\x00\x00\x03", true, "qcow2"},
+	{"bochs", "Bochs Virtual HD Image" + at(10, "Redolog") + at(9, "Growing") + at(9, "\x00\x00\x02\x00"), false, "bochs"},
+	{"bochs version 1", "Bochs Virtual HD Image" + at(10, "Redolog") + at(9, "Growing") + at(9, "\x00\x00\x01\x00"), false, "bochs"},
+	{"bochs of another type", "Bochs Virtual HD Image" + at(10, "Undoable") + at(8, "Growing") + at(9, "\x00\x00\x02\x00"), false, "raw"},
+	{"vmdk sparse", "KDMV", false, "vmdk"},
+	{"vmdk cowd", "COWD", false, "vmdk"},
+	{"vmdk text", "# Disk DescriptorFile\nversion=1\n", false, "vmdk"},
+	{"vmdk text version 2, CRLF", "# Disk DescriptorFile\r\nversion=2\r\n", false, "vmdk"},
+	{"vmdk text version 3 alone", "version=3\n", false, "vmdk"},
+	{"vmdk text version 4", "version=4\n", false, "raw"},
+	{"vmdk text without line end", at(0, "version=1"), false, "raw"},
+	{"vmdk text behind blanks", "#\n  \n \r\n#x\nversion=1\n", false, "vmdk"},
+	{"vmdk text behind an empty line", "#\n\nversion=1\n", false, "raw"},
+	{"vmdk text behind a tab", "#\n\t\nversion=1\n", false, "raw"},
+	{"vmdk text behind something", "#\n x\nversion=1\n", false, "raw"},
+	{"vmdk text indented", " version=1\n", false, "raw"},
+	{"vmdk text beyond the head", "#" + strings.Repeat("x", 505) + "\nversion=1\n", false, "raw"},
+	{"vmdk text at the head's end", "#" + strings.Repeat("x", 500) + "\nversion=1\n", false, "vmdk"},
+	{"comment that never ends", strings.Repeat("#", 600), false, "raw"},
+	{"blanks that never end", strings.Repeat(" ", 600), false, "raw"},
+}
+
+func head(s string) *[format.HeadLen]byte {
+	var h [format.HeadLen]byte
+	copy(h[:], s)
+	return &h
+}
+
+// TestProbe probes by the table, and finds that qemu-img says of the same bytes what it says when it is told the format.
+func TestProbe(t *testing.T) {
+	for _, v := range heads {
+		if got := all.Probe(head(v.head), 4096, v.dmg).Name; got != v.want {
+			t.Errorf("%s: %s, want %s", v.name, got, v.want)
+		}
+		name := "image"
+		if v.dmg {
+			name = "image.dmg"
+		}
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(v.head), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, 4096); err != nil {
+			t.Fatal(err)
+		}
+		probed, told := info(t, path), info(t, "-f", v.want, path)
+		if probed != told {
+			t.Errorf("%s: qemu-img says %s, and of %s %s", v.name, probed, v.want, told)
+		}
+	}
+}
+
+// info is what qemu-img info says, be it good or bad: drivers differ in both.
+func info(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(formattest.Tool(t, "qemu-img"), append([]string{"info"}, args...)...).CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// TestEmpty takes a device without bytes for raw, whatever its name.
+func TestEmpty(t *testing.T) {
+	if d := all.Probe(head(""), 0, true); d.ID != format.Raw {
+		t.Errorf("%s", d.Name)
+	}
+}
+
+// TestTable finds every format under its own number.
+func TestTable(t *testing.T) {
+	names := map[string]bool{}
+	for id := format.Raw; id < format.IDs; id++ {
+		d := all.ByID(id)
+		if d == nil || d.ID != id || d.Name == "" || names[d.Name] || d.Probe == nil {
+			t.Fatalf("driver %d: %+v", id, d)
+		}
+		names[d.Name] = true
+		if mapped := id == format.Raw || id == format.Qcow2; (d.Open != nil) != mapped {
+			t.Errorf("%s: mapped is %v, want %v", d.Name, d.Open != nil, mapped)
+		}
+	}
+	if all.ByID(format.Unknown) != nil || all.ByID(format.IDs) != nil || all.ByID(1<<31) != nil {
+		t.Error("a number without a format has a driver")
+	}
+}
+
+// FuzzProbe probes anything: there always is an answer, and its score is the highest.
+func FuzzProbe(f *testing.F) {
+	for _, v := range heads {
+		f.Add([]byte(v.head), uint64(4096), v.dmg)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, size uint64, dmg bool) {
+		h := head(string(b))
+		d := all.Probe(h, size, dmg)
+		if d == nil {
+			t.Fatal("no driver")
+		}
+		for id := format.Raw; id < format.IDs; id++ {
+			o := all.ByID(id)
+			score, best := o.Probe(h, size, dmg), d.Probe(h, size, dmg)
+			if size > 0 && (score > best || score == best && id < d.ID) {
+				t.Fatalf("%s scores %d, %s was chosen with %d", o.Name, score, d.Name, best)
+			}
+		}
+	})
+}
