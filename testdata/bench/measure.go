@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// command runs a program with its output going nowhere and returns how long that took, from before it is started until it
+// has ended.
+func command(args ...string) (time.Duration, error) {
+	path, err := exec.LookPath(args[0])
+	if err != nil {
+		return 0, err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	start := time.Now()
+	p, err := os.StartProcess(path, args, &os.ProcAttr{Files: []*os.File{null, null, os.Stderr}})
+	if err != nil {
+		return 0, err
+	}
+	state, err := p.Wait()
+	d := time.Since(start)
+	if err != nil {
+		return 0, err
+	}
+	if !state.Success() {
+		return 0, fmt.Errorf("%s: %s", strings.Join(args, " "), state)
+	}
+	return d, nil
+}
+
+// times are the durations of one thing that was done again and again.
+type times []time.Duration
+
+// add measures a command once more.
+func (t *times) add(args ...string) error {
+	d, err := command(args...)
+	*t = append(*t, d)
+	return err
+}
+
+func (t times) median() time.Duration {
+	s := slices.Sorted(slices.Values(t))
+	return s[len(s)/2]
+}
+
+func (t times) String() string {
+	s := slices.Sorted(slices.Values(t))
+	return fmt.Sprintf("%s (%s to %s)", short(t.median()), short(s[0]), short(s[len(s)-1]))
+}
+
+// short shows a duration with three digits or so.
+func short(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return fmt.Sprintf("%d µs", d.Microseconds())
+	case d < 100*time.Millisecond:
+		return fmt.Sprintf("%.1f ms", d.Seconds()*1e3)
+	case d < time.Second:
+		return fmt.Sprintf("%.0f ms", d.Seconds()*1e3)
+	}
+	return fmt.Sprintf("%.2f s", d.Seconds())
+}
+
+// mount is a running `instarfs mount`.
+type mount struct {
+	cmd   *exec.Cmd
+	point string
+	log   bytes.Buffer
+}
+
+// mountAt mounts source and waits until the map guest has been started once: the mount is warm then.
+func (b *bench) mountAt(source string) (*mount, error) {
+	m := &mount{point: filepath.Join(b.work, "mnt")}
+	if err := os.MkdirAll(m.point, 0o755); err != nil {
+		return nil, err
+	}
+	m.cmd = exec.Command(b.binary, "mount", source, m.point)
+	m.cmd.Stderr = &m.log
+	if err := m.cmd.Start(); err != nil {
+		return nil, err
+	}
+	for range 100 {
+		var st unix.Statfs_t
+		if unix.Statfs(m.point, &st) == nil && st.Type == unix.FUSE_SUPER_MAGIC {
+			time.Sleep(500 * time.Millisecond)
+			return m, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	m.cmd.Process.Kill()
+	m.cmd.Wait()
+	return nil, fmt.Errorf("no mount after 5 s: %s", m.log.String())
+}
+
+func (m *mount) end() error {
+	m.cmd.Process.Signal(unix.SIGINT)
+	if err := m.cmd.Wait(); err != nil {
+		return fmt.Errorf("mount: %w: %s", err, m.log.String())
+	}
+	return nil
+}
+
+// resident is the memory of the mount's process, bytes, once the garbage collector has had time to give back what it can.
+func (m *mount) resident() (int64, error) {
+	time.Sleep(time.Second)
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		var kb int64
+		if n, _ := fmt.Sscanf(line, "RssAnon: %d kB", &kb); n == 1 {
+			return kb << 10, nil
+		}
+	}
+	return 0, fmt.Errorf("no RssAnon of process %d", m.cmd.Process.Pid)
+}
