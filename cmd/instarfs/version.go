@@ -30,21 +30,26 @@ func versionCommand(e *env) *cobra.Command {
 	}
 }
 
-// moduleVersion is the version of the module if it was built by its version, and else the commit that it was built from, as
-// far as the builder noted it.
+// version is what make found out with git describe; the linker sets it.
+var version string
+
+// moduleVersion is version, or what go install and go build noted: the version of the module, or the commit.
 func moduleVersion() string {
+	if version != "" {
+		return version
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "(unknown)"
 	}
-	version := info.Main.Version
+	module := info.Main.Version
+	if module != "" && module != "(devel)" {
+		return module
+	}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && (version == "" || version == "(devel)") {
+		if s.Key == "vcs.revision" {
 			return s.Value
 		}
 	}
-	if version == "" {
-		return "(devel)"
-	}
-	return version
+	return "(devel)"
 }
