@@ -150,8 +150,13 @@ func newOracle(t *testing.T) *oracle {
 	return o
 }
 
-// compare runs map with a command line, NUL between its words, here and there.
+// compare runs map with a command line, NUL between its words, by qemu-img and with a fake engine.
 func (o *oracle) compare(t *testing.T, line string) {
+	t.Helper()
+	o.compareWith(t, newTool(), line)
+}
+
+func (o *oracle) compareWith(t *testing.T, ours *tool, line string) {
 	t.Helper()
 	args := strings.Split(line, "\x00")
 	if line == "" {
@@ -163,7 +168,6 @@ func (o *oracle) compare(t *testing.T, line string) {
 	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
 		t.Fatal(err)
 	}
-	ours := newTool()
 	want := strings.ReplaceAll(stderr.String(), "qemu-img: ", "instarfs: ")
 	expectRun(t, ours, append([]string{"map", "--qemu-version", oracleVersion}, args...), cmd.ProcessState.ExitCode(),
 		stdout.String(), want)

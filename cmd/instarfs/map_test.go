@@ -40,6 +40,7 @@ func TestMapMistakes(t *testing.T) {
 			t.Errorf("%s: an engine ran", line)
 		}
 	}
+	expectRun(t, newTool(), []string{"map", "a.raw", "-f", ""}, 1, "", "instarfs: map: --format '' names no format\n")
 	expectRun(t, newTool(), []string{"map", ""}, 1, "", "instarfs: map: the file name is empty\n")
 }
 

@@ -102,6 +102,9 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 	case unsupported != "":
 		return a, fmt.Errorf("--%s is not supported (instarfs accepts FILENAME directly; see docs/quirks.md)", unsupported)
 	}
+	if hasFormat && a.options.Format == "" {
+		return a, a.words("Could not open '"+a.file+"': Unknown driver ''", "--format '' names no format")
+	}
 	a.window()
 	return a, nil
 }
