@@ -36,7 +36,8 @@
 //
 // Entries and attributes are valid for one second. A replaced image is thus seen by stat within a second, by open at once.
 // Directory listings are kept by the kernel (FOPEN_CACHE_DIR) until the directory's mtime changes; a directory that
-// changed within the last seconds is not kept, because its next change may carry the same mtime.
+// changed within the last seconds is not kept, because its next change may carry the same mtime. See habits.go for when a
+// listing is read anew all the same.
 //
 // # Failures
 //

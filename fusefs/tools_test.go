@@ -56,16 +56,16 @@ var tools = []string{
 	`for f in $M/*; do file -b $f; done`,
 
 	`cp $M/* $W/`,
-	`cp -r $M $W/tree`,
+	`cp -r $M $W/tree && chmod -R u+w $W`,
 	`cp -a $M/. $W/ && chmod -R u+w $W`,
 	`cp --sparse=always $M/b.img.map.json $W/; cp --reflink=auto $M/a.img.map.json $W/`,
 	`busybox cp $M/* $W/`,
 	`install -m 644 $M/*.txt $W/`,
 	`mv_() { cat $1 > $2; }; mv_ $M/b.img.map.json $W/b`,
-	`tar -cf $W/t.tar -C $M . && tar -xf $W/t.tar -C $W && rm $W/t.tar && chmod -R u+w $W`,
+	`tar -cf $W/t.tar -C $M . && tar -xf $W/t.tar -C $W && chmod -R u+w $W && rm $W/t.tar`,
 	`tar -c -C $M . | tar -x -C $W && chmod -R u+w $W`,
-	`bsdtar -cf $W/t.tar -C $M . && tar -xf $W/t.tar -C $W && rm $W/t.tar && chmod -R u+w $W`,
-	`busybox tar -cf $W/t.tar -C $M . && tar -xf $W/t.tar -C $W && rm $W/t.tar && chmod -R u+w $W`,
+	`bsdtar -cf $W/t.tar -C $M . && tar -xf $W/t.tar -C $W && chmod -R u+w $W && rm $W/t.tar`,
+	`busybox tar -cf $W/t.tar -C $M . && tar -xf $W/t.tar -C $W && chmod -R u+w $W && rm $W/t.tar`,
 	`cd $M && find . -type f | cpio --quiet -o > $W/c && cd $W && cpio --quiet -id < c && rm c`,
 	`cd $M && find . -type f | cpio --quiet -pd $W`,
 	`cd $M && find . -type f | busybox cpio -o -H newc 2>/dev/null > $W/c && cd $W && cpio --quiet -id < c && rm c`,
@@ -92,9 +92,9 @@ var tools = []string{
 
 	`python3 -c 'import sys; [sys.stdout.buffer.write(open(f, "rb").read()) for f in sys.argv[1:]]' $M/*`,
 	`python3 -c 'import sys, os; [sys.stdout.buffer.write(open(f, "rb", 0).read(os.path.getsize(f))) for f in sys.argv[1:]]' $M/*`,
-	`python3 -c 'import sys, shutil; shutil.copy(sys.argv[1], sys.argv[2]); shutil.copytree(sys.argv[3], sys.argv[2] + "/t")' $M/b.img.map.json $W $M`,
+	`python3 -c 'import sys, shutil; shutil.copy(sys.argv[1], sys.argv[2]); shutil.copytree(sys.argv[3], sys.argv[2] + "/t")' $M/b.img.map.json $W $M && chmod -R u+w $W`,
 	`python3 -c 'import sys, mmap; sys.stdout.buffer.write(mmap.mmap(open(sys.argv[1], "rb").fileno(), 0, prot=mmap.PROT_READ))' $M/b.img.map.txt`,
-	`python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1], "w").add(sys.argv[2], "m")' $W/t.tar $M && tar -xf $W/t.tar -C $W && rm $W/t.tar && chmod -R u+w $W`,
+	`python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1], "w").add(sys.argv[2], "m")' $W/t.tar $M && tar -xf $W/t.tar -C $W && chmod -R u+w $W && rm $W/t.tar`,
 	`for i in 1 2 3 4 5 6 7 8 9 10; do cat $M/b.img.map.json | sha256sum & done; wait`,
 	`for r in cat read mmap-stat mmap-fstat mmap-private sendfile splice copy seek-end pread; do $CLIENT $r $M/a.img.map.json $M/b.img.map.txt $M/c.img.map.json; done`,
 }
@@ -182,8 +182,8 @@ func useTool(t *testing.T, script, dir, copies string) string {
 }
 
 func abridged(s string) string {
-	if len(s) > 1200 {
-		return fmt.Sprintf("%q... (%d bytes)", s[:1200], len(s))
+	if len(s) > 400 {
+		return fmt.Sprintf("%q... (%d bytes)", s[:400], len(s))
 	}
 	return fmt.Sprintf("%q", s)
 }
