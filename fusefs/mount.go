@@ -25,6 +25,7 @@ type Options struct {
 	// Include replaces the list of extensions; Exclude also hides directories and beats Include.
 	Include, Exclude []string
 	AllowOther       bool // let other users in, as far as the modes of the images let them
+	Debug            bool // log every request and its reply
 	// Log takes one line at a time, without its end. It may be slow, it is called by one goroutine.
 	Log func(line string)
 }
@@ -106,6 +107,7 @@ func mountOptions(o Options, log *logger) fuse.MountOptions {
 		// root needs no helper; without CAP_SYS_ADMIN the helper is tried all the same.
 		DirectMount: os.Geteuid() == 0,
 		Logger:      stdlog.New(log, "", 0),
+		Debug:       o.Debug,
 		PanicHandler: func(p any) fuse.Status {
 			log.panicked("answering a request", p)
 			return fuse.EIO

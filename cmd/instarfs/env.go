@@ -38,7 +38,6 @@ type mapOptions struct {
 	Format     string // the name of a format, or "" to find out
 	Start, End uint64 // the window, bytes; End beyond the disk means its end, End <= Start an empty window
 	SectorSize uint32 // bytes, a power of two
-	ForceShare bool   // take no locks
 	Profile    render.Profile
 }
 
@@ -60,7 +59,6 @@ type mountOptions struct {
 	Include, Exclude   []string // globs
 	AllowOther         bool
 	CacheBytes         uint64
-	ForceShare         bool
 	Debug              bool
 	Profile            render.Profile
 	Log                func(line string)

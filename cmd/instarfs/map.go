@@ -36,7 +36,7 @@ const mapOptionsHelp = `Options:
       --output FORM       human (default) or json
   -s, --start-offset OFF  begin at this byte of the disk
   -l, --max-length LEN    stop after this many bytes
-  -U, --force-share       do not mind that somebody has the image open for writing
+  -U, --force-share       accepted as by qemu-img; locks are never minded
       --sector-size N     block size of the device that the guest sees: a power of two, 512 to 65536 (default)
       --qemu-version X.Y  behave like this release of qemu-img, 5.1 or newer
   -h, --help              print this help`

@@ -73,8 +73,7 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 			a.options.Start, err = a.number(it, "start offset")
 		case "max-length":
 			a.length, err = a.number(it, "max length")
-		case "force-share":
-			a.options.ForceShare = true
+		case "force-share": // locks are never minded
 		case "image-opts", "object":
 			unsupported = it.name
 		case "sector-size":

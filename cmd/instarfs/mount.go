@@ -59,8 +59,8 @@ func mountCommand(e *env) *cobra.Command {
 	f.StringArrayVar(&o.Exclude, "exclude", nil, "leave out files and directories that match this `GLOB` (repeatable)")
 	f.Var(numberValue{&o.CacheBytes}, "cache-bytes", "keep maps up to this many `BYTES`; suffixes k, M, G")
 	f.StringVar(&version, "qemu-version", "", "make the bytes of this release of qemu-img, `X.Y`, 5.1 or newer")
-	f.BoolVarP(&o.ForceShare, "force-share", "U", false, "do not mind that somebody has an image open for writing")
-	f.BoolVar(&o.Debug, "debug", false, "log every request")
+	f.BoolP("force-share", "U", false, "accepted as by qemu-img; locks are never minded")
+	f.BoolVar(&o.Debug, "debug", false, "log every request of the kernel")
 	f.StringArrayVarP(&pairs, "option", "o", nil, "the options above as mount `OPTS`: allow_other,cache_bytes=1G")
 	return cmd
 }

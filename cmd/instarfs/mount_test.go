@@ -63,7 +63,7 @@ func TestMountEndsBySignal(t *testing.T) {
 
 func TestMountOptions(t *testing.T) {
 	all := mountOptions{Source: "/images", Mountpoint: "/mnt", AllowOther: true, CacheBytes: 3 << 29, Profile: render.Qemu(8, 2),
-		Include: []string{"*.bin", "a,b"}, Exclude: []string{"old", "tmp*"}, ForceShare: true, Debug: true}
+		Include: []string{"*.bin", "a,b"}, Exclude: []string{"old", "tmp*"}, Debug: true}
 	plain := mountOptions{Source: "/images", Mountpoint: "/mnt", CacheBytes: defaultCacheBytes}
 	for _, tc := range []struct {
 		args []string

@@ -98,6 +98,7 @@ func newMount(o mountOptions) (mounted, error) {
 		Include:    o.Include,
 		Exclude:    o.Exclude,
 		AllowOther: o.AllowOther,
+		Debug:      o.Debug,
 		Log:        o.Log,
 		Render: func(m *extent.Map, v fusefs.View) (fusefs.Rendering, error) {
 			r, err := render.New(m, views[v], o.Profile)
