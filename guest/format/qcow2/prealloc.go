@@ -49,9 +49,10 @@ func (m *image) checkPreallocation(sink format.Sink) *fault.Fault {
 
 // scan walks the refcount table as far as the file's clusters go.
 func (c *counter) scan(sink format.Sink) (bool, *fault.Fault) {
-	table, entries := c.h.refcountTableOffset(), c.reftableBytes()/reftableEntry
-	c.win.seek(table, table+c.reftableBytes())
-	for i := uint64(0); i < entries && i<<c.perBlock < c.clusters && c.used < c.threshold; i++ {
+	table := c.h.refcountTableOffset()
+	entries := min(c.reftableBytes()/reftableEntry, (c.clusters+1<<c.perBlock-1)>>c.perBlock)
+	c.win.seek(table, table+entries*reftableEntry)
+	for i := uint64(0); i < entries && c.used < c.threshold; i++ {
 		b, f := c.win.bytes(table+i*reftableEntry, reftableEntry)
 		if f != nil {
 			return false, f

@@ -26,6 +26,8 @@ func (w *walker) scanStandard(p *part) {
 		at     = p.start
 		skip   = w.pos - at // what the window leaves out of the first cluster
 		end    = w.end
+		file   = w.file
+		shown  = w.flags
 	)
 	for len(b) >= l2EntrySize {
 		state := binary.BigEndian.Uint64(b) & unalloc
@@ -36,7 +38,7 @@ func (w *walker) scanStandard(p *part) {
 				b = b[l2EntrySize:]
 				to += size
 			}
-			sink.Emit(min(to, end)-at-skip, w.flags[unallocPlain], 0, 0)
+			sink.Emit(min(to, end)-at-skip, 0, 0, 0)
 			at, skip = to, 0
 			continue
 		}
@@ -67,13 +69,11 @@ func (w *walker) scanStandard(p *part) {
 				to += size
 			}
 		}
-		flags, file := w.flags[k], w.file
-		if flags&extent.Offset == 0 {
-			host, file = 0, 0
+		if flags := shown[k]; flags&extent.Offset != 0 {
+			sink.Emit(min(to, end)-at-skip, flags, host+skip, file)
 		} else {
-			host += skip
+			sink.Emit(min(to, end)-at-skip, flags, 0, 0)
 		}
-		sink.Emit(min(to, end)-at-skip, flags, host, file)
 		at, skip = to, 0
 	}
 	w.pos = min(at, end)

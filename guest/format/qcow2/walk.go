@@ -72,10 +72,11 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	return nil
 }
 
-// takeMemory takes the buffers when the first walk starts.
+// takeMemory takes the buffers when the first walk starts, and forgets what an earlier one left behind.
 func (m *image) takeMemory() *fault.Fault {
 	if m.l2Buf != nil {
 		m.flags[normal] &^= extent.Holes
+		m.reqs = m.reqs[:0]
 		return nil
 	}
 	n := max(batchBytes, 1<<m.clusterBits)
