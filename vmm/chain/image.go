@@ -25,6 +25,9 @@ func openImage(fd int, name string) (*image, error) {
 		unix.Close(fd)
 		return nil, err
 	}
+	// No reading ahead: it would bring in pages that nobody asked for, and on some file systems a page in the cache makes
+	// what was reserved and never written look like data. That it may not work is no harm.
+	_ = unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM)
 	return f, nil
 }
 

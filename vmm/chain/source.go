@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/cache"
 	"instarfs/guest/extent"
 )
 
@@ -25,7 +26,7 @@ type Info struct {
 	Mode       uint32 // st_mode
 	UID, GID   uint32
 	MTime      time.Time
-	Generation Generation
+	Generation Generation // of a directory: which one it is
 }
 
 // Stat describes a regular file or directory. It never runs a guest. Everything else is unix.ENOENT.
@@ -37,9 +38,12 @@ func (s *Source) Stat(p string) (Info, error) {
 	if t := st.Mode & unix.S_IFMT; t != unix.S_IFREG && t != unix.S_IFDIR {
 		return Info{}, unix.ENOENT
 	}
+	id := identity(&st)
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		id = cache.Identity{Dev: id.Dev, Ino: id.Ino} // the same directory, whatever is in it
+	}
 	return Info{
-		Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix()),
-		Generation: s.options.generation(identity(&st)),
+		Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix()), Generation: s.options.generation(id),
 	}, nil
 }
 

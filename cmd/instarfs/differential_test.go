@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"instarfs/guest/format/formattest"
+)
+
+// keptEngine is the real engine, shared by many maps: the guest boots once.
+type keptEngine struct{ engine }
+
+func (keptEngine) Close() error { return nil }
+
+func realTool(t *testing.T) *tool {
+	t.Helper()
+	e, err := newEngine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	real := newTool()
+	real.newEngine = func() (engine, error) { return keptEngine{e}, nil }
+	return real
+}
+
+// differences is how many random images are tried: a few hundred, or what INSTARFS_DIFF says.
+func differences(t *testing.T) int {
+	t.Helper()
+	s := os.Getenv("INSTARFS_DIFF")
+	if s == "" {
+		return 300
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatalf("INSTARFS_DIFF: %v", err)
+	}
+	return n
+}
+
+// TestDifferential maps random images, sound, damaged and crafted, whole and in random windows, and compares standard output,
+// the texts of errors and the exit status of both views with the installed qemu-img. A failure names its seed.
+func TestDifferential(t *testing.T) {
+	real := realTool(t)
+	for seed := range differences(t) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			o := newOracle(t)
+			t.Chdir(o.dir)
+			rng := rand.New(rand.NewSource(int64(seed)))
+			name := "image"
+			switch seed % 6 {
+			case 0:
+				formattest.RandomRaw(t, rng, o.dir, name)
+			case 1:
+				formattest.RandomQcow2(t, rng, o.dir, name)
+				formattest.Corrupt(t, rng, filepath.Join(o.dir, name))
+			case 2:
+				crafted(t, rng, name)
+			default:
+				formattest.RandomQcow2(t, rng, o.dir, name)
+			}
+			settle(t, name)
+			windows := [][]string{nil}
+			for range 3 {
+				start, length := formattest.RandomWindow(rng, 1<<(9+rng.Intn(18)))
+				windows = append(windows, []string{"-s", fmt.Sprint(start), "-l", fmt.Sprint(length)})
+			}
+			for _, w := range windows {
+				for _, output := range []string{"--output=json", "--output=human"} {
+					o.compareWith(t, real, strings.Join(append(w, output, name), "\x00"))
+				}
+			}
+		})
+	}
+}
+
+// crafted writes an image whose tables no writer would make.
+func crafted(t *testing.T, rng *rand.Rand, name string) {
+	t.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := formattest.RandomEntries(rng, "").Write(f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// settle makes a file give the same answers whoever looks at it: what it occupies decides whether qcow2 looks for holes, so it
+// is written out; what was reserved and never written is a hole until somebody has read it, so it is read.
+func settle(t *testing.T, name string) {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, f); err != nil {
+		t.Fatal(err)
+	}
+}
