@@ -1,8 +1,10 @@
 package fusefs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -15,11 +17,6 @@ type listing struct {
 	loaded bool
 	items  []item
 	next   int
-	ino    uint64 // of the item that was read last
-	// What was looked at last: READDIRPLUS looks up what it just read, and the two views of an image follow each other.
-	last Info
-	path string
-	err  error
 }
 
 // item is a name in a listing.
@@ -27,6 +24,9 @@ type item struct {
 	name string
 	path string // in the source
 	view View   // 0: a directory
+	// What a stat said when the listing was made.
+	info *Info
+	ino  uint64
 }
 
 // items are the names that a directory shows, in the order of the source.
@@ -70,15 +70,8 @@ func (d *dir) fits(name, path string) bool {
 	return false
 }
 
-// stat describes the file behind an item.
-func (l *listing) stat(path string) (Info, error) {
-	if l.path != path {
-		l.path = path
-		l.last, l.err = l.dir.tree.source.Stat(path)
-	}
-	return l.last, l.err
-}
-
+// load makes the listing, in the order of inode numbers. These are hashes, and fts(3), which is find, sorts large
+// directories by them: twice the time for a listing that is in another order.
 func (l *listing) load() syscall.Errno {
 	if l.loaded {
 		return 0
@@ -87,7 +80,23 @@ func (l *listing) load() syscall.Errno {
 	if errno != 0 {
 		return errno
 	}
-	l.loaded, l.items = true, append([]item{{name: "."}, {name: ".."}}, items...)
+	known := items[:0]
+	var last item // the views of an image follow each other
+	for _, i := range items {
+		if i.path != last.path {
+			last = i
+			last.info = nil
+			if info, err := l.dir.tree.source.Stat(i.path); err == nil && info.Dir() == (i.view == 0) {
+				last.info = &info
+			}
+		}
+		if i.info = last.info; i.info != nil { // else it vanished, or became something else, since the directory was read
+			i.ino = inode(i.path, i.view, i.info.Generation, 0)
+			known = append(known, i)
+		}
+	}
+	slices.SortFunc(known, func(a, b item) int { return cmp.Compare(a.ino, b.ino) })
+	l.loaded, l.items = true, append([]item{{name: "."}, {name: ".."}}, known...)
 	return 0
 }
 
@@ -98,25 +107,16 @@ func (l *listing) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
 	if errno := l.load(); errno != 0 {
 		return nil, errno
 	}
-	for l.next < len(l.items) {
-		i := l.items[l.next]
-		l.next++
-		e := fuse.DirEntry{Name: i.name, Mode: syscall.S_IFDIR, Off: uint64(l.next)}
-		if i.path == "" {
-			return &e, 0
-		}
-		info, err := l.stat(i.path)
-		if err != nil || info.Dir() != (i.view == 0) {
-			continue // it vanished, or became something else, since the directory was read
-		}
-		if i.view != 0 {
-			e.Mode = syscall.S_IFREG
-		}
-		l.ino = inode(i.path, i.view, info.Generation, 0)
-		e.Ino = l.ino
-		return &e, 0
+	if l.next == len(l.items) {
+		return nil, 0
 	}
-	return nil, 0
+	i := l.items[l.next]
+	l.next++
+	e := fuse.DirEntry{Name: i.name, Ino: i.ino, Mode: syscall.S_IFDIR, Off: uint64(l.next)}
+	if i.view != 0 {
+		e.Mode = syscall.S_IFREG
+	}
+	return &e, 0
 }
 
 var _ = (fs.FileSeekdirer)((*listing)(nil))
@@ -124,7 +124,7 @@ var _ = (fs.FileSeekdirer)((*listing)(nil))
 // Seekdir goes on behind the item of that offset; 0 reads the directory anew, see rewinddir(3).
 func (l *listing) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	if off == 0 {
-		l.loaded, l.path = false, ""
+		l.loaded = false
 	}
 	if errno := l.load(); errno != 0 {
 		return errno
@@ -140,17 +140,14 @@ var _ = (fs.FileLookuper)((*listing)(nil))
 
 // Lookup answers READDIRPLUS, mostly for the name that was read last.
 func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	if l.next == 0 {
+	if l.next == 0 || l.items[l.next-1].name != name {
 		return l.dir.Lookup(ctx, name, out)
 	}
 	i := l.items[l.next-1]
-	if i.name != name || i.path != l.path || l.err != nil {
-		return l.dir.Lookup(ctx, name, out)
-	}
 	if i.view == 0 {
-		return l.dir.subdirectory(ctx, name, i.path, l.last, l.ino, out), 0
+		return l.dir.subdirectory(ctx, name, i.path, *i.info, i.ino, out), 0
 	}
-	node := l.dir.view(ctx, name, i.path, i.view, l.last, l.ino, out)
+	node := l.dir.view(ctx, name, i.path, i.view, *i.info, i.ino, out)
 	if l.dir.habits.listed(name) {
 		out.SetEntryTimeout(0)
 	}
