@@ -21,7 +21,6 @@ type machine struct {
 	mem   *memory
 	proc  *process
 	disk  *virtio.Block
-	fs    uint64 // thread pointer that the processor has, to notice when it must change
 	dirty bitmap // for KVM_GET_DIRTY_LOG
 
 	work chan func()

@@ -1,3 +1,5 @@
+//lint:file-ignore U1000 the structures mirror the kernel's, padding and unused fields included
+
 package kvm
 
 // Regs mirrors struct kvm_regs.
