@@ -9,6 +9,7 @@
 //	          + RingControl    u64: how many records the guest has produced in this run
 //	          + RingOffset     RingRecords records of RecordLen bytes
 //	          + QueueOffset    the virtqueue
+//	          + PrefixOffset   the first bytes of the device as far as the host has them at hand, see Config.Prefix
 //	          + DMAOffset      request headers, status bytes and data buffers of the block device
 //	DeviceVA                   the registers of virtio-mmio (virtio 1.2, 4.2.2)
 //	DoorbellVA                 a write rings
@@ -44,6 +45,8 @@ const (
 	RingControl  = 0x41000
 	QueueOffset  = 0x42000
 	QueueLen     = 0x1e000
+	PrefixOffset = 0x60000
+	PrefixLen    = 0x50000
 	RingOffset   = 0x100000
 	RingLen      = 0x100000
 	DMAOffset    = 0x200000

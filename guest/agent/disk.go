@@ -35,6 +35,7 @@ const (
 type disk struct {
 	shared  []byte
 	size    uint64 // bytes
+	prefix  []byte // the first bytes of the device, from the host; may be empty
 	head    []byte // the first block of the device; read when something in it is asked for, and then never again
 	buffers uint64 // offset of the next free byte for Buffer
 	avail   uint16
@@ -86,12 +87,13 @@ func (d *disk) initialise() bool {
 	return true
 }
 
-// attach starts a run over a device of size bytes.
-func (d *disk) attach(size uint64, blockSize uint32) *fault.Fault {
-	if size > math.MaxInt64 {
-		return fault.New(fault.DeviceTooLarge, 0, size)
+// attach starts a run over the device that c describes.
+func (d *disk) attach(c *abi.Config) *fault.Fault {
+	if c.DeviceSize > math.MaxInt64 {
+		return fault.New(fault.DeviceTooLarge, 0, c.DeviceSize)
 	}
-	d.size, d.blockSize = size, uint64(blockSize)
+	d.size, d.blockSize = c.DeviceSize, uint64(c.SectorSize)
+	d.prefix = d.shared[abi.PrefixOffset:][:c.Prefix]
 	return nil
 }
 
@@ -108,7 +110,7 @@ func (d *disk) Buffer(n int) []byte {
 	return b
 }
 
-// Read implements block.Device. What lies in the first block is copied from there.
+// Read implements block.Device. What lies in the prefix, or in the first block, is copied from there.
 func (d *disk) Read(reqs []block.Request) *fault.Fault {
 	for i := range reqs {
 		r := &reqs[i]
@@ -117,6 +119,10 @@ func (d *disk) Read(reqs []block.Request) *fault.Fault {
 			continue
 		}
 		inside := min(uint64(len(r.Buf)), d.size-r.Off)
+		if r.Off+inside <= uint64(len(d.prefix)) {
+			clear(r.Buf[copy(r.Buf[:inside], d.prefix[r.Off:]):])
+			continue
+		}
 		if r.Off+inside <= d.blockSize {
 			if f := d.readHead(); f != nil {
 				return f

@@ -53,7 +53,7 @@ func run(shared []byte, d *disk, s *sink) abi.Result {
 	if err != nil {
 		return failure(fault.New(fault.BadConfig, 0))
 	}
-	if f := d.attach(c.DeviceSize, c.SectorSize); f != nil {
+	if f := d.attach(&c); f != nil {
 		return failure(f)
 	}
 	driver, f := choose(&c, d)
