@@ -3,7 +3,6 @@ package extent
 import (
 	"sort"
 	"sync"
-	"unsafe"
 )
 
 // chunkLen is the number of extents a chunk holds: small enough that the unused rest of the last chunk of a map costs
@@ -71,18 +70,6 @@ func (m *Map) Find(off uint64) int {
 	c := sort.Search(len(m.chunks), func(i int) bool { return m.chunks[i].start[0] > off }) - 1
 	s := m.chunks[c].start
 	return c*chunkLen + sort.Search(len(s), func(i int) bool { return s[i] > off }) - 1
-}
-
-// Bytes is the memory that the map holds on to, in bytes.
-func (m *Map) Bytes() int {
-	n := int(unsafe.Sizeof(*m)) + cap(m.states)*int(unsafe.Sizeof(State{})) + cap(m.chunks)*int(unsafe.Sizeof(chunk{}))
-	for _, c := range m.chunks {
-		n += cap(c.start)*8 + cap(c.offset)*8 + cap(c.state)*2
-	}
-	for _, f := range m.files {
-		n += len(f) + int(unsafe.Sizeof(f))
-	}
-	return n
 }
 
 // Memo returns what derive made for key the first time, and keeps it as long as the map lives: an index of a rendering,
