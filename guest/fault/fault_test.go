@@ -1,0 +1,113 @@
+package fault
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// verb is what expand understands: an argument in three spellings, or the text.
+var verb = regexp.MustCompile(`\{(text|[0-2]|[0-2]:x|[0-2]:#x)\}`)
+
+// TestTable: every reason has a complete row, of printable text on one line whose verbs are all known. expand trusts that.
+func TestTable(t *testing.T) {
+	for r := range reasons {
+		w := table[r]
+		if w.field == "" || w.text == "" {
+			t.Errorf("reason %d has no row: %+v", r, w)
+		}
+		if !w.class.Known() || (w.class == OK) != (r == None) {
+			t.Errorf("reason %d (%s) has class %d", r, w.text, w.class)
+		}
+		if rest := verb.ReplaceAllString(w.text, ""); strings.ContainsAny(rest, "{}") {
+			t.Errorf("reason %d has a verb that nobody knows: %s", r, w.text)
+		}
+		if got := string(printable(nil, w.field+w.text)); got != w.field+w.text {
+			t.Errorf("reason %d is not printable: %s", r, got)
+		}
+		f := &Fault{Reason: r, Args: [3]uint64{11, 22, 33}, Text: "abc"}
+		if m := f.Message(); m == "" || strings.ContainsAny(m, "{}\n") {
+			t.Errorf("reason %d says %q", r, m)
+		}
+		if !r.Known() || f.Class() != w.class || f.Field() != w.field {
+			t.Errorf("reason %d: %v %v %q", r, r.Known(), f.Class(), f.Field())
+		}
+	}
+}
+
+func TestRowsDiffer(t *testing.T) {
+	seen := map[row]Reason{}
+	for r := range reasons {
+		if other, ok := seen[table[r]]; ok {
+			t.Errorf("reasons %d and %d say the same: %+v", other, r, table[r])
+		}
+		seen[table[r]] = r
+	}
+}
+
+func TestMessage(t *testing.T) {
+	const max = 1<<64 - 1
+	tests := []struct {
+		f    *Fault
+		want string
+	}{
+		{New(Qcow2Magic, 0), "Image is not in qcow2 format"},
+		{New(Qcow2Version, 4, 4), "Unsupported qcow2 version 4"},
+		{New(Qcow2L2Unaligned, 0, 0x30001, 0), "L2 table offset 0x30001 unaligned (L1 index: 0)"}, // zero as C prints %#x
+		{New(Qcow2ClusterUnaligned, 8, max, 0xab, 10),
+			"Cluster allocation offset 0xffffffffffffffff unaligned (L2 offset: 0xab, L2 index: 0xa)"},
+		{New(Qcow2CryptoOffset, 0, max, 65536), "Encryption header offset '18446744073709551615' is not a multiple of cluster size '65536'"},
+		{Quoting(NotMapped, 0, "vmdk"), "vmdk images are not mapped yet"},
+		{Quoting(Qcow2BitmapExists, 0, "a\n\x1b[31m\x7f\xff~ {0}"), `Bitmap already exists: a\x0a\x1b[31m\x7f\xff~ {0}`},
+		{&Fault{Reason: reasons}, "unknown reason"},
+		{&Fault{Reason: 0xffff, Text: "x"}, "unknown reason"},
+	}
+	for _, test := range tests {
+		if got := test.f.Message(); got != test.want {
+			t.Errorf("got  %s\nwant %s", got, test.want)
+		}
+	}
+	if got, want := New(Qcow2L1Size, 36).Error(), "l1_size at offset 36: Active L1 table too large"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestVerbs covers the spelling that no row uses yet.
+func TestVerbs(t *testing.T) {
+	f := &Fault{Args: [3]uint64{0, 255, 1 << 63}, Text: "t"}
+	const text, want = "{0}|{0:x}|{0:#x}|{1}|{1:x}|{1:#x}|{2:#x}|{text}|", "0|0|0|255|ff|0xff|0x8000000000000000|t|"
+	if got := string(f.expand(nil, text)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestQuotingCapsItsText(t *testing.T) {
+	for _, n := range []int{0, MaxText, MaxText + 1, 1 << 20} {
+		if got := len(Quoting(NotMapped, 0, strings.Repeat("x", n)).Text); got != min(n, MaxText) {
+			t.Errorf("%d bytes became %d", n, got)
+		}
+	}
+}
+
+func TestUnknown(t *testing.T) {
+	f := &Fault{Reason: reasons}
+	if f.Reason.Known() || f.Class() != Corrupt || f.Field() != "guest" || Class(highestClass+1).Known() {
+		t.Error(f.Class(), f.Field())
+	}
+}
+
+// FuzzError: whatever a guest claims, the message is one printable line.
+func FuzzError(f *testing.F) {
+	f.Add(uint16(Qcow2Features), uint64(1), uint64(2), "x\n")
+	f.Add(uint16(0xffff), uint64(0), uint64(0), "")
+	f.Fuzz(func(t *testing.T, r uint16, off, arg uint64, text string) {
+		for i := range uint16(reasons) + 2 {
+			e := &Fault{Reason: Reason(r + i), Offset: off, Args: [3]uint64{arg, off, arg}, Text: text}
+			m := e.Error()
+			if string(printable(nil, m)) != m || !strings.Contains(m, strconv.FormatUint(off, 10)) {
+				t.Fatalf("%q", m)
+			}
+		}
+	})
+}
