@@ -148,7 +148,7 @@ func DecodeResult(b []byte) (*Result, error) {
 	for i := range int(faults) {
 		p := b[faultsOffset+i*faultLen:][:faultLen]
 		f := RoleFault{Role(le.Uint32(p)), &fault.Fault{Reason: fault.Reason(le.Uint32(p[4:])), Offset: le.Uint64(p[8:])}}
-		if f.Role < RoleRun || f.Role > RoleWarn || le.Uint32(p[4:]) > 0xffff || !f.Reason.Known() {
+		if f.Role < RoleRun || f.Role > RoleWarn || le.Uint32(p[4:]) > 0xffff || !f.Reason.Known() || f.Reason == fault.None {
 			return nil, ErrResultCodes
 		}
 		for j := range f.Args {
