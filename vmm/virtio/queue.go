@@ -101,11 +101,13 @@ func (d *Block) request(table []byte, head uint16) (uint32, error) {
 		if e.flags&abi.DescFlagNext == 0 {
 			break
 		}
-		buf, err := d.mem.Writable(e.addr, uint64(e.len))
-		if err != nil {
-			return 0, violation("data buffer: %v", err)
-		}
+		// Behind a failure buffers are not even looked at: only bytes that count against the read limit are worth work, or
+		// one notification could ask for a million buffers of many megabytes each.
 		if status == abi.BlkStatusOK {
+			buf, err := d.mem.Writable(e.addr, uint64(e.len))
+			if err != nil {
+				return 0, violation("data buffer: %v", err)
+			}
 			if status, err = d.readSectors(buf, sector); err != nil {
 				return 0, err
 			}

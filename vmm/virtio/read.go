@@ -21,6 +21,9 @@ func (d *Block) readSectors(buf []byte, sector uint64) (status byte, err error) 
 	if n > d.backend.ReadLimit-min(d.read, d.backend.ReadLimit) {
 		return 0, fmt.Errorf("%w (%d bytes)", ErrReadLimit, d.backend.ReadLimit)
 	}
+	if n == 0 {
+		return abi.BlkStatusOK, nil // the only read that a device without an image can be asked for
+	}
 	d.read += n
 	off := sector * abi.SectorLen
 	inside := min(n, d.backend.Size-off)
