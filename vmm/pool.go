@@ -35,8 +35,9 @@ type Pool struct {
 	coming int // machines in idle, or on their way there and not yet claimed
 	closed bool
 
-	boot sync.Mutex // held while the snapshot is made; taken before mu
-	opts Options
+	boot  sync.Mutex   // held while the snapshot is made; taken before using and mu
+	using sync.RWMutex // held for reading while sys is used, for writing while it is closed; taken before mu
+	opts  Options
 }
 
 // ErrClosed says that the pool was closed.
@@ -68,7 +69,9 @@ func NewPool(opts Options) (*Pool, error) {
 
 // Warm boots the guest and makes one machine ready, so that the first run does not wait for it.
 func (p *Pool) Warm(ctx context.Context) error {
-	p.slots <- struct{}{}
+	if err := p.enter(ctx); err != nil {
+		return err
+	}
 	defer func() { <-p.slots }()
 	m, err := p.take(ctx)
 	if err != nil {
@@ -79,13 +82,21 @@ func (p *Pool) Warm(ctx context.Context) error {
 	return nil
 }
 
+// enter takes a slot, or gives up when ctx ends.
+func (p *Pool) enter(ctx context.Context) error {
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // Run carries out a job. The error is a *fault.Fault when the image is to blame, a *GuestError when its run misbehaved or
 // asked for too much, the reader's error when the image could not be read, or ctx's.
 func (p *Pool) Run(ctx context.Context, job *Job) (*Layer, error) {
-	select {
-	case p.slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	if err := p.enter(ctx); err != nil {
+		return nil, err
 	}
 	m, err := p.take(ctx)
 	if err != nil {
@@ -140,13 +151,30 @@ func (p *Pool) take(ctx context.Context) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := newMachine(p.sys)
+	m, err := p.newMachine()
 	if err != nil {
-		return nil, fmt.Errorf("new virtual machine: %w", err)
+		return nil, err
 	}
 	if err := m.do(func() error { return m.clone(snap) }); err != nil {
 		m.destroy()
 		return nil, fmt.Errorf("virtual machine from its snapshot: %w", err)
+	}
+	return m, nil
+}
+
+// newMachine makes a machine without a program, unless the pool was closed: its KVM descriptor may be another file then.
+func (p *Pool) newMachine() (*machine, error) {
+	p.using.RLock()
+	defer p.using.RUnlock()
+	p.mu.Lock()
+	closed := p.closed
+	p.mu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	m, err := newMachine(p.sys)
+	if err != nil {
+		return nil, fmt.Errorf("new virtual machine: %w", err)
 	}
 	return m, nil
 }
@@ -176,9 +204,9 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, error) {
 	if s := p.snapshot(); s != nil {
 		return s, nil
 	}
-	m, err := newMachine(p.sys)
+	m, err := p.newMachine()
 	if err != nil {
-		return nil, fmt.Errorf("new virtual machine: %w", err)
+		return nil, err
 	}
 	defer m.destroy()
 	var s *snapshot
@@ -218,19 +246,24 @@ func (m *machine) boot(ctx context.Context, program []byte) (snap *snapshot, err
 	return snap, err
 }
 
-// Close frees the idle machines. Runs under way end by themselves, and free theirs.
+// Close frees the idle machines. Runs under way end by themselves, and free theirs. A second Close does nothing.
 func (p *Pool) Close() error {
 	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
 	p.closed = true
+	// Those that nobody has claimed: a run that claimed one waits for it, and frees it.
+	unclaimed := p.coming
+	p.coming = 0
 	p.mu.Unlock()
-	for {
-		select {
-		case m := <-p.idle:
-			if m != nil {
-				m.destroy()
-			}
-		default:
-			return p.sys.Close()
+	for range unclaimed {
+		if m := <-p.idle; m != nil {
+			m.destroy()
 		}
 	}
+	p.using.Lock()
+	defer p.using.Unlock()
+	return p.sys.Close()
 }
