@@ -225,7 +225,7 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, error) {
 
 // boot runs a program until it rings Ready, and copies what it is then.
 func (m *machine) boot(ctx context.Context, program []byte) (snap *snapshot, err error) {
-	ctx, cancel := context.WithTimeout(ctx, bootTime)
+	ctx, cancel := context.WithTimeoutCause(ctx, bootTime, errTime)
 	defer cancel()
 	if err := m.load(program); err != nil {
 		return nil, err
@@ -234,7 +234,7 @@ func (m *machine) boot(ctx context.Context, program []byte) (snap *snapshot, err
 		b := meter{ctx: ctx, budget: DefaultBudget}
 		switch bell, err := m.enter(&b); {
 		case errors.Is(err, errKicked):
-			return guestError(KindDeadline, "not ready after %v", bootTime)
+			return cutShort(ctx, guestError(KindDeadline, "not ready after %v", bootTime))
 		case err != nil:
 			return err
 		case bell != abi.BellReady:

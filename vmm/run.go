@@ -52,7 +52,7 @@ type Layer struct {
 // run carries out a job on a machine that stands at its snapshot. The machine is fit for a reset only if the error is nil
 // or a *fault.Fault, which is the image's own.
 func (m *machine) run(ctx context.Context, job *Job, budget Budget) (layer *Layer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, budget.Time)
+	ctx, cancel := context.WithTimeoutCause(ctx, budget.Time, errTime)
 	defer cancel()
 	err = m.until(ctx, func() (err error) {
 		layer, err = m.serve(&meter{ctx: ctx, budget: budget}, job)
@@ -60,12 +60,21 @@ func (m *machine) run(ctx context.Context, job *Job, budget Budget) (layer *Laye
 	})
 	if err != nil && ctx.Err() != nil && !isFault(err) {
 		// Whatever it looked like to the guest, it was this.
-		if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
-			return nil, cause
-		}
-		return nil, guestError(KindDeadline, "no result after %v", budget.Time)
+		return nil, cutShort(ctx, guestError(KindDeadline, "no result after %v", budget.Time))
 	}
 	return layer, err
+}
+
+// errTime is the cause with which the host's own time limits end a context.
+var errTime = errors.New("time limit")
+
+// cutShort is why something ended whose context is done: late when the host's time limit was the cause, else that of the
+// caller.
+func cutShort(ctx context.Context, late *GuestError) error {
+	if cause := context.Cause(ctx); cause != errTime {
+		return cause
+	}
+	return late
 }
 
 func isFault(err error) bool {
