@@ -23,7 +23,7 @@ func (p *paging) load(program []byte) (entry uint64, err error) {
 		if s.Type != elf.PT_LOAD || s.Memsz == 0 {
 			continue
 		}
-		if s.Vaddr >= systemVA || s.Memsz > endFrame || s.Filesz > s.Memsz || s.Filesz > uint64(len(program)) {
+		if s.Memsz > endFrame || s.Vaddr > systemVA-s.Memsz || s.Filesz > s.Memsz || s.Filesz > uint64(len(program)) {
 			return 0, fmt.Errorf("%w: segment of %d bytes at %#x", errNotGuest, s.Memsz, s.Vaddr)
 		}
 		access := uint64(userRead)
