@@ -23,12 +23,14 @@ type Builder struct {
 	m       Map
 	limit   int
 	last    Extent // merged so far, not yet stored; Length 0 when there is none
-	scratch chunk
-	index   map[State]uint16 // of the states beyond the first fewStates
+	lastIdx uint16 // index of last's state
+	// A map mostly alternates between two states: the one before last's is tried first.
+	other    State
+	otherIdx uint16
+	scratch  chunk // of chunkLen extents, the first used of which are stored
+	used     int
+	index    map[State]uint16
 }
-
-// fewStates is how many states are looked through one by one, which is faster than a map; most maps have no more.
-const fewStates = 8
 
 // NewBuilder starts a map of the window [start, end), of at most limit extents. A limit of 0 means none.
 func NewBuilder(start, end uint64, limit int) *Builder {
@@ -59,41 +61,66 @@ func (b *Builder) Add(e Extent) error {
 		return ErrGap
 	case e.Length > b.m.end-e.Start:
 		return ErrOutside
+	case e.Flags&Offset != 0 && (e.Offset > math.MaxInt64 || e.Length > math.MaxInt64-e.Offset):
+		return ErrOverflow
+	case e.Flags&(Offset|Bad) == 0 && e.Offset != 0:
+		return ErrFlags
 	}
-	if err := check(e); err != nil {
-		return err
-	}
-	if b.last.Length != 0 {
-		if b.last.continues(e) {
-			b.last.Length += e.Length
-			return nil
+	if b.last.Length == 0 {
+		i, err := b.stateIndex(e.State)
+		if err != nil {
+			return err
 		}
-		if err := b.store(); err != nil {
+		b.last, b.lastIdx, b.other, b.otherIdx = e, i, e.State, i
+		return nil
+	}
+	if b.last.continues(e) {
+		b.last.Length += e.Length
+		return nil
+	}
+	i := b.otherIdx
+	if e.State != b.other {
+		var err error
+		if i, err = b.stateIndex(e.State); err != nil {
 			return err
 		}
 	}
-	b.last = e
+	if err := b.store(); err != nil {
+		return err
+	}
+	b.other, b.otherIdx = b.last.State, b.lastIdx
+	b.last, b.lastIdx = e, i
 	return nil
 }
 
-// check finds what is wrong with an extent by itself.
-func check(e Extent) error {
-	f := e.Flags
-	switch {
-	case f&^All != 0,
-		f&Bad != 0 && f != Bad,
-		f&Compressed != 0 && f&(Data|Offset) != Data,
-		f&Encrypted != 0 && f&(Data|Offset) != Data,
-		f&Data != 0 && f&Present == 0,
-		f&Holes != 0 && !f.Has(Data|Offset),
-		f&Bare != 0 && f&Holes == 0,
-		f&(Offset|Bad) == 0 && e.Offset != 0,
-		f&Offset == 0 && e.File != 0:
-		return ErrFlags
-	case f&Offset != 0 && (e.Offset > math.MaxInt64 || e.Length > math.MaxInt64-e.Offset):
-		return ErrOverflow
+// stateIndex returns the number of a state, which is checked when it is seen first.
+func (b *Builder) stateIndex(s State) (uint16, error) {
+	if i, ok := b.index[s]; ok {
+		return i, nil
 	}
-	return nil
+	if contradictory(s) {
+		return 0, ErrFlags
+	}
+	if len(b.m.states) > math.MaxUint16 {
+		return 0, ErrStates
+	}
+	i := uint16(len(b.m.states))
+	b.m.states = append(b.m.states, s)
+	b.index[s] = i
+	return i, nil
+}
+
+// contradictory reports whether a state cannot be.
+func contradictory(s State) bool {
+	f := s.Flags
+	return f&^All != 0 ||
+		f&Bad != 0 && f != Bad ||
+		f&Compressed != 0 && f&(Data|Offset) != Data ||
+		f&Encrypted != 0 && f&(Data|Offset) != Data ||
+		f&Data != 0 && f&Present == 0 ||
+		f&Holes != 0 && !f.Has(Data|Offset) ||
+		f&Bare != 0 && f&Holes == 0 ||
+		f&Offset == 0 && s.File != 0
 }
 
 // store moves the pending extent into the columns.
@@ -101,49 +128,44 @@ func (b *Builder) store() error {
 	if b.limit > 0 && b.m.n >= b.limit {
 		return ErrTooMany
 	}
-	i, err := b.stateIndex(b.last.State)
-	if err != nil {
-		return err
+	if b.used == len(b.scratch.start) {
+		b.room()
 	}
-	if len(b.scratch.start) == chunkLen {
-		b.flush()
-	}
-	b.scratch.start = append(b.scratch.start, b.last.Start)
-	b.scratch.offset = append(b.scratch.offset, b.last.Offset)
-	b.scratch.state = append(b.scratch.state, i)
+	b.scratch.start[b.used] = b.last.Start
+	b.scratch.offset[b.used] = b.last.Offset
+	b.scratch.state[b.used] = b.lastIdx
+	b.used++
 	b.m.n++
 	return nil
 }
 
-func (b *Builder) stateIndex(s State) (uint16, error) {
-	for i, known := range b.m.states[:min(len(b.m.states), fewStates)] {
-		if s == known {
-			return uint16(i), nil
-		}
+// room makes the scratch chunk take at least one more: most maps are small, so it starts small.
+func (b *Builder) room() {
+	if b.used == chunkLen {
+		b.flush()
 	}
-	if i, ok := b.index[s]; ok {
-		return i, nil
-	}
-	if len(b.m.states) > math.MaxUint16 {
-		return 0, ErrStates
-	}
-	i := uint16(len(b.m.states))
-	b.m.states = append(b.m.states, s)
-	if i >= fewStates {
-		b.index[s] = i
-	}
-	return i, nil
+	b.scratch = b.scratch.resize(min(max(64, 8*b.used), chunkLen), b.used)
 }
 
-// flush stores a copy of the scratch chunk, of exactly the size it needs.
+// resize returns a chunk of length n with the first used extents of c.
+func (c chunk) resize(n, used int) chunk {
+	r := chunk{start: make([]uint64, n), offset: make([]uint64, n), state: make([]uint16, n)}
+	copy(r.start, c.start[:used])
+	copy(r.offset, c.offset[:used])
+	copy(r.state, c.state[:used])
+	return r
+}
+
+// flush hands the scratch chunk over to the map: as it is when it is full, else in a copy of just the size it needs.
 func (b *Builder) flush() {
-	n := len(b.scratch.start)
-	c := chunk{start: make([]uint64, n), offset: make([]uint64, n), state: make([]uint16, n)}
-	copy(c.start, b.scratch.start)
-	copy(c.offset, b.scratch.offset)
-	copy(c.state, b.scratch.state)
-	b.m.chunks = append(b.m.chunks, c)
-	b.scratch.start, b.scratch.offset, b.scratch.state = b.scratch.start[:0], b.scratch.offset[:0], b.scratch.state[:0]
+	c := b.scratch
+	if b.used < len(c.start) {
+		c = c.resize(b.used, b.used)
+	}
+	if b.used > 0 {
+		b.m.chunks = append(b.m.chunks, c)
+	}
+	b.scratch, b.used = chunk{}, 0
 }
 
 // Finish returns the map of the whole window. files are the names that State.File counts; it may be nil for layer maps.
@@ -167,9 +189,7 @@ func (b *Builder) Cut(files []string) *Map {
 }
 
 func (b *Builder) done(files []string) *Map {
-	if len(b.scratch.start) > 0 {
-		b.flush()
-	}
+	b.flush()
 	b.m.files = files
 	m := b.m
 	m.memo = &memo{values: map[any]any{}}
