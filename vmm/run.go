@@ -28,11 +28,11 @@ type Job struct {
 	QemuVersion uint32 // major<<16 | minor of the release to imitate, 0 none
 }
 
-// Prefixer is an image that can hand out what costs no more than a copy. Every exit that a run is spared is worth a lot: an
-// image whose metadata lies at its start is mapped without any for reading.
-type Prefixer interface {
-	// Prefix fills p with the first bytes of the image as far as they are in memory already, and returns their number.
-	Prefix(p []byte) int
+// Peeker is an image that can hand out at once what is in memory already. Every exit that a run is spared is worth a lot: a
+// small image whose metadata lies where it usually does is mapped without any for reading.
+type Peeker interface {
+	// Peek fills p from byte off of the image, or reports that it cannot without waiting.
+	Peek(p []byte, off int64) bool
 }
 
 // DefaultSectorSize is the block size of the device in bytes when the job does not say.
@@ -116,12 +116,8 @@ func (m *machine) configure(b *meter, job *Job) error {
 		return fmt.Errorf("image of %d bytes is too large", job.Size)
 	}
 	c := job.config()
-	if p, ok := job.Image.(Prefixer); ok && job.Format != formatRaw {
-		prefix, err := m.mem.Writable(abi.SharedGPA+abi.PrefixOffset, min(abi.PrefixLen, job.Size))
-		if err != nil {
-			return err
-		}
-		c.Prefix = uint32(min(max(p.Prefix(prefix), 0), len(prefix)))
+	if err := m.mirror(&c, job); err != nil {
+		return err
 	}
 	at, err := m.mem.Writable(abi.SharedGPA+abi.ConfigOffset, abi.ConfigLen)
 	if err != nil {
@@ -131,6 +127,28 @@ func (m *machine) configure(b *meter, job *Job) error {
 	m.disk.Attach(virtio.Backend{
 		Image: interruptible{b.ctx, job.Image}, Size: job.Size, BlockSize: c.SectorSize, ReadLimit: b.budget.Read,
 	})
+	return nil
+}
+
+// mirror fills the mirror of the device's start, as far as that costs no more than a copy. A raw image whose format is known
+// is not read at all: the guest will not look.
+func (m *machine) mirror(c *abi.Config, job *Job) error {
+	p, ok := job.Image.(Peeker)
+	if !ok || job.Format == formatRaw {
+		return nil
+	}
+	length := uint64(c.SectorSize)
+	for i := uint64(0); i < abi.MirrorPieces && i*abi.MirrorStride < job.Size; i++ {
+		off := i * abi.MirrorStride
+		b, err := m.mem.Writable(abi.SharedGPA+abi.MirrorOffset+off, min(length, job.Size-off))
+		if err != nil {
+			return err
+		}
+		if p.Peek(b, int64(off)) {
+			c.Mirror |= 1 << i
+		}
+		length = abi.MirrorPieceLen
+	}
 	return nil
 }
 

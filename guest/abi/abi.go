@@ -9,7 +9,7 @@
 //	          + RingControl    u64: how many records the guest has produced in this run
 //	          + RingOffset     RingRecords records of RecordLen bytes
 //	          + QueueOffset    the virtqueue
-//	          + PrefixOffset   the first bytes of the device as far as the host has them at hand, see Config.Prefix
+//	          + MirrorOffset   the start of the device, in part: see Config.Mirror
 //	          + DMAOffset      request headers, status bytes and data buffers of the block device
 //	DeviceVA                   the registers of virtio-mmio (virtio 1.2, 4.2.2)
 //	DoorbellVA                 a write rings
@@ -45,8 +45,8 @@ const (
 	RingControl  = 0x41000
 	QueueOffset  = 0x42000
 	QueueLen     = 0x1e000
-	PrefixOffset = 0x60000
-	PrefixLen    = 0x50000
+	MirrorOffset = 0x60000
+	MirrorLen    = MirrorPieces * MirrorStride
 	RingOffset   = 0x100000
 	RingLen      = 0x100000
 	DMAOffset    = 0x200000
@@ -63,6 +63,15 @@ const (
 
 // QueueSize is the number of descriptors of the block device's virtqueue.
 const QueueSize = 1024
+
+// The mirror shows the first MirrorLen bytes of the device at their own offsets, but not all of them: the first block, and
+// the MirrorPieceLen bytes that begin at each multiple of MirrorStride, the default cluster size of qcow2, where metadata
+// begins. What is there costs the guest no exit.
+const (
+	MirrorPieces   = 8
+	MirrorStride   = 65536
+	MirrorPieceLen = 4096
+)
 
 // MaxRequests is how many block requests one notification carries: each takes three descriptors.
 const MaxRequests = 256

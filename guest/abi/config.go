@@ -33,7 +33,7 @@ type Config struct {
 	DeviceSize  uint64 // [40] bytes, need not be whole sectors
 	Allocated   uint64 // [48] st_blocks*512 of the image file, bytes
 	QemuVersion uint32 // [56] major<<16 | minor of the release to imitate; 0: none
-	Prefix      uint32 // [60] bytes of the device that stand at PrefixOffset already, at most PrefixLen
+	Mirror      uint32 // [60] bit i: the piece of the device at i*MirrorStride stands in the mirror
 	// [0] is the magic.
 }
 
@@ -52,7 +52,7 @@ func (c *Config) Encode(b []byte) {
 	le.PutUint64(b[40:], c.DeviceSize)
 	le.PutUint64(b[48:], c.Allocated)
 	le.PutUint32(b[56:], c.QemuVersion)
-	le.PutUint32(b[60:], c.Prefix)
+	le.PutUint32(b[60:], c.Mirror)
 }
 
 // The ways in which a Config is refused.
@@ -72,12 +72,12 @@ func DecodeConfig(b []byte) (c Config, err error) {
 		Flags: le.Uint32(b[4:]), SectorSize: le.Uint32(b[8:]), Devices: le.Uint32(b[12:]),
 		Start: le.Uint64(b[16:]), MaxLength: le.Uint64(b[24:]), ABIVersion: le.Uint32(b[32:]), Format: le.Uint32(b[36:]),
 		DeviceSize: le.Uint64(b[40:]), Allocated: le.Uint64(b[48:]), QemuVersion: le.Uint32(b[56:]),
-		Prefix: le.Uint32(b[60:]),
+		Mirror: le.Uint32(b[60:]),
 	}
 	switch {
 	case c.ABIVersion != Version:
 		return c, ErrConfigVersion
-	case c.Flags&^uint32(flagsKnown) != 0, c.Devices != 1, !SectorSizeValid(c.SectorSize), c.Prefix > PrefixLen:
+	case c.Flags&^uint32(flagsKnown) != 0, c.Devices != 1, !SectorSizeValid(c.SectorSize), c.Mirror>>MirrorPieces != 0:
 		return c, ErrConfigField
 	}
 	return c, nil

@@ -11,14 +11,12 @@ import (
 
 var le = binary.LittleEndian
 
-// Layout of the DMA area: headers and status bytes of MaxRequests requests, the first block of the device, a buffer for
-// requests that the device cannot serve in place, and what Buffer hands out.
+// Layout of the DMA area: headers and status bytes of MaxRequests requests, a buffer for requests that the device cannot
+// serve in place, and what Buffer hands out.
 const (
 	headersOffset = abi.DMAOffset
 	statusOffset  = headersOffset + abi.MaxRequests*abi.BlkHeaderLen
-	headOffset    = abi.DMAOffset + 0x2000
-	headLen       = 65536
-	bounceOffset  = headOffset + headLen
+	bounceOffset  = abi.DMAOffset + 0x2000
 	bounceLen     = 65536
 	buffersOffset = bounceOffset + bounceLen
 )
@@ -35,8 +33,7 @@ const (
 type disk struct {
 	shared  []byte
 	size    uint64 // bytes
-	prefix  []byte // the first bytes of the device, from the host; may be empty
-	head    []byte // the first block of the device; read when something in it is asked for, and then never again
+	mirror  uint32 // the pieces of the device that stand in the mirror, by number
 	buffers uint64 // offset of the next free byte for Buffer
 	avail   uint16
 	batch   int // requests queued and not yet notified
@@ -92,8 +89,7 @@ func (d *disk) attach(c *abi.Config) *fault.Fault {
 	if c.DeviceSize > math.MaxInt64 {
 		return fault.New(fault.DeviceTooLarge, 0, c.DeviceSize)
 	}
-	d.size, d.blockSize = c.DeviceSize, uint64(c.SectorSize)
-	d.prefix = d.shared[abi.PrefixOffset:][:c.Prefix]
+	d.size, d.blockSize, d.mirror = c.DeviceSize, uint64(c.SectorSize), c.Mirror
 	return nil
 }
 
@@ -110,7 +106,8 @@ func (d *disk) Buffer(n int) []byte {
 	return b
 }
 
-// Read implements block.Device. What lies in the prefix, or in the first block, is copied from there.
+// Read implements block.Device. What stands in the mirror is copied from there. The first block is read into it when
+// something of it is asked for, and then never again.
 func (d *disk) Read(reqs []block.Request) *fault.Fault {
 	for i := range reqs {
 		r := &reqs[i]
@@ -119,15 +116,13 @@ func (d *disk) Read(reqs []block.Request) *fault.Fault {
 			continue
 		}
 		inside := min(uint64(len(r.Buf)), d.size-r.Off)
-		if r.Off+inside <= uint64(len(d.prefix)) {
-			clear(r.Buf[copy(r.Buf[:inside], d.prefix[r.Off:]):])
-			continue
-		}
 		if r.Off+inside <= d.blockSize {
 			if f := d.readHead(); f != nil {
 				return f
 			}
-			clear(r.Buf[copy(r.Buf[:inside], d.head[r.Off:]):])
+		}
+		if d.mirrored(r.Off, inside) {
+			clear(r.Buf[copy(r.Buf, d.shared[abi.MirrorOffset+r.Off:][:inside]):])
 			continue
 		}
 		sectors := wholeSectors(inside)
@@ -153,19 +148,31 @@ func (d *disk) Read(reqs []block.Request) *fault.Fault {
 // readHead reads the first block, once. A raw image whose format is known is thus never read at all: reading would bring
 // pages into the host's cache, and make what was fallocated and never written look like data.
 func (d *disk) readHead() *fault.Fault {
-	if d.head != nil {
+	if d.mirror&1 != 0 {
 		return nil
 	}
 	if f := d.notify(); f != nil {
 		return f
 	}
-	head := d.shared[headOffset:][:d.blockSize]
-	d.queue(0, abi.SharedGPA+headOffset, uint32(min(d.blockSize, wholeSectors(d.size))))
+	d.queue(0, abi.SharedGPA+abi.MirrorOffset, uint32(min(d.blockSize, wholeSectors(d.size))))
 	if f := d.notify(); f != nil {
 		return f
 	}
-	d.head = head
+	d.mirror |= 1
 	return nil
+}
+
+// mirrored reports whether n bytes of the device at off stand in the mirror.
+func (d *disk) mirrored(off, n uint64) bool {
+	piece := off / abi.MirrorStride
+	if piece >= abi.MirrorPieces || d.mirror>>piece&1 == 0 {
+		return false
+	}
+	have := uint64(abi.MirrorPieceLen)
+	if piece == 0 {
+		have = d.blockSize
+	}
+	return off%abi.MirrorStride+n <= have
 }
 
 // wholeSectors rounds a number of bytes up to sectors.

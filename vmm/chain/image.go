@@ -87,13 +87,10 @@ func (f *image) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// Prefix implements vmm.Prefixer with what is in the page cache. RWF_NOWAIT brings nothing in, which openImage says why.
-func (f *image) Prefix(p []byte) int {
-	n, err := unix.Preadv2(f.fd, [][]byte{p}, 0, unix.RWF_NOWAIT)
-	if err != nil {
-		return 0
-	}
-	return n
+// Peek implements vmm.Peeker with what is in the page cache. RWF_NOWAIT brings nothing in, which openImage says why.
+func (f *image) Peek(p []byte, off int64) bool {
+	n, err := unix.Preadv2(f.fd, [][]byte{p}, off, unix.RWF_NOWAIT)
+	return err == nil && n == len(p)
 }
 
 // Seek is lseek(2). A block device has no holes that could be asked for.
