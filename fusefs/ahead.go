@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// sweep is how soon the second cold open in a directory must follow the first to be taken for one of many.
+const sweep = 2 * time.Second
+
 // aheadPause is how long a directory is left alone after its images were mapped ahead: what is cold then was evicted, or
 // replaced, and comes one by one.
 const aheadPause = time.Second
@@ -42,6 +45,18 @@ func (a *ahead) work() {
 		case j := <-a.jobs:
 			j.dir.learn(a.ctx, j.name)
 		}
+	}
+}
+
+// openedCold notes that an image of d was opened whose map was not at hand. Who opens one file after the other, and stats none
+// before, is served ahead from the second on; a single open costs a single run.
+func (d *dir) openedCold(path string) {
+	d.mu.Lock()
+	again := time.Since(d.coldAt) < sweep
+	d.coldAt = time.Now()
+	d.mu.Unlock()
+	if again {
+		d.mapAhead(path)
 	}
 }
 

@@ -31,6 +31,22 @@ func TestMappingAhead(t *testing.T) {
 	}
 }
 
+// A single open has one image mapped, a series of them the whole directory.
+func TestMappingAheadOfOpens(t *testing.T) {
+	src := newFakeSource(t, 5*time.Millisecond)
+	for n := range 20 {
+		src.put(t, fmt.Sprintf("%02d.img", n), "s", 1000)
+	}
+	m := mountFake(t, src, nil)
+	command(t, "busybox", "cat", m.path("05.img.map.json"))
+	time.Sleep(100 * time.Millisecond)
+	if n := src.runs.Load(); n != 1 {
+		t.Errorf("%d runs after one open", n)
+	}
+	command(t, "busybox", "cat", m.path("06.img.map.json"), m.path("07.img.map.json"))
+	waitRuns(t, src, 20)
+}
+
 // Mapping ahead ends with the mount.
 func TestMappingAheadStops(t *testing.T) {
 	src := newFakeSource(t, 50*time.Millisecond)

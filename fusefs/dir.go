@@ -26,6 +26,7 @@ type dir struct {
 	mu       sync.Mutex
 	mapping  bool      // the images of this directory are being mapped ahead
 	mappedAt time.Time // when that last ended
+	coldAt   time.Time // when an image was last opened that had to be mapped first
 }
 
 var _ = (fs.NodeLookuper)((*dir)(nil))

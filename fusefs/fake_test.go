@@ -24,8 +24,9 @@ type fakeSource struct {
 	delay atomic.Int64 // time.Duration of a run
 	runs  atomic.Int64 // runs that were started
 
-	mu     sync.Mutex
-	cached map[Generation]*extent.Map
+	mu      sync.Mutex
+	cached  map[Generation]*extent.Map
+	flights map[string]*fakeFlight // by path
 	// fail makes the run of a path end with the error; panics makes a stat or a run of it panic.
 	fail   map[string]error
 	panics map[string]bool
@@ -37,7 +38,7 @@ func newFakeSource(t testing.TB, delay time.Duration) *fakeSource {
 
 // fakeSourceAt mirrors a directory that exists already.
 func fakeSourceAt(root string, delay time.Duration) *fakeSource {
-	s := &fakeSource{root: root, cached: map[Generation]*extent.Map{}, fail: map[string]error{}, panics: map[string]bool{}}
+	s := &fakeSource{root: root, cached: map[Generation]*extent.Map{}, flights: map[string]*fakeFlight{}, fail: map[string]error{}, panics: map[string]bool{}}
 	s.delay.Store(int64(delay))
 	return s
 }
@@ -106,8 +107,64 @@ func (s *fakeSource) Cached(_ string, g Generation) (*extent.Map, bool) {
 	return m, ok
 }
 
+// fakeFlight is a run that several callers may wait for.
+type fakeFlight struct {
+	done    chan struct{}
+	cancel  context.CancelFunc
+	waiters int // guarded by fakeSource.mu
+	m       *extent.Map
+	g       Generation
+	err     error
+}
+
 func (s *fakeSource) Map(ctx context.Context, path string) (*extent.Map, Generation, error) {
-	s.runs.Add(1)
+	s.mu.Lock()
+	f := s.flights[path]
+	if f == nil {
+		runCtx, cancel := context.WithCancel(context.Background())
+		f = &fakeFlight{done: make(chan struct{}), cancel: cancel}
+		s.flights[path] = f
+		s.runs.Add(1)
+		go s.fly(runCtx, path, f)
+	}
+	f.waiters++
+	s.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.m, f.g, f.err
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.waiters--; f.waiters == 0 {
+		f.cancel()
+		s.land(path, f)
+	}
+	return nil, Generation{}, context.Cause(ctx)
+}
+
+// land makes the next caller start a run of its own. Precondition: s.mu is held.
+func (s *fakeSource) land(path string, f *fakeFlight) {
+	if s.flights[path] == f {
+		delete(s.flights, path)
+	}
+}
+
+func (s *fakeSource) fly(ctx context.Context, path string, f *fakeFlight) {
+	defer func() {
+		if p := recover(); p != nil {
+			f.err = fmt.Errorf("run panicked: %v", p)
+		}
+		s.mu.Lock()
+		s.land(path, f)
+		s.mu.Unlock()
+		f.cancel()
+		close(f.done)
+	}()
+	f.m, f.g, f.err = s.run(ctx, path)
+}
+
+func (s *fakeSource) run(ctx context.Context, path string) (*extent.Map, Generation, error) {
 	for {
 		before, err := s.Stat(path)
 		if err != nil {

@@ -115,6 +115,9 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	if err != nil && !bound {
 		return nil, 0, errnoOf(err)
 	}
+	if _, ok := f.known(); !ok {
+		f.dir.openedCold(f.image)
+	}
 	r, got, err := f.content(ctx, g)
 	if err == nil {
 		if _, ok := f.bind(got, r.Size()); !ok {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"strconv"
 	"syscall"
@@ -15,6 +16,26 @@ import (
 // interruptPoll is how often a caller that was interrupted is looked at again: the kernel sends INTERRUPT once per
 // request, so a SIGKILL that follows a harmless signal shows only in /proc.
 const interruptPoll = 25 * time.Millisecond
+
+// errInterrupted is the error of a request whose caller is about to die.
+var errInterrupted = fmt.Errorf("interrupted: %w", syscall.EINTR)
+
+// patience returns a context for what a request waits for. It ends with the mount, and when the request is interrupted and
+// its caller is about to die: the cause is errInterrupted then. done must be called when nothing is waited for any more.
+func patience(mount, request context.Context) (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(mount)
+	over := make(chan struct{})
+	stop := context.AfterFunc(request, func() {
+		if !await(request, over) {
+			cancel(errInterrupted)
+		}
+	})
+	return ctx, func() {
+		stop()
+		close(over)
+		cancel(nil)
+	}
+}
 
 // await waits for done. It gives up, and returns false, when the request in ctx was interrupted and its caller is about to
 // die of it. The context of a request ends with any signal, also with SIGALRM or Go's SIGURG, after which programs do not

@@ -35,7 +35,7 @@ func TestPanic(t *testing.T) {
 		}
 	}
 	m.waitLogged("panic while answering a request: stat of b.img")
-	m.waitLogged("panic while mapping c.img: map of c.img")
+	m.waitLogged("run panicked: map of c.img")
 	if got := m.read("a.img.map.json"); got != string(fakeContent("a", 100, JSON)) {
 		t.Errorf("after the panics: %q", got)
 	}

@@ -48,7 +48,8 @@ type Source interface {
 	Cached(path string, g Generation) (*extent.Map, bool)
 	// Map returns the map of an image as it is now, and the generation that it is the map of: the one that Stat reports as
 	// long as the image stays as it is. It runs a guest if need be. The text of an error is one line for a person: what
-	// was tried, on which file, why, what to do. Of a failure the generation is that which failed, or zero.
+	// was tried, on which file, why, what to do. Of a failure the generation is that which failed, or zero. Those who ask
+	// for the same image at the same time share one run, which goes on for a moment when the last of them has left.
 	Map(ctx context.Context, path string) (*extent.Map, Generation, error)
 }
 

@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"syscall"
@@ -21,7 +22,7 @@ type tree struct {
 	draw   Render
 	names  *names
 	log    *logger
-	runs   *runs
+	ctx    context.Context // of the mount
 	stale  stale
 	ahead  *ahead
 	// reasons numbers the inodes of .map.err files.
@@ -29,8 +30,7 @@ type tree struct {
 }
 
 func newTree(ctx context.Context, source Source, draw Render, n *names, log *logger) *tree {
-	t := &tree{source: source, draw: draw, names: n, log: log}
-	t.runs = &runs{source: source, log: log, ctx: ctx, active: map[string]*run{}}
+	t := &tree{source: source, draw: draw, names: n, log: log, ctx: ctx}
 	t.stale.told = map[staleKey]time.Time{}
 	t.ahead = newAhead(ctx, t)
 	return t
@@ -51,7 +51,17 @@ func (t *tree) mapOf(ctx context.Context, image string, g Generation) (*extent.M
 	if m, ok := t.source.Cached(image, g); ok {
 		return m, g, nil
 	}
-	return t.runs.wait(ctx, image)
+	patient, done := patience(t.ctx, ctx)
+	defer done()
+	m, g, err := t.source.Map(patient, image)
+	switch {
+	case err == nil:
+	case errors.Is(context.Cause(patient), errInterrupted):
+		err = errInterrupted
+	case !errors.Is(err, context.Canceled): // which is the end of the mount
+		t.log.once(image, g, err.Error())
+	}
+	return m, g, err
 }
 
 // attributes fills in what a stat of the source says. A map tells about allocation, so its file is never more accessible

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -32,7 +33,7 @@ func wire() *env {
 	}
 }
 
-// newPool makes the pool of guests that everything runs in; idle is how many may run at a time, 0 one for each CPU.
+// newPool makes the pool of guests that everything runs in; idle is how many may run at a time.
 func newPool(idle int) (*vmm.Pool, error) {
 	program, err := payload.Agent()
 	if err != nil {
@@ -81,7 +82,8 @@ type liveMount struct {
 }
 
 func newMount(o mountOptions) (mounted, error) {
-	pool, err := newPool(0)
+	// One more than map ahead, so that nobody who waits for a map stands behind them.
+	pool, err := newPool(runtime.GOMAXPROCS(0) + 1)
 	if err != nil {
 		return nil, err
 	}
