@@ -1,0 +1,127 @@
+package vmm
+
+import (
+	"math"
+	"testing"
+
+	"instarfs/guest/abi"
+	"instarfs/guest/extent"
+)
+
+// testStream is a stream over a ring of memory that nobody else uses.
+func testStream(t testing.TB) *stream {
+	return &stream{mem: testPaging(t).mem, out: extent.NewBuilder(0, math.MaxInt64, 0)}
+}
+
+// produce writes records as a guest would, from number s.taken on, and the index behind them.
+func (s *stream) produce(es ...extent.Extent) {
+	ring := s.mem.b[abi.SharedGPA+abi.RingOffset:][:abi.RingLen]
+	for i, e := range es {
+		abi.PutRecord(ring[(s.taken+uint64(i))%abi.RingRecords*abi.RecordLen:], e)
+	}
+	le.PutUint64(s.mem.b[abi.SharedGPA+abi.RingControl:], s.taken+uint64(len(es)))
+}
+
+// TestRingWraps: many more records than the ring holds, in portions that do not divide it, arrive in order.
+func TestRingWraps(t *testing.T) {
+	s := testStream(t)
+	const portion, portions = 10_007, 11
+	n := 0
+	for range portions {
+		es := make([]extent.Extent, portion)
+		for i := range es {
+			es[i] = extent.Extent{Start: uint64(2 * n), Length: 2}
+			if n%2 == 0 {
+				es[i].Flags = extent.Present | extent.Zero
+			}
+			n++
+		}
+		s.produce(es...)
+		if err := s.drain(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.out.Bound(uint64(2 * n)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := s.out.Finish(nil)
+	if err != nil || m.Len() != portion*portions || s.taken != portion*portions {
+		t.Fatal(m.Len(), s.taken, err)
+	}
+	// A ring that is full to the last record, and an empty one.
+	s = testStream(t)
+	es := make([]extent.Extent, abi.RingRecords)
+	for i := range es {
+		es[i] = extent.Extent{Start: uint64(i), Length: 1}
+	}
+	s.produce(es...)
+	for range 2 {
+		if err := s.drain(); err != nil || s.taken != abi.RingRecords {
+			t.Fatal(s.taken, err)
+		}
+	}
+}
+
+func TestPointersOfExtents(t *testing.T) {
+	s := testStream(t)
+	data := extent.State{Flags: extent.Present | extent.Data | extent.Offset, File: 7}
+	s.produce(
+		extent.Extent{Length: 1, State: data},
+		extent.Extent{Start: 1, Length: 1, Offset: 5, State: extent.State{Flags: extent.Bad}},
+		extent.Extent{Start: 2, Length: 1, Offset: 2, State: extent.State{Flags: extent.Bad}},
+	)
+	if err := s.drain(); err != nil || s.maxFile != 7 || s.bads != 6 {
+		t.Error(s.maxFile, s.bads, err)
+	}
+}
+
+// FuzzDrain lets a guest write any index and any records, twice: drain never panics, never takes more than a ring at a
+// time, and what it accepts is a sequence that tiles.
+func FuzzDrain(f *testing.F) {
+	good := make([]byte, 2*abi.RecordLen)
+	abi.PutRecord(good, extent.Extent{Length: 10})
+	abi.PutRecord(good[abi.RecordLen:], extent.Extent{Start: 10, Length: 10, State: extent.State{Flags: extent.Present | extent.Zero}})
+	f.Add(uint64(0), uint64(2), uint64(2), good)
+	f.Add(uint64(abi.RingRecords-1), uint64(abi.RingRecords+1), uint64(0), good)
+	f.Add(uint64(math.MaxUint64), uint64(1), uint64(math.MaxUint64), good)
+	f.Fuzz(func(t *testing.T, taken, first, second uint64, records []byte) {
+		s := testStream(t)
+		s.taken = taken
+		ring := s.mem.b[abi.SharedGPA+abi.RingOffset:][:abi.RingLen]
+		at := copy(ring[taken%abi.RingRecords*abi.RecordLen:], records)
+		copy(ring, records[at:])
+		for _, index := range []uint64{first, second} {
+			before := s.taken
+			le.PutUint64(s.mem.b[abi.SharedGPA+abi.RingControl:], index)
+			err := s.drain()
+			if s.taken-before > abi.RingRecords {
+				t.Fatalf("took %d records at once", s.taken-before)
+			}
+			if err != nil {
+				return
+			}
+			if s.taken != index {
+				t.Fatalf("stopped at %d of %d", s.taken, index)
+			}
+		}
+		end := s.out.Next()
+		if err := s.out.Bound(end); err != nil {
+			t.Fatal(err)
+		}
+		m, err := s.out.Finish(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := uint64(0)
+		for i := range m.Len() {
+			e := m.At(i)
+			if e.Start != next || e.Flags&^extent.All != 0 || int(e.File) > s.maxFile || e.Flags == extent.Bad && int(e.Offset) >= s.bads {
+				t.Fatalf("extent %d is %+v", i, e)
+			}
+			next = e.End()
+		}
+		if next != end {
+			t.Fatalf("ends at %d, not %d", next, end)
+		}
+	})
+}
