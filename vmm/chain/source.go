@@ -2,7 +2,6 @@ package chain
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -83,5 +82,5 @@ func (s *Source) openImage(p string) (int, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return -1, ErrNotRegular
 	}
-	return unix.Open("/proc/self/fd/"+strconv.Itoa(path), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	return unix.Open(procFD(path), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 }

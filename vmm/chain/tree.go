@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -49,6 +50,9 @@ func (t *Tree) open(p string, flags uint64) (int, error) {
 	}
 }
 
+// procFD names what a descriptor holds by way of proc(5), whatever its own name is by now.
+func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
 // label is the path as it is shown to people: as qemu-img would be called.
 func (t *Tree) label(p string) string {
 	if t.name == "" || t.name[len(t.name)-1] == '/' {
@@ -60,8 +64,8 @@ func (t *Tree) label(p string) string {
 // stat describes what a path names, without opening it.
 func (t *Tree) stat(p string) (st unix.Stat_t, err error) {
 	err = unix.Fstatat(t.fd, p, &st, unix.AT_SYMLINK_NOFOLLOW)
-	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFLNK && path.Dir(p) == "." {
-		return st, nil // nothing was followed on the way
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFLNK && path.Dir(p) == "." && p != ".." {
+		return st, nil // nothing was followed on the way, and nothing left
 	}
 	fd, err := t.open(p, unix.O_PATH)
 	if err != nil {
@@ -84,7 +88,8 @@ func (t *Tree) ReadDir(dir string) ([]DirEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), dir)
+	// Where a file system does not tell the types of entries, package os asks for each by this name and its own.
+	f := os.NewFile(uintptr(fd), procFD(fd))
 	defer f.Close()
 	list, err := f.ReadDir(-1)
 	if err != nil {
