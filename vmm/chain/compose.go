@@ -1,6 +1,8 @@
 package chain
 
 import (
+	"context"
+
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/vmm"
@@ -30,16 +32,17 @@ func (s style) state(l extent.State) extent.State {
 	return l
 }
 
-// compose makes the map of an image of one layer. The holes of file show through where the format says so. A walk that
-// failed is the fault that is returned: by default with no map, in the style of qemu with the extents before it.
-func compose(l *vmm.Layer, file holes, name string, s style) (*extent.Map, *fault.Fault, error) {
+// compose makes the map of an image of one layer, of at most limit extents. The holes of file show through where the format
+// says so. A walk that failed is the fault that is returned: by default with no map, in the style of qemu with the extents
+// before it.
+func compose(ctx context.Context, l *vmm.Layer, file holes, name string, s style, limit int) (*extent.Map, *fault.Fault, error) {
 	files := []string{name}
 	if l.Map.Flags()&(extent.Holes|extent.Bad) == 0 {
 		if m, ok := l.Map.Remap(files, s.state); ok {
 			return m, nil, nil
 		}
 	}
-	out := extent.NewBuilder(l.Map.Start(), l.Map.End(), 0)
+	out := extent.NewBuilder(l.Map.Start(), l.Map.End(), limit)
 	region := regions{file: file}
 	for i := range l.Map.Len() {
 		e := l.Map.At(i)
@@ -52,6 +55,9 @@ func compose(l *vmm.Layer, file holes, name string, s style) (*extent.Map, *faul
 		var err error
 		if e.Flags&extent.Holes != 0 {
 			err = region.split(e, func(piece extent.Extent) error {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
 				piece.State = s.state(piece.State)
 				return out.Add(piece)
 			})

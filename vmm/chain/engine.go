@@ -69,6 +69,10 @@ func NewEngine(r Runner, cacheBytes int64) *Engine {
 // CacheBytes is how many bytes of maps are kept now.
 func (e *Engine) CacheBytes() int64 { return e.maps.Bytes() }
 
+// maxExtents bounds a composed map. Holes multiply: a small image can point 33 million clusters at one of its own that has
+// 512 of them. 64 Mi extents take 1.2 GB.
+const maxExtents = 64 << 20
+
 // maxRuns is how often a file is mapped that changes meanwhile.
 const maxRuns = 3
 
@@ -153,7 +157,7 @@ func (e *Engine) run(ctx context.Context, f *image, o Options) (*Result, error) 
 			r.Warnings = append(r.Warnings, w.Fault)
 		}
 	}
-	r.Map, r.Failed, err = compose(layer, f, f.name, o.style())
+	r.Map, r.Failed, err = compose(ctx, layer, f, f.name, o.style(), maxExtents)
 	if err != nil {
 		return nil, fmt.Errorf("compose the map: %w", err)
 	}

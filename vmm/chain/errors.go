@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/vmm"
 	"instarfs/vmm/kvm"
@@ -87,10 +88,14 @@ func (e *Error) Errno() syscall.Errno {
 		return unix.EOPNOTSUPP
 	case errors.Is(e.Err, ErrNotRegular):
 		return unix.EINVAL
+	case errors.Is(e.Err, extent.ErrTooMany):
+		return unix.EFBIG
 	case errors.Is(e.Err, fs.ErrNotExist):
 		return unix.ENOENT
 	case errors.Is(e.Err, context.Canceled):
 		return unix.EINTR
+	case errors.Is(e.Err, context.DeadlineExceeded):
+		return unix.ETIMEDOUT
 	case errors.Is(e.Err, kvm.ErrNoKVM):
 		return unix.EIO
 	case errors.As(e.Err, &errno):
