@@ -117,9 +117,9 @@ func (e *Engine) mapOnce(ctx context.Context, g Generation, f *image, o Options)
 			f.close()
 		}
 	}()
-	return e.maps.Load(ctx, key{g, f.name}, func(ctx context.Context) (*Result, int, error) {
+	load := func(ctx context.Context) (*Result, int, error) {
 		if !owned.CompareAndSwap(false, true) {
-			return nil, 0, context.Canceled // nobody waits any more
+			return nil, 0, errAbandoned
 		}
 		defer f.close()
 		r, err := e.run(ctx, f, o)
@@ -132,8 +132,18 @@ func (e *Engine) mapOnce(ctx context.Context, g Generation, f *image, o Options)
 			return nil, 0, err
 		}
 		return r, r.Map.Bytes(), nil
-	})
+	}
+	for {
+		r, err := e.maps.Load(ctx, key{g, f.name}, load)
+		// Ann starts a run and leaves before it has begun, with the file it was to read. Bob, who joined it, starts his own.
+		if !errors.Is(err, errAbandoned) {
+			return r, err
+		}
+	}
 }
+
+// errAbandoned says that a run did not begin because the caller whose file it was to read had left.
+var errAbandoned = errors.New("run abandoned before it began")
 
 // run has a guest map one file, and composes its layer.
 func (e *Engine) run(ctx context.Context, f *image, o Options) (*Result, error) {
