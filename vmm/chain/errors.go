@@ -39,7 +39,7 @@ type Error struct {
 // Error is one line: what was tried, on which file, at which offset, why, and what to do where something can be done.
 func (e *Error) Error() string {
 	name, text := fmt.Sprintf("%q", e.Name), e.Err.Error()
-	if name == `"`+e.Name+`"` && !strings.ContainsAny(e.Name, " :") {
+	if name == `"`+e.Name+`"` && e.Name != "" && !strings.ContainsAny(e.Name, " :") {
 		name = e.Name // nothing to quote
 	}
 	var f *fault.Fault
