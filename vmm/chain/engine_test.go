@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -147,6 +148,31 @@ func TestLeaving(t *testing.T) {
 		}
 		wg.Wait()
 	}
+}
+
+// left is a context that ends between the first look at it and the second.
+type left struct {
+	context.Context
+	done chan struct{}
+}
+
+func (l left) Done() <-chan struct{} { return l.done }
+
+// TestAbandonedRun: Ann starts a run and leaves before it has begun, with the file that it was to read. Bob joins what she
+// left behind, and gets the map of a run of his own. One processor makes sure that Bob comes before the run begins.
+func TestAbandonedRun(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	e, r, name := newEngine(t, nil)
+	ann := left{t.Context(), make(chan struct{})}
+	close(ann.done)
+	for i := range 100 {
+		o := Options{Start: uint64(i)}
+		_, _ = e.MapFile(ann, name, o)
+		if _, err := e.MapFile(t.Context(), name, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.count(100)
 }
 
 // TestChanging: a file that changed during its run is run again, three times at most; then nothing is kept.

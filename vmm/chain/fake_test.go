@@ -11,7 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/guest/abi"
 	"instarfs/guest/extent"
+	"instarfs/guest/fault"
 	"instarfs/vmm"
 )
 
@@ -87,6 +89,14 @@ func layerOf(t testing.TB, es ...extent.Extent) *vmm.Layer {
 		t.Fatal(err)
 	}
 	return &vmm.Layer{Map: m, Format: 2, VirtualSize: end}
+}
+
+// badLayer is a layer whose second half cannot be told, and why.
+func badLayer(t testing.TB) (*vmm.Layer, *fault.Fault) {
+	f := fault.New(fault.Qcow2L2Unaligned, 40, 1, 2)
+	l := layerOf(t, ext(0, 512, present|zero, 0), ext(512, 512, 0, 0), ext(1024, 512, extent.Bad, 0))
+	l.Faults = []abi.RoleFault{{Role: abi.RoleBad, Fault: f}}
+	return l, f
 }
 
 func extents(m *extent.Map) (es []extent.Extent) {

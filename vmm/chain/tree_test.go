@@ -1,0 +1,231 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"instarfs/vmm"
+)
+
+// newSource is a source over a directory with all that can be in one, beside files that are not beneath it.
+func newSource(t *testing.T) (*Source, *fakeRunner, string) {
+	t.Helper()
+	openFiles(t)
+	base := t.TempDir()
+	root := filepath.Join(base, "tree")
+	write(t, filepath.Join(base, "secret.img"), "secret")
+	write(t, filepath.Join(root, "disk.img"), "disk")
+	write(t, filepath.Join(root, "sub", "deep.img"), "deep")
+	write(t, filepath.Join(root, "sub", "a b\n.img"), "odd")
+	link := func(target, name string) {
+		t.Helper()
+		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link("disk.img", "inside")
+	link("../disk.img", "sub/up")
+	link("sub", "dirlink")
+	link("../secret.img", "outside")
+	link(filepath.Join(root, "disk.img"), "absolute")
+	link("sub/../../tree/disk.img", "out and in")
+	link("/proc/self/exe", "magic")
+	link("nothing", "dangling")
+	link("loop", "loop")
+	for name, mode := range map[string]uint32{"fifo": unix.S_IFIFO, "socket": unix.S_IFSOCK} {
+		if err := unix.Mknod(filepath.Join(root, name), mode|0o644, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.Mknod(filepath.Join(root, "null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
+		t.Fatalf("a device node (root is needed): %v", err)
+	}
+	tree, err := OpenTree(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tree.Close() })
+	r := &fakeRunner{t: t, during: func(_ int32, job *vmm.Job) (*vmm.Layer, error) {
+		return layerOf(t, ext(0, job.Size, present|zero, 0)), nil
+	}}
+	return NewSource(tree, NewEngine(r, 1<<20), Options{}), r, root
+}
+
+// soon fails the test when f blocks, as the open of a FIFO without a writer would.
+func soon(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("blocks")
+	}
+}
+
+func TestPaths(t *testing.T) {
+	s, r, root := newSource(t)
+	long := strings.Repeat("x", 256)
+	tests := []struct {
+		path string
+		stat error // of Stat
+		open error // of Map
+	}{
+		{"disk.img", nil, nil}, {"sub/deep.img", nil, nil}, {"sub/a b\n.img", nil, nil},
+		{"inside", nil, nil}, {"sub/up", nil, nil}, {"dirlink/deep.img", nil, nil}, {"sub/../disk.img", nil, nil},
+		{".", nil, ErrNotRegular}, {"sub", nil, ErrNotRegular}, {"dirlink", nil, ErrNotRegular}, {"sub/..", nil, ErrNotRegular},
+		{"..", unix.ENOENT, unix.ENOENT}, {"../secret.img", unix.ENOENT, unix.ENOENT}, {"sub/../../secret.img", unix.ENOENT, unix.ENOENT},
+		{"../tree/disk.img", unix.ENOENT, unix.ENOENT}, {"/", unix.ENOENT, unix.ENOENT},
+		{filepath.Join(root, "disk.img"), unix.ENOENT, unix.ENOENT}, {"/etc/passwd", unix.ENOENT, unix.ENOENT},
+		{"outside", unix.ENOENT, unix.ENOENT}, {"absolute", unix.ENOENT, unix.ENOENT}, {"out and in", unix.ENOENT, unix.ENOENT},
+		{"magic", unix.ENOENT, unix.ENOENT}, {"dangling", unix.ENOENT, unix.ENOENT}, {"loop", unix.ELOOP, unix.ELOOP},
+		{"fifo", unix.ENOENT, ErrNotRegular}, {"socket", unix.ENOENT, ErrNotRegular}, {"null", unix.ENOENT, ErrNotRegular},
+		{"", unix.ENOENT, unix.ENOENT}, {"disk.img/x", unix.ENOTDIR, unix.ENOTDIR}, {long, unix.ENAMETOOLONG, unix.ENAMETOOLONG},
+	}
+	for _, test := range tests {
+		soon(t, func() {
+			if _, err := s.Stat(test.path); !errors.Is(err, test.stat) {
+				t.Errorf("stat of %q: %v, want %v", test.path, err, test.stat)
+			}
+			runs := r.runs.Load()
+			m, _, err := s.Map(t.Context(), test.path)
+			if !errors.Is(err, test.open) || (err == nil) != (m != nil) {
+				t.Errorf("map of %q: %v, want %v", test.path, err, test.open)
+			}
+			if err == nil && m.Files()[0] != root+"/"+test.path {
+				t.Errorf("%q is shown as %q", test.path, m.Files()[0])
+			}
+			if err != nil {
+				oneLine(t, err, "map ")
+				if r.runs.Load() != runs {
+					t.Errorf("%q: a guest ran", test.path)
+				}
+			}
+		})
+	}
+}
+
+func TestReadDir(t *testing.T) {
+	s, r, root := newSource(t)
+	const dir, file = unix.S_IFDIR, unix.S_IFREG
+	for path, want := range map[string][]DirEntry{
+		".":       {{"disk.img", file}, {"inside", file}, {"sub", dir}},
+		"sub":     {{"a b\n.img", file}, {"deep.img", file}, {"up", file}},
+		"dirlink": {{"a b\n.img", file}, {"deep.img", file}, {"up", file}},
+	} {
+		soon(t, func() {
+			if got, err := s.ReadDir(path); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: %v, %v; want %v", path, got, err, want)
+			}
+		})
+	}
+	for path, want := range map[string]error{"..": unix.ENOENT, "/": unix.ENOENT, "disk.img": unix.ENOTDIR, "fifo": unix.ENOTDIR, "nothing": unix.ENOENT} {
+		soon(t, func() {
+			if list, err := s.ReadDir(path); err != want || list != nil {
+				t.Errorf("%s: %v, %v", path, list, err)
+			}
+		})
+	}
+	// The tree is the directory that was opened, whatever its name means now.
+	if err := os.Rename(root, root+"-moved"); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := s.ReadDir("."); err != nil || len(list) != 3 {
+		t.Error(list, err)
+	}
+	if _, _, err := s.Map(t.Context(), "sub/deep.img"); err != nil {
+		t.Error(err)
+	}
+	r.count(1)
+}
+
+// TestGenerations: stat and map agree on what a file is, without a guest for stat; a change is another generation.
+func TestGenerations(t *testing.T) {
+	s, r, root := newSource(t)
+	before, err := s.Stat("disk.img")
+	if err != nil || before.Mode&unix.S_IFMT != unix.S_IFREG {
+		t.Fatal(before, err)
+	}
+	if m, ok := s.Cached("disk.img", before.Generation); m != nil || ok {
+		t.Error("a map that nobody made is at hand")
+	}
+	r.count(0)
+	m, g, err := s.Map(t.Context(), "disk.img")
+	if err != nil || g != before.Generation {
+		t.Error(g, before.Generation, err)
+	}
+	if again, ok := s.Cached("disk.img", g); !ok || again != m {
+		t.Error("the map is not at hand")
+	}
+	if link, err := s.Stat("inside"); err != nil || link.Generation != g {
+		t.Error("a link is another file:", err)
+	}
+	write(t, filepath.Join(root, "disk.img"), "changed")
+	after, err := s.Stat("disk.img")
+	if err != nil || after.Generation == before.Generation {
+		t.Error("a changed file has its old generation:", err)
+	}
+	if _, ok := s.Cached("disk.img", g); !ok {
+		t.Error("the map of the old generation is gone")
+	}
+	r.count(1)
+}
+
+// TestHalfAMap: what qemu-img would print of a walk that fails is no file.
+func TestHalfAMap(t *testing.T) {
+	s, r, _ := newSource(t)
+	s.options.Qemu = 7<<16 | 2
+	l, f := badLayer(t)
+	r.during = func(int32, *vmm.Job) (*vmm.Layer, error) { return l, nil }
+	m, g, err := s.Map(t.Context(), "disk.img")
+	if m != nil || !errors.Is(err, error(f)) || g == (Generation{}) {
+		t.Error(m, err)
+	}
+	if _, ok := s.Cached("disk.img", g); ok {
+		t.Error("half a map is at hand")
+	}
+}
+
+func TestLabel(t *testing.T) {
+	for _, test := range [][3]string{{"dir", "a/b", "dir/a/b"}, {"/", "a", "/a"}, {"dir/", "a", "dir/a"}, {".", "a", "./a"}, {"", "a", "a"}} {
+		if got := (&Tree{name: test[0]}).label(test[1]); got != test[2] {
+			t.Errorf("%q in %q is %q, want %q", test[1], test[0], got, test[2])
+		}
+	}
+}
+
+func TestOpenTreeRefuses(t *testing.T) {
+	openFiles(t)
+	file := filepath.Join(t.TempDir(), "file")
+	write(t, file, "")
+	for name, want := range map[string]error{file: unix.ENOTDIR, file + "-not": unix.ENOENT} {
+		_, err := OpenTree(name)
+		if !errors.Is(err, want) {
+			t.Error(err)
+		}
+		oneLine(t, err, "open directory", name)
+	}
+}
+
+// TestCancelledMap: who has left gets its own error, and the tree is as before.
+func TestCancelledMap(t *testing.T) {
+	s, _, _ := newSource(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err := s.Map(ctx, "disk.img")
+	var named *Error
+	if !errors.Is(err, context.Canceled) || !errors.As(err, &named) || named.Errno() != unix.EINTR {
+		t.Error(err)
+	}
+}
