@@ -159,7 +159,7 @@ func TestMmapForEver(t *testing.T) {
 		}
 	}
 	for i := range uint64(10) {
-		_, _ = p.call(_SYS_MMAP, 0x10000000+i<<30, 1<<30, 3)
+		_, _ = p.call(_SYS_MMAP, 0x10000000+i<<30, eagerLen, 3)
 	}
 	if p.pages.next > endFrame {
 		t.Errorf("frames up to %#x", p.pages.next)
@@ -169,26 +169,48 @@ func TestMmapForEver(t *testing.T) {
 	}
 }
 
-// TestPromisedMemory: a large mapping gets some memory; a fault in the rest is told from a wild one.
-func TestPromisedMemory(t *testing.T) {
+// TestLazyMappings: a long mapping gets memory where it is touched, and nowhere else; one that memory is not left for ends
+// the run as such.
+func TestLazyMappings(t *testing.T) {
 	p := testProcess(t)
-	const at, n = 0x10000000, maxBacked + 5*pageLen
-	if got, err := p.call(_SYS_MMAP, at, n, 3); got != at || err != nil {
-		t.Fatal(got, err)
+	const at, n = 0x10005000, eagerLen + pageLen
+	next := p.pages.next
+	if got, err := p.call(_SYS_MMAP, at, n, 3); got != at || err != nil || p.pages.next != next {
+		t.Fatal(got, err, p.pages.next-next)
 	}
-	for va, want := range map[uint64]bool{at - 1: false, at: false, at + maxBacked - 1: false, at + maxBacked: true, at + n - 1: true, at + n: false} {
-		if got := p.outOfMemory(va); got != want {
-			t.Errorf("fault at %#x is for want of memory: %v", va, got)
+	for va, want := range map[uint64]bool{0: false, at - 1: false, at: true, at + n - 1: true, at + n/2: true, at + n: false, max64: false} {
+		if ok, err := p.fault(va); ok != want || err != nil {
+			t.Errorf("fault at %#x: %v, %v", va, ok, err)
+		}
+		if want && p.pages.write(va&^7, make([]byte, 8)) != nil {
+			t.Errorf("no memory at %#x", va)
 		}
 	}
-	if err := p.pages.write(at+maxBacked-8, make([]byte, 8)); err != nil {
-		t.Error(err)
+	for _, va := range []uint64{at - 8, at + 2*faultLen, at + n} {
+		if p.pages.write(va, make([]byte, 8)) == nil {
+			t.Errorf("memory at %#x", va)
+		}
+	}
+	// A system call does not touch: it is refused where the program itself would have faulted first.
+	if got, err := p.call(_SYS_CLOCK_GETTIME, 1, at+4*faultLen); got != errno(_EFAULT) || err != nil {
+		t.Error(got, err)
 	}
 	for i := range uint64(100) {
-		_, _ = p.call(_SYS_MMAP, 1<<40+i<<30, n, 3)
+		got, _ := p.call(_SYS_MMAP, 1<<40+i<<30, n, 3)
+		if full := len(p.lazy) == maxLazy; got == errno(_ENOMEM) && !full || len(p.lazy) > maxLazy {
+			t.Fatalf("%#x with %d mappings", got, len(p.lazy))
+		}
 	}
-	if len(p.unbacked) > maxThreads {
-		t.Errorf("%d ranges are remembered", len(p.unbacked))
+	p.pages.next = endFrame
+	if ok, err := p.fault(at + 8*faultLen); ok || err == nil || err.Kind != KindMemory {
+		t.Error(ok, err)
+	}
+	// What the program says when it is refused memory is not what it died of.
+	if got, err := p.call(_SYS_MMAP, 0, pageLen, 3); got != errno(_ENOMEM) || err != nil {
+		t.Fatal(got, err)
+	}
+	if _, err := p.call(_SYS_EXIT_GROUP, 2); err == nil || err.Kind != KindMemory {
+		t.Error(err)
 	}
 }
 
