@@ -141,6 +141,7 @@ func (p *process) write(fd, va, n uint64) uint64 {
 		return n
 	}
 	b := make([]byte, min(n, uint64(maxLog-len(p.log))))
+	p.touch(va, len(b))
 	if err := p.pages.read(va, b); err != nil {
 		return errno(_EFAULT)
 	}
@@ -196,6 +197,15 @@ func (p *process) fault(va uint64) (ok bool, err *GuestError) {
 	return false, nil
 }
 
+// touch does for a system call what the program's own access to n bytes would: lazy mappings get memory there.
+func (p *process) touch(va uint64, n int) {
+	for end := va + uint64(n); va < end; va = va&^(pageLen-1) + pageLen {
+		if _, ok := p.pages.physical(va, 0); !ok {
+			_, _ = p.fault(va) // the call fails where there is still nothing
+		}
+	}
+}
+
 func outOfMemory() *GuestError {
 	return guestError(KindMemory, "the program needs more than the %d MiB that it has", endFrame>>20)
 }
@@ -213,6 +223,7 @@ func (p *process) clock(va uint64) uint64 {
 func (p *process) out(va, word, ok uint64) uint64 {
 	var b [8]byte
 	le.PutUint64(b[:], word)
+	p.touch(va, len(b))
 	if err := p.pages.write(va, b[:]); err != nil {
 		return errno(_EFAULT)
 	}
@@ -225,6 +236,7 @@ func (p *process) futex(r *kvm.Regs) *GuestError {
 		r.RAX = p.threads.wake(r.RDI, r.RDX)
 	case _FUTEX_WAIT:
 		var b [4]byte
+		p.touch(r.RDI, len(b))
 		if err := p.pages.read(r.RDI, b[:]); err != nil || r.RDI == 0 {
 			r.RAX = errno(_EFAULT)
 			break
