@@ -17,6 +17,8 @@ func TestLayout(t *testing.T) {
 		ms msrs
 		u  userspaceMemoryRegion
 		l  dirtyLog
+		cl clearDirtyLog
+		en enableCap
 		x  xcrs
 		c  cpuid2
 		e  cpuidEntry
@@ -88,6 +90,16 @@ func TestLayout(t *testing.T) {
 		{"sizeof kvm_dirty_log", unsafe.Sizeof(l), 16},
 		{"kvm_dirty_log.dirty_bitmap", unsafe.Offsetof(l.bitmap), 8},
 
+		{"sizeof kvm_clear_dirty_log", unsafe.Sizeof(cl), 24},
+		{"kvm_clear_dirty_log.num_pages", unsafe.Offsetof(cl.numPages), 4},
+		{"kvm_clear_dirty_log.first_page", unsafe.Offsetof(cl.firstPage), 8},
+		{"kvm_clear_dirty_log.dirty_bitmap", unsafe.Offsetof(cl.bitmap), 16},
+
+		{"sizeof kvm_enable_cap", unsafe.Sizeof(en), 104},
+		{"kvm_enable_cap.flags", unsafe.Offsetof(en.flags), 4},
+		{"kvm_enable_cap.args", unsafe.Offsetof(en.args), 8},
+		{"kvm_enable_cap.pad", unsafe.Offsetof(en.pad), 40},
+
 		{"sizeof kvm_xcrs", unsafe.Sizeof(x), 392},
 		{"sizeof kvm_xcr", unsafe.Sizeof(x.xcrs[0]), 16},
 		{"kvm_xcr.value", unsafe.Offsetof(x.xcrs[0].value), 8},
@@ -124,6 +136,8 @@ func TestRequests(t *testing.T) {
 		{"KVM_GET_VCPU_MMAP_SIZE", _KVM_GET_VCPU_MMAP_SIZE, none, 0x04, 0},
 		{"KVM_GET_SUPPORTED_CPUID", _KVM_GET_SUPPORTED_CPUID, read | write, 0x05, header},
 		{"KVM_CREATE_VCPU", _KVM_CREATE_VCPU, none, 0x41, 0},
+		{"KVM_ENABLE_CAP", _KVM_ENABLE_CAP, write, 0xa3, unsafe.Sizeof(enableCap{})},
+		{"KVM_CLEAR_DIRTY_LOG", _KVM_CLEAR_DIRTY_LOG, read | write, 0xc0, unsafe.Sizeof(clearDirtyLog{})},
 		{"KVM_GET_DIRTY_LOG", _KVM_GET_DIRTY_LOG, write, 0x42, unsafe.Sizeof(dirtyLog{})},
 		{"KVM_SET_USER_MEMORY_REGION", _KVM_SET_USER_MEMORY_REGION, write, 0x46, unsafe.Sizeof(userspaceMemoryRegion{})},
 		{"KVM_RUN", _KVM_RUN, none, 0x80, 0},
