@@ -40,8 +40,10 @@ func TestWaitAndWake(t *testing.T) {
 		return s.yield()
 	}
 	// 1 and 2 wait at the same place; 3 goes on.
-	if !wait(0x10, false) || !wait(0x10, false) || s.current.id != 3 {
-		t.Fatalf("%+v", s)
+	for next := uint64(2); next <= 3; next++ {
+		if !wait(0x10, false) || s.current.id != next {
+			t.Fatalf("%+v", s)
+		}
 	}
 	if n := s.wake(0x20, 9); n != 0 {
 		t.Errorf("%d woken at another place", n)
