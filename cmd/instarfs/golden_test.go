@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// golden is a transcript in testdata/golden: what makes the files, and what map then prints of them.
+type golden struct {
+	setup   []string // lines for bash
+	queries []query
+}
+
+// query is a call of map and all that comes of it: standard output, the lines of standard error, the exit status if it is
+// not 0. profiles are the releases of qemu-img for which that holds, "own" is none.
+type query struct {
+	line     int // in its file, from 1
+	profiles []string
+	args     []string
+	want     string
+}
+
+const noNewline = "(no newline)\n"
+
+// parseGolden reads a transcript. testdata/golden/README.md tells what it looks like.
+func parseGolden(t *testing.T, text string) golden {
+	t.Helper()
+	var g golden
+	for i, line := range strings.SplitAfter(text, "\n") {
+		before, command, isCommand := strings.Cut(strings.TrimSuffix(line, "\n"), "$ ")
+		switch {
+		case strings.HasPrefix(line, "# "), line == "\n", line == "":
+		case isCommand && before == "":
+			g.setup = append(g.setup, command)
+		case isCommand && strings.HasPrefix(command, "instarfs map "):
+			args := strings.Fields(strings.TrimPrefix(command, "instarfs "))
+			g.queries = append(g.queries, query{i + 1, strings.Fields(before), args, ""})
+		case len(g.queries) == 0:
+			t.Fatalf("line %d: %q is the output of nothing", i+1, line)
+		default:
+			g.queries[len(g.queries)-1].want += line
+		}
+	}
+	if len(g.queries) == 0 {
+		t.Fatal("nothing is mapped")
+	}
+	return g
+}
+
+// transcript is what a call of map did, in the words of a golden file.
+func transcript(tool *tool, args []string) string {
+	tool.stdout.Reset()
+	tool.stderr.Reset()
+	code := tool.run(args...)
+	out := tool.stdout.String()
+	if out != "" && !strings.HasSuffix(out, "\n") {
+		out += "\n" + noNewline
+	}
+	for line := range strings.Lines(tool.stderr.String()) {
+		out += "stderr: " + line
+	}
+	if code != 0 {
+		out += fmt.Sprintf("exit %d\n", code)
+	}
+	return out
+}
+
+// TestGolden maps, through the guest, the images of every transcript and compares each byte and exit status.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/golden/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d transcripts, %v", len(files), err)
+	}
+	real := realTool(t)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			g := parseGolden(t, string(text))
+			t.Chdir(t.TempDir())
+			cmd := exec.Command("bash", "-ec", strings.Join(g.setup, "\n"))
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s (the packages qemu-utils and coreutils are needed)", err, out)
+			}
+			settleAll(t)
+			for _, q := range g.queries {
+				for _, p := range q.profiles {
+					args := q.args
+					if p != "own" {
+						args = append([]string{"map", "--qemu-version", p}, q.args[1:]...)
+					}
+					if got := transcript(real, args); got != q.want {
+						t.Errorf("%s:%d: profile %s: instarfs %s\n%swant\n%s", file, q.line, p, strings.Join(q.args, " "), got, q.want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// settleAll makes what the files in the working directory occupy final.
+func settleAll(t *testing.T) {
+	t.Helper()
+	list, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		settle(t, e.Name())
+	}
+}
