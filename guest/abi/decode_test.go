@@ -24,7 +24,7 @@ func TestDecodeConfigRefuses(t *testing.T) {
 		{"no device", func(b []byte) { le.PutUint32(b[12:], 0) }, ErrConfigField},
 		{"two devices", func(b []byte) { le.PutUint32(b[12:], 2) }, ErrConfigField},
 		{"sector size", func(b []byte) { le.PutUint32(b[8:], 513) }, ErrConfigField},
-		{"reserved", func(b []byte) { b[63] = 1 }, ErrConfigField},
+		{"mirror", func(b []byte) { le.PutUint32(b[60:], 1<<MirrorPieces) }, ErrConfigField},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -35,12 +35,12 @@ func goldenConfig() Config {
 	return Config{
 		Flags: FlagEmptyWindow | FlagDmgName, SectorSize: 4096, Devices: 1, Start: 0x0102030405060708,
 		MaxLength: 0x1112131415161718, ABIVersion: goldenVersion, Format: 2, DeviceSize: 0x2122232425262728,
-		Allocated: 0x3132333435363738, QemuVersion: 8<<16 | 2,
+		Allocated: 0x3132333435363738, QemuVersion: 8<<16 | 2, Mirror: 0xa5,
 	}
 }
 
 const configBytes = `5f50414d 03000000 00100000 01000000 0807060504030201 1817161514131211
-	01000000 02000000 2827262524232221 3837363534333231 02000800 00000000`
+	01000000 02000000 2827262524232221 3837363534333231 02000800 a5000000`
 
 func TestConfigBytes(t *testing.T) {
 	want := unhex(t, configBytes)

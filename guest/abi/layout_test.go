@@ -36,6 +36,7 @@ func TestSharedWindowLayout(t *testing.T) {
 		area{"result", ResultOffset, ResultOffset + ResultLen},
 		area{"ring control", RingControl, RingControl + 8},
 		area{"queue", QueueOffset, QueueOffset + QueueLen},
+		area{"mirror", MirrorOffset, MirrorOffset + MirrorLen},
 		area{"ring", RingOffset, RingOffset + RingLen},
 		area{"dma", DMAOffset, DMAOffset + DMALen},
 	)
@@ -49,6 +50,9 @@ func TestSharedWindowLayout(t *testing.T) {
 		if off%page != 0 {
 			t.Errorf("%s is at %#x, inside a page", name, off)
 		}
+	}
+	if MirrorPieceLen > MirrorStride || MirrorPieces > 32 || !SectorSizeValid(MirrorStride) || SectorSizeValid(2*MirrorStride) {
+		t.Error("pieces of the mirror overlap, the largest first block among them, or have no bit in Config.Mirror")
 	}
 	if RingLen%RecordLen != 0 || RingRecords&(RingRecords-1) != 0 {
 		t.Error("records do not fill the ring, or a free running index does not wrap with it")
