@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -105,7 +106,7 @@ func newMount(o mountOptions) (mounted, error) {
 		Render: func(m *extent.Map, v fusefs.View) (fusefs.Rendering, error) {
 			r, err := render.New(m, views[v], o.Profile)
 			if err != nil {
-				return nil, err
+				return nil, unshowable{err}
 			}
 			return r, nil
 		},
@@ -119,6 +120,12 @@ func newMount(o mountOptions) (mounted, error) {
 	go func() { _ = pool.Warm(context.Background()) }()
 	return &liveMount{m, pool, tree}, nil
 }
+
+// unshowable is a map that a view of the profile has no bytes for. Other views and profiles may.
+type unshowable struct{ error }
+
+// Errno is what open says.
+func (unshowable) Errno() syscall.Errno { return unix.EOPNOTSUPP }
 
 // Serve implements mounted.
 func (m *liveMount) Serve(ctx context.Context) error {
