@@ -88,12 +88,17 @@ func newMount(o mountOptions) (mounted, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newMountOn(pool, pool, o)
+}
+
+// newMountOn mounts on a pool, which it takes over. runner is that pool, or a test's view of it.
+func newMountOn(pool *vmm.Pool, runner chain.Runner, o mountOptions) (mounted, error) {
 	tree, err := chain.OpenTree(o.Source)
 	if err != nil {
 		pool.Close()
 		return nil, err
 	}
-	engine := chain.NewEngine(pool, int64(o.CacheBytes))
+	engine := chain.NewEngine(runner, int64(o.CacheBytes))
 	m, err := fusefs.Mount(fusefs.Options{
 		Source:     source{chain.NewSource(tree, engine, chain.Options{Qemu: o.Profile.Release()})},
 		SourceDir:  o.Source,
