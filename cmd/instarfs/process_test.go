@@ -12,17 +12,24 @@ import (
 	"testing"
 )
 
-// asChild tells the test binary to be the program, with fakes around it, on the command line that follows.
-const asChild = "INSTARFS_TEST_CHILD"
+// asChild tells the test binary to be the program on the command line that follows: real, or with fakes around it.
+const (
+	asChild   = "INSTARFS_TEST_CHILD"
+	realChild = "real"
+	fakeChild = "fake"
+)
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asChild) == "" {
-		os.Exit(m.Run())
+	switch os.Getenv(asChild) {
+	case realChild:
+		main()
+	case fakeChild:
+		tool := newTool()
+		tool.env.stdout, tool.env.stderr = os.Stdout, os.Stderr
+		tool.env.newMount = func(mountOptions) (mounted, error) { return stuckMount{}, nil }
+		os.Exit(start(os.Args[1:], &tool.env))
 	}
-	tool := newTool()
-	tool.env.stdout, tool.env.stderr = os.Stdout, os.Stderr
-	tool.env.newMount = func(mountOptions) (mounted, error) { return stuckMount{}, nil }
-	os.Exit(start(os.Args[1:], &tool.env))
+	os.Exit(m.Run())
 }
 
 // stuckMount is busy: it does not end when its context does.
@@ -39,14 +46,15 @@ func (stuckMount) Abort() error {
 	return err
 }
 
-func child(args ...string) *exec.Cmd {
+func child(kind string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asChild+"=1")
+	// Under the race detector a process sleeps for a second before it ends.
+	cmd.Env = append(os.Environ(), asChild+"="+kind, "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=10")
 	return cmd
 }
 
 func TestSecondSignalLeavesAtOnce(t *testing.T) {
-	cmd := child("mount", "/images", "/mnt")
+	cmd := child(fakeChild, "mount", "/images", "/mnt")
 	pipe, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +92,7 @@ func TestReaderThatLeaves(t *testing.T) {
 		}
 		r.Close()
 		var stderr bytes.Buffer
-		cmd := child(tc.args...)
+		cmd := child(fakeChild, tc.args...)
 		cmd.Stdout, cmd.Stderr = w, &stderr
 		_ = cmd.Run()
 		w.Close()

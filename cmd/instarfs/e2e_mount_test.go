@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience bounds every wait for something that must happen. It is long because it is only ever spent by a failure.
+const patience = 60 * time.Second
+
+// server is the real program, mounting, in a process of its own.
+type server struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	source string // as it was given to the program
+	dir    string // the mount point
+
+	mu    sync.Mutex
+	lines []string // of standard error, after the first
+
+	ended chan struct{} // closed when the process is gone
+}
+
+// serve mounts a directory at a new place, and waits until the mount can be used.
+func serve(t *testing.T, source string, options ...string) *server {
+	t.Helper()
+	return serveAt(t, source, t.TempDir(), options...)
+}
+
+func serveAt(t *testing.T, source, dir string, options ...string) *server {
+	t.Helper()
+	s := &server{t: t, source: source, dir: dir, ended: make(chan struct{})}
+	s.cmd = child(realChild, append(append([]string{"mount"}, options...), source, dir)...)
+	pipe, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.remove)
+	lines := bufio.NewReader(pipe)
+	first, _ := lines.ReadString('\n')
+	go func() {
+		defer close(s.ended)
+		for {
+			line, err := lines.ReadString('\n')
+			if line != "" {
+				s.mu.Lock()
+				s.lines = append(s.lines, strings.TrimSuffix(line, "\n"))
+				s.mu.Unlock()
+			}
+			if err != nil {
+				break
+			}
+		}
+		_ = s.cmd.Wait()
+	}()
+	if want := fmt.Sprintf("instarfs: mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s\n", source, dir, dir); first != want {
+		t.Fatalf("the mount says %q, want %q (tests of the mount need /dev/kvm, /dev/fuse and root or the package fuse3)", first, want)
+	}
+	return s
+}
+
+// remove is the end of a test: the process ends well or is killed, and nothing stays mounted.
+func (s *server) remove() {
+	select {
+	case <-s.ended:
+	default:
+		if code := s.end(syscall.SIGTERM); code != 0 {
+			s.t.Errorf("the mount ends with status %d: %q", code, s.log())
+		}
+	}
+	if err := unix.Unmount(s.dir, unix.MNT_DETACH); err == nil {
+		s.t.Errorf("%s was still mounted", s.dir)
+	}
+}
+
+// end sends a signal and returns the exit status.
+func (s *server) end(signal syscall.Signal) int {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(signal); err != nil {
+		s.t.Errorf("signal the mount: %v", err)
+	}
+	return s.status()
+}
+
+// status waits for the end of the process.
+func (s *server) status() int {
+	s.t.Helper()
+	select {
+	case <-s.ended:
+	case <-time.After(patience):
+		s.t.Errorf("the mount does not end: %q", s.log())
+		_ = s.cmd.Process.Kill()
+		<-s.ended
+	}
+	return s.cmd.ProcessState.ExitCode()
+}
+
+func (s *server) log() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.lines...)
+}
+
+// await waits for something to become true.
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func (s *server) path(name string) string { return filepath.Join(s.dir, name) }
+
+// bash runs a script with M, the mount, and S, the source, and the variables in env; the result is its standard output and
+// its standard error, and a line about the exit status if it is not 0.
+func (s *server) bash(script string, env ...string) string {
+	s.t.Helper()
+	return bash(s.t, script, append([]string{"M=" + s.dir, "S=" + s.source}, env...)...)
+}
+
+func bash(t *testing.T, script string, env ...string) string {
+	t.Helper()
+	cmd := exec.Command("bash", "-c", script)
+	cmd.Env = append(append(os.Environ(), "LC_ALL=C"), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		out = append(out, err.Error()+"\n"...)
+	}
+	return string(out)
+}
