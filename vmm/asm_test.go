@@ -40,6 +40,11 @@ func (a *asm) load32(va uint64) *asm     { return a.imm(rax, va).raw(0x8b, 0x00)
 // bell rings a doorbell.
 func (a *asm) bell(b uint64) *asm { return a.store32(abi.DoorbellVA+b, 1) }
 
+// bell16 stores 16 bytes to a doorbell.
+func (a *asm) bell16(b uint64) *asm {
+	return a.imm(rax, abi.DoorbellVA+b).raw(0x0f, 0x11, 0x00) // movups [rax], xmm0
+}
+
 // ready ends the boot part.
 func (a *asm) ready() *asm { return a.bell(abi.BellReady) }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/vmm/kvm"
 )
 
 var testBudget = Budget{Time: time.Minute, Exits: 2000, Read: 1 << 20, Extents: 1000}
@@ -153,6 +155,10 @@ func TestHostileGuests(t *testing.T) {
 
 		{"unknown doorbell", KindProtocol, "doorbell 0x20", func(a *asm) { a.bell(0x20) }},
 		{"second ready", KindProtocol, "doorbell 0x8", func(a *asm) { a.ready() }},
+		{"wide doorbell", KindProtocol, "write of 8 bytes to doorbell 0x18", func(a *asm) { a.bell16(abi.BellDone) }},
+		{"narrow doorbell", KindProtocol, "write of 1 bytes to doorbell 0x10", func(a *asm) {
+			a.imm(rax, abi.DoorbellVA+abi.BellRing).raw(0x88, 0x08) // mov [rax], cl
+		}},
 		{"doorbell read", KindProtocol, "read of doorbell", func(a *asm) { a.load32(abi.DoorbellVA) }},
 		{"ring index too high", KindProtocol, "index", func(a *asm) {
 			a.store64(shared+abi.RingControl, abi.RingRecords+1).bell(abi.BellRing)
@@ -317,6 +323,36 @@ func TestNothingSurvivesARun(t *testing.T) {
 		t.Errorf("%d more machines, %v: the runs should have shared one", p.coming, err)
 	}
 	m.destroy()
+}
+
+// TestResetOfHalfAnAccess: of a store of 16 bytes KVM reports eight, and eight when the guest is entered again. Such a
+// machine must not serve another run, whose first exit that would be.
+func TestResetOfHalfAnAccess(t *testing.T) {
+	for _, test := range []struct {
+		ring func(a *asm)
+		ok   bool
+	}{
+		{func(a *asm) { a.bell(abi.BellDone) }, true},
+		{func(a *asm) { a.bell16(abi.BellDone) }, false},
+	} {
+		p := tinyPool(t, good(test.ring))
+		m, err := p.take(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.do(func() error {
+			if err := m.cpu.Run(); err != nil || m.cpu.ExitReason() != kvm.ExitMMIO {
+				return fmt.Errorf("exit reason %d, %v", m.cpu.ExitReason(), err)
+			}
+			if err := m.reset(p.snap); (err == nil) != test.ok {
+				t.Errorf("reset: %v", err)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		m.destroy()
+	}
 }
 
 // TestCancel: a run ends when nobody wants it any more.

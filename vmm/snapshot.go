@@ -24,6 +24,9 @@ type snapshot struct {
 func (m *machine) takeSnapshot() (*snapshot, error) {
 	s := &snapshot{frames: map[uint64][]byte{}, proc: m.proc.clone(nil), paging: *m.proc.pages, disk: m.disk.Registers}
 	s.paging.mem = nil
+	if err := m.settle(); err != nil {
+		return nil, err
+	}
 	if err := m.cpu.Regs(&s.regs); err != nil {
 		return nil, err
 	}
@@ -93,6 +96,9 @@ func (m *machine) restore(s *snapshot) error {
 func (m *machine) reset(s *snapshot) error {
 	if m.proc.pages.gen != s.paging.gen {
 		return fmt.Errorf("the run changed its page tables")
+	}
+	if err := m.settle(); err != nil {
+		return err
 	}
 	logged, err := m.written(func(p uint64, b []byte) {
 		if src, ok := s.frames[p]; ok {

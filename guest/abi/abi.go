@@ -53,8 +53,10 @@ const (
 	DMALen       = SharedLen - DMAOffset
 )
 
-// Doorbells: offsets from DoorbellVA or DoorbellGPA. A 32-bit write rings.
+// Doorbells: offsets from DoorbellVA or DoorbellGPA. A write of BellLen bytes rings; no other access is allowed.
 const (
+	BellLen = 4
+
 	BellSyscall = 0x00 // rung by the code at LSTAR, never by a program
 	BellReady   = 0x08 // booted: the host takes its snapshot here, and every run starts behind it
 	BellRing    = 0x10 // the ring holds records that the host must take before the guest goes on
