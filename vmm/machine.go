@@ -184,9 +184,9 @@ func (m *machine) enter(b *meter) (bell uint64, err error) {
 		case kvm.ExitShutdown:
 			return 0, m.blame(KindTripleFault, "an exception could not be delivered")
 		case kvm.ExitInternalError:
-			return 0, m.blame(KindMachine, "KVM could not emulate an instruction (suberror %d)", m.cpu.Detail())
+			return 0, m.blame(KindMachine, "KVM could not emulate an instruction (suberror %d)", m.cpu.Suberror())
 		case kvm.ExitFailEntry:
-			return 0, m.blame(KindMachine, "the processor refused to enter the guest (reason %#x)", m.cpu.Detail())
+			return 0, m.blame(KindMachine, "the processor refused to enter the guest (reason %#x)", m.cpu.FailEntryReason())
 		default:
 			return 0, m.blame(KindFault, "exit reason %d, which nothing in the guest should cause", m.cpu.ExitReason())
 		}

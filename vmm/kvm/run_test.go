@@ -38,8 +38,8 @@ func TestMMIO(t *testing.T) {
 	if got, want := c.MMIO(), (MMIO{Addr: 0xd0000050, Len: 4, Write: true, Value: 0x55667788}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if c.ExitReason() != ExitMMIO || c.Detail() != 0xd0000050 {
-		t.Error(c.ExitReason(), c.Detail())
+	if c.ExitReason() != ExitMMIO {
+		t.Error(c.ExitReason())
 	}
 	// More than the field holds: the kernel never says so, and it would not be believed.
 	le.PutUint32(c.run[48:], 1<<31)
@@ -49,6 +49,21 @@ func TestMMIO(t *testing.T) {
 	}
 	c.SetMMIO(0xabcd)
 	if got := le.Uint64(c.run[40:]); got != 0xabcd {
+		t.Errorf("%#x", got)
+	}
+}
+
+// TestReasons: both are first in the union, and the suberror is followed by the number of its data.
+func TestReasons(t *testing.T) {
+	c := fakeRun()
+	le := binary.LittleEndian
+	le.PutUint64(c.run[32:], 1<<63|33)
+	if got := c.FailEntryReason(); got != 1<<63|33 {
+		t.Errorf("%#x", got)
+	}
+	le.PutUint32(c.run[32:], 3)
+	le.PutUint32(c.run[36:], 8)
+	if got := c.Suberror(); got != 3 {
 		t.Errorf("%#x", got)
 	}
 }

@@ -103,9 +103,11 @@ func (c *VCPU) MMIO() MMIO {
 // SetMMIO is the answer to a read.
 func (c *VCPU) SetMMIO(v uint64) { binary.LittleEndian.PutUint64(c.run[runMMIOData:], v) }
 
-// Detail is the first word of the exit's own data: the hardware's reason of ExitFailEntry, the suberror of
-// ExitInternalError.
-func (c *VCPU) Detail() uint64 { return binary.LittleEndian.Uint64(c.run[runUnion:]) }
+// FailEntryReason is the hardware's reason when ExitReason is ExitFailEntry.
+func (c *VCPU) FailEntryReason() uint64 { return binary.LittleEndian.Uint64(c.run[runUnion:]) }
+
+// Suberror is KVM_INTERNAL_ERROR_x when ExitReason is ExitInternalError.
+func (c *VCPU) Suberror() uint32 { return binary.LittleEndian.Uint32(c.run[runUnion:]) }
 
 // Regs reads the general registers.
 func (c *VCPU) Regs(r *Regs) error { return named("KVM_GET_REGS", ioctlPtr(c.fd, _KVM_GET_REGS, r)) }
