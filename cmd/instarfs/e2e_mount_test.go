@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -126,6 +127,15 @@ func await(t *testing.T, what string, done func() bool) {
 
 func (s *server) path(name string) string { return filepath.Join(s.dir, name) }
 
+func (s *server) read(name string) string {
+	s.t.Helper()
+	b, err := os.ReadFile(s.path(name))
+	if err != nil {
+		s.t.Error(err)
+	}
+	return string(b)
+}
+
 // bash runs a script with M, the mount, and S, the source, and the variables in env; the result is its standard output and
 // its standard error, and a line about the exit status if it is not 0.
 func (s *server) bash(script string, env ...string) string {
@@ -142,4 +152,28 @@ func bash(t *testing.T, script string, env ...string) string {
 		out = append(out, err.Error()+"\n"...)
 	}
 	return string(out)
+}
+
+// combined runs a program; the result is all that it printed.
+func combined(args []string) (string, error) {
+	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+	return string(out), err
+}
+
+// command runs the real program to its end.
+func command(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, talk bytes.Buffer
+	cmd := child(realChild, args...)
+	cmd.Stdout, cmd.Stderr = &out, &talk
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(patience, func() {
+		t.Errorf("instarfs %q does not end", args)
+		_ = cmd.Process.Kill()
+	})
+	_ = cmd.Wait()
+	timer.Stop()
+	return out.String(), talk.String(), cmd.ProcessState.ExitCode()
 }
