@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -27,7 +26,7 @@ type server struct {
 	dir    string // the mount point
 
 	mu    sync.Mutex
-	lines []string // of standard error, after the first
+	lines []string // of standard error, but not that the mount is ready
 
 	ended chan struct{} // closed when the process is gone
 }
@@ -50,25 +49,25 @@ func serveAt(t *testing.T, source, dir string, options ...string) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.remove)
-	lines := bufio.NewReader(pipe)
-	first, _ := lines.ReadString('\n')
+	ready := fmt.Sprintf("instarfs: mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", oneLine(source), oneLine(dir), oneLine(dir))
+	mounted := make(chan struct{})
 	go func() {
 		defer close(s.ended)
-		for {
-			line, err := lines.ReadString('\n')
-			if line != "" {
-				s.mu.Lock()
-				s.lines = append(s.lines, strings.TrimSuffix(line, "\n"))
-				s.mu.Unlock()
+		for lines := bufio.NewScanner(pipe); lines.Scan(); {
+			if lines.Text() == ready {
+				close(mounted)
+				continue
 			}
-			if err != nil {
-				break
-			}
+			s.mu.Lock()
+			s.lines = append(s.lines, lines.Text())
+			s.mu.Unlock()
 		}
 		_ = s.cmd.Wait()
 	}()
-	if want := fmt.Sprintf("instarfs: mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s\n", source, dir, dir); first != want {
-		t.Fatalf("the mount says %q, want %q (tests of the mount need /dev/kvm, /dev/fuse and root or the package fuse3)", first, want)
+	select {
+	case <-mounted:
+	case <-s.ended:
+		t.Fatalf("mount %s: %q (tests of the mount need /dev/kvm, /dev/fuse and root or the package fuse3)", source, s.log())
 	}
 	return s
 }
