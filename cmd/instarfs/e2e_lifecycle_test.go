@@ -180,9 +180,7 @@ func TestMountRefusals(t *testing.T) {
 		{source, unreachable, "mount at " + unreachable + ": permission denied"},
 		{closed, outer, "open directory " + closed + ": permission denied"},
 	} {
-		cmd := exec.Command("setpriv", append([]string{"--bounding-set=-dac_override,-dac_read_search"},
-			child(realChild, "mount", tc.source, tc.point).Args...)...)
-		cmd.Env = child(realChild).Env
+		cmd := bound(child(realChild, "mount", tc.source, tc.point))
 		out, err := cmd.CombinedOutput()
 		if cmd.ProcessState == nil {
 			t.Fatalf("%v (install the package util-linux)", err)

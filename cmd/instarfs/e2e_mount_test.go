@@ -39,8 +39,20 @@ func serve(t *testing.T, source string, options ...string) *server {
 
 func serveAt(t *testing.T, source, dir string, options ...string) *server {
 	t.Helper()
-	s := &server{t: t, source: source, dir: dir, ended: make(chan struct{})}
-	s.cmd = child(realChild, append(append([]string{"mount"}, options...), source, dir)...)
+	return serveBy(t, child(realChild, append(append([]string{"mount"}, options...), source, dir)...), source, dir)
+}
+
+// bound makes a command one of root without the capabilities to pass permissions.
+func bound(cmd *exec.Cmd) *exec.Cmd {
+	b := exec.Command("setpriv", append([]string{"--bounding-set=-dac_override,-dac_read_search"}, cmd.Args...)...)
+	b.Env = cmd.Env
+	return b
+}
+
+// serveBy is serve by a command that mounts source at dir.
+func serveBy(t *testing.T, cmd *exec.Cmd, source, dir string) *server {
+	t.Helper()
+	s := &server{t: t, cmd: cmd, source: source, dir: dir, ended: make(chan struct{})}
 	pipe, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
