@@ -7,6 +7,7 @@ const (
 	None Reason = iota
 	DeviceRead
 	DeviceTooLarge
+	RawTooLarge
 	NotMapped
 	UnknownFormat
 	BadConfig
@@ -93,6 +94,7 @@ var table = [reasons]row{
 	None:              {OK, "nothing", "no error"},
 	DeviceRead:        {IO, "device", "Input/output error"},
 	DeviceTooLarge:    {LimitExceeded, "device", "file of {0} bytes is too large"},
+	RawTooLarge:       {LimitExceeded, "length of the file", "Could not refresh total sector count: File too large"},
 	NotMapped:         {Unsupported, "signature", "{text} images are not mapped yet"},
 	UnknownFormat:     {InvalidOption, "format", "unknown format number {0}"},
 	BadConfig:         {InvalidOption, "configuration", "field {0} of the configuration is not understood"},

@@ -122,6 +122,7 @@ func (e *Engine) mapOnce(ctx context.Context, g Generation, f *image, o Options)
 			return nil, 0, errAbandoned
 		}
 		defer f.close()
+		f.settle()
 		r, err := e.run(ctx, f, o)
 		if changed, lookErr := f.changed(); lookErr != nil {
 			return nil, 0, lookErr

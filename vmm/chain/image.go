@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -62,6 +63,18 @@ func (f *image) changed() (bool, error) {
 		return false, err
 	}
 	return f.identity() != before, nil
+}
+
+// quiet is how long ago a file must have changed before it is read. The kernel notes the time of a write before it copies
+// the bytes, and its clock has ticks of some milliseconds: what is read too soon may lack bytes of the very identity that it
+// would be kept for. No write of a disk image's metadata takes longer.
+const quiet = 30 * time.Millisecond
+
+// settle waits until what is read from now on is the content of the identity that the file has.
+func (f *image) settle() {
+	if age := time.Since(time.Unix(f.st.Ctim.Unix())); age >= 0 && age < quiet {
+		time.Sleep(quiet - age)
+	}
 }
 
 // allocated is what the file occupies, bytes (st_blocks counts 512 whatever the file system).

@@ -26,7 +26,7 @@ func TestWalk(t *testing.T) {
 		{8195, 8704, 8194, 8704},
 		{1 << 40, 1 << 40, 12345, 12346},
 		{1 << 40, 1 << 40, 5, 5},
-		{1<<63 - 512, 1<<63 - 512, 0, 1<<63 - 512},
+		{1<<63 - 1<<30, 1<<63 - 1<<30, 0, 1<<63 - 1<<30},
 	} {
 		dev := formattest.NewDevice(bytes.NewReader(nil), v.device)
 		res, f, err := formattest.Run(&raw.Driver, &format.Params{Dev: dev}, func(uint64) (uint64, uint64) { return v.start, v.end })
@@ -47,10 +47,10 @@ func TestWalk(t *testing.T) {
 	}
 }
 
-// TestTooLarge refuses a device whose rounded size no file offset can express.
+// TestTooLarge refuses what qemu refuses.
 func TestTooLarge(t *testing.T) {
-	_, f, err := formattest.Run(&raw.Driver, &format.Params{Dev: formattest.NewDevice(nil, 1<<63-511)}, formattest.Whole)
-	if err != nil || f == nil || f.Reason != fault.DeviceTooLarge {
+	_, f, err := formattest.Run(&raw.Driver, &format.Params{Dev: formattest.NewDevice(nil, 1<<63-1<<30+1)}, formattest.Whole)
+	if err != nil || f == nil || f.Reason != fault.RawTooLarge {
 		t.Errorf("fault %v, error %v", f, err)
 	}
 }
