@@ -106,10 +106,12 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	if errno := readOnlyOpen(flags); errno != 0 {
 		return nil, 0, errno
 	}
+	// One ESTALE is allowed, whichever of the two below it is.
+	again := f.tree.stale.take(ctx, f.image, f.view)
 	g, bound := f.generation()
 	info, err := f.tree.source.Stat(f.image)
 	current := err == nil && info.Regular() && info.Generation == g
-	if !current && f.tree.stale.answer(ctx, f.image, f.view) {
+	if !current && !again && f.tree.stale.note(ctx, f.image, f.view) {
 		return nil, 0, syscall.ESTALE
 	}
 	if err != nil && !bound {
@@ -122,14 +124,13 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	if err == nil {
 		if _, ok := f.bind(got, r.Size()); !ok {
 			// The image changed since it was looked at, and the content of this inode is gone.
-			if f.tree.stale.answer(ctx, f.image, f.view) {
+			if !again && f.tree.stale.note(ctx, f.image, f.view) {
 				return nil, 0, syscall.ESTALE
 			}
 			err = fmt.Errorf("open %s%s: the image keeps changing: %w", f.image, f.view, syscall.EBUSY)
 			f.tree.log.once(f.image+f.view.String(), got, err.Error())
 		}
 	}
-	f.tree.stale.forget(ctx, f.image, f.view)
 	if err != nil {
 		return nil, 0, errnoOf(err)
 	}

@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	// staleMemory is how long an ESTALE answer counts as the one just before: far longer than the VFS needs to come back.
-	staleMemory = time.Second
+	// staleMemory is how long an ESTALE answer counts as the one just before: far longer than the VFS needs to come back,
+	// also when the machine has much else to do.
+	staleMemory = 10 * time.Second
 	// stalePrune is how many answers are remembered before the old ones are thrown out.
 	stalePrune = 1024
 )
@@ -26,8 +27,19 @@ type staleKey struct {
 	view  View
 }
 
-// answer reports whether the request in ctx may be answered with ESTALE, and notes that it is.
-func (s *stale) answer(ctx context.Context, image string, v View) bool {
+// take reports whether the answer before this request of the caller was ESTALE, and forgets it.
+func (s *stale) take(ctx context.Context, image string, v View) bool {
+	key := staleKey{callerOf(ctx), image, v}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, ok := s.told[key]
+	delete(s.told, key)
+	return ok && time.Since(last) < staleMemory
+}
+
+// note notes that the request in ctx is answered with ESTALE. It reports false, and nothing may be answered so, when the
+// caller cannot be told from others.
+func (s *stale) note(ctx context.Context, image string, v View) bool {
 	key := staleKey{callerOf(ctx), image, v}
 	if key.tid == 0 {
 		return false
@@ -35,11 +47,6 @@ func (s *stale) answer(ctx context.Context, image string, v View) bool {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last, ok := s.told[key]
-	if ok && now.Sub(last) < staleMemory {
-		delete(s.told, key)
-		return false
-	}
 	if len(s.told) >= stalePrune {
 		for k, t := range s.told {
 			if now.Sub(t) >= staleMemory {
@@ -49,11 +56,4 @@ func (s *stale) answer(ctx context.Context, image string, v View) bool {
 	}
 	s.told[key] = now
 	return true
-}
-
-// forget notes that the request in ctx was answered with something else.
-func (s *stale) forget(ctx context.Context, image string, v View) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.told, staleKey{callerOf(ctx), image, v})
 }
