@@ -7,7 +7,6 @@ const (
 	None Reason = iota
 	DeviceRead
 	DeviceTooLarge
-	RawTooLarge
 	NotMapped
 	UnknownFormat
 	BadConfig
@@ -77,6 +76,8 @@ const (
 	Qcow2DataFileOffset
 	Qcow2InvalidSubcluster
 	Qcow2RefblockUnaligned
+
+	RawTooLarge
 
 	reasons
 )
