@@ -87,7 +87,7 @@ func gdt() []byte {
 const tssLen = 0x68
 
 // tss is the task state segment (SDM vol. 3, 8.7): only RSP0, the stack of exceptions, is used. The I/O permission bitmap
-// lies behind its limit, so that no port is the program's to use (SDM vol. 1, 19.5.2).
+// lies behind its limit, so that no port is the program's to use (SDM vol. 1, "I/O Permission Bit Map").
 func tss() []byte {
 	b := make([]byte, tssLen)
 	le.PutUint64(b[4:], trapStack)
