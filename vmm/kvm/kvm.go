@@ -118,6 +118,10 @@ type VM struct {
 // CreateVM makes an empty virtual machine.
 func (s *System) CreateVM() (*VM, error) {
 	fd, err := ioctl(s.fd, _KVM_CREATE_VM, 0)
+	for err == unix.EINTR {
+		// The kernel gives up when a signal is pending, and the Go runtime sends its threads some. Each is gone by now.
+		fd, err = ioctl(s.fd, _KVM_CREATE_VM, 0)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("KVM_CREATE_VM: %w", err)
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -109,6 +111,40 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 			t.Errorf("%s: %v", test.path, err)
 		}
 	}
+}
+
+// TestCreateVMAmidSignals: the Go runtime signals its threads, and KVM_CREATE_VM minds.
+func TestCreateVMAmidSignals(t *testing.T) {
+	s, err := Open("/dev/kvm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	tid := unix.Gettid()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Microsecond):
+				unix.Tgkill(unix.Getpid(), tid, unix.SIGURG)
+			}
+		}
+	}()
+	for i := range 50 {
+		vm, err := s.CreateVM()
+		if err != nil {
+			t.Errorf("machine %d: %v", i, err)
+			break
+		}
+		vm.Close()
+	}
+	close(stop)
+	<-stopped
 }
 
 // TestMachine makes a machine, and takes it apart again, without running it.
