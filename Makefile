@@ -8,12 +8,12 @@ HOST     := bin/instarfs
 GUESTENV := CGO_ENABLED=0 GOOS=linux GOARCH=amd64 GOAMD64=v1 GOFLAGS=
 GUESTOPT := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 
-.PHONY: all help guest host demo test check bench fuzz install clean deps
+.PHONY: all help guest host demo test check check-kvm-amd bench fuzz install clean deps
 
 all: guest host ## build the map guest, then instarfs, into bin/ (the default)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 guest: ## build the map guest that the host program carries
 	@$(GUESTENV) $(GO) build $(GUESTOPT) -o $(GUEST) ./guest/agent
@@ -30,6 +30,9 @@ test: deps all ## run every test; whatever is missing is a failure, not a skip
 
 check: guest ## gofmt, vet, staticcheck, go mod tidy, and the guest built twice
 	@./.ci/check
+
+check-kvm-amd: deps all ## run vmm's tests and map samples on a kvm_amd that QEMU emulates (Debian, some minutes)
+	@./.ci/kvm-amd
 
 bench: deps all ## compare with qemu-img on this machine and write docs/benchmarks.md
 	@$(GO) run ./testdata/bench -instarfs $(HOST) -o docs/benchmarks.md
