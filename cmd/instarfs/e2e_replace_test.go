@@ -163,7 +163,7 @@ func TestReadersWhileImagesChange(t *testing.T) {
 		wg.Go(func() {
 			for n := 0; !stop.Load(); n++ {
 				c.change(t, filepath.Join(source, c.name), contents[n%variants])
-				time.Sleep(20 * time.Millisecond)
+				time.Sleep(100 * time.Millisecond)
 			}
 		})
 	}

@@ -56,13 +56,18 @@ func (f *image) close() { unix.Close(f.fd) }
 // identity is the file's as of the last look.
 func (f *image) identity() cache.Identity { return identity(&f.st) }
 
-// changed looks again, and reports whether the file is not what it was before.
+// changed looks again, and reports whether the content is not what it was before. A file that was replaced or renamed, which
+// shows in its links and its ctime only, has the content that it had.
 func (f *image) changed() (bool, error) {
-	before := f.identity()
+	before, links := f.identity(), f.st.Nlink
 	if err := f.look(); err != nil {
 		return false, err
 	}
-	return f.identity() != before, nil
+	after := f.identity()
+	if f.st.Nlink != links {
+		after.CTimeNs = before.CTimeNs
+	}
+	return after != before, nil
 }
 
 // quiet is how long ago a file must have changed before it is read. The kernel notes the time of a write before it copies
@@ -72,7 +77,7 @@ const quiet = 30 * time.Millisecond
 
 // settle waits until what is read from now on is the content of the identity that the file has.
 func (f *image) settle() {
-	if age := time.Since(time.Unix(f.st.Ctim.Unix())); age >= 0 && age < quiet {
+	if age := time.Since(time.Unix(f.st.Mtim.Unix())); age >= 0 && age < quiet {
 		time.Sleep(quiet - age)
 	}
 }
