@@ -150,7 +150,7 @@ var errAbandoned = errors.New("run abandoned before it began")
 func (e *Engine) run(ctx context.Context, f *image, o Options) (*Result, error) {
 	id := abi.FormatID(o.Format)
 	if id == 0 && o.Format != "" {
-		return nil, fmt.Errorf("%w %q", ErrFormat, o.Format)
+		return nil, formatError{o.Format}
 	}
 	layer, err := e.runner.Run(ctx, &vmm.Job{
 		Image: f, Size: f.size, Allocated: f.allocated(), Format: id, SectorSize: o.SectorSize, Start: o.Start,
@@ -202,6 +202,7 @@ func (o *Options) generation(id cache.Identity) Generation {
 // failure names the file in an error.
 func failure(name string, err error) error {
 	e := &Error{Name: name, Err: err}
+	var format formatError
 	var f *fault.Fault
 	var errno unix.Errno
 	switch {
@@ -209,8 +210,8 @@ func failure(name string, err error) error {
 		e.qemu = f.Message()
 	case errors.Is(err, ErrNotRegular):
 		e.qemu = fmt.Sprintf("'file' driver requires '%s' to be a regular file", name)
-	case errors.Is(err, ErrFormat):
-		e.qemu = err.Error()
+	case errors.As(err, &format):
+		e.qemu = fmt.Sprintf("Unknown driver '%s'", format.name)
 	case errors.As(err, &errno):
 		e.qemu = fmt.Sprintf("Could not open '%s': %s", name, strerror(errno))
 	}

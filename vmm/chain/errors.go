@@ -28,6 +28,12 @@ var (
 	ErrFormat = errors.New("unknown format")
 )
 
+// formatError is ErrFormat with the name that was asked for.
+type formatError struct{ name string }
+
+func (e formatError) Error() string { return fmt.Sprintf("%v %.40q", ErrFormat, e.name) }
+func (e formatError) Unwrap() error { return ErrFormat }
+
 // Error is why an image could not be mapped.
 type Error struct {
 	Name string // the image, as the user knows it
