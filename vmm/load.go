@@ -47,7 +47,8 @@ func (p *paging) load(program []byte) (entry uint64, err error) {
 	return f.Entry, nil
 }
 
-// The environment of the guest program. Its heap stays below what mmap backs; see maxBacked.
+// The environment of the guest program. The limit has its garbage collected
+// before the RAM up to endFrame is used up.
 var guestEnv = []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=24MiB", "GODEBUG=asyncpreemptoff=1"}
 
 // Types of the auxiliary vector (include/uapi/linux/auxvec.h).
