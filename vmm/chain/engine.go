@@ -208,6 +208,9 @@ func failure(name string, err error) error {
 	switch {
 	case errors.As(err, &f):
 		e.qemu = f.Message()
+		if f.Bare() {
+			e.qemu = fmt.Sprintf("Could not open '%s': %s", name, e.qemu)
+		}
 	case errors.Is(err, ErrNotRegular):
 		e.qemu = fmt.Sprintf("'file' driver requires '%s' to be a regular file", name)
 	case errors.As(err, &format):
