@@ -63,12 +63,15 @@ func (d *dir) view(ctx context.Context, name, image string, v View, info Info, i
 	id := fs.StableAttr{Mode: syscall.S_IFREG, Ino: ino}
 	var f *mapFile
 	node := d.GetChild(name)
-	if node != nil && node.StableAttr() == id {
-		f = node.Operations().(*mapFile)
-	} else {
+	if node != nil {
+		f, _ = node.Operations().(*mapFile)
+	}
+	// What lies under an image is part of its generation, and unknown until the image is mapped: the inode stays the same then.
+	if f == nil || node.StableAttr() != id && !f.has(info.Generation) {
 		f = &mapFile{tree: d.tree, dir: d, image: image, view: v, info: info}
 		node = d.NewInode(ctx, f, id)
 	}
+	f.update(info)
 	size, known := f.known()
 	fileAttributes(&out.Attr, info, size)
 	out.SetEntryTimeout(timeout)

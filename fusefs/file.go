@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -26,6 +27,8 @@ type mapFile struct {
 	bound bool
 	gen   Generation
 	size  int64
+	// mtime is newer than that of info if a file under the image is.
+	mtime time.Time
 }
 
 // known returns the size if it can be told without a guest.
@@ -89,11 +92,14 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 		switch {
 		case err == nil:
 			size, _ = f.bind(g, r.Size())
+			if info, err := f.tree.source.Stat(f.image); err == nil {
+				f.update(info)
+			}
 		case errnoOf(err) == syscall.EINTR:
 			return syscall.EINTR
 		}
 	}
-	fileAttributes(&out.Attr, f.info, size)
+	fileAttributes(&out.Attr, f.attributes(), size)
 	out.SetTimeout(timeout)
 	return 0
 }
@@ -135,6 +141,33 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 		return nil, 0, errnoOf(err)
 	}
 	return openHandle(&f.Inode, r, f.tree.log)
+}
+
+// update takes over the time of an image that was looked at, if its content is that of the inode.
+func (f *mapFile) update(info Info) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.bound && f.gen == info.Generation {
+		f.mtime = info.MTime
+	}
+}
+
+// attributes are those of the image, as far as they are shared.
+func (f *mapFile) attributes() Info {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	info := f.info
+	if f.mtime.After(info.MTime) {
+		info.MTime = f.mtime
+	}
+	return info
+}
+
+// has reports whether g is the content of the inode.
+func (f *mapFile) has(g Generation) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.bound && f.gen == g
 }
 
 // unbound reports whether the node is one of generation g whose content nobody needed yet.

@@ -20,13 +20,13 @@ func (keptEngine) Close() error { return nil }
 
 func realTool(t *testing.T) *tool {
 	t.Helper()
-	e, err := newEngine()
+	e, err := newEngine(accessOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
 	real := newTool()
-	real.newEngine = func() (engine, error) { return keptEngine{e}, nil }
+	real.newEngine = func(accessOptions) (engine, error) { return keptEngine{e}, nil }
 	return real
 }
 

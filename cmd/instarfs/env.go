@@ -15,7 +15,7 @@ type env struct {
 	terminal       bool // stderr is a terminal
 	root           bool // the effective user is root
 
-	newEngine func() (engine, error) // for one map
+	newEngine func(accessOptions) (engine, error) // for one map
 	newMount  func(mountOptions) (mounted, error)
 	payload   func() ([]byte, error) // the guest program
 	checkKVM  func() error           // says why KVM is not usable and what to do
@@ -39,6 +39,7 @@ type mapOptions struct {
 	Start, End uint64 // the window, bytes; End beyond the disk means its end, End <= Start an empty window
 	SectorSize uint32 // bytes, a power of two
 	Profile    render.Profile
+	TopOnly    bool // do not look into the backing file
 }
 
 // mapResult is what an engine found. Map.Start is mapOptions.Start even if the disk ends before it.
@@ -59,6 +60,7 @@ type mountOptions struct {
 	Include, Exclude   []string // globs
 	AllowOther         bool
 	CacheBytes         uint64
+	Access             accessOptions
 	Debug              bool
 	Profile            render.Profile
 	Log                func(line string)

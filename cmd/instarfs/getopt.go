@@ -8,6 +8,7 @@ type option struct {
 	short byte   // 0 if there is only the long name
 	long  string // without the dashes
 	takes bool   // an argument follows
+	ours  bool   // qemu-img does not know it: what is short for one of its own names stays that
 }
 
 // item is what getopt found, in the order of the command line: an option, or what is wrong in its place.
@@ -71,19 +72,25 @@ func cluster(word string, rest []string, options []option) (used int, items []it
 
 func missingArgument(word string) string { return "missing argument for option '" + word + "'" }
 
-// byName finds the option with this name, or the only one whose name begins with it.
+// byName finds the option with this name, or the only one whose name begins with it, among those of qemu-img first.
 func byName(options []option, name string) (found option, ok bool) {
-	matches := 0
+	matches, ours := 0, 0
 	for _, o := range options {
-		if o.long == name {
+		switch {
+		case o.long == name:
 			return o, true
-		}
-		if strings.HasPrefix(o.long, name) {
-			found = o
+		case !strings.HasPrefix(o.long, name):
+		case o.ours:
+			ours++
+			if matches == 0 {
+				found = o
+			}
+		default:
 			matches++
+			found = o
 		}
 	}
-	return found, matches == 1
+	return found, matches == 1 || matches == 0 && ours == 1
 }
 
 func byLetter(options []option, letter byte) (option, bool) {

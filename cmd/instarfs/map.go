@@ -10,16 +10,20 @@ import (
 
 // mapFlags are the options of qemu-img map and ours. --object is here for its prefixes; it is refused like --image-opts.
 var mapFlags = []option{
-	{'h', "help", false},
-	{'f', "format", true},
-	{0, "output", true},
-	{'s', "start-offset", true},
-	{'l', "max-length", true},
-	{'U', "force-share", false},
-	{0, "image-opts", false},
-	{0, "object", true},
-	{0, "sector-size", true},
-	{0, "qemu-version", true},
+	{'h', "help", false, false},
+	{'f', "format", true, false},
+	{0, "output", true, false},
+	{'s', "start-offset", true, false},
+	{'l', "max-length", true, false},
+	{'U', "force-share", false, false},
+	{0, "image-opts", false, false},
+	{0, "object", true, false},
+	{0, "sector-size", true, true},
+	{0, "qemu-version", true, true},
+	{0, "depth", true, true},
+	{0, "max-depth", true, true},
+	{0, "references", true, true},
+	{0, "allow-dir", true, true},
 }
 
 const mapHelp = `Print which parts of the virtual disk in FILENAME hold data, and where in the file they are.
@@ -27,6 +31,8 @@ const mapHelp = `Print which parts of the virtual disk in FILENAME hold data, an
 Options may stand before or after FILENAME. Of a repeated option the last one counts. Long names may be
 shortened as long as they are unambiguous. OFF and LEN are bytes: digits, 0x and hexadecimal digits, or a
 decimal number with a suffix of k, M, G, T, P or E (powers of 1024).
+
+Files that the image names (backing files, data files) are opened if they lie beneath its own directory.
 
 Nothing is printed unless the whole map is known, except with --qemu-version: then standard output, the texts
 of errors and the exit status are those of that release of qemu-img. docs/quirks.md tells the differences.`
@@ -36,9 +42,13 @@ const mapOptionsHelp = `Options:
       --output FORM       human (default) or json
   -s, --start-offset OFF  begin at this byte of the disk
   -l, --max-length LEN    stop after this many bytes
-  -U, --force-share       accepted as by qemu-img; locks are never minded
+  -U, --force-share       map an image although somebody has it open for writing
       --sector-size N     block size of the device that the guest sees: a power of two, 512 to 65536 (default)
       --qemu-version X.Y  behave like this release of qemu-img, 5.1 or newer
+      --depth 0           map this file alone: what a backing file holds is not present
+      --max-depth N       backing files that may follow each other (default 64)
+      --references WHICH  files that images name and that may be opened: beneath (default), none, or any
+      --allow-dir DIR     a directory in which such files may lie too (repeatable)
   -h, --help              print this help`
 
 func mapCommand(e *env) *cobra.Command {
@@ -70,6 +80,7 @@ func runMap(ctx context.Context, e *env, a *mapArgs) error {
 	for _, w := range a.warnings {
 		e.say("%s", w)
 	}
+	a.access.warn(e)
 	name, err := a.fileName()
 	if err != nil {
 		return err
@@ -90,7 +101,7 @@ func (a *mapArgs) failed(err error) error { return fmt.Errorf("map %s: %w", a.fi
 
 // mapFile runs the engine, with progress on a terminal.
 func (a *mapArgs) mapFile(ctx context.Context, e *env, name string) (*mapResult, error) {
-	eng, err := e.newEngine()
+	eng, err := e.newEngine(a.access)
 	if err != nil {
 		return nil, a.failed(err)
 	}

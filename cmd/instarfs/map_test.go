@@ -62,7 +62,7 @@ func TestMapFailures(t *testing.T) {
 	if !tool.engine.closed {
 		t.Error("the engine is left open")
 	}
-	tool.newEngine = func() (engine, error) { return nil, errors.New("KVM is not usable: no /dev/kvm") }
+	tool.newEngine = func(accessOptions) (engine, error) { return nil, errors.New("KVM is not usable: no /dev/kvm") }
 	expectRun(t, tool, []string{"map", "a.raw"}, 1, "", "instarfs: map a.raw: KVM is not usable: no /dev/kvm\n")
 }
 

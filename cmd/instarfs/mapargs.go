@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"instarfs/render"
+	"instarfs/vmm/chain"
 )
 
 // mapArgs is the command line of map.
@@ -14,6 +15,7 @@ type mapArgs struct {
 	file     string // as it was typed
 	view     render.View
 	options  mapOptions
+	access   accessOptions
 	length   uint64 // bytes; noLength if there is no bound
 	warnings []string
 }
@@ -48,6 +50,7 @@ func (n numberError) qemuText() []string {
 // parseMap makes sense of the command line in the order in which qemu-img does. The profile is known even if it fails.
 func parseMap(items []item, names []string) (*mapArgs, error) {
 	a := &mapArgs{length: noLength, options: mapOptions{SectorSize: 65536}}
+	a.access.MaxDepth = chain.DefaultMaxDepth
 	for _, it := range items {
 		if it.name == "qemu-version" {
 			var err error
@@ -73,7 +76,16 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 			a.options.Start, err = a.number(it, "start offset")
 		case "max-length":
 			a.length, err = a.number(it, "max length")
-		case "force-share": // locks are never minded
+		case "force-share":
+			a.access.ForceShare = true
+		case "depth":
+			a.options.TopOnly, err = true, parseDepth(it.value)
+		case "max-depth":
+			a.access.MaxDepth, err = a.number(it, "max depth")
+		case "references":
+			a.access.References = it.value
+		case "allow-dir":
+			a.access.AllowDirs = append(a.access.AllowDirs, it.value)
 		case "image-opts", "object":
 			unsupported = it.name
 		case "sector-size":
@@ -82,6 +94,9 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 		if err != nil {
 			return a, err
 		}
+	}
+	if err := a.access.check(); err != nil {
+		return a, err
 	}
 	if len(names) != 1 {
 		return a, usageText("Expecting one image file name")
@@ -132,6 +147,14 @@ func (a *mapArgs) number(it item, what string) (uint64, error) {
 		return 0, numberError{"--" + it.name, it.value, what, err}
 	}
 	return n, nil
+}
+
+// parseDepth takes the one depth that can be asked for.
+func parseDepth(s string) error {
+	if n, _, err := parseNumber(s); err != nil || n != 0 {
+		return fmt.Errorf("--depth '%s' must be 0, the file itself", s)
+	}
+	return nil
 }
 
 func parseSectorSize(s string) (uint32, error) {

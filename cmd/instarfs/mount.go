@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"instarfs/render"
+	"instarfs/vmm/chain"
 )
 
 const mountHelp = `Show, at MOUNTPOINT, the tree of SOURCE with two files for every disk image in it: NAME.map.json and
@@ -49,6 +50,9 @@ func mountCommand(e *env) *cobra.Command {
 				}
 				o.Profile = p
 			}
+			if err := o.Access.check(); err != nil {
+				return usageError{fmt.Errorf("mount: %w", err)}
+			}
 			return runMount(cmd.Context(), e, *o)
 		},
 	}
@@ -59,7 +63,10 @@ func mountCommand(e *env) *cobra.Command {
 	f.StringArrayVar(&o.Exclude, "exclude", nil, "leave out files and directories that match this `GLOB` (repeatable)")
 	f.Var(numberValue{&o.CacheBytes}, "cache-bytes", "keep maps up to this many `BYTES`; suffixes k, M, G")
 	f.StringVar(&version, "qemu-version", "", "make the bytes of this release of qemu-img, `X.Y`, 5.1 or newer")
-	f.BoolP("force-share", "U", false, "accepted as by qemu-img; locks are never minded")
+	f.BoolVarP(&o.Access.ForceShare, "force-share", "U", false, "map images although somebody has them open for writing")
+	f.StringVar(&o.Access.References, "references", "beneath", "files that images name and that may be opened, `WHICH`: beneath SOURCE, none, or any")
+	f.StringArrayVar(&o.Access.AllowDirs, "allow-dir", nil, "a `DIR` in which such files may lie too (repeatable)")
+	f.Uint64Var(&o.Access.MaxDepth, "max-depth", chain.DefaultMaxDepth, "backing files that may follow each other, `N`")
 	f.BoolVar(&o.Debug, "debug", false, "log every request of the kernel")
 	f.StringArrayVarP(&pairs, "option", "o", nil, "the options above as mount `OPTS`: allow_other,cache_bytes=1G")
 	return cmd
@@ -76,7 +83,7 @@ var ignoredMountOptions = map[string]bool{
 // mountFlagNames are the flags that may be given with -o.
 var mountFlagNames = map[string]bool{
 	"allow-other": true, "include": true, "exclude": true, "cache-bytes": true, "qemu-version": true,
-	"force-share": true, "debug": true,
+	"force-share": true, "debug": true, "references": true, "allow-dir": true, "max-depth": true,
 }
 
 // applyMountOptions sets the flags that a list of mount options names, with _ for - as mount options are written.
@@ -110,6 +117,7 @@ func applyMountOptions(cmd *cobra.Command, list string) error {
 // runMount mounts and serves until the mount is gone.
 func runMount(ctx context.Context, e *env, o mountOptions) error {
 	o.Log = func(line string) { e.say("%s", oneLine(line)) }
+	o.Access.warn(e)
 	m, err := e.newMount(o)
 	if err != nil {
 		return err

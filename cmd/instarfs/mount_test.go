@@ -18,6 +18,9 @@ func TestMountMistakes(t *testing.T) {
 		"a b c":                      "expecting SOURCE and MOUNTPOINT, got 3 (see 'instarfs mount --help')",
 		"--bogus a b":                "unknown flag: --bogus (see 'instarfs mount --help')",
 		"--qemu-version 4.2 a b":     "--qemu-version: qemu-img 4.2 is not reproduced, only 5.1 and newer are",
+		"--references some a b":      "--references 'some' must be beneath (default), none or any",
+		"--max-depth 0 a b":          "--max-depth 0 must be from 1 to 65535",
+		"-o max_depth=70000 a b":     "--max-depth 70000 must be from 1 to 65535",
 		"-o bogus a b":               "-o bogus: unknown mount option (see 'instarfs mount --help')",
 		"-o option=ro a b":           "-o option=ro: unknown mount option (see 'instarfs mount --help')",
 		"-o help a b":                "-o help: unknown mount option (see 'instarfs mount --help')",
@@ -63,8 +66,12 @@ func TestMountEndsBySignal(t *testing.T) {
 
 func TestMountOptions(t *testing.T) {
 	all := mountOptions{Source: "/images", Mountpoint: "/mnt", AllowOther: true, CacheBytes: 3 << 29, Profile: render.Qemu(8, 2),
-		Include: []string{"*.bin", "a,b"}, Exclude: []string{"old", "tmp*"}, Debug: true}
-	plain := mountOptions{Source: "/images", Mountpoint: "/mnt", CacheBytes: defaultCacheBytes}
+		Include: []string{"*.bin", "a,b"}, Exclude: []string{"old", "tmp*"}, Debug: true,
+		Access: accessOptions{References: "none", AllowDirs: []string{"/a,b", "c"}, MaxDepth: 3, ForceShare: true}}
+	plain := mountOptions{Source: "/images", Mountpoint: "/mnt", CacheBytes: defaultCacheBytes,
+		Access: accessOptions{References: "beneath", MaxDepth: 64}}
+	split := all
+	split.Access.AllowDirs = []string{"a", "c"}
 	for _, tc := range []struct {
 		args []string
 		want mountOptions
@@ -72,9 +79,10 @@ func TestMountOptions(t *testing.T) {
 		{[]string{"/images", "/mnt"}, plain},
 		{[]string{"/images", "/mnt", "-o", "rw,dev,suid,noauto,nofail,_netdev,x-systemd.automount,x-y=z,comment=hello,defaults,,"}, plain},
 		{[]string{"--allow-other", "--cache-bytes=1.5G", "/images", "--qemu-version", "8.2.1", "--include=*.bin", "--include", "a,b",
-			"/mnt", "--exclude", "old", "--exclude=tmp*", "-U", "--debug"}, all},
+			"/mnt", "--exclude", "old", "--exclude=tmp*", "-U", "--debug",
+			"--references", "none", "--allow-dir", "/a,b", "--allow-dir=c", "--max-depth", "3"}, all},
 		{[]string{"/images", "/mnt", "--include", "*.bin", "--include", "a,b", "-o", "allow_other,cache_bytes=1.5g,qemu_version=8.2",
-			"-o", "force-share,exclude=old,exclude=tmp*,debug"}, all},
+			"-o", "force_share,exclude=old,exclude=tmp*,debug", "-o", "references=none,allow_dir=a,allow_dir=c,max_depth=3"}, split},
 	} {
 		tool := newTool()
 		if code := tool.run(append([]string{"mount"}, tc.args...)...); code != 0 {

@@ -47,19 +47,25 @@ func newPool(idle int) (*vmm.Pool, error) {
 type oneMap struct {
 	pool   *vmm.Pool
 	engine *chain.Engine
+	done   func() // lets go of what the engine may open
 }
 
-func newEngine() (engine, error) {
-	pool, err := newPool(1)
+func newEngine(o accessOptions) (engine, error) {
+	access, done, err := o.open()
 	if err != nil {
 		return nil, err
 	}
-	return &oneMap{pool, chain.NewEngine(pool, 0)}, nil
+	pool, err := newPool(1)
+	if err != nil {
+		done()
+		return nil, err
+	}
+	return &oneMap{pool, chain.NewEngine(pool, 0, access), done}, nil
 }
 
 // Map implements engine.
 func (m *oneMap) Map(ctx context.Context, name string, o mapOptions) (*mapResult, error) {
-	c := chain.Options{Format: o.Format, Start: o.Start, SectorSize: o.SectorSize, Qemu: o.Profile.Release()}
+	c := chain.Options{Format: o.Format, Start: o.Start, SectorSize: o.SectorSize, Qemu: o.Profile.Release(), TopOnly: o.TopOnly}
 	if o.End <= o.Start {
 		c.Empty = true
 	} else if o.End < math.MaxInt64 {
@@ -73,13 +79,17 @@ func (m *oneMap) Map(ctx context.Context, name string, o mapOptions) (*mapResult
 }
 
 // Close implements engine.
-func (m *oneMap) Close() error { return m.pool.Close() }
+func (m *oneMap) Close() error {
+	m.done()
+	return m.pool.Close()
+}
 
 // liveMount is a mount and what stands behind it.
 type liveMount struct {
 	*fusefs.Mounted
 	pool *vmm.Pool
 	tree *chain.Tree
+	done func() // lets go of the other directories
 }
 
 func newMount(o mountOptions) (mounted, error) {
@@ -98,7 +108,13 @@ func newMountOn(pool *vmm.Pool, runner chain.Runner, o mountOptions) (mounted, e
 		pool.Close()
 		return nil, err
 	}
-	engine := chain.NewEngine(runner, int64(o.CacheBytes))
+	access, done, err := o.Access.open()
+	if err != nil {
+		pool.Close()
+		tree.Close()
+		return nil, err
+	}
+	engine := chain.NewEngine(runner, int64(o.CacheBytes), access)
 	m, err := fusefs.Mount(fusefs.Options{
 		Source:     source{chain.NewSource(tree, engine, chain.Options{Qemu: o.Profile.Release()})},
 		SourceDir:  o.Source,
@@ -119,11 +135,12 @@ func newMountOn(pool *vmm.Pool, runner chain.Runner, o mountOptions) (mounted, e
 	if err != nil {
 		pool.Close()
 		tree.Close()
+		done()
 		return nil, err
 	}
 	// The first reader should not have to wait for the guest's boot. If it fails, that reader is told why.
 	go func() { _ = pool.Warm(context.Background()) }()
-	return &liveMount{m, pool, tree}, nil
+	return &liveMount{m, pool, tree, done}, nil
 }
 
 // unshowable is a map that a view of the profile has no bytes for. Other views and profiles may.
@@ -134,6 +151,7 @@ func (unshowable) Errno() syscall.Errno { return unix.EOPNOTSUPP }
 
 // Serve implements mounted.
 func (m *liveMount) Serve(ctx context.Context) error {
+	defer m.done()
 	defer m.tree.Close()
 	defer m.pool.Close()
 	return m.Mounted.Serve(ctx)

@@ -5,6 +5,9 @@ var formatNames = [...]string{
 	"", "raw", "qcow2", "qcow", "qed", "vdi", "vmdk", "vpc", "vhdx", "parallels", "luks", "dmg", "cloop", "bochs",
 }
 
+// FormatVmdkExtent is the name of the format of a VMDK's extent that has a file of its own.
+const FormatVmdkExtent = "vmdk-extent"
+
 // FormatName is the name of a format.ID, empty for none and for numbers that are not one.
 func FormatName(id uint32) string {
 	if id >= uint32(len(formatNames)) {

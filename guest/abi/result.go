@@ -44,6 +44,14 @@ type RoleFault struct {
 	*fault.Fault
 }
 
+// The kinds of Reference, which are those of package format.
+const (
+	KindBacking  = 1 + iota // unallocated extents are looked up there
+	KindDataFile            // extents with State.File = its number lie there
+	KindExtent              // the file's own map says what the extents are that have State.File = its number
+	highestKind  = KindExtent
+)
+
 // Reference is a file that the image names; see format.Reference. Name and Format are bytes of the image.
 type Reference struct {
 	Kind         uint32
@@ -115,7 +123,7 @@ var (
 	ErrResultMagic  = errors.New("result: wrong magic")
 	ErrResultCounts = errors.New("result: counts beyond their limits")
 	ErrResultText   = errors.New("result: text outside its place")
-	ErrResultCodes  = errors.New("result: unknown error code, reason or role")
+	ErrResultCodes  = errors.New("result: unknown error code, reason, role or kind")
 )
 
 // DecodeResult reads a Result from b, which has ResultLen bytes and which nobody writes meanwhile. Strings are copies.
@@ -168,6 +176,9 @@ func DecodeResult(b []byte) (*Result, error) {
 		ref.Format, ok2 = get(p[16:])
 		if !ok1 || !ok2 {
 			return nil, ErrResultText
+		}
+		if ref.Kind < KindBacking || ref.Kind > highestKind {
+			return nil, ErrResultCodes
 		}
 		r.References = append(r.References, ref)
 	}

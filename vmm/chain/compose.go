@@ -2,10 +2,11 @@ package chain
 
 import (
 	"context"
+	"fmt"
 
+	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
-	"instarfs/vmm"
 )
 
 // style is how a profile wants the states of a composed map.
@@ -15,8 +16,13 @@ type style struct {
 	noPresent    bool // nor those that no layer decides
 }
 
-// state is what a layer's state becomes in the map of an image without backing file: what is unallocated reads as zeroes
-// (qemu: bdrv_block_status of a node that supports backing files and has none).
+func (o *Options) style() style {
+	since := func(major, minor uint32) bool { return o.Qemu == 0 || o.Qemu >= major<<16|minor }
+	return style{qemu: o.Qemu != 0, noCompressed: !since(8, 2), noPresent: !since(6, 1)}
+}
+
+// state is what the state of a layer becomes where that layer has the last word: what is unallocated reads as zeroes (qemu:
+// bdrv_co_do_block_status of a node that supports backing files and has none there).
 func (s style) state(l extent.State) extent.State {
 	f := l.Flags &^ (extent.Holes | extent.Bare | extent.BadAhead)
 	if f&extent.Present == 0 {
@@ -28,60 +34,239 @@ func (s style) state(l extent.State) extent.State {
 	if s.noPresent && f&(extent.Data|extent.Zero) == extent.Zero {
 		f &^= extent.Present
 	}
-	l.Flags, l.File = f, 0
+	l.Flags = f
 	return l
 }
 
-// compose makes the map of an image of one layer, of at most limit extents. The holes of file show through where the format
-// says so. A walk that failed is the fault that is returned: by default with no map, in the style of qemu with the extents
-// before it.
-func compose(ctx context.Context, l *vmm.Layer, file holes, name string, s style, limit int) (*extent.Map, *fault.Fault, error) {
-	files := []string{name}
-	if l.Map.Flags()&(extent.Holes|extent.Bad) == 0 {
-		if m, ok := l.Map.Remap(files, s.state); ok {
-			return m, nil, nil
+// compose makes the map of a chain, of at most limit extents. A walk that failed is an error by default; in the style of qemu
+// it is Result.Failed, beside a map of the extents before it.
+func (c *chain) compose(ctx context.Context, limit int) (*Result, error) {
+	top := c.nodes[0].layer
+	r := &Result{VirtualSize: top.VirtualSize, Format: abi.FormatName(top.Format)}
+	for _, n := range c.nodes {
+		r.Warnings = append(r.Warnings, n.layer.warnings()...)
+	}
+	s := c.options.style()
+	files := c.names()
+	if len(c.nodes) == 1 && top.Map.Flags()&(extent.Bad|extent.Holes) == 0 && len(c.others) == 0 {
+		if m, ok := top.Map.Remap(files, s.state); ok {
+			r.Map, r.shared = m, true
+			return r, nil
 		}
 	}
-	out := extent.NewBuilder(l.Map.Start(), l.Map.End(), limit)
-	region := regions{file: file}
-	for i := range l.Map.Len() {
-		e := l.Map.At(i)
-		if bad := failing(l, i); bad != nil {
-			if !s.qemu {
-				return nil, bad, nil
+	out := &output{chain: c, ctx: ctx, style: s, builder: extent.NewBuilder(top.Map.Start(), top.Map.End(), limit)}
+	out.number()
+	for pos := top.Map.Start(); pos < top.Map.End(); {
+		a := out.resolve(0, pos, top.Map.End())
+		if a.bad != nil {
+			err := error(a.bad)
+			if a.depth > 0 {
+				n := c.nodes[a.depth]
+				err = &referenceError{kind: abi.KindBacking, name: n.name, label: n.name, depth: a.depth, err: a.bad}
 			}
-			return out.Cut(files), bad, nil
+			if !s.qemu {
+				return nil, err
+			}
+			r.Failed, r.Map = a.bad, out.builder.Cut(files)
+			return r, nil
 		}
-		var err error
-		if e.Flags&extent.Holes != 0 {
-			err = region.split(e, func(piece extent.Extent) error {
-				if ctx.Err() != nil {
-					return context.Cause(ctx)
-				}
-				piece.State = s.state(piece.State)
-				return out.Add(piece)
-			})
-		} else {
-			e.State = s.state(e.State)
-			err = out.Add(e)
+		if err := out.add(a); err != nil {
+			return nil, fmt.Errorf("compose the map: %w", err)
 		}
-		if err != nil {
-			return nil, nil, err
-		}
+		pos = a.End()
 	}
-	m, err := out.Finish(files)
-	return m, nil, err
+	var err error
+	if r.Map, err = out.builder.Finish(files); err != nil {
+		return nil, fmt.Errorf("compose the map: %w", err)
+	}
+	return r, nil
 }
 
-// failing is the fault that strikes qemu-img when it asks for extent i: the extent's own, or that of the one behind it
-// where the question looks ahead.
-func failing(l *vmm.Layer, i int) *fault.Fault {
-	e := l.Map.At(i)
-	if e.Flags&extent.BadAhead != 0 && i+1 < l.Map.Len() {
-		e = l.Map.At(i + 1)
+// names are those of all files, the layers first, as package render wants them.
+func (c *chain) names() []string {
+	var names []string
+	for _, n := range c.nodes {
+		names = append(names, n.name)
 	}
-	if e.Flags&extent.Bad == 0 {
-		return nil
+	for _, n := range c.others {
+		names = append(names, n.name)
 	}
-	return l.Faults[e.Offset].Fault
+	return names
+}
+
+// output composes a chain from its start to its end.
+type output struct {
+	*chain
+	ctx     context.Context
+	style   style
+	builder *extent.Builder
+	known   []answer         // the last one of each depth
+	at      []int            // the extent that each layer was asked for last
+	numbers map[*node]uint16 // State.File of the result
+	regions map[*node]*regions
+	pieces  int
+}
+
+// answer is what the chain says of a range of the disk from some depth on. Its Start may lie before what was asked for.
+type answer struct {
+	extent.Extent
+	depth int
+	bad   *fault.Fault
+	// A question that reaches beyond ahead fails with badAhead if there is one, whatever it begins with.
+	ahead    uint64
+	badAhead *fault.Fault
+}
+
+// number gives every file its number and every layer its cursor.
+func (o *output) number() {
+	o.numbers, o.regions = map[*node]uint16{}, map[*node]*regions{}
+	for i, n := range o.nodes {
+		o.numbers[n] = uint16(i)
+	}
+	for i, n := range o.others {
+		o.numbers[n] = uint16(len(o.nodes) + i)
+	}
+	o.known, o.at = make([]answer, len(o.nodes)), make([]int, len(o.nodes))
+}
+
+// resolve tells what the chain from depth on says at pos, as an answer to a question that ends at end, like qemu's
+// bdrv_common_block_status_above. The answers of each depth are kept until they end, so that a layer is passed over once
+// however many extents lie above it.
+func (o *output) resolve(depth int, pos, end uint64) answer {
+	k := &o.known[depth]
+	if k.Length == 0 || pos < k.Start || pos >= k.End() {
+		*k = o.ask(depth, pos, end)
+	}
+	a := *k
+	if a.badAhead != nil && end > a.ahead {
+		a.bad = a.badAhead
+	}
+	if a.bad == nil && a.Start < pos {
+		a.Extent = a.Skip(pos - a.Start)
+	}
+	return a
+}
+
+// ask makes a new answer.
+func (o *output) ask(depth int, pos, end uint64) answer {
+	n := o.nodes[depth]
+	e := n.extentAt(pos, &o.at[depth])
+	a := answer{Extent: e.Extent, depth: depth, bad: e.bad, ahead: e.End(), badAhead: e.badAhead}
+	if a.bad != nil || a.badAhead != nil && end > a.ahead {
+		return a
+	}
+	if e.Flags&extent.Present == 0 && depth+1 < len(o.nodes) {
+		if under := o.nodes[depth+1].layer.VirtualSize; pos < under {
+			bottom := min(e.End(), under)
+			b := o.resolve(depth+1, pos, min(bottom, end))
+			if b.End() > bottom {
+				b.Length = bottom - b.Start
+			}
+			if b.badAhead == nil || bottom <= b.ahead {
+				b.ahead, b.badAhead = a.ahead, a.badAhead
+			}
+			return b
+		}
+	}
+	a.State = o.style.keep(e.State)
+	a.Depth = uint16(depth)
+	if a.Flags&extent.Offset != 0 {
+		a.File = o.numbers[e.in.holder(e.File)]
+	}
+	return a
+}
+
+// keep is state but for the mark that the holes of the file show, which add still needs.
+func (s style) keep(l extent.State) extent.State {
+	marks := l.Flags & (extent.Holes | extent.Bare)
+	l = s.state(l)
+	l.Flags |= marks
+	return l
+}
+
+// add takes an answer into the map.
+func (o *output) add(a answer) error {
+	if o.pieces++; o.pieces%4096 == 0 && o.ctx.Err() != nil {
+		return context.Cause(o.ctx)
+	}
+	if a.Flags&extent.Holes == 0 {
+		return o.builder.Add(a.Extent)
+	}
+	n := o.fileNode(a.File)
+	region := o.regions[n]
+	if region == nil {
+		region = &regions{file: n.image}
+		o.regions[n] = region
+	}
+	return region.split(a.Extent, func(piece extent.Extent) error {
+		if o.ctx.Err() != nil {
+			return context.Cause(o.ctx)
+		}
+		piece.State = o.style.state(piece.State)
+		return o.builder.Add(piece)
+	})
+}
+
+// fileNode is the file of a number.
+func (o *output) fileNode(number uint16) *node {
+	if int(number) < len(o.nodes) {
+		return o.nodes[number]
+	}
+	return o.others[int(number)-len(o.nodes)]
+}
+
+// holder is the file that a number of the layer's map means.
+func (n *node) holder(file uint16) *node {
+	if file == 0 {
+		return n
+	}
+	return n.files[file-1]
+}
+
+// found is an extent of a layer.
+type found struct {
+	extent.Extent
+	in            *node        // whose numbers its File is
+	bad, badAhead *fault.Fault // what is wrong with it, or with what lies behind it, see extent.BadAhead
+}
+
+// extentAt is the extent of the layer that holds byte pos; near is where it was the last time. Where another file maps a
+// range, the extent begins at pos and is what that file says.
+func (n *node) extentAt(pos uint64, near *int) found {
+	m := n.layer.Map
+	i := *near
+	for range 2 {
+		if i < m.Len() && m.At(i).End() <= pos {
+			i++
+		}
+	}
+	if i >= m.Len() || pos < m.At(i).Start || pos >= m.At(i).End() {
+		i = m.Find(pos)
+	}
+	*near = i
+	e := found{Extent: m.At(i), in: n}
+	switch {
+	case e.Flags&extent.Bad != 0:
+		e.bad = n.layer.Faults[e.Offset].Fault
+	case e.Flags&extent.BadAhead != 0 && i+1 < m.Len() && m.At(i+1).Flags&extent.Bad != 0:
+		e.badAhead = n.layer.Faults[m.At(i+1).Offset].Fault
+	case e.File > 0 && n.files[e.File-1].layer != nil:
+		return n.files[e.File-1].within(e.Extent.Skip(pos - e.Start))
+	}
+	return e
+}
+
+// within is what the file says that maps a range of another one's disk, up to the first change.
+func (n *node) within(e extent.Extent) found {
+	m := n.layer.Map
+	if e.Offset >= m.End() {
+		return found{Extent: extent.Extent{Start: e.Start, Length: e.Length}, in: n}
+	}
+	var near int
+	f := n.extentAt(e.Offset, &near)
+	if f.Start < e.Offset {
+		f.Extent = f.Skip(e.Offset - f.Start)
+	}
+	f.Start, f.Length = e.Start, min(f.Length, e.Length)
+	return f
 }

@@ -12,6 +12,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/vmm"
 )
 
 const (
@@ -46,7 +47,7 @@ func TestStates(t *testing.T) {
 		}{{0, test.now}, {8<<16 | 2, test.now}, {9 << 16, test.now}, {8<<16 | 1, test.before82}, {6<<16 | 1, test.before82}, {6 << 16, test.old}, {2 << 16, test.old}} {
 			o := Options{Qemu: s.qemu}
 			st := o.style()
-			if got := st.state(extent.State{Flags: test.layer, File: 3}); got != (extent.State{Flags: s.want}) {
+			if got := st.state(extent.State{Flags: test.layer, File: 3}); got != (extent.State{Flags: s.want, File: 3}) {
 				t.Errorf("%s for %d.%d: %+v, want %b", test.name, s.qemu>>16, s.qemu&0xffff, got, s.want)
 			}
 			if st.qemu != (s.qemu != 0) {
@@ -54,6 +55,35 @@ func TestStates(t *testing.T) {
 			}
 		}
 	}
+}
+
+// compose makes the map of a single layer the way the engine does, in a style that some release has.
+func compose(ctx context.Context, l *vmm.Layer, file holes, name string, s style, limit int) (*extent.Map, *fault.Fault, error) {
+	o := Options{}
+	switch {
+	case s.noPresent:
+		o.Qemu = 6 << 16
+	case s.qemu:
+		o.Qemu = 9 << 16
+	}
+	if o.style() != s {
+		panic("no release has this style")
+	}
+	split := *l
+	var err error
+	if split.Map, err = splitOwn(ctx, l, file, limit); err != nil {
+		return nil, nil, err
+	}
+	c := &chain{options: o, nodes: []*node{{image: &image{name: name}, layer: &layer{Layer: &split}}}}
+	r, err := c.compose(ctx, limit)
+	var f *fault.Fault
+	switch {
+	case errors.As(err, &f):
+		return nil, f, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	return r.Map, r.Failed, nil
 }
 
 // TestCompose: holes, merging, and that the file is asked only where its holes show through (spec B.3, E.0, E.1, E.2.5).

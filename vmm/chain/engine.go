@@ -4,18 +4,17 @@
 package chain
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
-	"sync/atomic"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"instarfs/cache"
-	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/vmm"
@@ -34,6 +33,7 @@ type Options struct {
 	Empty      bool   // the window has no bytes
 	SectorSize uint32 // bytes, see abi.SectorSizeValid; 0 is vmm.DefaultSectorSize
 	Qemu       uint32 // major<<16 | minor of the qemu-img release to imitate, 0 none
+	TopOnly    bool   // do not look into the backing file
 }
 
 // Result is a map and what else is known of the image.
@@ -45,6 +45,8 @@ type Result struct {
 	Failed *fault.Fault
 	// Warnings are corruptions that do not change the map.
 	Warnings []*fault.Fault
+
+	shared bool // Map's memory is that of the layer
 }
 
 // Generation identifies a file's content and what is mapped of it.
@@ -52,18 +54,25 @@ type Generation [2]uint64
 
 type key struct {
 	generation Generation
-	name       string // the table view shows it
+	name       string // of an image that refers to others: the table view shows it. Empty for layers.
+}
+
+// kept is a layer, or the map of an image that refers to other files.
+type kept struct {
+	layer  *layer
+	result *Result
 }
 
 // Engine maps files. It is safe for concurrent use.
 type Engine struct {
 	runner Runner
-	maps   *cache.Cache[key, *Result]
+	access Access
+	maps   *cache.Cache[key, kept]
 }
 
 // NewEngine keeps up to cacheBytes bytes of maps.
-func NewEngine(r Runner, cacheBytes int64) *Engine {
-	return &Engine{runner: r, maps: cache.New[key, *Result](cacheBytes)}
+func NewEngine(r Runner, cacheBytes int64, a Access) *Engine {
+	return &Engine{runner: r, access: a, maps: cache.New[key, kept](cacheBytes)}
 }
 
 // CacheBytes is how many bytes of maps are kept now.
@@ -76,16 +85,24 @@ const maxExtents = 64 << 20
 // maxRuns is how often a file is mapped that changes meanwhile.
 const maxRuns = 3
 
-// MapFile maps a file that the user named: any path, links followed, block devices too. Errors are *Error.
+// MapFile maps a file that the user named: any path, links followed, block devices too. What it names is looked for in its
+// directory. Errors are *Error.
 func (e *Engine) MapFile(ctx context.Context, name string, o Options) (*Result, error) {
-	r, _, err := e.mapOpened(ctx, name, o, func() (int, error) {
+	dir, file := filepath.Split(name)
+	tree := &Tree{fd: -1}
+	if t, err := openTree(cmp.Or(dir, "."), unix.O_PATH); err == nil {
+		tree = t
+		defer tree.Close()
+	}
+	tree.name = dir
+	r, _, err := e.mapOpened(ctx, name, place{tree, file}, o, func() (int, error) {
 		return unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
 	return r, err
 }
 
-// mapOpened maps what open opens, again when it changed during a run.
-func (e *Engine) mapOpened(ctx context.Context, name string, o Options, open func() (int, error)) (*Result, Generation, error) {
+// mapOpened maps what open opens, again when something changed during a run.
+func (e *Engine) mapOpened(ctx context.Context, name string, at place, o Options, open func() (int, error)) (*Result, Generation, error) {
 	var g Generation
 	for range maxRuns {
 		fd, err := open()
@@ -96,8 +113,8 @@ func (e *Engine) mapOpened(ctx context.Context, name string, o Options, open fun
 		if err != nil {
 			return nil, Generation{}, failure(name, err)
 		}
-		g = o.generation(f.identity())
-		r, err := e.mapOnce(ctx, g, f, o)
+		var r *Result
+		r, g, err = e.mapOnce(ctx, &node{image: f, at: at}, o)
 		if !errors.Is(err, ErrChanging) {
 			if err != nil {
 				err = failure(name, err)
@@ -108,83 +125,48 @@ func (e *Engine) mapOpened(ctx context.Context, name string, o Options, open fun
 	return nil, g, failure(name, ErrChanging)
 }
 
-// mapOnce maps an opened file, which it closes in the end, or takes the map from the cache.
-func (e *Engine) mapOnce(ctx context.Context, g Generation, f *image, o Options) (*Result, error) {
-	// Who comes first owns the file: the run, which may outlive this call, or this call when there is no run.
-	var owned atomic.Bool
-	defer func() {
-		if owned.CompareAndSwap(false, true) {
-			f.close()
+// mapOnce maps an opened file and all under it, and closes them in the end.
+func (e *Engine) mapOnce(ctx context.Context, top *node, o Options) (*Result, Generation, error) {
+	c := &chain{access: &e.access, options: o, nodes: []*node{top}}
+	defer c.close()
+	if err := c.follow(e.mapper(ctx)); err != nil {
+		return nil, c.reached, err
+	}
+	if l := top.layer; len(l.References) == 0 {
+		r, err := l.result(top.name)
+		return r, c.reached, err
+	}
+	load := func(ctx context.Context) (kept, int, error) {
+		if !c.retain() {
+			return kept{}, 0, errAbandoned
 		}
-	}()
-	load := func(ctx context.Context) (*Result, int, error) {
-		if !owned.CompareAndSwap(false, true) {
-			return nil, 0, errAbandoned
+		defer c.close()
+		for _, n := range c.others {
+			n.settle()
 		}
-		defer f.close()
-		f.settle()
-		r, err := e.run(ctx, f, o)
-		if changed, lookErr := f.changed(); lookErr != nil {
-			return nil, 0, lookErr
-		} else if changed {
-			return nil, 0, ErrChanging // whatever it was that the run found
-		}
+		r, err := c.compose(ctx, maxExtents)
 		if err != nil {
-			return nil, 0, err
+			return kept{}, 0, err
 		}
-		return r, r.Map.Bytes(), nil
+		for _, n := range c.others {
+			if changed, err := n.changed(); err != nil {
+				return kept{}, 0, err
+			} else if changed {
+				return kept{}, 0, ErrChanging
+			}
+		}
+		return kept{result: r}, r.Map.Bytes(), nil
 	}
 	for {
-		r, err := e.maps.Load(ctx, key{g, f.name}, load)
-		// Ann starts a run and leaves before it has begun, with the file it was to read. Bob, who joined it, starts his own.
+		v, err := e.maps.Load(ctx, key{c.reached, top.name}, load)
 		if !errors.Is(err, errAbandoned) {
-			return r, err
+			return v.result, c.reached, err
 		}
 	}
 }
 
-// errAbandoned says that a run did not begin because the caller whose file it was to read had left.
-var errAbandoned = errors.New("run abandoned before it began")
-
-// run has a guest map one file, and composes its layer.
-func (e *Engine) run(ctx context.Context, f *image, o Options) (*Result, error) {
-	id := abi.FormatID(o.Format)
-	if id == 0 && o.Format != "" {
-		return nil, formatError{o.Format}
-	}
-	layer, err := e.runner.Run(ctx, &vmm.Job{
-		Image: f, Size: f.size, Allocated: f.allocated(), Format: id, SectorSize: o.SectorSize, Start: o.Start,
-		MaxLength: o.MaxLength, Empty: o.Empty, DmgName: f.dmg(), QemuVersion: o.Qemu,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if len(layer.References) > 0 {
-		return nil, fmt.Errorf("%w: the image names %.300q", ErrReference, layer.References[0].Name)
-	}
-	r := &Result{VirtualSize: layer.VirtualSize, Format: abi.FormatName(layer.Format)}
-	for _, w := range layer.Faults {
-		if w.Role == abi.RoleWarn {
-			r.Warnings = append(r.Warnings, w.Fault)
-		}
-	}
-	r.Map, r.Failed, err = compose(ctx, layer, f, f.name, o.style(), maxExtents)
-	if err != nil {
-		return nil, fmt.Errorf("compose the map: %w", err)
-	}
-	if r.Map == nil {
-		return nil, r.Failed
-	}
-	return r, nil
-}
-
-func (o *Options) style() style {
-	since := func(major, minor uint32) bool { return o.Qemu == 0 || o.Qemu >= major<<16|minor }
-	return style{qemu: o.Qemu != 0, noCompressed: !since(8, 2), noPresent: !since(6, 1)}
-}
-
-// generation is what identifies the map of a file of that identity.
-func (o *Options) generation(id cache.Identity) Generation {
+// generation is what identifies the map of a file of that identity, and of a name that makes it an Apple disk image or not.
+func (o *Options) generation(id cache.Identity, dmg bool) Generation {
 	b := make([]byte, 0, 128)
 	for _, v := range []uint64{
 		id.Dev, id.Ino, uint64(id.Size), uint64(id.MTimeNs), uint64(id.CTimeNs),
@@ -192,37 +174,13 @@ func (o *Options) generation(id cache.Identity) Generation {
 	} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
-	if o.Empty {
-		b = append(b, 1)
+	for _, yes := range []bool{o.Empty, dmg} {
+		if yes {
+			b = append(b, 1)
+		} else {
+			b = append(b, 0)
+		}
 	}
 	sum := sha256.Sum256(append(b, o.Format...))
 	return Generation{binary.LittleEndian.Uint64(sum[:]), binary.LittleEndian.Uint64(sum[8:])}
-}
-
-// failure names the file in an error.
-func failure(name string, err error) error {
-	e := &Error{Name: name, Err: err}
-	var format formatError
-	var f *fault.Fault
-	var errno unix.Errno
-	switch {
-	case errors.As(err, &f):
-		e.qemu = f.Message()
-		if f.Bare() {
-			e.qemu = fmt.Sprintf("Could not open '%s': %s", name, e.qemu)
-		}
-	case errors.Is(err, ErrNotRegular):
-		e.qemu = fmt.Sprintf("'file' driver requires '%s' to be a regular file", name)
-	case errors.As(err, &format):
-		e.qemu = fmt.Sprintf("Unknown driver '%s'", format.name)
-	case errors.As(err, &errno):
-		e.qemu = fmt.Sprintf("Could not open '%s': %s", name, strerror(errno))
-	}
-	return e
-}
-
-// strerror is the C library's text of an error number, which differs from Go's in its first letter only.
-func strerror(e unix.Errno) string {
-	s := e.Error()
-	return strings.ToUpper(s[:1]) + s[1:]
 }

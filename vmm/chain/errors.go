@@ -22,8 +22,6 @@ var (
 	ErrChanging = errors.New("the file changes while it is mapped: try again when its writer is done")
 	// ErrNotRegular: a directory, FIFO, socket or character device.
 	ErrNotRegular = errors.New("not a regular file or block device")
-	// ErrReference: the image needs another file.
-	ErrReference = errors.New("images that refer to another file are not mapped yet")
 	// ErrFormat: no format has the name that was asked for.
 	ErrFormat = errors.New("unknown format")
 )
@@ -44,15 +42,11 @@ type Error struct {
 
 // Error is one line: what was tried, on which file, at which offset, why, and what to do where something can be done.
 func (e *Error) Error() string {
-	name, text := fmt.Sprintf("%q", e.Name), e.Err.Error()
+	name := fmt.Sprintf("%q", e.Name)
 	if name == `"`+e.Name+`"` && e.Name != "" && !strings.ContainsAny(e.Name, " :") {
 		name = e.Name // nothing to quote
 	}
-	var f *fault.Fault
-	if errors.As(e.Err, &f) {
-		text = describe(f)
-	}
-	return "map " + name + ": " + text
+	return "map " + name + ": " + reason(e.Err)
 }
 
 func (e *Error) Unwrap() error { return e.Err }
@@ -60,8 +54,16 @@ func (e *Error) Unwrap() error { return e.Err }
 // QemuText is what qemu-img prints behind "Could not open 'NAME': " for the same image, empty when there is no such text.
 func (e *Error) QemuText() string { return e.qemu }
 
-// describe adds to a fault what to do about it.
-func describe(f *fault.Fault) string {
+// reason is the text of an error, and what to do about it.
+func reason(err error) string {
+	var ref *referenceError
+	var f *fault.Fault
+	if errors.As(err, &ref) {
+		return ref.Error()
+	}
+	if !errors.As(err, &f) {
+		return err.Error()
+	}
 	text := f.Error()
 	switch f.Class() {
 	case fault.InvalidSource:
@@ -72,12 +74,77 @@ func describe(f *fault.Fault) string {
 	return text
 }
 
+// failure names the file in an error.
+func failure(name string, err error) error {
+	return &Error{Name: name, Err: err, qemu: qemuText(name, err)}
+}
+
+// qemuText is what qemu-img says of an error behind "Could not open 'NAME': ", empty when it says nothing like it. Names from
+// images are shown as they are, but for what could be meant for the terminal.
+func qemuText(name string, err error) string {
+	var ref *referenceError
+	var lock *lockError
+	var format formatError
+	var f *fault.Fault
+	var errno unix.Errno
+	switch {
+	case errors.As(err, &ref):
+		if text := qemuText(printable(ref.label), ref.err); text != "" {
+			return strings.Repeat("Could not open backing file: ", ref.depth) + text
+		}
+		return ""
+	case errors.As(err, &f):
+		if f.Bare() {
+			return fmt.Sprintf("Could not open '%s': %s", name, f.Message())
+		}
+		return f.Message()
+	case errors.As(err, &lock):
+		return lock.qemuText()
+	case errors.Is(err, ErrNotRegular):
+		return fmt.Sprintf("'file' driver requires '%s' to be a regular file", name)
+	case errors.As(err, &format):
+		return fmt.Sprintf("Unknown driver '%s'", printable(format.name))
+	case errors.As(err, &errno):
+		return fmt.Sprintf("Could not open '%s': %s", name, strerror(errno))
+	}
+	return ""
+}
+
+// printable shows control characters as \xHH.
+func printable(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c < ' ' || c == 0x7f {
+			fmt.Fprintf(&b, `\x%02x`, c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// strerror is the C library's text of an error number, which differs from Go's in its first letter only.
+func strerror(e unix.Errno) string {
+	s := e.Error()
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
 // Errno is the error number that suits e best for a file system: the one table of its kind.
 func (e *Error) Errno() syscall.Errno {
 	var f *fault.Fault
 	var g *vmm.GuestError
+	var ref *referenceError
+	var lock *lockError
 	var errno syscall.Errno
 	switch {
+	case errors.As(e.Err, &ref) && refused(ref.err):
+		return unix.EACCES
+	case errors.Is(e.Err, errLoop), errors.Is(e.Err, errDeep):
+		return unix.ELOOP
+	case errors.Is(e.Err, errFiles):
+		return unix.EFBIG
+	case errors.As(e.Err, &lock):
+		return unix.EBUSY
 	case errors.As(e.Err, &f):
 		return classErrno(f.Class())
 	case errors.As(e.Err, &g):
@@ -90,7 +157,7 @@ func (e *Error) Errno() syscall.Errno {
 		return unix.EIO
 	case errors.Is(e.Err, ErrChanging):
 		return unix.EBUSY
-	case errors.Is(e.Err, ErrReference), errors.Is(e.Err, ErrFormat):
+	case errors.Is(e.Err, ErrFormat):
 		return unix.EOPNOTSUPP
 	case errors.Is(e.Err, ErrNotRegular):
 		return unix.EINVAL

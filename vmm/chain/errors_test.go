@@ -65,7 +65,7 @@ func TestErrno(t *testing.T) {
 		err  error
 		want unix.Errno
 	}{
-		{ErrChanging, unix.EBUSY}, {ErrNotRegular, unix.EINVAL}, {ErrReference, unix.EOPNOTSUPP},
+		{ErrChanging, unix.EBUSY}, {ErrNotRegular, unix.EINVAL},
 		{fmt.Errorf("%w %q", ErrFormat, "x"), unix.EOPNOTSUPP}, {unix.ENOENT, unix.ENOENT}, {unix.EACCES, unix.EACCES},
 		{fmt.Errorf("open: %w", unix.EMFILE), unix.EMFILE}, {context.Canceled, unix.EINTR},
 		{context.DeadlineExceeded, unix.ETIMEDOUT}, {fmt.Errorf("x: %w", extent.ErrTooMany), unix.EFBIG},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,11 +18,14 @@ type image struct {
 	name string // as it is shown
 	st   unix.Stat_t
 	size uint64 // bytes
+
+	held atomic.Int32 // by whom it must not be closed yet: who opened it, and runs
 }
 
 // openImage takes over a descriptor, and closes it when the file cannot be an image.
 func openImage(fd int, name string) (*image, error) {
 	f := &image{fd: fd, name: name}
+	f.held.Store(1)
 	if err := f.look(); err != nil {
 		unix.Close(fd)
 		return nil, err
@@ -51,7 +55,24 @@ func (f *image) look() error {
 	return nil
 }
 
-func (f *image) close() { unix.Close(f.fd) }
+// retain keeps f open until another close, unless it has been closed already.
+func (f *image) retain() bool {
+	for {
+		n := f.held.Load()
+		if n == 0 {
+			return false
+		}
+		if f.held.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (f *image) close() {
+	if f.held.Add(-1) == 0 {
+		unix.Close(f.fd)
+	}
+}
 
 // identity is the file's as of the last look.
 func (f *image) identity() cache.Identity { return identity(&f.st) }
@@ -85,8 +106,8 @@ func (f *image) settle() {
 // allocated is what the file occupies, bytes (st_blocks counts 512 whatever the file system).
 func (f *image) allocated() uint64 { return uint64(f.st.Blocks) * 512 }
 
-// dmg reports whether the name alone makes qemu take the file for an Apple disk image.
-func (f *image) dmg() bool { return len(f.name) > len(".dmg") && strings.HasSuffix(f.name, ".dmg") }
+// dmg reports whether a name alone makes qemu take the file for an Apple disk image.
+func dmg(name string) bool { return len(name) > len(".dmg") && strings.HasSuffix(name, ".dmg") }
 
 // ReadAt implements io.ReaderAt without the bookkeeping of os.File, which a thousand reads a run would feel.
 func (f *image) ReadAt(p []byte, off int64) (n int, err error) {

@@ -37,27 +37,58 @@ func (s *Source) Stat(p string) (Info, error) {
 	if t := st.Mode & unix.S_IFMT; t != unix.S_IFREG && t != unix.S_IFDIR {
 		return Info{}, unix.ENOENT
 	}
+	i := Info{Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix())}
 	id := identity(&st)
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		id = cache.Identity{Dev: id.Dev, Ino: id.Ino} // the same directory, whatever is in it
+		// The same directory, whatever is in it.
+		i.Generation = s.options.generation(cache.Identity{Dev: id.Dev, Ino: id.Ino}, false)
+		return i, nil
 	}
-	return Info{
-		Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix()), Generation: s.options.generation(id),
-	}, nil
+	i.Generation = s.options.generation(id, dmg(p))
+	if v, _ := s.engine.maps.Peek(key{generation: i.Generation}); v.layer != nil && len(v.layer.References) > 0 {
+		s.under(p, &i)
+	}
+	return i, nil
+}
+
+// under adds to what is known of an image what is known of the files under it.
+func (s *Source) under(p string, i *Info) {
+	top, err := openToSee(place{s.Tree, "."}, p, s.label(p), &Access{})
+	if err != nil {
+		return
+	}
+	c := &chain{access: &s.engine.access, options: s.options, nodes: []*node{top}}
+	defer c.close()
+	// An error is part of the generation, and told when the image is mapped.
+	_ = c.follow(s.engine.seer())
+	i.Generation = c.reached
+	for _, n := range append(c.nodes, c.others...) {
+		if t := time.Unix(n.st.Mtim.Unix()); t.After(i.MTime) {
+			i.MTime = t
+		}
+	}
 }
 
 // Cached returns the map of a generation of an image if it is at hand.
 func (s *Source) Cached(p string, g Generation) (*extent.Map, bool) {
-	r, ok := s.engine.maps.Get(key{g, s.label(p)})
-	if !ok {
+	name := s.label(p)
+	if v, ok := s.engine.maps.Get(key{generation: g}); ok && len(v.layer.References) == 0 {
+		r, err := v.layer.result(name)
+		if err != nil || r.Failed != nil {
+			return nil, false
+		}
+		return r.Map, true
+	}
+	v, ok := s.engine.maps.Get(key{g, name})
+	if !ok || v.result.Failed != nil {
 		return nil, false
 	}
-	return r.Map, r.Failed == nil
+	return v.result.Map, true
 }
 
 // Map returns the map of an image as it is now, and the generation that it is the map of.
 func (s *Source) Map(ctx context.Context, p string) (*extent.Map, Generation, error) {
-	r, g, err := s.engine.mapOpened(ctx, s.label(p), s.options, func() (int, error) { return s.openImage(p) })
+	r, g, err := s.engine.mapOpened(ctx, s.label(p), place{s.Tree, p}, s.options, func() (int, error) { return s.openImage(p) })
 	if err != nil {
 		return nil, g, err
 	}
@@ -75,12 +106,5 @@ func (s *Source) openImage(p string) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(path)
-	var st unix.Stat_t
-	if err := unix.Fstat(path, &st); err != nil {
-		return -1, err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return -1, ErrNotRegular
-	}
-	return unix.Open(procFD(path), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	return reopen(path)
 }

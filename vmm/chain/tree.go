@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,35 +20,63 @@ import (
 // beneath. It is safe for concurrent use.
 type Tree struct {
 	name string // as the user gave it
+	abs  string // the same as an absolute path, for names in images that are absolute
 	fd   int
 }
 
 // OpenTree opens a directory.
-func OpenTree(name string) (*Tree, error) {
-	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func OpenTree(name string) (*Tree, error) { return openTree(name, unix.O_RDONLY) }
+
+// openTree opens a directory, with O_PATH also one that may be passed through and not be listed.
+func openTree(name string, flags int) (*Tree, error) {
+	abs, err := filepath.Abs(name)
 	if err != nil {
 		return nil, fmt.Errorf("open directory %s: %w", name, err)
 	}
-	return &Tree{name: name, fd: fd}, nil
+	fd, err := unix.Open(abs, flags|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open directory %s: %w", name, err)
+	}
+	return &Tree{name: name, abs: abs, fd: fd}, nil
 }
 
 // Close lets the directory go. Files opened from it stay open.
 func (t *Tree) Close() error { return unix.Close(t.fd) }
 
 // open opens what a path names, if it is beneath the tree: with O_PATH, or as a directory. Files are not opened by path, see
-// Source.openImage.
+// reopen.
 func (t *Tree) open(p string, flags uint64) (int, error) {
-	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS}
+	fd, err := openHow(t.fd, p, flags, beneath)
+	if err == unix.EXDEV {
+		err = unix.ENOENT // what lies outside does not exist
+	}
+	return fd, err
+}
+
+// beneath gives an O_PATH descriptor of what a path names; unix.EXDEV says that it leads out of the tree.
+func (t *Tree) beneath(p string) (int, error) {
+	return openHow(t.fd, p, unix.O_PATH, beneath)
+}
+
+const beneath = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS
+
+func openHow(dir int, p string, flags, resolve uint64) (int, error) {
+	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: resolve}
 	for {
-		fd, err := unix.Openat2(t.fd, p, &how)
+		fd, err := unix.Openat2(dir, p, &how)
 		// EAGAIN: a rename somewhere raced with the walk of "..". EINTR: a slow file system.
 		if err != unix.EAGAIN && err != unix.EINTR {
-			if err == unix.EXDEV {
-				err = unix.ENOENT // what lies outside does not exist
-			}
 			return fd, err
 		}
 	}
+}
+
+// reopen opens for reading what an O_PATH descriptor holds, if that is a regular file.
+func reopen(path int) (int, error) {
+	if err := regular(path); err != nil {
+		return -1, err
+	}
+	return unix.Open(procFD(path), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 }
 
 // procFD names what a descriptor holds by way of proc(5), whatever its own name is by now.

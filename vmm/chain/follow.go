@@ -1,0 +1,275 @@
+package chain
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"instarfs/guest/abi"
+)
+
+// node is one file of a chain.
+type node struct {
+	*image
+	at    place
+	layer *layer  // nil: a file without a map of its own, or one of which nothing is known yet
+	files []*node // those that the layer's references name, by number; nil for its backing file
+}
+
+// chain is an image and all the files under it, opened.
+type chain struct {
+	access  *Access
+	options Options
+	nodes   []*node // the layers, by depth
+	others  []*node // the files that layers name beside, in the order in which they were met
+	reached Generation
+}
+
+// explorer is how a chain is followed: to map it, or only to see what it is made of.
+type explorer struct {
+	// open opens the file that a name means which a file at from holds.
+	open func(from place, name, label string, access *Access) (*node, error)
+	// layer gives that of a file. format is what another file says it has, empty for the top. Nil without an error is that
+	// nothing is known of it, and ends the search.
+	layer func(n *node, o Options, format string) (*layer, error)
+	// locks are minded.
+	locks bool
+}
+
+// follow finds the files under the chain's top, which it has. Afterwards the chain's generation is that of all that was
+// reached, whether or not an error ended it.
+func (c *chain) follow(x *explorer) error {
+	format := ""
+	for o := c.options; ; o.Format = "" {
+		n := c.nodes[len(c.nodes)-1]
+		c.note(o.generation(n.identity(), dmg(n.name)))
+		var err error
+		if n.layer, err = x.layer(n, o, format); err != nil && len(c.nodes) > 1 {
+			return c.blame(abi.KindBacking, n, err)
+		} else if err != nil || n.layer == nil {
+			return err
+		}
+		backing, err := c.beside(n, x)
+		if err != nil || backing == nil || c.options.TopOnly {
+			return err
+		}
+		next, err := c.reach(n, *backing, x)
+		if err != nil {
+			return err
+		}
+		c.nodes = append(c.nodes, next)
+		if err := c.mayGoOn(next); err != nil {
+			return c.blame(abi.KindBacking, next, err)
+		}
+		format = backing.Format
+	}
+}
+
+// beside opens the files in which a layer has its data, and returns the reference to its backing file.
+func (c *chain) beside(n *node, x *explorer) (backing *abi.Reference, err error) {
+	n.files = make([]*node, len(n.layer.References))
+	for i := range n.layer.References {
+		ref := &n.layer.References[i]
+		if ref.Kind == abi.KindBacking {
+			backing = ref
+			continue
+		}
+		f, err := c.reach(n, *ref, x)
+		if err != nil {
+			return nil, err
+		}
+		n.files[i] = f
+		c.others = append(c.others, f)
+		c.note(c.options.generation(f.identity(), false))
+		if err := c.enter(f, ref, x); err != nil {
+			return nil, c.blame(ref.Kind, f, err)
+		}
+	}
+	return backing, nil
+}
+
+// enter looks into a file in which a layer has its data.
+func (c *chain) enter(f *node, ref *abi.Reference, x *explorer) (err error) {
+	if len(c.nodes)+len(c.others) > maxFiles {
+		return errFiles
+	}
+	if ref.Kind == abi.KindExtent {
+		whole := Options{SectorSize: c.options.SectorSize, Qemu: c.options.Qemu}
+		if f.layer, err = x.layer(f, whole, ref.Format); f.layer != nil && len(f.layer.References) > 0 {
+			return errNested
+		}
+		return err
+	}
+	if x.locks {
+		if busy := f.dataUsers(); busy != nil {
+			return busy
+		}
+	}
+	return nil
+}
+
+// reach opens the file that a reference of n, the last layer so far, names.
+func (c *chain) reach(n *node, ref abi.Reference, x *explorer) (f *node, err error) {
+	name, err := plainName(ref)
+	label := name
+	from := n.at
+	switch {
+	case ref.Kind != abi.KindDataFile || n.layer.Format != formatQcow2:
+		if !filepath.IsAbs(name) {
+			label = dirPart(n.name) + name
+		}
+	case c.access.References == Any && c.options.Qemu != 0:
+		// qemu takes the name of a qcow2's data file as it is, relative to wherever qemu runs. All show it so.
+		from = place{}
+	}
+	if err == nil {
+		f, err = x.open(from, name, label, c.access)
+	}
+	if err != nil {
+		c.note(Generation{^uint64(0), uint64(classOf(err))})
+		e := &referenceError{kind: ref.Kind, name: ref.Name, label: label, depth: len(c.nodes) - 1, err: err}
+		if ref.Kind == abi.KindBacking {
+			e.depth++
+		}
+		return nil, e
+	}
+	return f, nil
+}
+
+// classOf is a number for an error that says what came of opening a file.
+func classOf(err error) unix.Errno {
+	var errno unix.Errno
+	if refused(err) || !errors.As(err, &errno) {
+		return 0
+	}
+	return errno
+}
+
+var formatQcow2, formatRaw = abi.FormatID("qcow2"), abi.FormatID("raw")
+
+// blame says in an error which file it is about: a layer, the last one, or one beside it.
+func (c *chain) blame(kind uint32, n *node, err error) error {
+	return &referenceError{kind: kind, name: n.name, label: n.name, depth: len(c.nodes) - 1, err: err}
+}
+
+// mayGoOn checks that the last node is not the beginning of something endless.
+func (c *chain) mayGoOn(last *node) error {
+	for _, n := range c.nodes[:len(c.nodes)-1] {
+		if n.st.Dev == last.st.Dev && n.st.Ino == last.st.Ino {
+			return errLoop
+		}
+	}
+	depth := c.access.MaxDepth
+	if depth == 0 {
+		depth = DefaultMaxDepth
+	}
+	if len(c.nodes) > depth+1 {
+		return errDeep
+	}
+	return nil
+}
+
+// note makes a part of the chain's generation of what was found. What a single file is mapped to is the generation of that.
+func (c *chain) note(g Generation) {
+	if c.reached == (Generation{}) {
+		c.reached = g
+		return
+	}
+	var b [32]byte
+	for i, v := range []uint64{c.reached[0], c.reached[1], g[0], g[1]} {
+		binary.LittleEndian.PutUint64(b[8*i:], v)
+	}
+	sum := sha256.Sum256(b[:])
+	c.reached = Generation{binary.LittleEndian.Uint64(sum[:]), binary.LittleEndian.Uint64(sum[8:])}
+}
+
+// retain keeps all files open until another close, unless they have been closed already.
+func (c *chain) retain() bool {
+	// They are closed together, the top first.
+	if !c.nodes[0].retain() {
+		return false
+	}
+	for _, n := range append(c.nodes[1:len(c.nodes):len(c.nodes)], c.others...) {
+		n.retain()
+	}
+	return true
+}
+
+func (c *chain) close() {
+	for _, n := range append(c.nodes[:len(c.nodes):len(c.nodes)], c.others...) {
+		n.close()
+	}
+}
+
+// openToMap opens a file that an image names, to be mapped, and looks whether it is in use.
+func openToMap(from place, name, label string, a *Access) (*node, error) {
+	path, at, err := a.find(from, name)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(path)
+	fd, err := reopen(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := openImage(fd, label)
+	if err != nil {
+		return nil, err
+	}
+	return &node{image: f, at: at}, nil
+}
+
+// openToSee opens a file that an image names, just far enough to tell its identity.
+func openToSee(from place, name, label string, a *Access) (*node, error) {
+	path, at, err := a.find(from, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := regular(path); err != nil {
+		unix.Close(path)
+		return nil, err
+	}
+	f := &image{fd: path, name: label}
+	f.held.Store(1)
+	if err := f.look(); err != nil {
+		f.close()
+		return nil, err
+	}
+	return &node{image: f, at: at}, nil
+}
+
+// mapper has guests map what is not kept yet.
+func (e *Engine) mapper(ctx context.Context) *explorer {
+	look := func(n *node, o Options, format string) (*layer, error) {
+		var always, asWritten *lockError
+		if !e.access.ForceShare {
+			always, asWritten = n.users()
+		}
+		if always != nil {
+			return nil, always
+		}
+		l, err := asStored(format, o, func(o Options) (*layer, error) { return e.layerOf(ctx, n.image, o) })
+		// Whatever came of reading what somebody writes, that is the reason.
+		raw := err == nil && l.Format == formatRaw || err != nil && (o.Format == "raw" || format == "raw")
+		if asWritten != nil && !raw {
+			return nil, asWritten
+		}
+		return l, err
+	}
+	return &explorer{open: openToMap, layer: look, locks: !e.access.ForceShare}
+}
+
+// seer goes as far as is known, and runs no guest.
+func (e *Engine) seer() *explorer {
+	look := func(n *node, o Options, format string) (*layer, error) {
+		return asStored(format, o, func(o Options) (*layer, error) {
+			v, _ := e.maps.Peek(key{generation: o.generation(n.identity(), dmg(n.name))})
+			return v.layer, nil
+		})
+	}
+	return &explorer{open: openToSee, layer: look}
+}

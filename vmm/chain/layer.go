@@ -1,0 +1,190 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"instarfs/guest/abi"
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/vmm"
+)
+
+// layer is what the run over one file found. It depends on that file alone, so that the layer of a base image serves all
+// images above it. It is safe for concurrent use.
+type layer struct {
+	*vmm.Layer
+
+	mu     sync.Mutex
+	own    *Result // the map of the file as an image, if it refers to no other file
+	ownErr error   // why there is none; a layer above may hide that
+}
+
+// errAbandoned says that a run did not begin because the caller whose file it was to read had left.
+var errAbandoned = errors.New("run abandoned before it began")
+
+// layerOf maps one file, or takes what is kept of it.
+func (e *Engine) layerOf(ctx context.Context, f *image, o Options) (*layer, error) {
+	k := key{generation: o.generation(f.identity(), dmg(f.name))}
+	load := func(ctx context.Context) (kept, int, error) {
+		if !f.retain() {
+			return kept{}, 0, errAbandoned
+		}
+		defer f.close()
+		f.settle()
+		l, err := e.run(ctx, f, o)
+		if changed, lookErr := f.changed(); lookErr != nil {
+			return kept{}, 0, lookErr
+		} else if changed {
+			return kept{}, 0, ErrChanging // whatever it was that the run found
+		}
+		if err != nil {
+			return kept{}, 0, err
+		}
+		return kept{layer: l}, l.bytes(), nil
+	}
+	for {
+		v, err := e.maps.Load(ctx, k, load)
+		// Ann starts a run and leaves before it has begun, with the file it was to read. Bob, who joined it, starts his own.
+		if !errors.Is(err, errAbandoned) {
+			return v.layer, err
+		}
+	}
+}
+
+// asStored gets the layer of a file of which another says the format. What is said of a format that shows by itself changes
+// nothing, and then it is the layer that all others use who ask without saying. Raw never shows by itself.
+func asStored(format string, o Options, get func(Options) (*layer, error)) (*layer, error) {
+	switch format {
+	case "":
+		return get(o)
+	case abi.FormatName(formatRaw), abi.FormatVmdkExtent:
+	default:
+		if l, err := get(o); err == nil && l != nil && abi.FormatName(l.Format) == format {
+			return l, nil
+		}
+	}
+	o.Format = format
+	return get(o)
+}
+
+// run has a guest map one file. Holes of the file show in the result already.
+func (e *Engine) run(ctx context.Context, f *image, o Options) (*layer, error) {
+	id := abi.FormatID(o.Format)
+	if id == 0 && o.Format != "" {
+		return nil, formatError{o.Format}
+	}
+	found, err := e.runner.Run(ctx, &vmm.Job{
+		Image: f, Size: f.size, Allocated: f.allocated(), Format: id, SectorSize: o.SectorSize, Start: o.Start,
+		MaxLength: o.MaxLength, Empty: o.Empty, DmgName: dmg(f.name), QemuVersion: o.Qemu,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := wellFormed(found); err != nil {
+		return nil, err
+	}
+	if found.Map.Flags()&extent.Holes != 0 {
+		if found.Map, err = splitOwn(ctx, found, f, maxExtents); err != nil {
+			return nil, fmt.Errorf("compose the map: %w", err)
+		}
+	}
+	l := &layer{Layer: found}
+	if len(found.References) == 0 {
+		// Made now, where its memory is counted.
+		alone := &chain{options: o, nodes: []*node{{image: f, layer: l}}}
+		if l.own, l.ownErr = alone.compose(ctx, maxExtents); ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+	return l, nil
+}
+
+// wellFormed checks what a guest says of other files: one backing file at most, which holds no extents of this layer.
+func wellFormed(l *vmm.Layer) error {
+	backings := 0
+	for _, ref := range l.References {
+		if ref.Kind == abi.KindBacking {
+			backings++
+		}
+	}
+	if backings > 1 {
+		return &vmm.GuestError{Kind: vmm.KindProtocol, What: fmt.Sprintf("%d backing files", backings)}
+	}
+	for _, s := range l.Map.States() {
+		if s.File > 0 && l.References[s.File-1].Kind == abi.KindBacking {
+			return &vmm.GuestError{Kind: vmm.KindProtocol, What: "extents in the backing file"}
+		}
+	}
+	return nil
+}
+
+// bytes is the memory that l holds, or less than nothing for a layer that is not worth keeping: the map of a damaged file fails
+// each time anew.
+func (l *layer) bytes() int {
+	if l.ownErr != nil {
+		return -1
+	}
+	switch {
+	case l.own == nil:
+		return l.Map.Bytes()
+	case l.own.shared:
+		return l.own.Map.Bytes()
+	}
+	return l.Map.Bytes() + l.own.Map.Bytes()
+}
+
+// result is the map of a file that refers to no other, under the name that it is asked by.
+func (l *layer) result(name string) (*Result, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ownErr != nil {
+		return nil, l.ownErr
+	}
+	if l.own.Map.Files()[0] != name {
+		renamed := *l.own
+		// The states stay as they are, so they cannot become equal.
+		renamed.Map, _ = l.own.Map.Remap([]string{name}, func(s extent.State) extent.State { return s })
+		l.own = &renamed
+	}
+	return l.own, nil
+}
+
+// splitOwn is the layer's map with the holes of its own file in it. Those of files that it names depend on more than this
+// file; and where a fault lies ahead, how far a question reaches matters, which only who asks knows.
+func splitOwn(ctx context.Context, l *vmm.Layer, f holes, limit int) (*extent.Map, error) {
+	out := extent.NewBuilder(l.Map.Start(), l.Map.End(), limit)
+	region := regions{file: f}
+	for i := range l.Map.Len() {
+		e := l.Map.At(i)
+		if e.Flags&extent.Holes == 0 || e.Flags&extent.BadAhead != 0 || e.File != 0 {
+			if err := out.Add(e); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		err := region.split(e, func(piece extent.Extent) error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			piece.Flags &^= extent.Holes | extent.Bare
+			return out.Add(piece)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out.Finish(nil)
+}
+
+// warnings are the corruptions that do not change the map.
+func (l *layer) warnings() (list []*fault.Fault) {
+	for _, w := range l.Faults {
+		if w.Role == abi.RoleWarn {
+			list = append(list, w.Fault)
+		}
+	}
+	return list
+}

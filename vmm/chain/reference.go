@@ -1,0 +1,88 @@
+package chain
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"instarfs/guest/abi"
+)
+
+var (
+	errProtocol = errors.New("only plain file names are followed")
+	errLoop     = errors.New("the chain of backing files comes back to a file that it has been through")
+	errDeep     = errors.New("too many backing files, one under the other")
+	errNested   = errors.New("a file that holds a part of a disk may name no further files")
+	errFiles    = errors.New("too many files")
+)
+
+// maxFiles is how many files the map of an image may have: extent.State.File counts them.
+const maxFiles = 1 << 16
+
+// maxQuoted is how many bytes of a name are shown.
+const maxQuoted = 200
+
+// referenceError is what became of a file that an image names.
+type referenceError struct {
+	kind  uint32 // abi.KindBacking, ...
+	name  string // as the image has it: hostile
+	label string // as it would be shown
+	depth int    // of the file in the chain, 0 if it belongs to the top
+	err   error
+}
+
+func (e *referenceError) Unwrap() error { return e.err }
+
+// Error says which file, why, and what to do.
+func (e *referenceError) Error() string {
+	text := kindName(e.kind) + " " + quote(e.name)
+	switch {
+	case errors.Is(e.err, errOutside):
+		return text + " is refused: " + errOutside.Error() + " (allow its directory with --allow-dir, or all with --references any)"
+	case errors.Is(e.err, errNone):
+		return text + " is refused: " + errNone.Error() + " (leave out --references none)"
+	case errors.Is(e.err, errProtocol):
+		return text + " is refused: " + errProtocol.Error()
+	case errors.Is(e.err, ErrNotRegular):
+		return text + " is refused: it is no regular file"
+	case errors.Is(e.err, errDeep):
+		return text + ": " + errDeep.Error() + " (--max-depth allows more)"
+	}
+	if e.label != e.name {
+		text += " (" + quote(e.label) + ")"
+	}
+	return text + ": " + reason(e.err)
+}
+
+// quote shows a name that may hold anything.
+func quote(name string) string {
+	if len(name) > maxQuoted {
+		return fmt.Sprintf("%q...", name[:maxQuoted])
+	}
+	return fmt.Sprintf("%q", name)
+}
+
+func kindName(kind uint32) string {
+	switch kind {
+	case abi.KindBacking:
+		return "backing file"
+	case abi.KindDataFile:
+		return "data file"
+	}
+	return "extent file"
+}
+
+// plainName takes the one protocol off that means a plain file, where qemu looks for protocols: in the names of backing
+// files.
+func plainName(ref abi.Reference) (string, error) {
+	if ref.Kind != abi.KindBacking {
+		return ref.Name, nil
+	}
+	if name, ok := strings.CutPrefix(ref.Name, "file:"); ok {
+		return name, nil
+	}
+	if i := strings.IndexAny(ref.Name, ":/"); i >= 0 && ref.Name[i] == ':' {
+		return "", errProtocol
+	}
+	return ref.Name, nil
+}
