@@ -22,6 +22,7 @@ type machine struct {
 	proc  *process
 	disk  *virtio.Block
 	dirty bitmap // for KVM_GET_DIRTY_LOG
+	large bool   // the last run filled the ring
 
 	work chan func()
 	tid  int

@@ -87,21 +87,28 @@ func (m *machine) serve(b *meter, job *Job) (*Layer, error) {
 	if err := m.configure(b, job); err != nil {
 		return nil, err
 	}
-	s := stream{mem: m.mem, out: extent.NewBuilder(job.Start, math.MaxInt64, b.budget.Extents)}
+	s := stream{mem: m.mem, decoder: decoder{out: extent.NewBuilder(job.Start, math.MaxInt64, b.budget.Extents)}}
+	defer s.stop()
 	for {
 		bell, err := m.enter(b)
 		if err != nil {
 			return nil, err
 		}
-		if bell != abi.BellRing && bell != abi.BellDone {
+		switch bell {
+		case abi.BellRing:
+			err = s.drainBehind()
+		case abi.BellDone:
+			err = s.drain()
+		default:
 			return nil, m.blame(KindProtocol, "doorbell %#x during a run", bell)
 		}
-		if err := s.drain(); errors.Is(err, extent.ErrTooMany) {
+		if errors.Is(err, extent.ErrTooMany) {
 			return nil, guestError(KindExtents, "more than %d extents", b.budget.Extents)
 		} else if err != nil {
-			return nil, m.blame(KindProtocol, "extent %d: %v", s.taken, err)
+			return nil, m.blame(KindProtocol, "extent %d: %v", s.decoded, err)
 		}
 		if bell == abi.BellDone {
+			m.large = s.taken > abi.RingRecords
 			return m.finish(&s, job)
 		}
 	}

@@ -42,7 +42,7 @@ func (m *machine) takeSnapshot() (*snapshot, error) {
 
 // maxHot is how many pages may stay in the log of dirty pages from run to run: every run writes the same few dozen, and to
 // copy them back each time is cheaper than the faults that tell which it were. More than these are the traces of a large
-// image, and go.
+// image; they stay until a run comes that is not of one, for large images seldom come alone.
 const maxHot = 128
 
 // written calls f with the number and the bytes of every page that guest or host wrote since the last call, and perhaps of
@@ -100,6 +100,7 @@ func (m *machine) reset(s *snapshot) error {
 	if err := m.settle(); err != nil {
 		return err
 	}
+	defer func() { m.large = false }()
 	logged, err := m.written(func(p uint64, b []byte) {
 		if src, ok := s.frames[p]; ok {
 			copy(b, src)
@@ -110,7 +111,7 @@ func (m *machine) reset(s *snapshot) error {
 	if err != nil {
 		return err
 	}
-	if logged > maxHot {
+	if logged > maxHot && !m.large {
 		if err := m.vm.ClearDirtyLog(m.dirty); err != nil {
 			return err
 		}

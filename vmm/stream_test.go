@@ -10,7 +10,7 @@ import (
 
 // testStream is a stream over a ring of memory that nobody else uses.
 func testStream(t testing.TB) *stream {
-	return &stream{mem: testPaging(t).mem, out: extent.NewBuilder(0, math.MaxInt64, 0)}
+	return &stream{mem: testPaging(t).mem, decoder: decoder{out: extent.NewBuilder(0, math.MaxInt64, 0)}}
 }
 
 // produce writes records as a guest would, from number s.taken on, and the index behind them.
