@@ -11,13 +11,17 @@ import (
 // maxWarnings keeps room in the result for the faults that extents point to.
 const maxWarnings = 8
 
-// sink merges what a walk emits and streams it to the host through the ring.
+// sink merges what a walk emits and streams it to the host through the ring. The last record in the ring grows as long as what
+// comes goes on with it.
 type sink struct {
 	ring     []byte
 	control  []byte
 	produced uint64 // records in this run
 	next     uint64 // first byte that nothing was emitted for
-	pending  extent.Extent
+	last     []byte // the last record, if it may still grow
+	flags    extent.Flags
+	file     uint16
+	goesOn   uint64 // the offset with which the next one goes on with the last
 	faults   []abi.RoleFault
 	warnings int
 }
@@ -31,21 +35,26 @@ func (s *sink) Emit(length uint64, flags extent.Flags, offset uint64, file uint1
 	if length == 0 {
 		return
 	}
-	p := &s.pending
-	if p.Length != 0 {
-		want := p.Offset
-		if flags&extent.Offset != 0 {
-			want += p.Length
-		}
-		if p.Flags == flags && p.File == file && want == offset {
-			p.Length += length
-			s.next += length
-			return
-		}
-		s.put()
-	}
-	*p = extent.Extent{Start: s.next, Length: length, Offset: offset, State: extent.State{Flags: flags, File: file}}
+	start := s.next
 	s.next += length
+	goesOn := offset
+	if flags&extent.Offset != 0 {
+		goesOn += length
+	}
+	if s.last != nil && s.flags == flags && s.file == file && s.goesOn == offset {
+		abi.Lengthen(s.last, length)
+		s.goesOn = goesOn
+		return
+	}
+	i := s.produced % abi.RingRecords
+	if i == 0 && s.last != nil {
+		s.publish()
+		bell(abi.BellRing)
+	}
+	s.last = s.ring[i*abi.RecordLen:][:abi.RecordLen]
+	abi.PutFields(s.last, start, length, offset, flags, file)
+	s.flags, s.file, s.goesOn = flags, file, goesOn
+	s.produced++
 }
 
 // Bad implements format.Sink. When the table of faults is full, what follows counts as the last one.
@@ -64,23 +73,9 @@ func (s *sink) Warn(f *fault.Fault) {
 	}
 }
 
-// put writes the pending extent to the ring, and has the host empty it when it is full.
-func (s *sink) put() {
-	i := s.produced % abi.RingRecords * abi.RecordLen
-	abi.PutRecord(s.ring[i:i+abi.RecordLen], s.pending)
-	s.produced++
-	if s.produced%abi.RingRecords == 0 {
-		s.publish()
-		bell(abi.BellRing)
-	}
-}
-
 // flush hands over what is left, without a doorbell: Done tells the host to look. It returns the number of records.
 func (s *sink) flush() uint64 {
-	if s.pending.Length != 0 {
-		s.put()
-		s.pending.Length = 0
-	}
+	s.last = nil
 	s.publish()
 	return s.produced
 }
