@@ -1,6 +1,7 @@
 package vmm
 
 import (
+	"errors"
 	"math"
 	"testing"
 
@@ -59,6 +60,46 @@ func TestRingWraps(t *testing.T) {
 		if err := s.drain(); err != nil || s.taken != abi.RingRecords {
 			t.Fatal(s.taken, err)
 		}
+	}
+}
+
+// TestBehind: what is taken in portions while the guest goes on arrives in order, and a record that is wrong ends it, be it seen
+// at the next portion or in the end.
+func TestBehind(t *testing.T) {
+	portion := func(n, from int) (es []extent.Extent) {
+		for i := range n {
+			f := extent.Flags(0)
+			if i%2 == 0 {
+				f = extent.Present | extent.Zero
+			}
+			es = append(es, extent.Extent{Start: uint64(from + i), Length: 1, State: extent.State{Flags: f}})
+		}
+		return es
+	}
+	s := testStream(t)
+	n := 0
+	for _, k := range []int{abi.RingRecords, 10, abi.RingRecords - 2, 0, abi.RingRecords} {
+		s.produce(portion(k, n)...)
+		if err := s.drainBehind(); err != nil {
+			t.Fatal(err)
+		}
+		n += k
+	}
+	s.produce(portion(6, n)...)
+	if err := s.drain(); err != nil || s.decoded != uint64(n+6) || s.out.Next() != uint64(n+6) || s.behind != nil {
+		t.Fatal(s.decoded, s.out.Next(), err)
+	}
+	s = testStream(t)
+	var err error
+	for i := 0; i < 20 && err == nil; i++ {
+		s.produce(portion(2, 7)...) // not where the map goes on
+		err = s.drainBehind()
+	}
+	if err == nil {
+		err = s.drain()
+	}
+	if !errors.Is(err, extent.ErrGap) || s.decoded != 0 || s.behind != nil {
+		t.Fatal(s.decoded, err)
 	}
 }
 
