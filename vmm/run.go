@@ -45,6 +45,7 @@ type Layer struct {
 	Map         *extent.Map
 	Format      uint32 // format.ID
 	VirtualSize uint64 // bytes
+	Overhang    uint64 // bytes, see abi.Result
 	Faults      []abi.RoleFault
 	References  []abi.Reference
 }
@@ -202,7 +203,7 @@ func (m *machine) finish(s *stream, job *Job) (*Layer, error) {
 	if r.Error != fault.OK {
 		return nil, m.failure(r)
 	}
-	if r.Extents != s.taken || r.VirtualSize > math.MaxInt64 {
+	if r.Extents != s.taken || r.VirtualSize > math.MaxInt64 || r.Overhang > r.VirtualSize {
 		return nil, m.blame(KindProtocol, "result of %d extents and %d bytes after %d extents", r.Extents, r.VirtualSize, s.taken)
 	}
 	if s.maxFile > len(r.References) || s.bads > len(r.Faults) {
@@ -214,7 +215,7 @@ func (m *machine) finish(s *stream, job *Job) (*Layer, error) {
 	if err := s.out.Bound(end); err != nil {
 		return nil, m.blame(KindProtocol, "extents up to %d of a window that ends at %d", s.out.Next(), end)
 	}
-	layer := &Layer{Format: r.Format, VirtualSize: r.VirtualSize, Faults: r.Faults, References: r.References}
+	layer := &Layer{Format: r.Format, VirtualSize: r.VirtualSize, Overhang: r.Overhang, Faults: r.Faults, References: r.References}
 	switch layer.Map, err = s.out.Finish(nil); {
 	case errors.Is(err, extent.ErrTooMany):
 		return nil, guestError(KindExtents, "more extents than the budget allows")

@@ -34,11 +34,12 @@ var lattice = []room{
 	{"guest/block", []string{"guest/fault"}, "a device is bytes: formats must not see virtio or files behind it"},
 	{"guest/format", []string{"guest/extent", "guest/fault", "guest/block"}, "what every format implements, without the wire"},
 	{"guest/format/*", []string{"guest/extent", "guest/fault", "guest/block", "guest/format"}, "formats do not know each other"},
-	{"guest/format/all", []string{"guest/format", "guest/format/*"}, "the one ordered table of formats"},
+	{"guest/format/all", []string{"guest/fault", "guest/block", "guest/format", "guest/format/*"}, "the one ordered table of formats"},
 	{"guest/agent", []string{"guest/extent", "guest/fault", "guest/abi", "guest/block", "guest/format", "guest/format/all"}, "the guest program"},
 	{"vmm/kvm", nil, "the kernel's interface holds no policy"},
 	{"vmm/virtio", []string{"guest/abi"}, "the device side knows neither KVM nor files"},
 	{"vmm", []string{"guest/extent", "guest/fault", "guest/abi", "vmm/kvm", "vmm/virtio"}, "runs any program it is given: not the payload, not paths, not formats"},
+	{"vmm/vmmtest", []string{"guest/abi", "guest/format", "guest/format/all", "guest/format/formattest", "vmm"}, "the guest's code in the process of a test"},
 	{"cache", nil, "it knows nothing of what it keeps"},
 	{"vmm/chain", []string{"guest/extent", "guest/fault", "guest/abi", "vmm", "vmm/kvm", "cache"}, "the only place where an image's text may become a path"},
 	{"render", []string{"guest/extent"}, "pure: a map in, bytes out"},
@@ -52,6 +53,7 @@ var lattice = []room{
 var forTests = []room{
 	{"guest/format/formattest", nil, "images that tests write; never part of a program that runs"},
 	{"guest/payload", nil, "the real guest, for those who run it"},
+	{"vmm/vmmtest", nil, "runs without KVM, never part of a program that runs"},
 }
 
 // owners are the packages that may import a module that is not ours. All others are forbidden to all.

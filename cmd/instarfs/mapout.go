@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"instarfs/guest/fault"
@@ -71,6 +72,12 @@ func printLikeQemu(e *env, a *mapArgs, res *mapResult) error {
 		newRendering = render.NewCut
 	}
 	r, err := newRendering(res.Map, a.view, a.options.Profile)
+	if err == nil && res.Failed != nil {
+		if assertion, aborts := res.Failed.Ends(); aborts {
+			_, _ = io.Copy(e.stdout, io.NewSectionReader(r, 0, r.Size()/stdioBuffer*stdioBuffer))
+			return abortError{assertion}
+		}
+	}
 	_, _ = r.WriteTo(e.stdout)
 	if err != nil {
 		// qemu-img looks no further than the extent that it cannot show.
@@ -86,8 +93,13 @@ func printLikeQemu(e *env, a *mapArgs, res *mapResult) error {
 		events = append(events, res.Failed)
 	}
 	warnLikeQemu(e, res.Format, events)
-	return qemuError{"Could not read file metadata: Input/output error"}
+	strerror, _ := res.Failed.Ends()
+	return qemuError{"Could not read file metadata: " + strerror}
 }
+
+// stdioBuffer is how many bytes the C library gathers before it writes them to a file or pipe; those gathered when a program
+// aborts are lost.
+const stdioBuffer = 4096
 
 // warnLikeQemu tells of what the walk met on its way. Of corruption only the first is told, in the name of the format.
 func warnLikeQemu(e *env, format string, events []*fault.Fault) {

@@ -34,14 +34,22 @@ type qemuError struct{ text string }
 
 func (e qemuError) Error() string { return e.text }
 
+// abortError is an assertion that fails in qemu-img, which ends it by SIGABRT.
+type abortError struct{ assertion string }
+
+func (e abortError) Error() string { return e.assertion }
+
 // exitCode is the only place where exit statuses are decided. map answers 1 where others answer 2, because scripts made for
 // qemu-img know no other: its mistakes on the command line are no usageError.
 func exitCode(err error) int {
 	var usage usageError
 	var sig signalError
+	var abort abortError
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &abort):
+		return 128 + int(syscall.SIGABRT)
 	case errors.As(err, &sig):
 		return 128 + int(sig.signal)
 	case errors.As(err, &usage):

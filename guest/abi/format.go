@@ -2,11 +2,14 @@ package abi
 
 // formatNames are the names that -f takes and messages show, by format.ID: the host does not link the formats.
 var formatNames = [...]string{
-	"", "raw", "qcow2", "qcow", "qed", "vdi", "vmdk", "vpc", "vhdx", "parallels", "luks", "dmg", "cloop", "bochs",
+	"", "raw", "qcow2", "qcow", "qed", "vdi", "vmdk", "vpc", "vhdx", "parallels", "luks", "dmg", "cloop", "bochs", "vmdk-sparse", "vmdk-sesparse",
 }
 
-// FormatVmdkExtent is the name of the format of a VMDK's extent that has a file of its own.
-const FormatVmdkExtent = "vmdk-extent"
+// FormatIsPart reports whether a format.ID is one of the files that hold a part of a disk that another file describes. Only
+// that file may say that something has such a format.
+func FormatIsPart(id uint32) bool {
+	return FormatName(id) == "vmdk-sparse" || FormatName(id) == "vmdk-sesparse"
+}
 
 // FormatName is the name of a format.ID, empty for none and for numbers that are not one.
 func FormatName(id uint32) string {

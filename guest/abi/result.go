@@ -67,6 +67,9 @@ type Result struct {
 	Faults      []RoleFault // [28] their number
 	References  []Reference // [32] their number
 	// [36] is the number of text bytes.
+	// Overhang are the bytes at the end of VirtualSize that belong to the last grain of an extent of a VMDK and not to the
+	// extent, which ends within that grain. qemu-img lets them cover the beginning of the next extent.
+	Overhang uint64 // [40]
 }
 
 // ErrResultFull says that a Result does not fit its page.
@@ -115,6 +118,7 @@ func (r *Result) Encode(b []byte) error {
 	le.PutUint32(b[28:], uint32(len(r.Faults)))
 	le.PutUint32(b[32:], uint32(len(r.References)))
 	le.PutUint32(b[36:], uint32(text))
+	le.PutUint64(b[40:], r.Overhang)
 	return nil
 }
 
@@ -134,7 +138,7 @@ func DecodeResult(b []byte) (*Result, error) {
 	}
 	r := &Result{
 		Format: le.Uint32(b[4:]), Extents: le.Uint64(b[8:]), VirtualSize: le.Uint64(b[16:]),
-		Error: fault.Class(le.Uint32(b[24:])),
+		Error: fault.Class(le.Uint32(b[24:])), Overhang: le.Uint64(b[40:]),
 	}
 	faults, references, text := le.Uint32(b[28:]), le.Uint32(b[32:]), le.Uint32(b[36:])
 	if faults > MaxFaults || references > MaxReferences || text > TextLen {

@@ -7,7 +7,6 @@ import (
 	"runtime"
 
 	"instarfs/guest/abi"
-	"instarfs/guest/block"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/format/all"
@@ -56,7 +55,7 @@ func run(shared []byte, d *disk, s *sink) abi.Result {
 	if f := d.attach(&c); f != nil {
 		return failure(f)
 	}
-	driver, f := choose(&c, d)
+	driver, f := all.Choose(format.ID(c.Format), d, c.Flags&abi.FlagDmgName != 0)
 	if f != nil {
 		return failure(f)
 	}
@@ -74,29 +73,13 @@ func run(shared []byte, d *disk, s *sink) abi.Result {
 		}
 	}
 	r := abi.Result{Format: uint32(driver.ID), VirtualSize: image.Size(), Faults: s.faults}
+	if o, ok := image.(format.Overhanging); ok {
+		r.Overhang = o.Overhang()
+	}
 	for _, ref := range image.References() {
 		r.References = append(r.References, abi.Reference{Kind: uint32(ref.Kind), Name: ref.Name, Format: ref.Format})
 	}
 	return r
-}
-
-// choose returns the driver that the configuration forces, or the one that probing finds.
-func choose(c *abi.Config, d *disk) (*format.Driver, *fault.Fault) {
-	driver := all.ByID(format.ID(c.Format))
-	if format.ID(c.Format) == format.Unknown {
-		var head [format.HeadLen]byte
-		if f := block.ReadOne(d, head[:], 0); f != nil {
-			return nil, f
-		}
-		driver = all.Probe(&head, c.DeviceSize, c.Flags&abi.FlagDmgName != 0)
-	}
-	switch {
-	case driver == nil:
-		return nil, fault.New(fault.UnknownFormat, 0, uint64(c.Format))
-	case driver.Open == nil:
-		return nil, fault.Quoting(fault.NotMapped, 0, driver.Name)
-	}
-	return driver, nil
 }
 
 // failure is the result of a run that ends with a fault.

@@ -57,6 +57,17 @@ func (f *Fault) Class() Class { return f.Reason.row().class }
 // number and no text.
 func (f *Fault) Bare() bool { return f.Reason.row().bare }
 
+// Ends is how qemu-img ends a walk that meets f: with the text of an error number, or of an assertion that fails.
+func (f *Fault) Ends() (strerror string, aborts bool) {
+	switch w := f.Reason.row(); {
+	case w.aborts:
+		return f.Message(), true
+	case w.einval:
+		return "Invalid argument", false
+	}
+	return "Input/output error", false
+}
+
 // Field names the field or structure that is wrong, in the words of the format's specification.
 func (f *Fault) Field() string { return f.Reason.row().field }
 

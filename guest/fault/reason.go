@@ -12,13 +12,35 @@ const (
 	generalBlock = iota * blockLen
 	rawBlock
 	qcow2Block
+	qcowBlock
+	qedBlock
+	vdiBlock
+	vmdkBlock
+	vpcBlock
+	vhdxBlock
+	parallelsBlock
+	luksBlock
+	dmgBlock
+	cloopBlock
+	bochsBlock
 )
 
 // blocks are the tables, one a block, in a file each but for the small ones here.
 var blocks = [...][]row{
-	generalBlock / blockLen: general[:],
-	rawBlock / blockLen:     raw[:],
-	qcow2Block / blockLen:   qcow2[:],
+	generalBlock / blockLen:   general[:],
+	rawBlock / blockLen:       raw[:],
+	qcow2Block / blockLen:     qcow2[:],
+	qcowBlock / blockLen:      qcow[:],
+	qedBlock / blockLen:       qed[:],
+	vdiBlock / blockLen:       vdi[:],
+	vmdkBlock / blockLen:      vmdk[:],
+	vpcBlock / blockLen:       vpc[:],
+	vhdxBlock / blockLen:      vhdx[:],
+	parallelsBlock / blockLen: parallels[:],
+	luksBlock / blockLen:      luks[:],
+	dmgBlock / blockLen:       dmg[:],
+	cloopBlock / blockLen:     cloop[:],
+	bochsBlock / blockLen:     bochs[:],
 }
 
 // row words one reason. text is qemu-img's own wording where qemu-img has the same complaint.
@@ -27,6 +49,9 @@ type row struct {
 	field, text string
 	// bare: qemu's driver gives an error number and no text of its own, so that qemu-img names the file once more in front.
 	bare bool
+	// einval and aborts tell how a walk of qemu-img ends that meets it: with EINVAL rather than EIO, or by an assertion that
+	// fails, whose text it is.
+	einval, aborts bool
 }
 
 const (

@@ -27,6 +27,9 @@ const (
 	Dmg
 	Cloop
 	Bochs
+	// Files that hold an extent of a VMDK. They are never probed and nobody may ask for them but a descriptor.
+	VmdkSparse
+	VmdkSESparse
 	IDs // their number
 )
 
@@ -40,6 +43,20 @@ type Params struct {
 	Allocated uint64
 	// Qemu is the release whose behaviour is asked for, major<<16 | minor; 0 is instarfs' own, see docs/quirks.md.
 	Qemu uint32
+}
+
+// What a probe scores.
+const (
+	Certain = 100 // a signature
+	Weak    = 2   // more than raw's 1
+)
+
+// Score is n if yes, else no claim.
+func Score(yes bool, n int) int {
+	if yes {
+		return n
+	}
+	return 0
 }
 
 // Driver is one format.
@@ -65,6 +82,13 @@ type Image interface {
 	Walk(start, end uint64, sink Sink) *fault.Fault
 }
 
+// Overhanging is an Image of which the last bytes are not its own; see abi.Result.
+type Overhanging interface {
+	Image
+	// Overhang is how many bytes of Size that are.
+	Overhang() uint64
+}
+
 // Sink takes what a walk finds. Neighbours that belong together are merged by whoever implements it.
 type Sink interface {
 	// Emit takes length bytes of the virtual disk, behind those emitted before. offset is 0 without extent.Offset.
@@ -79,8 +103,9 @@ type Sink interface {
 type ReferenceKind uint32
 
 const (
-	Backing  ReferenceKind = 1 + iota // unallocated extents are looked up there
-	DataFile                          // extents with State.File = its number lie there
+	Backing    ReferenceKind = 1 + iota // unallocated extents are looked up there
+	DataFile                            // extents with State.File = its number lie there
+	ExtentFile                          // the file's own map, by a run of its own, says what extents with State.File = its number are
 )
 
 // Reference names another file. Name and Format are bytes of the image: hostile.

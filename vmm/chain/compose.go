@@ -42,7 +42,8 @@ func (s style) state(l extent.State) extent.State {
 // it is Result.Failed, beside a map of the extents before it.
 func (c *chain) compose(ctx context.Context, limit int) (*Result, error) {
 	top := c.nodes[0].layer
-	r := &Result{VirtualSize: top.VirtualSize, Format: abi.FormatName(top.Format)}
+	start, end := c.window()
+	r := &Result{VirtualSize: c.nodes[0].size(), Format: abi.FormatName(top.Format)}
 	for _, n := range c.nodes {
 		r.Warnings = append(r.Warnings, n.layer.warnings()...)
 	}
@@ -54,10 +55,10 @@ func (c *chain) compose(ctx context.Context, limit int) (*Result, error) {
 			return r, nil
 		}
 	}
-	out := &output{chain: c, ctx: ctx, style: s, builder: extent.NewBuilder(top.Map.Start(), top.Map.End(), limit)}
+	out := &output{chain: c, ctx: ctx, style: s, builder: extent.NewBuilder(start, end, limit)}
 	out.number()
-	for pos := top.Map.Start(); pos < top.Map.End(); {
-		a := out.resolve(0, pos, top.Map.End())
+	for pos := start; pos < end; {
+		a := out.resolve(0, pos, end)
 		if a.bad != nil {
 			err := error(a.bad)
 			if a.depth > 0 {
@@ -70,6 +71,7 @@ func (c *chain) compose(ctx context.Context, limit int) (*Result, error) {
 			r.Failed, r.Map = a.bad, out.builder.Cut(files)
 			return r, nil
 		}
+		a.Length = min(a.Length, end-pos)
 		if err := out.add(a); err != nil {
 			return nil, fmt.Errorf("compose the map: %w", err)
 		}
@@ -156,7 +158,7 @@ func (o *output) ask(depth int, pos, end uint64) answer {
 		return a
 	}
 	if e.Flags&extent.Present == 0 && depth+1 < len(o.nodes) {
-		if under := o.nodes[depth+1].layer.VirtualSize; pos < under {
+		if under := o.nodes[depth+1].size(); pos < under {
 			bottom := min(e.End(), under)
 			b := o.resolve(depth+1, pos, min(bottom, end))
 			if b.End() > bottom {
@@ -230,9 +232,11 @@ type found struct {
 	bad, badAhead *fault.Fault // what is wrong with it, or with what lies behind it, see extent.BadAhead
 }
 
-// extentAt is the extent of the layer that holds byte pos; near is where it was the last time. Where another file maps a
-// range, the extent begins at pos and is what that file says.
+// extentAt is the extent of the layer that holds byte pos; near is where it was the last time.
 func (n *node) extentAt(pos uint64, near *int) found {
+	if n.parts != nil {
+		return n.partAt(pos)
+	}
 	m := n.layer.Map
 	i := *near
 	for range 2 {
@@ -250,23 +254,6 @@ func (n *node) extentAt(pos uint64, near *int) found {
 		e.bad = n.layer.Faults[e.Offset].Fault
 	case e.Flags&extent.BadAhead != 0 && i+1 < m.Len() && m.At(i+1).Flags&extent.Bad != 0:
 		e.badAhead = n.layer.Faults[m.At(i+1).Offset].Fault
-	case e.File > 0 && n.files[e.File-1].layer != nil:
-		return n.files[e.File-1].within(e.Extent.Skip(pos - e.Start))
 	}
 	return e
-}
-
-// within is what the file says that maps a range of another one's disk, up to the first change.
-func (n *node) within(e extent.Extent) found {
-	m := n.layer.Map
-	if e.Offset >= m.End() {
-		return found{Extent: extent.Extent{Start: e.Start, Length: e.Length}, in: n}
-	}
-	var near int
-	f := n.extentAt(e.Offset, &near)
-	if f.Start < e.Offset {
-		f.Extent = f.Skip(e.Offset - f.Start)
-	}
-	f.Start, f.Length = e.Start, min(f.Length, e.Length)
-	return f
 }

@@ -18,6 +18,7 @@ type node struct {
 	at    place
 	layer *layer  // nil: a file without a map of its own, or one of which nothing is known yet
 	files []*node // those that the layer's references name, by number; nil for its backing file
+	parts []part  // what the layer's disk is put together from, if other files say what they hold; see assemble.go
 }
 
 // chain is an image and all the files under it, opened.
@@ -47,8 +48,7 @@ func (c *chain) follow(x *explorer) error {
 	for o := c.options; ; o.Format = "" {
 		n := c.nodes[len(c.nodes)-1]
 		c.note(o.generation(n.identity(), dmg(n.name)))
-		var err error
-		if n.layer, err = x.layer(n, o, format); err != nil && len(c.nodes) > 1 {
+		if err := n.find(x, o, format); err != nil && len(c.nodes) > 1 {
 			return c.blame(abi.KindBacking, n, err)
 		} else if err != nil || n.layer == nil {
 			return err
@@ -67,6 +67,16 @@ func (c *chain) follow(x *explorer) error {
 		}
 		format = backing.Format
 	}
+}
+
+// find gets the layer of n. One that is put together from parts is needed whole: where they begin only the parts know.
+func (n *node) find(x *explorer, o Options, format string) (err error) {
+	n.layer, err = x.layer(n, o, format)
+	if err == nil && n.layer != nil && n.layer.inParts() {
+		o.Start, o.MaxLength, o.Empty = 0, 0, false
+		n.layer, err = x.layer(n, o, format)
+	}
+	return err
 }
 
 // beside opens the files in which a layer has its data, and returns the reference to its backing file.
@@ -89,6 +99,7 @@ func (c *chain) beside(n *node, x *explorer) (backing *abi.Reference, err error)
 			return nil, c.blame(ref.Kind, f, err)
 		}
 	}
+	n.assemble()
 	return backing, nil
 }
 

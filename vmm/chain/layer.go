@@ -57,10 +57,10 @@ func (e *Engine) layerOf(ctx context.Context, f *image, o Options) (*layer, erro
 // asStored gets the layer of a file of which another says the format. What is said of a format that shows by itself changes
 // nothing, and then it is the layer that all others use who ask without saying. Raw never shows by itself.
 func asStored(format string, o Options, get func(Options) (*layer, error)) (*layer, error) {
-	switch format {
-	case "":
+	switch id := abi.FormatID(format); {
+	case format == "":
 		return get(o)
-	case abi.FormatName(formatRaw), abi.FormatVmdkExtent:
+	case id == formatRaw || abi.FormatIsPart(id):
 	default:
 		if l, err := get(o); err == nil && l != nil && abi.FormatName(l.Format) == format {
 			return l, nil

@@ -2,27 +2,42 @@
 package all
 
 import (
+	"instarfs/guest/block"
+	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/format/bochs"
+	"instarfs/guest/format/cloop"
+	"instarfs/guest/format/dmg"
+	"instarfs/guest/format/luks"
+	"instarfs/guest/format/parallels"
+	"instarfs/guest/format/qcow"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/format/qed"
 	"instarfs/guest/format/raw"
+	"instarfs/guest/format/vdi"
+	"instarfs/guest/format/vhdx"
+	"instarfs/guest/format/vmdk"
+	"instarfs/guest/format/vpc"
 )
 
-// drivers is in the order of format's numbers, which is that of qemu's list. Entries without Open are recognised, so that
+// drivers is in the order of format's numbers, which is that of qemu's list. An entry without Open is recognised, so that
 // nothing is taken for raw that qemu would not take for raw, but cannot be mapped yet.
 var drivers = [...]format.Driver{
 	raw.Driver,
 	qcow2.Driver,
-	{ID: format.Qcow, Name: "qcow", Probe: probeQcow},
-	{ID: format.Qed, Name: "qed", Probe: probeQed},
-	{ID: format.Vdi, Name: "vdi", Probe: probeVdi},
-	{ID: format.Vmdk, Name: "vmdk", Probe: probeVmdk},
-	{ID: format.Vpc, Name: "vpc", Probe: probeVpc},
-	{ID: format.Vhdx, Name: "vhdx", Probe: probeVhdx},
-	{ID: format.Parallels, Name: "parallels", Probe: probeParallels},
-	{ID: format.Luks, Name: "luks", Probe: probeLuks},
-	{ID: format.Dmg, Name: "dmg", Probe: probeDmg},
-	{ID: format.Cloop, Name: "cloop", Probe: probeCloop},
-	{ID: format.Bochs, Name: "bochs", Probe: probeBochs},
+	qcow.Driver,
+	qed.Driver,
+	vdi.Driver,
+	vmdk.Driver,
+	vpc.Driver,
+	vhdx.Driver,
+	parallels.Driver,
+	luks.Driver,
+	dmg.Driver,
+	cloop.Driver,
+	bochs.Driver,
+	vmdk.SparseDriver,
+	vmdk.SESparseDriver,
 }
 
 // Probe finds the format of a device by the first bytes of it, zero padded, its size in bytes and whether the file's name
@@ -39,6 +54,29 @@ func Probe(head *[format.HeadLen]byte, size uint64, dmg bool) *format.Driver {
 		}
 	}
 	return best
+}
+
+// Choose returns the driver that is wanted, or the one that probing finds if none is. dmg says whether the file's name ends in
+// ".dmg". The fault is of a format that there is none of, or of one that is not mapped yet.
+func Choose(want format.ID, dev block.Device, dmg bool) (*format.Driver, *fault.Fault) {
+	driver := ByID(want)
+	if want == format.Unknown {
+		head := dev.Buffer(format.HeadLen)
+		if head == nil {
+			return nil, fault.New(fault.NoMemory, 0, format.HeadLen)
+		}
+		if f := block.ReadOne(dev, head, 0); f != nil {
+			return nil, f
+		}
+		driver = Probe((*[format.HeadLen]byte)(head), dev.Size(), dmg)
+	}
+	switch {
+	case driver == nil:
+		return nil, fault.New(fault.UnknownFormat, 0, uint64(want))
+	case driver.Open == nil:
+		return nil, fault.Quoting(fault.NotMapped, 0, driver.Name)
+	}
+	return driver, nil
 }
 
 // ByID returns the driver with a number, or nil if there is none.

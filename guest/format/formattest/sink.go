@@ -52,6 +52,7 @@ func (s *Sink) Map() (*extent.Map, error) {
 type Result struct {
 	*Sink
 	Size       uint64
+	Overhang   uint64
 	References []format.Reference
 	Map        *extent.Map
 }
@@ -77,6 +78,9 @@ func Run(d *format.Driver, p *format.Params, window Window) (*Result, *fault.Fau
 	}
 	start, end := window(image.Size())
 	r := &Result{Sink: NewSink(start, end), Size: image.Size(), References: image.References()}
+	if o, ok := image.(format.Overhanging); ok {
+		r.Overhang = o.Overhang()
+	}
 	if f := image.Walk(start, end, r.Sink); f != nil {
 		return nil, f, nil
 	}

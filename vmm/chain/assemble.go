@@ -1,0 +1,102 @@
+package chain
+
+import (
+	"sort"
+
+	"instarfs/guest/abi"
+	"instarfs/guest/extent"
+)
+
+// A disk may be put together from files that have maps of their own: the extents of a VMDK. What the run over the descriptor
+// says of such a file is no more than that its extent comes next; how long it is the file itself says.
+
+// part is one piece of a disk that is put together.
+type part struct {
+	extent.Extent       // of the layer, moved to where it is on the disk
+	file          *node // whose layer says what is there; nil where the extent itself does
+}
+
+// inParts reports whether other files say what a layer holds.
+func (l *layer) inParts() bool {
+	for i := range l.References {
+		if l.References[i].Kind == abi.KindExtent {
+			return true
+		}
+	}
+	return false
+}
+
+// assemble puts the parts of a layer one after the other.
+func (n *node) assemble() {
+	if !n.layer.inParts() {
+		return
+	}
+	m := n.layer.Map
+	var pos uint64
+	for i := range m.Len() {
+		p := part{Extent: m.At(i)}
+		if p.File > 0 && n.files[p.File-1] != nil && n.files[p.File-1].layer != nil {
+			p.file = n.files[p.File-1]
+			p.Length = p.file.layer.VirtualSize - p.file.layer.Overhang
+		}
+		if p.Length > maxDisk-pos {
+			p.Length = maxDisk - pos
+		}
+		if p.Length == 0 {
+			continue
+		}
+		p.Start = pos
+		pos = p.End()
+		n.parts = append(n.parts, p)
+	}
+	if n.parts == nil {
+		n.parts = []part{}
+	}
+}
+
+// maxDisk is the largest virtual disk, bytes.
+const maxDisk = 1<<63 - 512
+
+// size is the virtual disk's, bytes.
+func (n *node) size() uint64 {
+	switch {
+	case n.parts == nil:
+		return n.layer.VirtualSize
+	case len(n.parts) == 0:
+		return 0
+	}
+	return n.parts[len(n.parts)-1].End()
+}
+
+// window is the part of the disk that was asked for.
+func (c *chain) window() (start, end uint64) {
+	top := c.nodes[0]
+	if top.parts == nil {
+		return top.layer.Map.Start(), top.layer.Map.End()
+	}
+	w := abi.Config{Start: c.options.Start, MaxLength: c.options.MaxLength}
+	if c.options.Empty {
+		w.Flags = abi.FlagEmptyWindow
+	}
+	return w.Window(top.size())
+}
+
+// partAt is what the parts say of the disk from pos on. In the style of qemu the last grain of a file hangs over the beginning of
+// the next one, if that is shorter than a grain there; see abi.Result.
+func (n *node) partAt(pos uint64) found {
+	i := sort.Search(len(n.parts), func(i int) bool { return n.parts[i].End() > pos })
+	p := n.parts[i]
+	e := p.Skip(pos - p.Start)
+	if p.file == nil {
+		return found{Extent: e, in: n}
+	}
+	m := p.file.layer.Map
+	var near int
+	f := p.file.extentAt(p.Offset+pos-p.Start, &near)
+	if f.bad == nil {
+		f.Extent = f.Skip(p.Offset + pos - p.Start - f.Start)
+	}
+	limit := m.End() - p.Offset - (pos - p.Start)
+	f.Start, f.Length = pos, min(f.Length, limit, n.size()-pos)
+	return f
+}
