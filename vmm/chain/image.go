@@ -96,8 +96,10 @@ func (f *image) changed() (bool, error) {
 // would be kept for. No write of a disk image's metadata takes longer.
 const quiet = 30 * time.Millisecond
 
-// settle waits until what is read from now on is the content of the identity that the file has.
+// settle waits until what is read from now on is the content of the identity that the file has. A write that is under way, however
+// long it takes, holds the file's lock, for which lseek(2) waits on most file systems.
 func (f *image) settle() {
+	_, _ = f.Seek(0, unix.SEEK_DATA)
 	if age := time.Since(time.Unix(f.st.Mtim.Unix())); age >= 0 && age < quiet {
 		time.Sleep(quiet - age)
 	}
