@@ -6,6 +6,7 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/format"
 )
 
 // run is a stretch of subclusters of one kind, with contiguous offsets where they have them, within an L2 slice: what qemu
@@ -22,7 +23,7 @@ func (r *run) continues(k kind, at, host uint64) bool {
 }
 
 // scanExtended emits the subclusters of a table of 16-byte entries.
-func (w *walker) scanExtended(p *part) {
+func (w *walker) scanExtended(p *format.Part) {
 	subBits := w.clusterBits - 5
 	var r run
 	open := false // there is a run, which ends where the scan is
@@ -32,11 +33,11 @@ func (w *walker) scanExtended(p *part) {
 		}
 		open = false
 	}
-	at := p.start
-	for i := range uint64(len(p.entries) / l2ExtendedLen) {
-		b := p.entries[i*l2ExtendedLen:]
+	at := p.Start
+	for i := range uint64(len(p.Entries) / l2ExtendedLen) {
+		b := p.Entries[i*l2ExtendedLen:]
 		entry, bitmap := binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
-		if (p.first+i)&w.sliceMask == 0 {
+		if (p.First+i)&w.sliceMask == 0 {
 			flush(at)
 		}
 		host := entry & l2OffsetMask
@@ -50,8 +51,8 @@ func (w *walker) scanExtended(p *part) {
 				w.emitAhead(at, &r)
 				open = false
 			}
-			w.bad(at+w.clusterSize, fault.New(fault.Qcow2InvalidSubcluster, p.table+(p.first+i)*l2ExtendedLen,
-				p.table, (p.first+i)&w.sliceMask))
+			w.bad(at+w.clusterSize, fault.New(fault.Qcow2InvalidSubcluster, p.Table+(p.First+i)*l2ExtendedLen,
+				p.Table, (p.First+i)&w.sliceMask))
 		} else if f := w.checkExtended(p, k, present, host, at, i); f != nil {
 			flush(at)
 			w.bad(at+w.clusterSize, f)
@@ -74,7 +75,7 @@ func (w *walker) scanExtended(p *part) {
 }
 
 // checkExtended finds what is wrong with a cluster whose bitmap is valid.
-func (w *walker) checkExtended(p *part, k kind, present bool, host, at, i uint64) *fault.Fault {
+func (w *walker) checkExtended(p *format.Part, k kind, present bool, host, at, i uint64) *fault.Fault {
 	if k != compressed && !present {
 		return nil
 	}

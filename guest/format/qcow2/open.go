@@ -32,6 +32,10 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		}
 	}
 	m.setFlags()
+	m.tables = format.TwoLevel{
+		Dev: m.dev, L1Offset: m.h.l1TableOffset(), L1EntryLen: l1EntrySize, EntryBits: m.entryBits, TableBits: m.tableBits,
+		ClusterBits: m.clusterBits, Table: m.l2Table,
+	}
 	return m, nil
 }
 

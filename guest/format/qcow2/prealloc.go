@@ -23,8 +23,8 @@ type counter struct {
 	used      uint64 // clusters in use so far
 	budget    uint64 // bytes of refcount blocks that may still be read
 	started   bool   // a block was read
-	filled    int    // bytes of l2Buf that reqs will fill
-	counts    []int  // refcounts that matter in each block of reqs
+	filled    int    // bytes of tables.L2Buf that tables.Reqs will fill
+	counts    []int  // refcounts that matter in each block of tables.Reqs
 	pending   uint64 // their sum
 }
 
@@ -89,12 +89,12 @@ func (c *counter) block(at, n uint64) *fault.Fault {
 		return nil
 	}
 	c.budget -= uint64(bytes)
-	if c.filled+bytes > len(c.l2Buf) || len(c.reqs) == cap(c.reqs) {
+	if c.filled+bytes > len(c.tables.L2Buf) || len(c.tables.Reqs) == cap(c.tables.Reqs) {
 		if f := c.flush(); f != nil {
 			return f
 		}
 	}
-	c.reqs = append(c.reqs, block.Request{Off: at, Buf: c.l2Buf[c.filled : c.filled+bytes]})
+	c.tables.Reqs = append(c.tables.Reqs, block.Request{Off: at, Buf: c.tables.L2Buf[c.filled : c.filled+bytes]})
 	c.counts = append(c.counts, int(n))
 	c.filled += bytes
 	c.pending += n
@@ -107,16 +107,16 @@ func (c *counter) block(at, n uint64) *fault.Fault {
 
 // flush reads and counts the blocks gathered.
 func (c *counter) flush() *fault.Fault {
-	if len(c.reqs) == 0 {
+	if len(c.tables.Reqs) == 0 {
 		return nil
 	}
-	if f := c.dev.Read(c.reqs); f != nil {
+	if f := c.dev.Read(c.tables.Reqs); f != nil {
 		return f
 	}
-	for i, r := range c.reqs {
+	for i, r := range c.tables.Reqs {
 		c.used += countNonzero(r.Buf, c.counts[i], uint(c.h.refcountOrder()))
 	}
-	c.reqs, c.counts, c.filled, c.pending = c.reqs[:0], c.counts[:0], 0, 0
+	c.tables.Reqs, c.counts, c.filled, c.pending = c.tables.Reqs[:0], c.counts[:0], 0, 0
 	return nil
 }
 

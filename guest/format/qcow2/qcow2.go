@@ -44,9 +44,9 @@ type image struct {
 	ext         extensions
 	refs        []format.Reference
 
-	flags [kinds]extent.Flags // what is emitted for each kind
-	file  uint16              // extent.State.File of what has an offset
-	tables
+	flags  [kinds]extent.Flags // what is emitted for each kind
+	file   uint16              // extent.State.File of what has an offset
+	tables format.TwoLevel
 }
 
 // kind is how a cluster, or with extended L2 entries a subcluster, is stored.

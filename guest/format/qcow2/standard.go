@@ -5,6 +5,7 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/format"
 )
 
 // entryState are the bits of a standard entry that decide how its cluster is stored.
@@ -13,8 +14,8 @@ const entryState = l2Compressed | l2Zero | l2OffsetMask
 // scanStandard emits the clusters of a table of 8-byte entries, a run of clusters of one kind, with contiguous offsets where
 // they have them, at a time. This is the loop that a large map spends its time in: what it needs is in local variables, and
 // the next entry is compared in place before anything else is done.
-func (w *walker) scanStandard(p *part) {
-	b := p.entries
+func (w *walker) scanStandard(p *format.Part) {
+	b := p.Entries
 	unalloc := uint64(entryState)
 	if w.hasDataFile {
 		unalloc |= l2Copied // says that offset 0 is one
@@ -23,7 +24,7 @@ func (w *walker) scanStandard(p *part) {
 		sink   = w.sink
 		size   = w.clusterSize
 		strict = w.hasDataFile || w.h.version() < 3 // entries can be wrong in more ways than by their alignment
-		at     = p.start
+		at     = p.Start
 		skip   = w.pos - at // what the window leaves out of the first cluster
 		end    = w.end
 		file   = w.file
@@ -45,7 +46,7 @@ func (w *walker) scanStandard(p *part) {
 		state &= entryState
 		k, host := classify(state)
 		if strict || host&(size-1) != 0 {
-			entries := uint64(len(p.entries)-len(b))/l2EntrySize - 1
+			entries := uint64(len(p.Entries)-len(b))/l2EntrySize - 1
 			if f := w.check(p, k, host, at, entries); f != nil {
 				sink.Bad(min(to, end)-at-skip, f)
 				at, skip = to, 0
@@ -95,16 +96,16 @@ func classify(state uint64) (kind, uint64) {
 
 // check finds what is wrong with a cluster where a call of qemu starts: i is the index of its entry in p, at its place on
 // the virtual disk.
-func (w *walker) check(p *part, k kind, host, at, i uint64) *fault.Fault {
-	entry := p.table + (p.first+i)<<w.entryBits
-	index := (p.first + i) & w.sliceMask
+func (w *walker) check(p *format.Part, k kind, host, at, i uint64) *fault.Fault {
+	entry := p.Table + (p.First+i)<<w.entryBits
+	index := (p.First + i) & w.sliceMask
 	switch {
 	case (k == zeroPlain || k == zeroAlloc) && w.h.version() < 3:
-		return fault.New(fault.Qcow2ZeroInV2, entry, p.table, index)
+		return fault.New(fault.Qcow2ZeroInV2, entry, p.Table, index)
 	case k == compressed && w.hasDataFile:
-		return fault.New(fault.Qcow2CompressedWithDataFile, entry, p.table, index)
+		return fault.New(fault.Qcow2CompressedWithDataFile, entry, p.Table, index)
 	case k.hasOffset() && w.offsetInCluster(host) != 0:
-		return fault.New(fault.Qcow2ClusterUnaligned, entry, host, p.table, index)
+		return fault.New(fault.Qcow2ClusterUnaligned, entry, host, p.Table, index)
 	case k.hasOffset() && w.hasDataFile && host != at:
 		return fault.New(fault.Qcow2DataFileOffset, entry, host, at, index)
 	}

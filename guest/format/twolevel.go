@@ -1,0 +1,176 @@
+package format
+
+import (
+	"instarfs/guest/block"
+	"instarfs/guest/fault"
+)
+
+// Many formats have a map of two levels: a table of pointers to tables of pointers. TwoLevel reads one: it gathers the second-level
+// tables that the next first-level entries point to, reads them in one go, and has them scanned in order. Memory is taken once and
+// does not depend on the image's size.
+const (
+	l1Piece    = 64 << 10 // bytes of the first level in memory
+	batchBytes = 1 << 20  // second-level tables read at once, unless one table alone is larger
+	batchReqs  = 256      // reads in a batch
+	batchParts = 512      // parts in a batch
+)
+
+// TwoLevel is a map of two levels. L1 and L2 are those of qcow2, which others call by other names.
+type TwoLevel struct {
+	Dev         block.Device
+	L1Offset    uint64 // device offset of the first level, bytes
+	L1EntryLen  uint64 // bytes
+	EntryBits   uint   // log2 of an L2 entry's bytes
+	TableBits   uint   // log2 of the entries of an L2 table
+	ClusterBits uint   // log2 of the bytes of the virtual disk that an L2 entry stands for
+	// Table is the device offset of the L2 table that entry i of the first level points to, or NoTable; or what is wrong with it.
+	Table func(i uint64, entry []byte) (off uint64, bad *fault.Fault)
+
+	L1Buf, L2Buf []byte // memory, as TakeMemory took it
+	Reqs         []block.Request
+	parts        []Part
+
+	pos, end       uint64 // virtual bytes: what is to be gathered next, and the window's end
+	l1First, l1End uint64 // the L1 entries that L1Buf holds
+	filled         int    // bytes of L2Buf in use
+}
+
+// NoTable says that nothing of what an L1 entry stands for has an L2 entry.
+const NoTable = ^uint64(0)
+
+// Part is a range of the virtual disk that is scanned in one step.
+type Part struct {
+	Start, End uint64       // virtual bytes; Start is where entry First's cluster starts when there is a table
+	Table      uint64       // device offset of the L2 table, or NoTable
+	First      uint64       // index of Entries' first entry in the table
+	Entries    []byte       // of the L2 table
+	Bad        *fault.Fault // the range is corrupt
+}
+
+// TakeMemory takes the buffers, unless it has them.
+func (t *TwoLevel) TakeMemory() *fault.Fault {
+	if t.L2Buf != nil {
+		t.Reqs = t.Reqs[:0]
+		return nil
+	}
+	n := max(batchBytes, 1<<(t.TableBits+t.EntryBits))
+	l1, l2 := t.Dev.Buffer(l1Piece), t.Dev.Buffer(n)
+	if l1 == nil || l2 == nil {
+		return fault.New(fault.NoMemory, 0, uint64(n+l1Piece))
+	}
+	t.L1Buf, t.L2Buf = l1, l2
+	t.Reqs, t.parts = make([]block.Request, 0, batchReqs), make([]Part, 0, batchParts)
+	return nil
+}
+
+// Reach is log2 of the bytes of the virtual disk that one L1 entry stands for.
+func (t *TwoLevel) Reach() uint { return t.TableBits + t.ClusterBits }
+
+// Walk has the parts of [start, end) scanned, in order and without a gap.
+func (t *TwoLevel) Walk(start, end uint64, scan func(*Part)) *fault.Fault {
+	if f := t.TakeMemory(); f != nil {
+		return f
+	}
+	t.l1First, t.l1End = 0, 0
+	for t.pos, t.end = start, end; t.pos < t.end; {
+		if f := t.gather(); f != nil {
+			return f
+		}
+		if len(t.Reqs) > 0 {
+			if f := t.Dev.Read(t.Reqs); f != nil {
+				return f
+			}
+		}
+		for i := range t.parts {
+			scan(&t.parts[i])
+		}
+		t.pos = t.parts[len(t.parts)-1].End
+	}
+	return nil
+}
+
+// gather makes the next batch: parts from pos on, and the reads that fill their entries.
+func (t *TwoLevel) gather() *fault.Fault {
+	t.Reqs, t.parts, t.filled = t.Reqs[:0], t.parts[:0], 0
+	reach := t.Reach()
+	last := (t.end - 1) >> reach
+	from := t.pos
+	for i := from >> reach; i <= last; i++ {
+		entry, f := t.l1Entry(i, last)
+		if f != nil {
+			return f
+		}
+		to := t.end
+		if i < last {
+			to = (i + 1) << reach
+		}
+		table, bad := t.Table(i, entry)
+		switch {
+		case bad != nil:
+			if !t.add(Part{Start: from, End: to, Table: NoTable, Bad: bad}) {
+				return nil
+			}
+		case table == NoTable:
+			if !t.addEmpty(from, to) {
+				return nil
+			}
+		default:
+			if !t.addTable(table, i<<reach, from, to) {
+				return nil
+			}
+		}
+		from = to
+	}
+	return nil
+}
+
+// l1Entry returns entry i of the first level, and reads its next piece, up to entry last, when it needs to.
+func (t *TwoLevel) l1Entry(i, last uint64) ([]byte, *fault.Fault) {
+	if i >= t.l1End {
+		n := min(last+1-i, l1Piece/t.L1EntryLen)
+		if f := block.ReadOne(t.Dev, t.L1Buf[:n*t.L1EntryLen], t.L1Offset+i*t.L1EntryLen); f != nil {
+			return nil, f
+		}
+		t.l1First, t.l1End = i, i+n
+	}
+	return t.L1Buf[(i-t.l1First)*t.L1EntryLen:][:t.L1EntryLen], nil
+}
+
+// add appends a part, or reports that the batch is full.
+func (t *TwoLevel) add(p Part) bool {
+	if len(t.parts) == cap(t.parts) {
+		return false
+	}
+	t.parts = append(t.parts, p)
+	return true
+}
+
+// addEmpty adds a range without L2 table. Ranges that follow each other are one part, however long.
+func (t *TwoLevel) addEmpty(from, to uint64) bool {
+	if n := len(t.parts); n > 0 && t.parts[n-1].Table == NoTable && t.parts[n-1].Bad == nil {
+		t.parts[n-1].End = to
+		return true
+	}
+	return t.add(Part{Start: from, End: to, Table: NoTable})
+}
+
+// addTable adds what [from, to) needs of the L2 table of the range that starts at base. Tables that follow each other on the
+// device are read together.
+func (t *TwoLevel) addTable(table, base, from, to uint64) bool {
+	first := (from - base) >> t.ClusterBits
+	n := int((to-base+1<<t.ClusterBits-1)>>t.ClusterBits-first) << t.EntryBits
+	off := table + first<<t.EntryBits
+	full := t.filled > 0 && (t.filled+n > batchBytes || len(t.Reqs) == cap(t.Reqs))
+	if full || !t.add(Part{Start: base + first<<t.ClusterBits, End: to, Table: table, First: first}) {
+		return false
+	}
+	entries := t.L2Buf[t.filled : t.filled+n]
+	t.parts[len(t.parts)-1].Entries = entries
+	if k := len(t.Reqs) - 1; k >= 0 && t.Reqs[k].Off+uint64(len(t.Reqs[k].Buf)) == off {
+		t.Reqs[k].Buf = t.L2Buf[t.filled-len(t.Reqs[k].Buf) : t.filled+n]
+	} else {
+		t.Reqs = append(t.Reqs, block.Request{Off: off, Buf: entries})
+	}
+	t.filled += n
+	return true
+}
