@@ -1,6 +1,8 @@
 package format
 
 import (
+	"math/bits"
+
 	"instarfs/guest/block"
 	"instarfs/guest/fault"
 )
@@ -11,6 +13,7 @@ import (
 const (
 	l1Piece    = 64 << 10 // bytes of the first level in memory
 	batchBytes = 1 << 20  // second-level tables read at once, unless one table alone is larger
+	maxBatch   = 2 << 20  // and the most of one table
 	batchReqs  = 256      // reads in a batch
 	batchParts = 512      // parts in a batch
 )
@@ -38,7 +41,8 @@ type TwoLevel struct {
 // NoTable says that nothing of what an L1 entry stands for has an L2 entry.
 const NoTable = ^uint64(0)
 
-// Part is a range of the virtual disk that is scanned in one step.
+// Part is a range of the virtual disk that is scanned in one step: at most what one L1 entry stands for, less where its table is
+// larger than 2 MiB.
 type Part struct {
 	Start, End uint64       // virtual bytes; Start is where entry First's cluster starts when there is a table
 	Table      uint64       // device offset of the L2 table, or NoTable
@@ -53,7 +57,7 @@ func (t *TwoLevel) TakeMemory() *fault.Fault {
 		t.Reqs = t.Reqs[:0]
 		return nil
 	}
-	n := max(batchBytes, 1<<(t.TableBits+t.EntryBits))
+	n := min(max(batchBytes, 1<<(t.TableBits+t.EntryBits)), maxBatch)
 	l1, l2 := t.Dev.Buffer(l1Piece), t.Dev.Buffer(n)
 	if l1 == nil || l2 == nil {
 		return fault.New(fault.NoMemory, 0, uint64(n+l1Piece))
@@ -115,8 +119,10 @@ func (t *TwoLevel) gather() *fault.Fault {
 				return nil
 			}
 		default:
-			if !t.addTable(table, i<<reach, from, to) {
-				return nil
+			for piece := t.piece(); from < to; from = min(to, from&^(piece-1)+piece) {
+				if !t.addTable(table, i<<reach, from, min(to, from&^(piece-1)+piece)) {
+					return nil
+				}
 			}
 		}
 		from = to
@@ -152,6 +158,12 @@ func (t *TwoLevel) addEmpty(from, to uint64) bool {
 		return true
 	}
 	return t.add(Part{Start: from, End: to, Table: NoTable})
+}
+
+// piece is how many bytes of the virtual disk the entries stand for that L2Buf holds, at least those of one table if it fits. It is a
+// power of two.
+func (t *TwoLevel) piece() uint64 {
+	return 1 << (min(t.TableBits, uint(bits.Len(uint(len(t.L2Buf))>>t.EntryBits))-1) + t.ClusterBits)
 }
 
 // addTable adds what [from, to) needs of the L2 table of the range that starts at base. Tables that follow each other on the

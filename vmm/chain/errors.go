@@ -94,10 +94,14 @@ func qemuText(name string, err error) string {
 		}
 		return ""
 	case errors.As(err, &f):
+		text := f.Message()
 		if f.Bare() {
-			return fmt.Sprintf("Could not open '%s': %s", name, f.Message())
+			text = fmt.Sprintf("Could not open '%s': %s", name, text)
 		}
-		return f.Message()
+		if hint := f.Hint(); hint != "" {
+			text += "\n" + hint
+		}
+		return text
 	case errors.As(err, &lock):
 		return lock.qemuText()
 	case errors.Is(err, ErrNotRegular):

@@ -1,19 +1,168 @@
-// Package qcow maps images of qemu's first own format, version 1 of what qcow2 is version 2 and 3 of.
-//
-// docs: block/qcow.c of qemu; there is no other specification.
+// Package qcow maps images of qemu's first own format, version 1 of what qcow2 is version 2 and 3 of. It knows no zero
+// clusters: what is allocated is data, compressed or encrypted or neither.
 package qcow
 
 import (
+	"bytes"
 	"encoding/binary"
 
+	"instarfs/guest/block"
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
 	"instarfs/guest/format"
 )
 
-const magic = "QFI\xfb"
-
 // Driver is the qcow format.
-var Driver = format.Driver{ID: format.Qcow, Name: "qcow", Probe: probe}
+var Driver = format.Driver{ID: format.Qcow, Name: "qcow", Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
-	return format.Score(string(h[:4]) == magic && binary.BigEndian.Uint32(h[4:]) == 1, format.Certain)
+	return format.Score(string(h[:4]) == magic && binary.BigEndian.Uint32(h[offVersion:]) == version, format.Certain)
+}
+
+type image struct {
+	tables format.TwoLevel
+	size   uint64 // bytes of the virtual disk
+	crypt  bool
+	refs   []format.Reference
+
+	sink format.Sink
+	pos  uint64 // virtual bytes: what is to be emitted next
+}
+
+// open makes the checks of qemu's qcow_open, in its order.
+func open(p *format.Params) (format.Image, *fault.Fault) {
+	buf := p.Dev.Buffer(maxBackingName + 1)
+	if buf == nil {
+		return nil, fault.New(fault.NoMemory, 0, maxBackingName+1)
+	}
+	if f := block.ReadOne(p.Dev, buf[:headerSize], 0); f != nil {
+		return nil, f
+	}
+	h := header(buf)
+	switch {
+	case string(h[:len(magic)]) != magic:
+		return nil, fault.New(fault.QcowMagic, 0)
+	case h.version() == 2 || h.version() == 3:
+		return nil, fault.New(fault.QcowIsQcow2, offVersion, uint64(h.version()))
+	case h.version() != version:
+		return nil, fault.New(fault.QcowVersion, offVersion, uint64(h.version()))
+	case h.size() < minSize:
+		return nil, fault.New(fault.QcowSize, offSize)
+	case h.clusterBits() < minClusterBits || h.clusterBits() > maxClusterBits:
+		return nil, fault.New(fault.QcowClusterSize, offClusterBits)
+	case h.l2Bits() < minL2Bits || h.l2Bits() > maxL2Bits:
+		return nil, fault.New(fault.QcowL2Size, offL2Bits)
+	case h.cryptMethod() > cryptAES:
+		return nil, fault.New(fault.QcowCryptMethod, offCryptMethod)
+	case h.cryptMethod() == cryptAES && p.Qemu != 0:
+		return nil, fault.New(fault.QcowNeedsKey, offCryptMethod)
+	}
+	reach := h.clusterBits() + h.l2Bits()
+	if h.size() > ^uint64(0)-1<<reach || (h.size()+1<<reach-1)>>reach > maxL1Entries {
+		return nil, fault.New(fault.QcowTooLarge, offSize)
+	}
+	l1Bytes := (h.size() + 1<<reach - 1) >> reach << entryBits
+	if h.l1TableOffset() > maxFileOffset-l1Bytes {
+		return nil, fault.New(fault.QcowL1Read, offL1TableOffset)
+	}
+	m := &image{size: h.size() &^ (sectorSize - 1), crypt: h.cryptMethod() != cryptNone}
+	m.tables = format.TwoLevel{
+		Dev: p.Dev, L1Offset: h.l1TableOffset(), L1EntryLen: 1 << entryBits, EntryBits: entryBits, TableBits: h.l2Bits(),
+		ClusterBits: h.clusterBits(), Table: m.l2Table,
+	}
+	if f := m.readBackingName(&h, buf); f != nil {
+		return nil, f
+	}
+	return m, nil
+}
+
+func (m *image) readBackingName(h *header, buf []byte) *fault.Fault {
+	off, n := h.backingFileOffset(), uint64(h.backingFileSize())
+	switch {
+	case off == 0:
+		return nil
+	case n > maxBackingName:
+		return fault.New(fault.QcowBackingNameLength, offBackingFileSize)
+	case off > maxFileOffset-n:
+		return fault.New(fault.QcowBackingNameRead, offBackingFileOffset)
+	case n == 0:
+		return nil
+	}
+	if f := block.ReadOne(m.tables.Dev, buf[:n], off); f != nil {
+		return f
+	}
+	if name, _, _ := bytes.Cut(buf[:n], []byte{0}); len(name) > 0 {
+		m.refs = []format.Reference{{Kind: format.Backing, Name: string(name)}}
+	}
+	return nil
+}
+
+// Size is the virtual disk's size, rounded down to 512 bytes.
+func (m *image) Size() uint64 { return m.size }
+
+// References is the backing file, if there is one. Its format is not stored.
+func (m *image) References() []format.Reference { return m.refs }
+
+// Walk emits the extents of [start, end). See format.Image.
+func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
+	if start >= end {
+		return nil
+	}
+	m.sink, m.pos = sink, start
+	return m.tables.Walk(start, end, m.scan)
+}
+
+// l2Table is where the table is that entry i of the L1 table points to: anywhere, aligned or not.
+func (m *image) l2Table(i uint64, entry []byte) (uint64, *fault.Fault) {
+	switch table := binary.BigEndian.Uint64(entry); {
+	case table == 0:
+		return format.NoTable, nil
+	case table > maxFileOffset-1<<(m.tables.TableBits+entryBits):
+		return 0, fault.New(fault.QcowL2Read, m.tables.L1Offset+i<<entryBits, table)
+	case table >= m.tables.Dev.Size():
+		return format.NoTable, nil
+	default:
+		return table, nil
+	}
+}
+
+// scan emits a part, cluster by cluster: sink merges.
+func (m *image) scan(p *format.Part) {
+	switch {
+	case p.Bad != nil:
+		m.sink.Bad(p.End-m.pos, p.Bad)
+		m.pos = p.End
+	case p.Table == format.NoTable:
+		m.emit(p.End, 0, 0)
+	default:
+		to := p.Start
+		for i := 0; i+1<<entryBits <= len(p.Entries); i += 1 << entryBits {
+			at := to
+			to = min(at+1<<m.tables.ClusterBits, p.End)
+			m.cluster(p, uint64(i), binary.BigEndian.Uint64(p.Entries[i:]), m.pos-at, to)
+		}
+	}
+}
+
+// cluster emits what is left of one cluster, up to to, given its entry; skip bytes of it lie before the window.
+func (m *image) cluster(p *format.Part, at, entry, skip, to uint64) {
+	switch {
+	case entry == 0:
+		m.emit(to, 0, 0)
+	case entry&compressed != 0:
+		m.emit(to, extent.Present|extent.Data|extent.Compressed, 0)
+	case m.crypt:
+		m.emit(to, extent.Present|extent.Data|extent.Encrypted, 0)
+	case entry > maxFileOffset:
+		m.sink.Bad(to-m.pos, fault.New(fault.QcowClusterOffset, p.Table+p.First<<entryBits+at, entry))
+		m.pos = to
+	default:
+		// Not the sum: an entry that is not aligned has bits in the way, and qemu has them.
+		m.emit(to, extent.Present|extent.Data|extent.Offset, entry|skip)
+	}
+}
+
+func (m *image) emit(to uint64, flags extent.Flags, offset uint64) {
+	m.sink.Emit(to-m.pos, flags, offset, 0)
+	m.pos = to
 }

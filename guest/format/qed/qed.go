@@ -1,15 +1,149 @@
 // Package qed maps images of the QEMU enhanced disk format.
 //
-// Specification: docs/interop/qed_spec.rst of qemu.
+// Specification: docs/interop/qed_spec.rst of qemu. Where it is silent, what qemu 7.2 does decides.
 package qed
 
-import "instarfs/guest/format"
+import (
+	"math/bits"
 
-const magic = "QED\x00"
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
 
 // Driver is the qed format.
-var Driver = format.Driver{ID: format.Qed, Name: "qed", Probe: probe}
+var Driver = format.Driver{ID: format.Qed, Name: "qed", Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 	return format.Score(string(h[:4]) == magic, format.Certain)
+}
+
+type image struct {
+	h        header
+	fileSize uint64 // the device's, rounded down to clusters
+	qemu     bool   // the release to imitate fails where qemu does
+	tables   format.TwoLevel
+	refs     []format.Reference
+}
+
+// open makes the checks of qemu's bdrv_qed_open, in its order.
+func open(p *format.Params) (format.Image, *fault.Fault) {
+	buf := p.Dev.Buffer(maxBackingName + 1)
+	if buf == nil {
+		return nil, fault.New(fault.NoMemory, 0, maxBackingName+1)
+	}
+	m := &image{qemu: p.Qemu != 0}
+	m.tables = format.TwoLevel{Dev: p.Dev, L1EntryLen: 1 << entryBits, EntryBits: entryBits, Table: m.l2Table}
+	if f := m.read(buf[:headerSize], 0); f != nil {
+		return nil, f
+	}
+	m.h = header(buf)
+	if f := m.checkHeader(); f != nil {
+		return nil, f
+	}
+	if f := m.readBackingName(buf); f != nil {
+		return nil, f
+	}
+	if m.h.imageSize() > maxVirtualSize {
+		return nil, fault.New(fault.QedVirtualSize, offImageSize)
+	}
+	return m, nil
+}
+
+func (m *image) checkHeader() *fault.Fault {
+	h := &m.h
+	if string(h[:len(magic)]) != magic {
+		return fault.New(fault.QedMagic, 0)
+	}
+	if unknown := h.features() &^ featuresKnown; unknown != 0 {
+		return fault.New(fault.QedFeatures, offFeatures, unknown)
+	}
+	cluster := h.clusterSize()
+	if cluster < minClusterSize || cluster > maxClusterSize || !powerOfTwo(cluster) {
+		return fault.New(fault.QedClusterSize, offClusterSize)
+	}
+	m.fileSize = m.tables.Dev.Size() &^ (cluster - 1)
+	if h.tableSize() == 0 || h.tableSize() > maxTableSize || !powerOfTwo(h.tableSize()) {
+		return fault.New(fault.QedTableSize, offTableSize)
+	}
+	m.tables.ClusterBits = uint(bits.TrailingZeros64(cluster))
+	m.tables.TableBits = m.tables.ClusterBits + uint(bits.TrailingZeros64(h.tableSize())) - entryBits
+	// As in qemu the largest size overflows where it does not fit in 64 bits, and becomes 0: it is a power of two.
+	if size := h.imageSize(); size%sectorSize != 0 || size > 1<<(2*m.tables.TableBits+m.tables.ClusterBits) {
+		return fault.New(fault.QedImageSize, offImageSize)
+	}
+	if !m.validTable(h.l1TableOffset()) {
+		return fault.New(fault.QedTableOffset, offL1TableOffset)
+	}
+	m.tables.L1Offset = h.l1TableOffset()
+	if h.headerSize() > (1<<32-1)/cluster {
+		return fault.New(fault.QedHeaderSize, offHeaderSize)
+	}
+	return nil
+}
+
+func powerOfTwo(n uint64) bool { return n&(n-1) == 0 }
+
+// readBackingName finds the name of the backing file, which lies in the header clusters.
+func (m *image) readBackingName(buf []byte) *fault.Fault {
+	h := &m.h
+	if h.features()&featureBacking == 0 {
+		return nil
+	}
+	off, n := h.backingFilenameOffset(), h.backingFilenameSize()
+	switch {
+	case off+n > h.clusterSize()*h.headerSize():
+		return fault.New(fault.QedBackingNameOffset, offBackingFilenameOffset)
+	case n > maxBackingName:
+		return fault.New(fault.QedBackingNameRead, offBackingFilenameSize)
+	case n == 0:
+		return nil
+	}
+	if f := m.read(buf[:n], off); f != nil {
+		return f
+	}
+	name := cString(buf[:n])
+	if name == "" {
+		return nil
+	}
+	ref := format.Reference{Kind: format.Backing, Name: name}
+	if h.features()&featureBackingRaw != 0 {
+		ref.Format = "raw"
+	}
+	m.refs = []format.Reference{ref}
+	return nil
+}
+
+// validCluster is what qemu demands of the offset of a cluster.
+func (m *image) validCluster(off uint64) bool {
+	return off&(m.h.clusterSize()-1) == 0 && off >= m.h.headerSize()*m.h.clusterSize() && off < m.fileSize
+}
+
+// validTable is what qemu demands of the offset of a table. A table of one cluster is never valid: its last cluster does not come
+// behind its first one.
+func (m *image) validTable(off uint64) bool {
+	last := off + (m.h.tableSize()-1)*m.h.clusterSize()
+	return last > off && m.validCluster(off) && m.validCluster(last)
+}
+
+// Size is the virtual disk's size in bytes.
+func (m *image) Size() uint64 { return m.h.imageSize() }
+
+// References is the backing file, if there is one.
+func (m *image) References() []format.Reference { return m.refs }
+
+// kind is how a cluster is stored.
+type kind uint8
+
+const (
+	unallocated kind = iota
+	zero
+	found
+)
+
+// flags are what each kind shows.
+var flags = [...]extent.Flags{
+	unallocated: 0,
+	zero:        extent.Present | extent.Zero,
+	found:       extent.Present | extent.Data | extent.Offset,
 }

@@ -1,0 +1,119 @@
+package parallels
+
+import (
+	"encoding/binary"
+
+	"instarfs/guest/block"
+	"instarfs/guest/fault"
+)
+
+// The extension holds dirty bitmaps, which no map shows. But qemu does not open an image of which it cannot read them.
+
+// checkExtension checks the cluster at a sector as qemu's parallels_parse_format_extension does. It passes through the cluster
+// twice, for its checksum and for its features: the first says whether the second is worth anything.
+func (m *image) checkExtension(sector uint64) *fault.Fault {
+	if sector > maxVirtualSize/sectorSize {
+		return fault.New(fault.ParallelsExtensionRead, offExtension)
+	}
+	if m.cluster > maxExtension {
+		return fault.New(fault.ParallelsExtensionSize, offTracks, m.cluster)
+	}
+	at := sector * sectorSize
+	sum := newMD5()
+	var want [md5Size]byte
+	for done := uint64(0); done < m.cluster; {
+		b := m.buf[:min(m.cluster-done, bufferLen)]
+		if f := block.ReadOne(m.dev, b, at+done); f != nil {
+			return f
+		}
+		done += uint64(len(b))
+		if done == uint64(len(b)) {
+			if got := binary.LittleEndian.Uint64(b); got != extensionMagic {
+				return fault.New(fault.ParallelsExtensionMagic, at, got)
+			}
+			copy(want[:], b[8:])
+			b = b[extensionHeader:]
+		}
+		sum.write(b)
+	}
+	if sum.sum() != want {
+		return fault.New(fault.ParallelsExtensionChecksum, at)
+	}
+	return m.checkFeatures(at)
+}
+
+// checkFeatures passes over the features of the extension in the cluster at at.
+func (m *image) checkFeatures(at uint64) *fault.Fault {
+	seen := map[[16]byte]bool{}
+	for pos := uint64(extensionHeader); ; {
+		if m.cluster-pos < featureHeader {
+			return fault.New(fault.ParallelsFeatureHeader, at+pos, m.cluster-pos, featureHeader)
+		}
+		head := m.buf[:featureHeader+bitmapHeader]
+		if f := block.ReadOne(m.dev, head, at+pos); f != nil {
+			return f
+		}
+		kind, size := binary.LittleEndian.Uint64(head), (uint64(binary.LittleEndian.Uint32(head[16:]))+7)&^7
+		if binary.LittleEndian.Uint64(head[8:]) != 0 {
+			return fault.New(fault.ParallelsFeatureFlags, at+pos+8)
+		}
+		pos += featureHeader
+		if size > m.cluster-pos {
+			return fault.New(fault.ParallelsFeatureSize, at+pos-8)
+		}
+		switch kind {
+		case featureEnd:
+			return nil
+		case featureBitmap:
+			id := [16]byte(head[featureHeader+bitmapID:])
+			if f := m.checkBitmap(at+pos, head[featureHeader:], size); f != nil {
+				return f
+			}
+			if seen[id] {
+				return fault.Quoting(fault.ParallelsBitmapExists, at+pos+bitmapID, uuid(id))
+			}
+			seen[id] = true
+		default:
+			return fault.New(fault.ParallelsFeature, at+pos-featureHeader, kind)
+		}
+		pos += size
+	}
+}
+
+// checkBitmap checks a dirty bitmap whose feature has size bytes at at; h are the first of them. What lies in the clusters that its
+// L1 table points to is not looked at: any bytes are a bitmap.
+func (m *image) checkBitmap(at uint64, h []byte, size uint64) *fault.Fault {
+	if size < bitmapHeader {
+		return fault.New(fault.ParallelsBitmapSmall, at, size, bitmapHeader)
+	}
+	sectors, granularity := binary.LittleEndian.Uint64(h), uint64(binary.LittleEndian.Uint32(h[24:]))*sectorSize
+	l1Size := uint64(binary.LittleEndian.Uint32(h[28:]))
+	switch {
+	case sectors != m.sectors:
+		return fault.New(fault.ParallelsBitmapSize, at, sectors, m.sectors)
+	case granularity == 0 || granularity > 1<<31 || granularity&(granularity-1) != 0:
+		return fault.New(fault.ParallelsBitmapGranularity, at+24, granularity, sectorSize)
+	case l1Size*8 > size-bitmapHeader:
+		return fault.New(fault.ParallelsBitmapL1, at+28)
+	}
+	// A bit a granule, in 64-bit words.
+	words := (m.sectors*sectorSize + granularity - 1) / granularity
+	words = (words + 63) / 64
+	if want := (words*8 + m.cluster - 1) / m.cluster; want != l1Size {
+		return fault.New(fault.ParallelsBitmapL1Size, at+28, l1Size, want)
+	}
+	return nil
+}
+
+// uuid is the usual spelling of an id.
+func uuid(id [16]byte) string {
+	const hex = "0123456789abcdef"
+	var s []byte
+	for i, b := range id {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			s = append(s, '-')
+		}
+		s = append(s, hex[b>>4], hex[b&15])
+	}
+	return string(s)
+}

@@ -1,0 +1,57 @@
+package parallels
+
+import "encoding/binary"
+
+// The bytes of an image, as docs/interop/parallels.rst of qemu lays them out. All integers are little endian.
+
+const (
+	magic    = "WithoutFreeSpace" // entries of the BAT are sectors
+	magicExt = "WithouFreSpacExt" // entries of the BAT are clusters
+	version  = 2
+
+	headerSize = 64
+	sectorSize = 512
+	entryLen   = 4 // bytes of an entry of the BAT, which follows the header
+
+	maxTracks     = (1<<31 - 1) / 513
+	maxBATEntries = (1<<31 - 1) / entryLen
+
+	// maxVirtualSize is the largest disk that qemu opens, bytes (BDRV_MAX_LENGTH).
+	maxVirtualSize = 1<<63 - 1<<30
+)
+
+// Offsets of the fields, for faults to point at.
+const (
+	offVersion    = 16
+	offTracks     = 28
+	offBATEntries = 32
+	offSectors    = 36
+	offExtension  = 56
+)
+
+// header is the start of an image.
+type header [headerSize]byte
+
+func (h *header) magic() string      { return string(h[:len(magic)]) }
+func (h *header) version() uint32    { return binary.LittleEndian.Uint32(h[offVersion:]) }
+func (h *header) tracks() uint64     { return uint64(binary.LittleEndian.Uint32(h[offTracks:])) } // sectors of a cluster
+func (h *header) batEntries() uint64 { return uint64(binary.LittleEndian.Uint32(h[offBATEntries:])) }
+func (h *header) nbSectors() uint64  { return binary.LittleEndian.Uint64(h[offSectors:]) }
+func (h *header) extOff() uint64     { return binary.LittleEndian.Uint64(h[offExtension:]) } // sectors; 0 is none
+
+// The format extension: a cluster with a header, the features one behind the other, and zeroes.
+const (
+	extensionMagic  = 0xAB234CEF23DCEA87
+	extensionHeader = 24 // magic u64, MD5 of the rest of the cluster
+
+	featureHeader = 24 // magic u64, flags u64, data_size u32, unused u32
+	featureEnd    = 0
+	featureBitmap = 0x20385FAE252CB34A
+
+	bitmapHeader = 32 // size u64 in sectors, id [16], granularity u32 in sectors, l1_size u32; then the L1 table
+	bitmapID     = 8
+
+	// maxExtension is the largest cluster with an extension that is looked at. Parallels makes clusters of 1 MiB; the largest
+	// that a header can claim have 2 GiB.
+	maxExtension = 64 << 20
+)

@@ -1,0 +1,151 @@
+package qed
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"instarfs/guest/block"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
+
+// walker is one walk. It goes by runs, stretches of clusters of one kind with contiguous offsets within an L2 table, because qemu
+// does: it looks at the first entry of a run only.
+type walker struct {
+	*image
+	sink format.Sink
+	pos  uint64 // virtual bytes: what is to be emitted next
+	end  uint64 // of the window
+
+	open     bool // there is a run
+	kind     kind
+	bad      *fault.Fault // the run's first entry is wrong
+	start    uint64       // virtual: where the run's first cluster starts
+	host     uint64       // of start, if it is found
+	to       uint64       // virtual: where its last cluster ends
+	boundary uint64       // virtual: where the run's L2 table ends
+}
+
+// Walk emits the extents of [start, end). See format.Image.
+func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
+	if start >= end {
+		return nil
+	}
+	w := &walker{image: m, sink: sink, pos: start, end: end}
+	if f := m.tables.Walk(start, end, w.scan); f != nil {
+		return f
+	}
+	w.flush()
+	return nil
+}
+
+// l2Table is where the table is that entry i of the L1 table points to.
+func (m *image) l2Table(i uint64, entry []byte) (uint64, *fault.Fault) {
+	switch table := binary.LittleEndian.Uint64(entry); {
+	case table == entryUnallocated:
+		return format.NoTable, nil
+	case !m.validTable(table):
+		return 0, fault.New(fault.QedL2Offset, m.tables.L1Offset+i<<entryBits, table)
+	default:
+		return table, nil
+	}
+}
+
+// scan takes a part. One that begins in the middle of an L2 table may go on with the run before it.
+func (w *walker) scan(p *format.Part) {
+	switch {
+	case p.Bad != nil:
+		w.flush()
+		w.sink.Bad(p.End-w.pos, p.Bad)
+		w.pos = p.End
+	case p.Table == format.NoTable:
+		w.flush()
+		w.sink.Emit(p.End-w.pos, 0, 0, 0)
+		w.pos = p.End
+	default:
+		boundary := (p.Start>>w.tables.Reach() + 1) << w.tables.Reach()
+		if w.boundary != boundary {
+			w.flush()
+		}
+		w.boundary = boundary
+		at := p.Start
+		for i := 0; i+1<<entryBits <= len(p.Entries); i += 1 << entryBits {
+			if at+w.h.clusterSize() > w.pos { // else a run that is longer than itself, see flush
+				w.cluster(at, p.Table+p.First<<entryBits+uint64(i), binary.LittleEndian.Uint64(p.Entries[i:]))
+			}
+			at += w.h.clusterSize()
+		}
+	}
+}
+
+// cluster takes the entry of the cluster that starts at at; place is where on the device it is.
+func (w *walker) cluster(at, place, entry uint64) {
+	k := found
+	switch entry {
+	case entryUnallocated:
+		k = unallocated
+	case entryZero:
+		k = zero
+	}
+	if w.open && w.kind == k && (k != found || w.host+(at-w.start) == entry) {
+		w.to = at + w.h.clusterSize()
+		return
+	}
+	w.flush()
+	if at+w.h.clusterSize() <= w.pos {
+		return // covered by what flush emitted
+	}
+	w.open, w.kind, w.start, w.host, w.to, w.bad = true, k, at, entry, at+w.h.clusterSize(), nil
+	if k == found && !w.validCluster(entry) {
+		w.bad = fault.New(fault.QedClusterOffset, place, entry)
+	}
+}
+
+// flush emits the run. qemu multiplies the run's clusters with their size in 32 bits. A run of 4 GiB or more is thus cut short,
+// and what is left of it has no length: an assertion fails. Only a question that begins within the first cluster of such a
+// run, the rest of which is whole times 4 GiB, gets away: it takes all the L2 table for the run.
+func (w *walker) flush() {
+	if !w.open {
+		return
+	}
+	w.open = false
+	to := min(w.to, w.end)
+	if w.bad != nil {
+		w.sink.Bad(to-w.pos, w.bad)
+		w.pos = to
+		return
+	}
+	if total := w.to - w.start; w.qemu && total>>32 != 0 {
+		cut := total & (1<<32 - 1)
+		if inside := (w.pos - w.start) &^ (sectorSize - 1); cut == 0 && inside != 0 {
+			w.emit(min(w.boundary, w.end))
+			return
+		}
+		w.emit(max(w.start+cut, w.pos))
+		w.sink.Bad(to-w.pos, fault.New(fault.QedRunLength, 0))
+		w.pos = to
+		return
+	}
+	w.emit(to)
+}
+
+// emit emits what lies between pos and to as the run says.
+func (w *walker) emit(to uint64) {
+	if to == w.pos {
+		return
+	}
+	var host uint64
+	if w.kind == found {
+		host = w.host + w.pos - w.start
+	}
+	w.sink.Emit(to-w.pos, flags[w.kind], host, 0)
+	w.pos = to
+}
+
+func (m *image) read(b []byte, off uint64) *fault.Fault { return block.ReadOne(m.tables.Dev, b, off) }
+
+// cString is what stands before the first NUL.
+func cString(b []byte) string {
+	s, _, _ := bytes.Cut(b, []byte{0})
+	return string(s)
+}
