@@ -49,6 +49,9 @@ func (s *stream) drain() error {
 func (s *stream) drainBehind() error {
 	first, second, err := s.take()
 	if err != nil {
+		if earlier := s.stop(); earlier != nil {
+			return earlier
+		}
 		return err
 	}
 	if s.behind == nil {
