@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -15,8 +16,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// slowness is how many times slower than a usual computer this one is: INSTARFS_SLOW, which .ci/test sets where all is emulated.
+// Waits depend on it, and never what is expected.
+var slowness = func() time.Duration {
+	n, err := strconv.Atoi(os.Getenv("INSTARFS_SLOW"))
+	if err != nil || n < 1 {
+		return 1
+	}
+	return time.Duration(n)
+}()
+
 // patience bounds every wait for something that must happen. It is long because it is only ever spent by a failure.
-const patience = 60 * time.Second
+var patience = 60 * time.Second * slowness
 
 // server is the real program, mounting, in a process of its own.
 type server struct {

@@ -159,11 +159,13 @@ func TestReadersWhileImagesChange(t *testing.T) {
 		stop        atomic.Bool
 		reads, busy atomic.Int64
 	)
+	defer wg.Wait() // also when the wait below was in vain
+	defer stop.Store(true)
 	for _, c := range churns {
 		wg.Go(func() {
 			for n := 0; !stop.Load(); n++ {
 				c.change(t, filepath.Join(source, c.name), contents[n%variants])
-				time.Sleep(100 * time.Millisecond)
+				time.Sleep(100 * time.Millisecond * slowness)
 			}
 		})
 	}
