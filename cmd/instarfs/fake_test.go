@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"instarfs/guest/extent"
@@ -169,6 +170,10 @@ func (o *oracle) compareWith(t *testing.T, ours *tool, line string) {
 		t.Fatal(err)
 	}
 	want := strings.ReplaceAll(stderr.String(), "qemu-img: ", "instarfs: ")
-	expectRun(t, ours, append([]string{"map", "--qemu-version", oracleVersion}, args...), cmd.ProcessState.ExitCode(),
+	status := cmd.ProcessState.ExitCode()
+	if w, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+		status = 128 + int(w.Signal())
+	}
+	expectRun(t, ours, append([]string{"map", "--qemu-version", oracleVersion}, args...), status,
 		stdout.String(), want)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"instarfs/guest/fault"
 )
 
 // mapFlags are the options of qemu-img map and ours. --object is here for its prefixes; it is refused like --image-opts.
@@ -110,11 +112,14 @@ func (a *mapArgs) mapFile(ctx context.Context, e *env, name string) (*mapResult,
 	res, err := eng.Map(ctx, name, a.options)
 	stop()
 	var qemu qemuTexter
+	var f *fault.Fault
 	switch {
 	case err == nil:
 		return res, nil
 	case ctx.Err() != nil:
 		return nil, a.failed(context.Cause(ctx))
+	case a.options.Profile.IsQemu() && errors.As(err, &f) && aborts(f):
+		return nil, abortError{f.Message()}
 	case a.options.Profile.IsQemu() && errors.As(err, &qemu) && qemu.QemuText() != "":
 		return nil, qemuError{fmt.Sprintf("Could not open '%s': %s", a.file, qemu.QemuText())}
 	default:

@@ -97,6 +97,12 @@ func printLikeQemu(e *env, a *mapArgs, res *mapResult) error {
 	return qemuError{"Could not read file metadata: " + strerror}
 }
 
+// aborts reports whether an assertion of qemu-img fails when it meets f.
+func aborts(f *fault.Fault) bool {
+	_, yes := f.Ends()
+	return yes
+}
+
 // stdioBuffer is how many bytes the C library gathers before it writes them to a file or pipe; those gathered when a program
 // aborts are lost.
 const stdioBuffer = 4096

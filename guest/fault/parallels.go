@@ -7,6 +7,7 @@ const (
 	ParallelsCatalog
 	ParallelsVirtualSize
 	ParallelsLength
+	ParallelsExtensionSign
 	ParallelsExtensionRead
 	ParallelsExtensionSize
 	ParallelsExtensionMagic
@@ -32,6 +33,8 @@ var parallels = [...]row{
 	ParallelsVirtualSize - parallelsBlock: {class: LimitExceeded, field: "nb_sectors", text: "Could not refresh total sector count: File too large"},
 	ParallelsLength - parallelsBlock: {class: Unsupported, field: "nb_sectors", aborts: true,
 		text: "../../block/io.c:2532: bdrv_co_block_status: Assertion `*pnum && QEMU_IS_ALIGNED(*pnum, align) && align > offset - aligned_offset' failed."},
+	ParallelsExtensionSign - parallelsBlock: {class: Corrupt, field: "ext_off", aborts: true,
+		text: "../../block/parallels-ext.c:287: parallels_read_format_extension: Assertion `ext_off > 0' failed."},
 	ParallelsExtensionRead - parallelsBlock:     {class: Corrupt, field: "ext_off", text: "Failed to read Format Extension cluster: Input/output error"},
 	ParallelsExtensionSize - parallelsBlock:     {class: LimitExceeded, field: "tracks", text: "a format extension in a cluster of {0} bytes is not looked at"},
 	ParallelsExtensionMagic - parallelsBlock:    {class: Corrupt, field: "format extension", text: "Wrong parallels Format Extension magic: 0x{0:x}, expected: 0xab234cef23dcea87"},

@@ -12,13 +12,16 @@ import (
 // checkExtension checks the cluster at a sector as qemu's parallels_parse_format_extension does. It passes through the cluster
 // twice, for its checksum and for its features: the first says whether the second is worth anything.
 func (m *image) checkExtension(sector uint64) *fault.Fault {
-	if sector > maxVirtualSize/sectorSize {
+	at := sector * sectorSize // wraps around as in qemu
+	if m.qemu && int64(at) <= 0 {
+		return fault.New(fault.ParallelsExtensionSign, offExtension)
+	}
+	if at > maxVirtualSize-m.cluster {
 		return fault.New(fault.ParallelsExtensionRead, offExtension)
 	}
 	if m.cluster > maxExtension {
 		return fault.New(fault.ParallelsExtensionSize, offTracks, m.cluster)
 	}
-	at := sector * sectorSize
 	sum := newMD5()
 	var want [md5Size]byte
 	for done := uint64(0); done < m.cluster; {

@@ -157,8 +157,8 @@ func (m *image) cluster(p *format.Part, at, entry, skip, to uint64) {
 		m.sink.Bad(to-m.pos, fault.New(fault.QcowClusterOffset, p.Table+p.First<<entryBits+at, entry))
 		m.pos = to
 	default:
-		// Not the sum: an entry that is not aligned has bits in the way, and qemu has them.
-		m.emit(to, extent.Present|extent.Data|extent.Offset, entry|skip)
+		// Not the sum but of what is less than a sector, which is as qemu asks: an entry may have bits in the way.
+		m.emit(to, extent.Present|extent.Data|extent.Offset, (entry|skip&^(sectorSize-1))+skip%sectorSize)
 	}
 }
 
