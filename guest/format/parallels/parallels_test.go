@@ -1,0 +1,225 @@
+package parallels_test
+
+import (
+	"crypto/md5"
+	"encoding/binary"
+	"math/rand"
+	"testing"
+
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/parallels"
+)
+
+const (
+	qemu    = 7<<16 | 2
+	data    = extent.Present | extent.Data | extent.Offset
+	cluster = 8 * 512
+)
+
+var le = binary.LittleEndian
+
+// image has clusters of 4 KiB: data, nothing, data, data, and one that the BAT is too short for; change alters it.
+func image(change func(b []byte)) []byte {
+	b := make([]byte, 4*cluster)
+	copy(b, "WithouFreSpacExt")
+	le.PutUint32(b[16:], 2)
+	le.PutUint32(b[28:], 8)
+	le.PutUint32(b[32:], 4)
+	le.PutUint64(b[36:], 5*8-1)
+	for i, e := range []uint32{1, 0, 2, 3} {
+		le.PutUint32(b[64+4*i:], e)
+	}
+	change(b)
+	return b
+}
+
+func e(start, length, offset uint64, f extent.Flags) extent.Extent {
+	return extent.Extent{Start: start, Length: length, Offset: offset, State: extent.State{Flags: f}}
+}
+
+// extension puts one with these features at sector 24.
+func extension(features func(b []byte)) func([]byte) {
+	return func(b []byte) {
+		le.PutUint64(b[56:], 24)
+		ext := b[24*512:]
+		le.PutUint64(ext, 0xAB234CEF23DCEA87)
+		features(ext[24:])
+		sum := md5.Sum(ext[24:])
+		copy(ext[8:], sum[:])
+	}
+}
+
+// bitmap is a feature with a dirty bitmap of a granule a cluster: one cluster of bits.
+func bitmap(change func(h []byte)) func([]byte) {
+	return func(b []byte) {
+		le.PutUint64(b, 0x20385FAE252CB34A)
+		le.PutUint32(b[16:], 32+8)
+		h := b[24:]
+		le.PutUint64(h, 39)
+		copy(h[8:], "0123456789abcdef")
+		le.PutUint32(h[24:], 8)
+		le.PutUint32(h[28:], 1)
+		change(b)
+	}
+}
+
+func nothing([]byte) {}
+
+func TestVectors(t *testing.T) {
+	const c = cluster
+	sound := []extent.Extent{e(0, c, c, data), e(c, c, 0, 0), e(2*c, 2*c, 2*c, data), e(4*c, c-512, 0, 0)}
+	for _, v := range []formattest.Vector{
+		{Name: "sound", Image: image(nothing), Qemu: qemu, Want: sound},
+		{Name: "in sectors", Image: image(func(b []byte) { copy(b, "WithoutFreeSpace"); b[64+8] = 40; b[64+12] = 48 }),
+			Want: []extent.Extent{e(0, c, 512, data), e(c, c, 0, 0), e(2*c, 2*c, 40*512, data), e(4*c, c-512, 0, 0)}},
+		{Name: "size of more than 32 bits", Image: image(func(b []byte) { copy(b, "WithoutFreeSpace"); b[40] = 1; b[32] = 0 }),
+			Want: []extent.Extent{e(0, 5*c-512, 0, 0)}},
+		{Name: "extension without features", Image: image(extension(nothing)), Want: sound},
+		{Name: "extension with a bitmap", Image: image(extension(bitmap(nothing))), Qemu: qemu, Want: sound},
+		{Name: "magic", Image: image(func(b []byte) { b[0] = 0 }), Fault: "Image not in Parallels format"},
+		{Name: "version", Image: image(func(b []byte) { b[16] = 3 }), Fault: "Image not in Parallels format"},
+		{Name: "tracks 0", Image: image(func(b []byte) { b[28] = 0 }), Fault: "Invalid image: Zero sectors per track"},
+		{Name: "tracks", Image: image(func(b []byte) { le.PutUint32(b[28:], 4186128) }), Fault: "Invalid image: Too big cluster"},
+		{Name: "bat_entries", Image: image(func(b []byte) { b[35] = 0x20 }), Fault: "Catalog too large"},
+		{Name: "nb_sectors", Image: image(func(b []byte) { b[43] = 1 }), Fault: "Could not refresh total sector count: File too large"},
+		{Name: "extension magic", Image: image(func(b []byte) { b[56] = 8 }),
+			Fault: "Wrong parallels Format Extension magic: 0x0, expected: 0xab234cef23dcea87"},
+		{Name: "extension far away", Image: image(func(b []byte) { le.PutUint64(b[56:], 1<<54-1) }),
+			Fault: "Failed to read Format Extension cluster: Input/output error"},
+		{Name: "extension at a negative offset", Image: image(func(b []byte) { b[63] = 0xff }), Qemu: qemu,
+			Fault: "../../block/parallels-ext.c:287: parallels_read_format_extension: Assertion `ext_off > 0' failed."},
+		{Name: "extension in too large a cluster", Image: image(func(b []byte) { b[56] = 8; le.PutUint32(b[28:], 1<<18) }),
+			Fault: "a format extension in a cluster of 134217728 bytes is not looked at"},
+		{Name: "checksum", Image: image(func(b []byte) { extension(nothing)(b); b[24*512+8] ^= 1 }),
+			Fault: "Wrong checksum in Format Extension header. Format extension is corrupted."},
+		{Name: "feature flags", Image: image(extension(func(b []byte) { b[8] = 1 })), Fault: "Flags for extension feature are unsupported"},
+		{Name: "feature size", Image: image(extension(func(b []byte) { le.PutUint32(b[16:], c) })),
+			Fault: "Feature data_size exceedes Format Extension cluster"},
+		{Name: "feature", Image: image(extension(func(b []byte) { b[0] = 1 })), Fault: "Unknown feature: 0x1"},
+		{Name: "no room for an end", Image: image(extension(bitmap(func(b []byte) { le.PutUint32(b[16:], c-24-24) }))),
+			Fault: "Can not read feature header, as remaining bytes (0) in Format Extension is less than Feature header size (24)"},
+		{Name: "bitmap too small", Image: image(extension(bitmap(func(b []byte) { b[16] = 24 }))),
+			Fault: "Too small Bitmap Feature area in Parallels Format Extension: 24 bytes, expected at least 32 bytes"},
+		{Name: "bitmap of another disk", Image: image(extension(bitmap(func(b []byte) { b[24] = 1 }))),
+			Fault: "Bitmap size (in sectors) 1 differs from disk size in sectors 39"},
+		{Name: "granularity", Image: image(extension(bitmap(func(b []byte) { b[48] = 3 }))),
+			Fault: "Invalid bitmap granularity 1536, expected a power of two of at least 512 bytes"},
+		{Name: "l1 table too long", Image: image(extension(bitmap(func(b []byte) { b[52] = 2 }))),
+			Fault: "Bitmaps feature corrupted: l1 table exceeds extension data_size"},
+		{Name: "l1 table too short", Image: image(extension(bitmap(func(b []byte) { b[52] = 0 }))),
+			Fault: "Bitmap table size 0 does not correspond to bitmap size and cluster size. Expected 1"},
+		{Name: "the same bitmap twice", Image: image(extension(func(b []byte) { bitmap(nothing)(b); bitmap(nothing)(b[64:]) })),
+			Fault: "Bitmap already exists: 30313233-3435-3637-3839-616263646566"},
+	} {
+		v.Check(t, &parallels.Driver)
+	}
+}
+
+// TestTerabyte: an assertion of qemu fails where its 32-bit number of the sectors that are left is negative or 0.
+func TestTerabyte(t *testing.T) {
+	const tib = 1 << 40
+	for _, tc := range []struct {
+		sectors, start, end uint64
+		qemu                uint32
+		good                uint64 // bytes of the window that are mapped
+	}{
+		{1 << 31, 0, tib, qemu, 0},
+		{1 << 31, 0, tib - 512, qemu, tib - 512},
+		{1 << 31, 1, tib, qemu, 0},
+		{1 << 31, 512, tib, qemu, tib - 512},
+		{1 << 32, 0, 2 * tib, qemu, 0},
+		{1<<32 + 9, 0, 2*tib + 9*512, qemu, 9 * 512},
+		{1<<32 + 9, 100, 2*tib + 9*512, qemu, 9*512 - 100},
+		{1<<32 + 9, 0, 2*tib + 9*512, 0, 2*tib + 9*512},
+	} {
+		b := image(func(b []byte) { le.PutUint64(b[36:], tc.sectors); b[32] = 0 })
+		r, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: formattest.Bytes(b), Qemu: tc.qemu},
+			func(uint64) (uint64, uint64) { return tc.start, tc.end })
+		if f != nil || err != nil {
+			t.Fatal(f, err)
+		}
+		good := tc.end - tc.start
+		if last := r.Map.At(r.Map.Len() - 1); last.Flags == extent.Bad {
+			good = last.Start - tc.start
+			if _, aborts := r.Faults[0].Ends(); !aborts {
+				t.Errorf("%v does not abort", r.Faults[0])
+			}
+		}
+		if good != tc.good {
+			t.Errorf("%+v: %d bytes are mapped", tc, good)
+		}
+	}
+}
+
+// TestModel asks random images at random places.
+func TestModel(t *testing.T) {
+	for seed := range int64(60) {
+		rng := rand.New(rand.NewSource(seed))
+		b := formattest.RandomParallels(rng)
+		r := formattest.Properties(t, &parallels.Driver, b, 0, rng.Uint64(), rng.Uint64(), true)
+		if r == nil || r.Map.End() == 0 {
+			continue
+		}
+		tracks, entries := uint64(le.Uint32(b[28:])), uint64(le.Uint32(b[32:]))
+		for range 1000 {
+			off := uint64(rng.Int63n(int64(r.Map.End())))
+			got := r.Map.At(r.Map.Find(off))
+			i := off / 512 / tracks
+			var entry uint64
+			if i < entries {
+				entry = uint64(le.Uint32(b[64+4*i:]))
+			}
+			if b[14] == 'x' {
+				entry *= tracks
+			}
+			if entry == 0 && got.Flags != 0 || entry != 0 && (got.Flags != data || got.Offset+off-got.Start != entry*512+off-i*tracks*512) {
+				t.Fatalf("seed %d, byte %d: %+v, entry %d", seed, off, got, entry)
+			}
+		}
+	}
+}
+
+// TestBATIsReadOnce: a window begins at its own entry, and nothing is read twice.
+func TestBATIsReadOnce(t *testing.T) {
+	b := image(func(b []byte) { le.PutUint32(b[32:], 1<<20); le.PutUint64(b[36:], 8<<20) })
+	for _, w := range [][2]uint64{{0, cluster << 20}, {cluster<<20 - 5, cluster << 20}} {
+		dev := formattest.Bytes(b)
+		_, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: dev}, func(uint64) (uint64, uint64) { return w[0], w[1] })
+		if f != nil || err != nil {
+			t.Fatal(f, err)
+		}
+		if at, twice := dev.ReadTwice(); twice {
+			t.Errorf("byte %d is read twice", at)
+		}
+		if most := 64 + (w[1]-w[0])/cluster*4 + 8; dev.Bytes > most {
+			t.Errorf("%d bytes read, want %d at most", dev.Bytes, most)
+		}
+	}
+}
+
+func TestDeviceFails(t *testing.T) {
+	for _, at := range []uint64{1, 70, 24*512 + 5} {
+		dev := formattest.Bytes(image(extension(bitmap(nothing))))
+		dev.FailAt = at
+		_, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		if err != nil || f == nil || f.Reason != fault.DeviceRead {
+			t.Errorf("byte %d: %v %v", at, f, err)
+		}
+	}
+}
+
+// FuzzParallels walks anything.
+func FuzzParallels(f *testing.F) {
+	for seed := range int64(6) {
+		f.Add(formattest.RandomParallels(rand.New(rand.NewSource(seed))), uint64(seed)<<10, uint64(1)<<20)
+	}
+	f.Add(image(nothing), uint64(5), uint64(1000))
+	f.Add(image(extension(bitmap(nothing))), uint64(5), uint64(1000))
+	f.Fuzz(func(t *testing.T, b []byte, start, length uint64) {
+		formattest.Properties(t, &parallels.Driver, b, 0, start, length, true)
+		formattest.Properties(t, &parallels.Driver, b, qemu, start, length, false)
+	})
+}
