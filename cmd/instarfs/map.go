@@ -121,7 +121,11 @@ func (a *mapArgs) mapFile(ctx context.Context, e *env, name string) (*mapResult,
 	case a.options.Profile.IsQemu() && errors.As(err, &f) && aborts(f):
 		return nil, abortError{f.Message()}
 	case a.options.Profile.IsQemu() && errors.As(err, &qemu) && qemu.QemuText() != "":
-		return nil, qemuError{fmt.Sprintf("Could not open '%s': %s", a.file, qemu.QemuText())}
+		text := fmt.Sprintf("Could not open '%s': %s", a.file, qemu.QemuText())
+		if errors.As(err, &f) && f.Report() != "" {
+			text = f.Report() + "\ninstarfs: " + text
+		}
+		return nil, qemuError{text}
 	default:
 		return nil, err
 	}

@@ -60,6 +60,9 @@ func (f *Fault) Bare() bool { return f.Reason.row().bare }
 // Hint is what qemu-img prints on a line of its own behind the message, mostly nothing.
 func (f *Fault) Hint() string { return f.Reason.row().hint }
 
+// Report is what qemu-img prints on a line of its own before the message, mostly nothing.
+func (f *Fault) Report() string { return string(f.expand(nil, f.Reason.row().report)) }
+
 // Ends is how qemu-img ends a walk that meets f: with the text of an error number, or of an assertion that fails.
 func (f *Fault) Ends() (strerror string, aborts bool) {
 	switch w := f.Reason.row(); {

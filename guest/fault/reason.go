@@ -49,8 +49,8 @@ type row struct {
 	field, text string
 	// bare: qemu's driver gives an error number and no text of its own, so that qemu-img names the file once more in front.
 	bare bool
-	// hint is a line that qemu-img prints behind the text.
-	hint string
+	// hint is a line that qemu-img prints behind the text, report one that it prints before it, with the verbs of texts.
+	hint, report string
 	// einval and aborts tell how a walk of qemu-img ends that meets it: with EINVAL rather than EIO, or by an assertion that
 	// fails, whose text it is.
 	einval, aborts bool
