@@ -75,11 +75,9 @@ func TestVectors(t *testing.T) {
 	const invalid = "Invalid argument"
 	all := []extent.Extent{e(0, 100, 0, unknown)}
 	raw4 := []extent.Extent{e(0, 4, 0, data), e(4, 96, 0, 0)}
-	text := func(c ...chunk) string {
-		tables := table{Chunks: c}
-		return base64.StdEncoding.EncodeToString(tables.Bytes())
-	}
-	four := text(chunk{1, 0, 4, 0, 2048})
+	encode := base64.StdEncoding.EncodeToString
+	tab := (&table{Chunks: chunks{{1, 0, 4, 0, 2048}}}).Bytes()
+	four := encode(tab)
 	reversed := make(chunks, len(every))
 	for i, c := range every {
 		reversed[len(every)-1-i] = c
@@ -135,6 +133,9 @@ func TestVectors(t *testing.T) {
 		{Name: "list: spaces", Image: plist("<data>" + four[:5] + " \r\n<da</dat<" + four[5:7] + "\xff" + four[7:] + "</data>"),
 			Want: []extent.Extent{e(0, 100, 0, 0)}}, // "da", "/dat" are digits
 		{Name: "list: blanks", Image: plist("<<data>" + four[:5] + " \r\n<" + four[5:7] + "\xff<" + four[7:] + "<</data>"), Want: raw4},
+		{Name: "list: a tag that is none, of digits", Image: plist("<data>" + four[:200] + "</dat<" + four[204:] + "</data>"), Want: raw4},
+		{Name: "list: = in the middle", Image: plist("<data>" + encode(tab[:203]) + encode(tab[203:]) + "</data>"), Want: raw4},
+		{Name: "list: == in the middle", Image: plist("<data>" + encode(tab[:202]) + encode(tab[202:]) + "</data>"), Want: raw4},
 		{Name: "list: open", Image: plist("<data>" + four), Fault: invalid},
 		{Name: "list: NUL", Image: plist("<data>" + four + "</data>\x00<data>"), Want: raw4},
 		{Name: "list: NUL inside", Image: plist("<data>" + four + "\x00</data>"), Fault: invalid},

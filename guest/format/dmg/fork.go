@@ -41,6 +41,9 @@ func readFork(s *stream, c *chunks, off, length uint64) *fault.Fault {
 			if s.failed != nil {
 				return s.failed
 			}
+			if len(b) == 0 { // cannot be
+				return fault.New(fault.DmgResource, at)
+			}
 			at, n = s.at()-uint64(len(b)), n-uint64(len(b))
 			for i, x := range b {
 				c.add(x, at+uint64(i))
