@@ -33,6 +33,17 @@ func image(change func(b []byte)) []byte {
 
 func nothing([]byte) {}
 
+// steps is an image that ends behind the offsets that are looked at in one step, each of which is offset. It has one more.
+func steps(offset uint64) []byte {
+	b := make([]byte, 136+1<<20)
+	be.PutUint32(b[128:], 512)
+	be.PutUint32(b[132:], 1<<17)
+	for i := range uint64(1 << 17) {
+		be.PutUint64(b[136+8*i:], offset)
+	}
+	return b
+}
+
 func all(length uint64, f extent.Flags) []extent.Extent {
 	return []extent.Extent{{Length: length, State: extent.State{Flags: f}}}
 }
@@ -58,6 +69,8 @@ func TestVectors(t *testing.T) {
 		{Name: "last offset", Image: image(func(b []byte) { clear(b[136+24:]) }), Fault: order + "3, image file is corrupt"},
 		{Name: "offsets beyond the end", Image: image(nothing)[:136+24], Fault: order + "3, image file is corrupt"},
 		{Name: "some offset beyond the end", Image: image(nothing)[:136+28], Fault: order + "3, image file is corrupt"},
+		{Name: "the next step beyond the end", Image: steps(5), Fault: order + "131072, image file is corrupt"},
+		{Name: "the next step beyond the end, all 0", Image: steps(0), Want: all(512<<17, compressed)},
 		{Name: "step", Image: image(func(b []byte) { be.PutUint64(b[136+24:], 200+128<<20) }), Want: all(3*65536, compressed)},
 		{Name: "large step", Image: image(func(b []byte) { be.PutUint64(b[136+24:], 200+128<<20+1) }), Fault: step + "3, image file is corrupt"},
 		{Name: "first offset", Image: image(func(b []byte) {

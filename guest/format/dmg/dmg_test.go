@@ -53,6 +53,15 @@ func koly(b []byte, off int, v uint64) []byte {
 	return b
 }
 
+// atTrailer is an image whose field off says that what it points to, of no length, starts where the trailer does.
+func atTrailer(off int) []byte {
+	b := fork(image(every...)).Bytes()
+	if off == 0x28 {
+		b = image(every...).Bytes()
+	}
+	return koly(b, off, uint64(len(b)-512))
+}
+
 // rsrc alters the resource fork of an image, which follows the data.
 func rsrc(off int, v uint32) []byte {
 	b := fork(image(chunk{1, 0, 4, 0, 2048})).Bytes()
@@ -116,6 +125,10 @@ func TestVectors(t *testing.T) {
 		{Name: "resource fork length", Image: koly(image(every...).Bytes(), 0x30, 1<<40), Fault: invalid},
 		{Name: "property list", Image: koly(image(every...).Bytes(), 0xd8, 1<<40), Fault: invalid},
 		{Name: "property list length", Image: koly(image(every...).Bytes(), 0xe0, 1<<40), Fault: invalid},
+		{Name: "resource fork at the trailer", Image: atTrailer(0x28), Fault: invalid},
+		{Name: "property list at the trailer", Image: atTrailer(0xd8), Fault: invalid},
+		{Name: "two sectors", Image: (&formattest.Dmg{Sectors: 100, Body: 1, Plist: strings.Repeat(" ", 511)}).Bytes(),
+			Want: []extent.Extent{e(0, 100, 0, 0)}},
 		{Name: "sectors", Image: koly(image(every...).Bytes(), 0x1ec, 1<<63), Fault: invalid},
 		{Name: "many sectors", Image: koly(image(every...).Bytes(), 0x1ec, 1<<54), Fault: "Could not refresh total sector count: File too large"},
 		{Name: "no tables", Image: koly(image(every...).Bytes(), 0xe0, 0), Fault: invalid},
@@ -246,6 +259,31 @@ func TestModel(t *testing.T) {
 			got := r.Map.At(r.Map.Find(off))
 			if got = got.Skip(off - got.Start); got.Length < 512 || got.State != w.State || got.Offset != w.Offset {
 				t.Fatalf("seed %d: %+v, want %+v", seed, got, w)
+			}
+		}
+	}
+}
+
+// TestWindows asks for each sector, and from each sector to the end.
+func TestWindows(t *testing.T) {
+	b := image(every...).Bytes()
+	for s := range uint64(100) {
+		for _, end := range []uint64{s + 1, 100} {
+			r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(b)}, func(uint64) (uint64, uint64) { return s * 512, end * 512 })
+			if f != nil || err != nil {
+				t.Fatal(f, err)
+			}
+			at := s * 512
+			for _, want := range everyMapped {
+				if want.End() <= at || at >= end*512 {
+					continue
+				}
+				want = want.Skip(at - want.Start)
+				want.Length = min(want.Length, end*512-at)
+				if got := r.Map.At(r.Map.Find(at)); got != want {
+					t.Fatalf("[%d,%d): %+v, want %+v", s, end, got, want)
+				}
+				at = want.End()
 			}
 		}
 	}
