@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -104,14 +105,16 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// settleAll makes what the files in the working directory occupy final.
+// settleAll makes what the files beneath the working directory occupy final.
 func settleAll(t *testing.T) {
 	t.Helper()
-	list, err := os.ReadDir(".")
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			settle(t, name)
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, e := range list {
-		settle(t, e.Name())
 	}
 }

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+	"math/rand"
+	"os"
+	"testing"
+
+	"instarfs/guest/format/formattest"
+)
+
+// TestDifferentialChains is TestDifferential for chains of up to five layers.
+func TestDifferentialChains(t *testing.T) {
+	for seed := range differences(t) / 3 {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			o := newOracle(t)
+			t.Chdir(o.dir)
+			rng := rand.New(rand.NewSource(int64(seed)))
+			top := formattest.RandomChain(t, rng, o.dir)
+			list, err := os.ReadDir(".")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range list {
+				settle(t, f.Name())
+			}
+			compareWindows(t, o, rng, top)
+		})
+	}
+}
