@@ -33,7 +33,9 @@ func (b *bench) overlays() error {
 		return err
 	}
 	var first, again, qemu times
-	all := func(t *times, script, dir string) error { return t.add("sh", "-c", script, "sh", filepath.Join(dir, "overlays")) }
+	all := func(t *times, script, dir string) error {
+		return t.add("sh", "-c", script, "sh", filepath.Join(dir, "overlays"))
+	}
 	for _, step := range []error{
 		all(&first, `cat "$1"/disk*.map.json`, m.point),
 		all(&qemu, `for f in "$1"/disk*; do qemu-img map --output=json "$f"; done`, source),
