@@ -97,7 +97,7 @@ func qemuText(name string, err error) string {
 		if f.Bare() {
 			return fmt.Sprintf("Could not open '%s': %s", name, f.Message())
 		}
-		return f.Message()
+		return f.MessageOf(name)
 	case errors.As(err, &lock):
 		return lock.qemuText()
 	case errors.Is(err, ErrNotRegular):
