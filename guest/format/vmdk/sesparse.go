@@ -16,7 +16,7 @@ func openSESparse(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, noMemory(2 * sectorSize)
 	}
 	h, volatile := (*header)(b), (*header)(b[sectorSize:])
-	if f := block.ReadOne(p.Dev, h[:], 0); f != nil {
+	if f := block.ReadOne(p.Dev, b[:sectorSize], 0); f != nil {
 		return nil, f
 	}
 	if f := h.checkConst(); f != nil {
@@ -26,7 +26,7 @@ func openSESparse(p *format.Params) (format.Image, *fault.Fault) {
 	if off > maxFileOffset-sectorSize {
 		return nil, fault.New(fault.VmdkVolatileRead, offSEVolatile)
 	}
-	if f := block.ReadOne(p.Dev, volatile[:], off); f != nil {
+	if f := block.ReadOne(p.Dev, b[sectorSize:], off); f != nil {
 		return nil, f
 	}
 	if f := volatile.checkVolatile(off); f != nil {
