@@ -25,9 +25,7 @@ type Sparse struct {
 	// Entries are those of the grain tables, by grain. A table exists where there is one.
 	Entries map[uint64]uint64
 
-	directory []byte
-	tables    map[uint64]uint64 // byte offset by number
-	spoils    []spoil
+	spoils []spoil
 }
 
 // NewSparse starts a file of capacity sectors without any grain.
