@@ -81,13 +81,16 @@ func (f *Fault) Error() string {
 
 // Message says what is wrong in the words that qemu-img uses for it, on one line. Bytes of the image are shown printable:
 // what is not a printable ASCII character becomes \xHH.
-func (f *Fault) Message() string {
-	return string(f.expand(nil, f.Reason.row().text))
+func (f *Fault) Message() string { return f.MessageOf("the file") }
+
+// MessageOf is Message for who knows the file's name: qemu-img has it in some of its texts.
+func (f *Fault) MessageOf(file string) string {
+	return string(f.expand(nil, f.Reason.row().text, file))
 }
 
 // expand replaces {0} by Args[0] in decimal, {0:x} in hexadecimal, {0:#x} in hexadecimal with 0x (zero is 0, as C prints
-// it) and {text} by Text.
-func (f *Fault) expand(b []byte, text string) []byte {
+// it), {text} by Text and {file} by file.
+func (f *Fault) expand(b []byte, text, file string) []byte {
 	for i := 0; i < len(text); i++ {
 		if text[i] != '{' {
 			b = append(b, text[i])
@@ -100,6 +103,8 @@ func (f *Fault) expand(b []byte, text string) []byte {
 		switch verb := text[i+1 : end]; {
 		case verb == "text":
 			b = printable(b, f.Text)
+		case verb == "file":
+			b = append(b, file...)
 		case len(verb) > 1 && verb[1:] == ":x":
 			b = strconv.AppendUint(b, f.Args[verb[0]-'0'], 16)
 		case len(verb) > 1 && verb[1:] == ":#x":

@@ -94,7 +94,7 @@ func qemuText(name string, err error) string {
 		}
 		return ""
 	case errors.As(err, &f):
-		text := f.Message()
+		text := f.MessageOf(name)
 		if f.Bare() {
 			text = fmt.Sprintf("Could not open '%s': %s", name, text)
 		}
