@@ -3,7 +3,10 @@
 // tell a person what happened. The package is a leaf and formats with strconv: the guest must not link fmt.
 package fault
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Class groups reasons by what a caller does about them. The values are the error codes of abi.MapResult.
 type Class uint32
@@ -56,6 +59,27 @@ func (f *Fault) Class() Class { return f.Reason.row().class }
 // Bare reports whether qemu-img names the file once more in front of the message, as it does when a driver gives an error
 // number and no text.
 func (f *Fault) Bare() bool { return f.Reason.row().bare }
+
+// Told is what qemu-img says of f behind "Could not open 'NAME': " when it opens the image of that name.
+func (f *Fault) Told(name string) string {
+	w := f.Reason.row()
+	text := f.Message()
+	if w.told != "" {
+		text = strings.ReplaceAll(w.told, "{name}", name)
+	}
+	if f.Bare() {
+		return "Could not open '" + name + "': " + text
+	}
+	return text
+}
+
+// Reported is what qemu-img says of f before that, on a line of its own. Empty is nothing.
+func (f *Fault) Reported() string {
+	if !f.Reason.row().reported {
+		return ""
+	}
+	return f.Message()
+}
 
 // Ends is how qemu-img ends a walk that meets f: with the text of an error number, or of an assertion that fails.
 func (f *Fault) Ends() (strerror string, aborts bool) {
