@@ -3,7 +3,9 @@
 // tell a person what happened. The package is a leaf and formats with strconv: the guest must not link fmt.
 package fault
 
-import "strconv"
+import (
+	"strconv"
+)
 
 // Class groups reasons by what a caller does about them. The values are the error codes of abi.MapResult.
 type Class uint32
@@ -57,8 +59,28 @@ func (f *Fault) Class() Class { return f.Reason.row().class }
 // number and no text.
 func (f *Fault) Bare() bool { return f.Reason.row().bare }
 
-// Hint is what qemu-img prints on a line of its own behind the message, mostly nothing.
-func (f *Fault) Hint() string { return f.Reason.row().hint }
+// Told is what qemu-img says of f behind "Could not open 'NAME': " when it opens the image of that name. It may have more lines than
+// one.
+func (f *Fault) Told(name string) string {
+	w := f.Reason.row()
+	text := w.told
+	if text == "" {
+		text = w.text
+	}
+	text = string(f.expand(nil, text, name))
+	if f.Bare() {
+		return "Could not open '" + name + "': " + text
+	}
+	return text
+}
+
+// Reported is what qemu-img says of f before that, on a line of its own. Empty is nothing.
+func (f *Fault) Reported() string {
+	if !f.Reason.row().reported {
+		return ""
+	}
+	return f.Message()
+}
 
 // Ends is how qemu-img ends a walk that meets f: with the text of an error number, or of an assertion that fails.
 func (f *Fault) Ends() (strerror string, aborts bool) {
@@ -81,12 +103,7 @@ func (f *Fault) Error() string {
 
 // Message says what is wrong in the words that qemu-img uses for it, on one line. Bytes of the image are shown printable:
 // what is not a printable ASCII character becomes \xHH.
-func (f *Fault) Message() string { return f.MessageOf("the file") }
-
-// MessageOf is Message for who knows the file's name: qemu-img has it in some of its texts.
-func (f *Fault) MessageOf(file string) string {
-	return string(f.expand(nil, f.Reason.row().text, file))
-}
+func (f *Fault) Message() string { return string(f.expand(nil, f.Reason.row().text, "the file")) }
 
 // expand replaces {0} by Args[0] in decimal, {0:x} in hexadecimal, {0:#x} in hexadecimal with 0x (zero is 0, as C prints
 // it), {text} by Text and {file} by file.

@@ -49,8 +49,10 @@ type row struct {
 	field, text string
 	// bare: qemu's driver gives an error number and no text of its own, so that qemu-img names the file once more in front.
 	bare bool
-	// hint is a line that qemu-img prints behind the text.
-	hint string
+	// told is what qemu-img says where its words are not those of text; there may be more than one line.
+	told string
+	// reported: qemu-img prints text too, on a line of its own in front.
+	reported bool
 	// einval and aborts tell how a walk of qemu-img ends that meets it: with EINVAL rather than EIO, or by an assertion that
 	// fails, whose text it is.
 	einval, aborts bool

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Sparse builds a sparse file of a VMDK. What is wrong with one is put in by Spoil.
-type Sparse struct {
+// VmdkSparse builds a sparse file of a VMDK. What is wrong with one is put in by Spoil.
+type VmdkSparse struct {
 	Kind         string // KDMV, COWD or SESPARSE
 	Capacity     uint64 // sectors
 	Grain        uint64 // sectors; 8 of a SESPARSE
@@ -28,9 +28,9 @@ type Sparse struct {
 	spoils []spoil
 }
 
-// NewSparse starts a file of capacity sectors without any grain.
-func NewSparse(kind string, capacity, grain uint64) *Sparse {
-	s := &Sparse{Kind: kind, Capacity: capacity, Grain: grain, TableEntries: 512, Version: 1, Flags: 3, Entries: map[uint64]uint64{}}
+// NewVmdkSparse starts a file of capacity sectors without any grain.
+func NewVmdkSparse(kind string, capacity, grain uint64) *VmdkSparse {
+	s := &VmdkSparse{Kind: kind, Capacity: capacity, Grain: grain, TableEntries: 512, Version: 1, Flags: 3, Entries: map[uint64]uint64{}}
 	s.Text = "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"monolithicSparse\"\n"
 	switch kind {
 	case "COWD":
@@ -41,7 +41,7 @@ func NewSparse(kind string, capacity, grain uint64) *Sparse {
 	return s
 }
 
-func (s *Sparse) entrySize() uint64 {
+func (s *VmdkSparse) entrySize() uint64 {
 	if s.Kind == "SESPARSE" {
 		return 8
 	}
@@ -49,31 +49,33 @@ func (s *Sparse) entrySize() uint64 {
 }
 
 // DirectoryOffset is where the grain directory is, bytes.
-func (s *Sparse) DirectoryOffset() uint64 {
+func (s *VmdkSparse) DirectoryOffset() uint64 {
 	return map[string]uint64{"KDMV": 21, "COWD": 4, "SESPARSE": 8}[s.Kind] * sectorSize
 }
 
 // DirectoryEntries is how many entries it has.
-func (s *Sparse) DirectoryEntries() uint64 {
+func (s *VmdkSparse) DirectoryEntries() uint64 {
 	reach := s.TableEntries * s.Grain
 	return (s.Capacity + reach - 1) / reach
 }
 
 // TablesOffset is where the grain tables begin, bytes. They follow each other in the order of their numbers.
-func (s *Sparse) TablesOffset() uint64 {
+func (s *VmdkSparse) TablesOffset() uint64 {
 	return sectors(s.DirectoryOffset()+s.DirectoryEntries()*s.entrySize()) * sectorSize
 }
 
 func sectors(n uint64) uint64 { return (n + sectorSize - 1) / sectorSize }
 
 // Spoil overwrites bytes when everything else is written.
-func (s *Sparse) Spoil(off uint64, b ...byte) { s.spoils = append(s.spoils, spoil{off, b}) }
+func (s *VmdkSparse) Spoil(off uint64, b ...byte) { s.spoils = append(s.spoils, spoil{off, b}) }
 
 // Spoil64 is Spoil with a little-endian number.
-func (s *Sparse) Spoil64(off, v uint64) { s.Spoil(off, binary.LittleEndian.AppendUint64(nil, v)...) }
+func (s *VmdkSparse) Spoil64(off, v uint64) {
+	s.Spoil(off, binary.LittleEndian.AppendUint64(nil, v)...)
+}
 
 // Spoil32 is Spoil with a little-endian number.
-func (s *Sparse) Spoil32(off uint64, v uint32) {
+func (s *VmdkSparse) Spoil32(off uint64, v uint32) {
 	s.Spoil(off, binary.LittleEndian.AppendUint32(nil, v)...)
 }
 
@@ -81,7 +83,7 @@ func (s *Sparse) Spoil32(off uint64, v uint32) {
 func Stored(n uint64) uint64 { return 3<<60 | n&0xfff<<48 | n>>12 }
 
 // Bytes is the file.
-func (s *Sparse) Bytes() []byte {
+func (s *VmdkSparse) Bytes() []byte {
 	size := s.entrySize()
 	put := func(b []byte, v uint64) {
 		if size == 8 {
@@ -128,7 +130,7 @@ func (s *Sparse) Bytes() []byte {
 	return b
 }
 
-func (s *Sparse) header(b []byte) {
+func (s *VmdkSparse) header(b []byte) {
 	le := binary.LittleEndian
 	switch s.Kind {
 	case "KDMV":
@@ -162,9 +164,9 @@ func (s *Sparse) header(b []byte) {
 }
 
 // RandomSparse is a file with random entries of all sorts, seldom wrong ones.
-func RandomSparse(rng *rand.Rand, kind string) *Sparse {
+func RandomSparse(rng *rand.Rand, kind string) *VmdkSparse {
 	grain := []uint64{1, 8, 16, 100, 127, 128, 128, 512}[rng.Intn(8)]
-	s := NewSparse(kind, uint64(rng.Intn(1<<(1+rng.Intn(14)))), grain)
+	s := NewVmdkSparse(kind, uint64(rng.Intn(1<<(1+rng.Intn(14)))), grain)
 	if kind == "KDMV" {
 		s.TableEntries = []uint64{1, 3, 64, 511, 512, 512}[rng.Intn(6)]
 		s.Version = uint32(rng.Intn(4))

@@ -21,7 +21,7 @@ func FuzzVmdk(f *testing.F) {
 		f.Add(formattest.RandomSparse(rand.New(rand.NewSource(seed)), kind).Bytes(), uint64(seed)<<9, uint64(1000))
 	}
 	for _, v := range headers {
-		s := formattest.NewSparse(v.kind, 1000, 128)
+		s := formattest.NewVmdkSparse(v.kind, 1000, 128)
 		v.spoil(s)
 		f.Add(bytes.TrimRight(s.Bytes(), "\x00"), uint64(1), uint64(1<<12))
 	}

@@ -21,7 +21,7 @@ const (
 	shown  = stored | extent.Holes
 )
 
-// drivers are those of the files that are read here, by the kinds of formattest.Sparse.
+// drivers are those of the files that are read here, by the kinds of formattest.VmdkSparse.
 var drivers = map[string]*format.Driver{"KDMV": &vmdk.SparseDriver, "COWD": &vmdk.SparseDriver, "SESPARSE": &vmdk.SESparseDriver}
 
 // driverOf is the driver that makes the most checks of a kind of file.
@@ -76,7 +76,7 @@ func same(t testing.TB, r *formattest.Result, want []ext) {
 // model says what one byte of the disk in a sparse file is, by the numbers with which the file was built, for the bytes that the
 // built file has.
 type model struct {
-	s *formattest.Sparse
+	s *formattest.VmdkSparse
 	b []byte
 }
 
