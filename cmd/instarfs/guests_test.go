@@ -23,13 +23,22 @@ func TestEveryFormatInGuests(t *testing.T) {
 		format string
 		make   func(t *testing.T, rng *rand.Rand, dir string) string
 	}{
-		{"raw", func(t *testing.T, rng *rand.Rand, dir string) string { formattest.RandomRaw(t, rng, dir, "image"); return "image" }},
+		{"raw", func(t *testing.T, rng *rand.Rand, dir string) string {
+			formattest.RandomRaw(t, rng, dir, "image")
+			return "image"
+		}},
 		{"qcow2", func(t *testing.T, rng *rand.Rand, dir string) string { return formattest.RandomChain(t, rng, dir) }},
 		{"qcow", tables("qcow")},
 		{"qed", tables("qed")},
 		{"parallels", tables("parallels")},
-		{"vdi", func(t *testing.T, rng *rand.Rand, dir string) string { formattest.RandomVdi(t, rng, dir, "image"); return "image" }},
-		{"vpc", func(t *testing.T, rng *rand.Rand, dir string) string { formattest.RandomVpc(t, rng, dir, "image"); return "image" }},
+		{"vdi", func(t *testing.T, rng *rand.Rand, dir string) string {
+			formattest.RandomVdi(t, rng, dir, "image")
+			return "image"
+		}},
+		{"vpc", func(t *testing.T, rng *rand.Rand, dir string) string {
+			formattest.RandomVpc(t, rng, dir, "image")
+			return "image"
+		}},
 		{"vhdx", func(t *testing.T, rng *rand.Rand, dir string) string {
 			formattest.RandomVhdx(t, rng, dir, "image")
 			return "image"
