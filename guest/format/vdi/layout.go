@@ -23,10 +23,10 @@ const (
 
 	typeStatic = 2 // VDI_IMAGE_TYPE_FIXED: whatever else is dynamic to qemu
 
-	entrySize    = 4
-	blockFree    = 0xffffffff // VDI_IMAGE_BLOCK_FREE: nobody wrote it
-	blockZero    = 0xfffffffe // VDI_IMAGE_BLOCK_ZERO: discarded, reads as zeroes
-	lowestUnused = blockZero  // entries from here on have no block in the file
+	entrySize = 4
+	// Entries from here on have no block in the file: 0xfffffffe (VDI_IMAGE_BLOCK_ZERO) was discarded, 0xffffffff
+	// (VDI_IMAGE_BLOCK_FREE) nobody wrote.
+	lowestUnused = 0xfffffffe
 )
 
 // header is the start of an image.

@@ -27,10 +27,6 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if m.h.imageType() == typeStatic {
 		m.data |= extent.Holes
 	}
-	if p.Qemu != 0 {
-		// To qemu, which knows no parents here, a block that nobody wrote is one that reads as zeroes.
-		m.free = extent.Present | extent.Zero
-	}
 	return m, nil
 }
 

@@ -28,7 +28,6 @@ type image struct {
 	h    header
 	size uint64       // bytes of the virtual disk
 	data extent.Flags // what a block in the file is
-	free extent.Flags // a block that nobody wrote
 }
 
 // Size is the virtual disk's size, rounded up to 512 bytes.
@@ -80,12 +79,10 @@ func same(b []byte, entry uint32) uint64 {
 
 // emit emits [pos, to), which begins in the block of entry.
 func (m *image) emit(sink format.Sink, pos, to uint64, entry uint32) {
-	switch entry {
-	case blockFree:
-		sink.Emit(to-pos, m.free, 0, 0)
-	case blockZero:
+	if entry >= lowestUnused {
+		// Nobody wrote the block, or it was discarded. There is no parent that could have it.
 		sink.Emit(to-pos, extent.Present|extent.Zero, 0, 0)
-	default:
-		sink.Emit(to-pos, m.data, uint64(m.h.offData())+uint64(entry)<<blockBits+pos&(blockSize-1), 0)
+		return
 	}
+	sink.Emit(to-pos, m.data, uint64(m.h.offData())+uint64(entry)<<blockBits+pos&(blockSize-1), 0)
 }

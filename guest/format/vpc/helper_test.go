@@ -58,10 +58,10 @@ func model(b []byte, qemu uint32, x uint64) (flags extent.Flags, offset uint64) 
 	size := uint64(be.Uint32(head[32:]))
 	entry := be.Uint32(at(be.Uint64(head[16:])+x/size*4, 4))
 	if entry == 0xffffffff {
-		if qemu != 0 {
-			return zero, 0
+		if qemu == 0 && kind == 4 {
+			return 0, 0
 		}
-		return 0, 0
+		return zero, 0
 	}
 	bitmap := size / 512 / 8
 	if bitmap%512 != 0 {

@@ -4,7 +4,6 @@ import (
 	"strconv"
 
 	"instarfs/guest/block"
-	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 )
@@ -33,9 +32,6 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	}
 	if f := m.checkTable(); f != nil {
 		return nil, f
-	}
-	if m.qemu != 0 {
-		m.free = extent.Present | extent.Zero
 	}
 	if m.qemu == 0 && m.f.diskType() == typeDifferencing {
 		if f := m.openParent(); f != nil {

@@ -35,8 +35,7 @@ type image struct {
 	refs []format.Reference
 
 	fixed  bool
-	bitmap uint64       // bytes in front of each block
-	free   extent.Flags // a block that is not in the file
+	bitmap uint64 // bytes in front of each block
 	table  table
 	bits   bitmaps // of a differencing image
 }

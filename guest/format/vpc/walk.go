@@ -60,7 +60,7 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 		sink.Emit(to-pos, dataFlags, host+m.bitmap+pos&(m.blockSize()-1), 0)
 		return nil
 	}, func(pos, to uint64) *fault.Fault {
-		sink.Emit(to-pos, m.free, 0, 0)
+		sink.Emit(to-pos, extent.Present|extent.Zero, 0, 0)
 		return nil
 	})
 }

@@ -36,7 +36,7 @@ func TestWalk(t *testing.T) {
 		want   []piece
 	}{
 		{"dynamic", formattest.VpcDynamic, 0, formattest.Whole,
-			[]piece{{8192, 0, 0}, {8192, data, host}, {2 * 8192, 0, 0}, {8192 - 512, data, next}}},
+			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0}, {8192 - 512, data, next}}},
 		{"dynamic for qemu", formattest.VpcDynamic, qemu72, formattest.Whole,
 			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0}, {8192 - 512, data, next}}},
 		{"differencing for qemu", formattest.VpcDifferencing, qemu100, formattest.Whole,
