@@ -36,8 +36,11 @@ func TestTable(t *testing.T) {
 		if rest := verb.ReplaceAllString(w.text, ""); strings.ContainsAny(rest, "{}") {
 			t.Errorf("reason %d has a verb that nobody knows: %s", r, w.text)
 		}
-		if got := string(printable(nil, w.field+w.text)); got != w.field+w.text {
-			t.Errorf("reason %d is not printable: %s", r, got)
+		if rest := verb.ReplaceAllString(w.told, ""); strings.ContainsAny(rest, "{}") {
+			t.Errorf("reason %d has a verb that nobody knows: %s", r, w.told)
+		}
+		if s := w.field + w.text; string(printable(nil, s)) != s {
+			t.Errorf("reason %d is not printable: %s", r, s)
 		}
 		f := &Fault{Reason: r, Args: [3]uint64{11, 22, 33}, Text: "abc"}
 		if m := f.Message(); m == "" || strings.ContainsAny(m, "{}\n") {

@@ -1,15 +1,106 @@
-// Package cloop maps compressed loop devices.
+// Package cloop maps compressed loop devices. There is little to map: every block is compressed.
 //
 // docs: block/cloop.c of qemu; the tools of cloop-utils.
 package cloop
 
-import "instarfs/guest/format"
+import (
+	"encoding/binary"
 
-const script = "#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n"
+	"instarfs/guest/block"
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
+
+// An image is a shell script, two numbers, the offsets of all blocks and of the end of the last, and the blocks. Integers are big
+// endian.
+const (
+	script = "#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n"
+
+	offBlockSize = 128 // u32, bytes
+	offBlocks    = 132 // u32
+	offOffsets   = 136 // u64 each
+	entryLen     = 8
+	sectorSize   = 512
+
+	// Limits of qemu: it has a block in memory, compressed and not, and all the offsets.
+	maxBlockSize  = 64 << 20
+	maxCompressed = 2 * maxBlockSize
+	maxOffsets    = 512 << 20 / entryLen
+	maxBlocks     = (1<<32 - 2) / entryLen
+
+	// bufferLen is the memory for the offsets that are looked at, bytes.
+	bufferLen = 1 << 20
+)
 
 // Driver is the cloop format.
-var Driver = format.Driver{ID: format.Cloop, Name: "cloop", Probe: probe}
+var Driver = format.Driver{ID: format.Cloop, Name: "cloop", Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 	return format.Score(string(h[:len(script)]) == script, format.Weak)
+}
+
+// open makes the checks of qemu's cloop_open, in its order. The script is not among them.
+func open(p *format.Params) (format.Image, *fault.Fault) {
+	buf := p.Dev.Buffer(bufferLen)
+	if buf == nil {
+		return nil, fault.New(fault.NoMemory, 0, bufferLen)
+	}
+	if f := block.ReadOne(p.Dev, buf[:offOffsets-offBlockSize], offBlockSize); f != nil {
+		return nil, f
+	}
+	blockSize, blocks := uint64(binary.BigEndian.Uint32(buf)), uint64(binary.BigEndian.Uint32(buf[offBlocks-offBlockSize:]))
+	switch {
+	case blockSize%sectorSize != 0:
+		return nil, fault.New(fault.CloopBlockSizeUnit, offBlockSize, blockSize)
+	case blockSize == 0:
+		return nil, fault.New(fault.CloopBlockSize, offBlockSize)
+	case blockSize > maxBlockSize:
+		return nil, fault.New(fault.CloopBlockSizeLarge, offBlockSize, blockSize)
+	case blocks > maxBlocks:
+		return nil, fault.New(fault.CloopBlocks, offBlocks, blocks)
+	case blocks == maxBlocks: // the bytes of the table, in 32 bits, are 0
+		return nil, fault.New(fault.CloopNoOffsets, offBlocks)
+	case blocks+1 > maxOffsets:
+		return nil, fault.New(fault.CloopOffsets, offBlocks)
+	}
+	if f := checkOffsets(p.Dev, buf, blocks+1); f != nil {
+		return nil, f
+	}
+	if p.Qemu != 0 {
+		sectors := uint32(blocks) * uint32(blockSize/sectorSize) // as qemu counts them
+		return format.Unmapped(uint64(sectors) * sectorSize), nil
+	}
+	return format.Uniform{Bytes: blocks * blockSize, Flags: extent.Present | extent.Data | extent.Compressed}, nil
+}
+
+// checkOffsets looks at the offsets, n in all. Those beyond the end of the device are 0 and not read.
+func checkOffsets(dev block.Device, buf []byte, n uint64) *fault.Fault {
+	before := uint64(0) // which any offset follows
+	for i := uint64(0); i < n; {
+		at := offOffsets + i*entryLen
+		if at >= dev.Size() {
+			if before > 0 {
+				return fault.New(fault.CloopOffsetOrder, at, i)
+			}
+			return nil
+		}
+		piece := buf[:min(n-i, uint64(len(buf))/entryLen)*entryLen]
+		if f := block.ReadOne(dev, piece, at); f != nil {
+			return f
+		}
+		for ; len(piece) > 0; piece = piece[entryLen:] {
+			offset := binary.BigEndian.Uint64(piece)
+			switch {
+			case i == 0:
+			case offset < before:
+				return fault.New(fault.CloopOffsetOrder, offOffsets+i*entryLen, i)
+			case offset-before > maxCompressed:
+				return fault.New(fault.CloopCompressedSize, offOffsets+i*entryLen, i)
+			}
+			before = offset
+			i++
+		}
+	}
+	return nil
 }

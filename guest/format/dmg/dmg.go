@@ -3,10 +3,110 @@
 // docs: block/dmg.c of qemu; Apple publishes no specification.
 package dmg
 
-import "instarfs/guest/format"
+import (
+	"bytes"
+
+	"instarfs/guest/block"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
 
 // Driver is the dmg format.
-var Driver = format.Driver{ID: format.Dmg, Name: "dmg", Probe: probe}
+var Driver = format.Driver{ID: format.Dmg, Name: "dmg", Probe: probe, Open: open}
 
 // probe goes by the name alone: the signature is at the end of the file, where no probe looks.
 func probe(_ *[format.HeadLen]byte, _ uint64, dmg bool) int { return format.Score(dmg, format.Weak) }
+
+// open makes the checks of qemu's dmg_open, in its order.
+func open(p *format.Params) (format.Image, *fault.Fault) {
+	buf := p.Dev.Buffer(bufferLen)
+	if buf == nil {
+		return nil, fault.New(fault.NoMemory, 0, bufferLen)
+	}
+	at, f := findTrailer(p, buf)
+	if f != nil {
+		return nil, f
+	}
+	if f := block.ReadOne(p.Dev, buf[:trailerLen], at); f != nil {
+		return nil, f
+	}
+	t := trailer(buf)
+	switch {
+	case t.dataForkOffset() > at:
+		return nil, fault.New(fault.DmgDataFork, at+offDataForkOffset)
+	case t.rsrcForkOffset() >= at || t.rsrcForkLength() > at-t.rsrcForkOffset():
+		return nil, fault.New(fault.DmgResourceFork, at+offRsrcForkOffset)
+	case t.xmlOffset() >= at || t.xmlLength() > at-t.xmlOffset():
+		return nil, fault.New(fault.DmgXML, at+offXMLOffset)
+	case t.sectorCount() >= 1<<63:
+		return nil, fault.New(fault.DmgSectors, at+offSectorCount)
+	case p.Qemu == 0 && t.segmentCount() > 1:
+		return nil, fault.New(fault.DmgSegments, at+offSegmentCount, uint64(t.segmentCount()))
+	}
+	c := &chunks{qemu: p.Qemu != 0, dataFork: t.dataForkOffset(), sectors: t.sectorCount()}
+	s := &stream{dev: p.Dev, buf: buf}
+	switch {
+	case t.rsrcForkLength() != 0:
+		f = readFork(s, c, t.rsrcForkOffset(), t.rsrcForkLength())
+	case t.xmlLength() != 0:
+		f = readPlist(s, c, t.xmlOffset(), t.xmlLength())
+	default:
+		f = fault.New(fault.DmgNoTables, at+offXMLLength)
+	}
+	switch {
+	case f != nil:
+		return nil, f
+	case t.sectorCount() > maxVirtualSize/sectorSize:
+		return nil, fault.New(fault.DmgVirtualSize, at+offSectorCount)
+	case p.Qemu != 0:
+		return unmapped{format.Unmapped(t.sectorCount() * sectorSize), c.warnings}, nil
+	}
+	if f := c.arrange(); f != nil {
+		return nil, f
+	}
+	return &image{t.sectorCount() * sectorSize, c.runs}, nil
+}
+
+// findTrailer returns the device offset of the trailer.
+func findTrailer(p *format.Params, buf []byte) (uint64, *fault.Fault) {
+	if p.Dev.Size() > maxVirtualSize {
+		return 0, fault.New(fault.DeviceTooLarge, 0, p.Dev.Size())
+	}
+	size, from := (p.Dev.Size()+sectorSize-1)&^(sectorSize-1), uint64(0)
+	if size < sectorSize {
+		return 0, fault.New(fault.DmgSmall, 0)
+	}
+	if size > searchFrom {
+		from = size - searchFrom
+	}
+	end := buf[:min(size, searchLen)]
+	if f := block.ReadOne(p.Dev, end, from); f != nil {
+		return 0, f
+	}
+	if i := bytes.Index(end, []byte(magic)); i >= 0 {
+		return from + uint64(i), nil
+	}
+	if p.Qemu == 0 {
+		if f := block.ReadOne(p.Dev, buf[:len(encrypted)], 0); f != nil {
+			return 0, f
+		}
+		if string(buf[:len(encrypted)]) == encrypted {
+			return 0, fault.New(fault.DmgEncrypted, 0)
+		}
+	}
+	return 0, fault.New(fault.DmgTrailer, from)
+}
+
+// unmapped is what qemu-img says of an image: that there is data, and which chunks of it cannot be read.
+type unmapped struct {
+	format.Uniform
+	warnings []*fault.Fault
+}
+
+// Walk emits the window as one extent.
+func (u unmapped) Walk(start, end uint64, sink format.Sink) *fault.Fault {
+	for _, w := range u.warnings {
+		sink.Warn(w)
+	}
+	return u.Uniform.Walk(start, end, sink)
+}

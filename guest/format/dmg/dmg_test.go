@@ -1,0 +1,314 @@
+package dmg_test
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"math/rand"
+	"strings"
+	"testing"
+
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+	"instarfs/guest/format/dmg"
+	"instarfs/guest/format/formattest"
+)
+
+const (
+	qemu       = 7<<16 | 2
+	zero       = extent.Present | extent.Zero
+	data       = extent.Present | extent.Data | extent.Offset
+	compressed = extent.Present | extent.Data | extent.Compressed
+	unknown    = extent.Present | extent.Data
+)
+
+var be = binary.BigEndian
+
+type (
+	chunk  = formattest.DmgChunk
+	table  = formattest.DmgTable
+	chunks = []chunk
+)
+
+// image is one of 100 sectors with 8192 bytes of data and one table.
+func image(c ...chunk) *formattest.Dmg {
+	return &formattest.Dmg{Sectors: 100, Body: 8192, Tables: []table{{Chunks: c}}}
+}
+
+// plist is image with a property list that is not one.
+func plist(text string) []byte {
+	d := image()
+	d.Plist = text
+	return d.Bytes()
+}
+
+func fork(d *formattest.Dmg) *formattest.Dmg {
+	d.Fork = true
+	return d
+}
+
+// koly alters the trailer of an image.
+func koly(b []byte, off int, v uint64) []byte {
+	be.PutUint64(b[len(b)-512+off:], v)
+	return b
+}
+
+// rsrc alters the resource fork of an image, which follows the data.
+func rsrc(off int, v uint32) []byte {
+	b := fork(image(chunk{1, 0, 4, 0, 2048})).Bytes()
+	be.PutUint32(b[8192+off:], v)
+	return b
+}
+
+func e(start, sectors, offset uint64, f extent.Flags) extent.Extent {
+	return extent.Extent{Start: start * 512, Length: sectors * 512, Offset: offset, State: extent.State{Flags: f}}
+}
+
+var every = chunks{{1, 0, 4, 1024, 2048}, {1, 4, 1, 1024 + 2048, 512}, {1, 5, 1, 0, 512}, {0, 6, 4, 0, 0}, {2, 10, 10, 0, 0},
+	{0x80000004, 20, 5, 0, 9}, {0x80000005, 25, 5, 9, 9}, {0x80000006, 30, 5, 18, 9}, {0x80000007, 35, 5, 27, 9}, {0x80000008, 40, 5, 36, 9},
+	{0x7ffffffe, 45, 5, 36, 9}, {77, 50, 10, 36, 9}, {0xffffffff, 60, 40, 36, 9}}
+
+var everyMapped = []extent.Extent{e(0, 5, 1024, data), e(5, 1, 0, data), e(6, 14, 0, zero), e(20, 25, 0, compressed), e(45, 5, 0, 0),
+	e(50, 10, 0, unknown), e(60, 40, 0, 0)}
+
+func TestVectors(t *testing.T) {
+	const invalid = "Invalid argument"
+	all := []extent.Extent{e(0, 100, 0, unknown)}
+	raw4 := []extent.Extent{e(0, 4, 0, data), e(4, 96, 0, 0)}
+	text := func(c ...chunk) string {
+		tables := table{Chunks: c}
+		return base64.StdEncoding.EncodeToString(tables.Bytes())
+	}
+	four := text(chunk{1, 0, 4, 0, 2048})
+	reversed := make(chunks, len(every))
+	for i, c := range every {
+		reversed[len(every)-1-i] = c
+	}
+	based := image(chunk{1, 0, 4, 100, 2048})
+	based.DataFork, based.Tables[0].First, based.Tables[0].Data = 1000, 50, 10
+	oldFork := fork(image(chunk{1, 0, 4, 0, 2048}))
+	for _, v := range []formattest.Vector{
+		{Name: "every chunk", Image: image(every...).Bytes(), Want: everyMapped},
+		{Name: "every chunk, qemu", Image: image(every...).Bytes(), Qemu: qemu, Want: all},
+		{Name: "every chunk, in a fork", Image: fork(image(every...)).Bytes(), Want: everyMapped},
+		{Name: "every chunk, in a fork, qemu", Image: fork(image(every...)).Bytes(), Qemu: qemu, Want: all},
+		{Name: "every chunk, the last first", Image: image(reversed...).Bytes(), Want: everyMapped},
+		{Name: "bases", Image: based.Bytes(), Want: []extent.Extent{e(0, 50, 0, 0), e(50, 4, 1110, data), e(54, 46, 0, 0)}},
+		{Name: "longer than the disk", Image: image(chunk{0, 90, 1 << 60, 0, 0}, chunk{1, 200, 4, 0, 2048}).Bytes(),
+			Want: []extent.Extent{e(0, 90, 0, 0), e(90, 10, 0, zero)}},
+		{Name: "no chunks", Image: image().Bytes(), Want: []extent.Extent{e(0, 100, 0, 0)}},
+		{Name: "raw without its bytes", Image: image(chunk{1, 0, 4, 0, 1535}, chunk{1, 4, 4, 0, 1537}).Bytes(),
+			Want: []extent.Extent{e(0, 4, 0, extent.Bad), e(4, 4, 0, data), e(8, 92, 0, 0)}},
+		{Name: "raw beyond any file", Image: image(chunk{1, 0, 4, 1<<64 - 1, 2048}).Bytes(), Want: []extent.Extent{e(0, 4, 0, extent.Bad), e(4, 96, 0, 0)}},
+		{Name: "two chunks of a sector", Image: image(chunk{1, 0, 4, 0, 2048}, chunk{0, 3, 1, 0, 0}).Bytes(), Fault: "two chunks hold sector 3"},
+		{Name: "start", Image: func() []byte { d := image(chunk{0, 1<<64 - 1, 1, 0, 0}); d.Tables[0].First = 1; return d.Bytes() }(),
+			Fault: "sector 18446744073709551615 behind sector 1 is none"},
+		{Name: "no sectors", Image: koly(image().Bytes(), 0x1ec, 0)},
+
+		{Name: "trailer cut", Image: image(every...).Bytes()[:8192+300], Fault: "Could not locate UDIF trailer in dmg file"},
+		{Name: "empty", Fault: "dmg file must be at least 512 bytes long"},
+		{Name: "one byte", Image: make([]byte, 1), Fault: "Could not locate UDIF trailer in dmg file"},
+		{Name: "trailer at 0", Image: koly(make([]byte, 512), 0, 0x6b6f6c79<<32), Fault: invalid},
+		{Name: "encrypted", Image: append([]byte("encrcdsa"), make([]byte, 1000)...), Fault: "the image is encrypted as a whole, its tables included"},
+		{Name: "encrypted, qemu", Image: append([]byte("encrcdsa"), make([]byte, 1000)...), Qemu: qemu, Fault: "Could not locate UDIF trailer in dmg file"},
+		{Name: "split", Image: koly(image(every...).Bytes(), 0x38, 1<<32+2), Fault: "the image is split into 2 files"},
+		{Name: "split, qemu", Image: koly(image(every...).Bytes(), 0x38, 1<<32+2), Qemu: qemu, Want: all},
+		{Name: "data fork", Image: koly(image(every...).Bytes(), 0x18, 1<<40), Fault: invalid},
+		{Name: "resource fork", Image: koly(image(every...).Bytes(), 0x28, 1<<40), Fault: invalid},
+		{Name: "resource fork length", Image: koly(image(every...).Bytes(), 0x30, 1<<40), Fault: invalid},
+		{Name: "property list", Image: koly(image(every...).Bytes(), 0xd8, 1<<40), Fault: invalid},
+		{Name: "property list length", Image: koly(image(every...).Bytes(), 0xe0, 1<<40), Fault: invalid},
+		{Name: "sectors", Image: koly(image(every...).Bytes(), 0x1ec, 1<<63), Fault: invalid},
+		{Name: "many sectors", Image: koly(image(every...).Bytes(), 0x1ec, 1<<54), Fault: "Could not refresh total sector count: File too large"},
+		{Name: "no tables", Image: koly(image(every...).Bytes(), 0xe0, 0), Fault: invalid},
+
+		{Name: "in a fork", Image: oldFork.Bytes(), Want: raw4},
+		{Name: "fork: data offset", Image: rsrc(0, 1000), Fault: invalid},
+		{Name: "fork: no data", Image: rsrc(8, 0), Fault: invalid},
+		{Name: "fork: data length", Image: rsrc(8, 1000), Fault: invalid},
+		{Name: "fork: data length of 2^32-1", Image: rsrc(8, 1<<32-1), Fault: "tables of 4294967295 bytes, more than 67108864, are not looked at"},
+		{Name: "fork: empty resource", Image: rsrc(256, 0), Fault: invalid},
+		{Name: "fork: long resource", Image: rsrc(256, 249), Fault: invalid},
+		{Name: "fork: a resource as long as the data", Image: rsrc(256, 248), Want: raw4},
+		{Name: "fork: no table", Image: rsrc(260, 0), Want: []extent.Extent{e(0, 100, 0, 0)}},
+
+		{Name: "list: spaces", Image: plist("<data>" + four[:5] + " \r\n<da</dat<" + four[5:7] + "\xff" + four[7:] + "</data>"),
+			Want: []extent.Extent{e(0, 100, 0, 0)}}, // "da", "/dat" are digits
+		{Name: "list: blanks", Image: plist("<<data>" + four[:5] + " \r\n<" + four[5:7] + "\xff<" + four[7:] + "<</data>"), Want: raw4},
+		{Name: "list: open", Image: plist("<data>" + four), Fault: invalid},
+		{Name: "list: NUL", Image: plist("<data>" + four + "</data>\x00<data>"), Want: raw4},
+		{Name: "list: NUL inside", Image: plist("<data>" + four + "\x00</data>"), Fault: invalid},
+		{Name: "list: an element in another", Image: plist("<data><data>" + four + "</data>"), Want: []extent.Extent{e(0, 100, 0, 0)}},
+		{Name: "list: cut digits", Image: plist("<data>" + four[:len(four)-2] + "</data>"), Want: []extent.Extent{e(0, 100, 0, 0)}},
+		{Name: "list: no digits", Image: plist("<data></data>"), Want: []extent.Extent{e(0, 100, 0, 0)}},
+		{Name: "list: long, qemu", Image: plist(strings.Repeat(" ", 16<<20) + "<data>" + four + "</data>"), Qemu: qemu, Fault: invalid},
+		{Name: "list: long", Image: plist(strings.Repeat(" ", 16<<20) + "<data>" + four + "</data>"), Want: raw4},
+		{Name: "list: too long", Image: plist(strings.Repeat(" ", 64<<20+1)), Fault: "tables of 67108865 bytes, more than 67108864, are not looked at"},
+	} {
+		v.Check(t, &dmg.Driver)
+	}
+}
+
+// TestQemuLimits: what qemu reports on a line of its own, and what it warns of.
+func TestQemuLimits(t *testing.T) {
+	const typ, length, sectors = "Image contains chunks of unknown type 80000008, accessing them will result in I/O errors",
+		" is larger than max (67108864)", " is larger than max (131072)"
+	const bzip2 = "dmg-bzip2 module is missing, accessing bzip2 compressed blocks will result in I/O errors"
+	for _, tc := range []struct {
+		c         chunks
+		want      string // reported, or warned of
+		openFails bool
+	}{
+		{chunks{{1, 0, 131072, 0, 64 << 20}}, "", false},
+		{chunks{{1, 0, 131073, 0, 64 << 20}}, "sector count 131073 for chunk 0" + sectors, true},
+		{chunks{{0, 0, 1 << 40, 0, 0}, {0x80000006, 0, 1 << 40, 0, 1 << 40}, {0x80000005, 0, 1 << 40, 0, 0}}, "sector count 1099511627776 for chunk 1" + sectors, true},
+		{chunks{{0, 0, 4, 0, 64<<20 + 1}}, "length 67108865 for chunk 0" + length, true},
+		{chunks{{0xffffffff, 0, 4, 0, 64<<20 + 1}, {0x7ffffffe, 0, 4, 0, 64<<20 + 1}}, "", false},
+		{chunks{{0x80000008, 0, 4, 0, 64<<20 + 1}, {0x80000004, 0, 4, 0, 64<<20 + 1}}, typ, false},
+		{chunks{{0x80000006, 0, 4, 0, 64<<20 + 1}, {0x80000006, 0, 4, 0, 64<<20 + 1}}, bzip2, false},
+		{chunks{{0x80000007, 0, 1 << 18, 0, 0}}, strings.ReplaceAll(bzip2, "bzip2", "lzfse"), false},
+	} {
+		for _, d := range []*formattest.Dmg{image(tc.c...), fork(image(tc.c...))} {
+			r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(d.Bytes()), Qemu: qemu}, formattest.Whole)
+			switch {
+			case err != nil:
+				t.Error(err)
+			case tc.openFails != (f != nil):
+				t.Errorf("%+v: %v", tc, f)
+			case f != nil:
+				if f.Reported() != tc.want || !f.Bare() {
+					t.Errorf("%+v: %q", tc, f.Reported())
+				}
+			case len(r.Warnings) == 0:
+				if tc.want != "" {
+					t.Errorf("%+v: no warning", tc)
+				}
+			case r.Warnings[0].Message() != tc.want || len(r.Warnings) > 1:
+				t.Errorf("%+v: %v", tc, r.Warnings)
+			}
+		}
+	}
+	// An element that does not end is found first.
+	d := image(chunk{1, 0, 131073, 0, 0})
+	d.Plist = "<data>" + base64.StdEncoding.EncodeToString(d.Tables[0].Bytes())
+	_, f, _ := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(d.Bytes()), Qemu: qemu}, formattest.Whole)
+	if f == nil || f.Reason != fault.DmgPlist {
+		t.Error(f)
+	}
+}
+
+// TestTrailerPlace: the trailer may start at any byte of the last sectors but one.
+func TestTrailerPlace(t *testing.T) {
+	for pad := range uint64(1200) {
+		b := append(image(chunk{1, 0, 4, 0, 2048}).Bytes(), make([]byte, pad)...)
+		at := uint64(len(b)) - pad - 512
+		_, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(b)}, formattest.Whole)
+		searched := (uint64(len(b))+511)&^511 - 1023
+		if want := at >= searched && at+4 <= searched+515; err != nil || (f == nil) != want {
+			t.Fatalf("%d bytes behind it: %v %v", pad, f, err)
+		}
+	}
+}
+
+// TestModel asks random images for each sector.
+func TestModel(t *testing.T) {
+	for seed := range int64(300) {
+		rng := rand.New(rand.NewSource(seed))
+		d := formattest.RandomDmg(rng)
+		r := formattest.Properties(t, &dmg.Driver, d.Bytes(), 0, rng.Uint64(), rng.Uint64(), true)
+		if r == nil {
+			t.Fatalf("seed %d: a fault", seed)
+		}
+		want := make([]extent.Extent, d.Sectors)
+		for _, tab := range d.Tables {
+			for _, c := range tab.Chunks {
+				for i := range c[2] {
+					s := tab.First + c[1] + i
+					if s >= d.Sectors {
+						continue
+					}
+					switch {
+					case c[0] == 1:
+						want[s] = e(s, 1, d.DataFork+tab.Data+c[3]+i*512, data)
+					case c[0] == 0, c[0] == 2:
+						want[s] = e(s, 1, 0, zero)
+					case c[0] >= 0x80000004 && c[0] <= 0x80000008:
+						want[s] = e(s, 1, 0, compressed)
+					default:
+						want[s] = e(s, 1, 0, unknown)
+					}
+				}
+			}
+		}
+		for s, w := range want {
+			off := uint64(s) * 512
+			got := r.Map.At(r.Map.Find(off))
+			if got = got.Skip(off - got.Start); got.Length < 512 || got.State != w.State || got.Offset != w.Offset {
+				t.Fatalf("seed %d: %+v, want %+v", seed, got, w)
+			}
+		}
+	}
+}
+
+// TestMany: chunks that follow each other need no memory, however many; others do.
+func TestMany(t *testing.T) {
+	for _, tc := range []struct {
+		n, step uint64
+		want    string
+	}{{1 << 18, 1, ""}, {1 << 16, 2, ""}, {1<<16 + 1, 2, "more than 65536 extents"}} {
+		d := &formattest.Dmg{Sectors: tc.n * tc.step}
+		tab := table{}
+		for i := range tc.n {
+			tab.Chunks = append(tab.Chunks, chunk{0x80000005, i * tc.step, 1, i, 1})
+		}
+		d.Tables = []table{tab}
+		dev := formattest.Bytes(append([]byte(nil), d.Bytes()...))
+		_, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		if err != nil || (f == nil) != (tc.want == "") || f != nil && f.Message() != tc.want {
+			t.Errorf("%+v: %v %v", tc, f, err)
+		}
+		if dev.Bytes > dev.Size()+2048 {
+			t.Errorf("%d bytes read of %d", dev.Bytes, dev.Size())
+		}
+	}
+}
+
+func TestDeviceFails(t *testing.T) {
+	for _, b := range [][]byte{image(every...).Bytes(), fork(image(every...)).Bytes()} {
+		for _, at := range []uint64{8192, 8192 + 300, uint64(len(b)) - 1000, uint64(len(b)) - 100} {
+			dev := formattest.Bytes(b)
+			dev.FailAt = at
+			_, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: dev}, formattest.Whole)
+			if err != nil || f == nil || f.Reason != fault.DeviceRead {
+				t.Errorf("byte %d: %v %v", at, f, err)
+			}
+		}
+	}
+}
+
+// FuzzDmg walks anything.
+func FuzzDmg(f *testing.F) {
+	for seed := range int64(8) {
+		d := formattest.RandomDmg(rand.New(rand.NewSource(seed)))
+		d.Body = min(d.Body, 100)
+		d.DataFork = 0
+		f.Add(d.Bytes(), uint64(seed)<<10, uint64(1)<<20)
+	}
+	f.Add(image(every...).Bytes()[8100:], uint64(5), uint64(1000))
+	f.Fuzz(func(t *testing.T, b []byte, start, length uint64) {
+		formattest.Properties(t, &dmg.Driver, b, 0, start, length, true)
+		formattest.Properties(t, &dmg.Driver, b, qemu, start, length, true)
+	})
+}
+
+// FuzzDmgTable puts anything into a block table.
+func FuzzDmgTable(f *testing.F) {
+	for seed := range int64(8) {
+		d := formattest.RandomDmg(rand.New(rand.NewSource(seed)))
+		f.Add(d.Tables[0].Bytes(), d.Sectors)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, sectors uint64) {
+		d := &formattest.Dmg{Sectors: sectors, Plist: "<data>" + base64.StdEncoding.EncodeToString(b) + "</data>"}
+		formattest.Properties(t, &dmg.Driver, append([]byte(nil), d.Bytes()...), 0, 700, 5000, true)
+	})
+}

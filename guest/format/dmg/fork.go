@@ -1,0 +1,54 @@
+package dmg
+
+import (
+	"encoding/binary"
+
+	"instarfs/guest/block"
+	"instarfs/guest/fault"
+)
+
+// readFork reads the block tables out of the resource fork, which is length bytes at off. Its map, which says what each resource is,
+// is not looked at: what is no block table does not look like one.
+func readFork(s *stream, c *chunks, off, length uint64) *fault.Fault {
+	header := s.buf[:rsrcHeaderLen]
+	if f := block.ReadOne(s.dev, header, off); f != nil {
+		return f
+	}
+	dataOffset, left := binary.BigEndian.Uint32(header), uint64(binary.BigEndian.Uint32(header[rsrcLength:]))
+	switch {
+	case uint64(dataOffset) > length:
+		return fault.New(fault.DmgResourceData, off)
+	case left == 0 || uint64(dataOffset+uint32(left)) > length: // the sum in 32 bits, as in qemu
+		return fault.New(fault.DmgResourceLength, off+rsrcLength)
+	case left > maxTables:
+		return fault.New(fault.DmgTables, off+rsrcLength, left, maxTables)
+	}
+	// The length of a resource does not count itself, so that the last one may end 4 bytes behind the resource data.
+	s.rewind(off+uint64(dataOffset), left+4)
+	for left > 0 {
+		at := s.at()
+		n := uint64(s.u32())
+		if s.failed != nil {
+			return s.failed
+		}
+		if n == 0 || n > left {
+			return fault.New(fault.DmgResource, at)
+		}
+		left -= min(4+n, left)
+		c.begin()
+		for n > 0 {
+			b := s.take(n)
+			if s.failed != nil {
+				return s.failed
+			}
+			at, n = s.at()-uint64(len(b)), n-uint64(len(b))
+			for i, x := range b {
+				c.add(x, at+uint64(i))
+			}
+		}
+		if c.failed != nil {
+			return c.failed
+		}
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package luks
+
+import (
+	"instarfs/guest/block"
+	"instarfs/guest/fault"
+)
+
+const (
+	// bufferLen is the memory for the JSON that is looked at, bytes.
+	bufferLen = 64 << 10
+	// maxDepth is how deep values may lie in each other: those of LUKS2 lie five deep.
+	maxDepth = 16
+	// maxText is how many bytes of a string are kept. What is longer is none that is looked for.
+	maxText = 32
+)
+
+// parser reads JSON from a device, byte by byte and once. It accepts all that is JSON, and some that is not: what it skips is not
+// looked at closely.
+type parser struct {
+	dev      block.Device
+	buf      []byte
+	have     []byte // read and not yet parsed
+	pos, end uint64 // device offsets: behind have, and of the end of the JSON area
+	depth    int
+	failed   *fault.Fault // what went wrong first; all bytes are 0 from there on
+	text     [maxText]byte
+}
+
+// at is the device offset of the next byte.
+func (p *parser) at() uint64 { return p.pos - uint64(len(p.have)) }
+
+// fail notes that what was read cannot be.
+func (p *parser) fail() {
+	if p.failed == nil {
+		p.failed = fault.New(fault.LuksJSON, p.at())
+	}
+}
+
+// peek is the next byte, 0 at the end.
+func (p *parser) peek() byte {
+	if p.failed != nil {
+		return 0
+	}
+	if len(p.have) == 0 {
+		n := min(p.end-p.pos, uint64(len(p.buf)))
+		if n == 0 {
+			return 0
+		}
+		if p.failed = block.ReadOne(p.dev, p.buf[:n], p.pos); p.failed != nil {
+			return 0
+		}
+		p.have = p.buf[:n]
+		p.pos += n
+	}
+	return p.have[0]
+}
+
+// next takes the next byte. The end is never taken.
+func (p *parser) next() byte {
+	c := p.peek()
+	if c == 0 {
+		p.fail()
+		return 0
+	}
+	p.have = p.have[1:]
+	return c
+}
+
+// token is the next byte that is not white space, which is left where it is.
+func (p *parser) token() byte {
+	for {
+		switch c := p.peek(); c {
+		case ' ', '\t', '\n', '\r':
+			p.next()
+		default:
+			return c
+		}
+	}
+}
+
+// take takes the next byte that is not white space, which must be c.
+func (p *parser) take(c byte) {
+	if p.token() != c {
+		p.fail()
+		return
+	}
+	p.next()
+}
+
+// members calls f for each member of an object, or element of an array with an empty name. f must read the value.
+func (p *parser) members(open, end byte, f func(name string)) {
+	p.depth++
+	if p.depth > maxDepth {
+		p.fail()
+	}
+	p.take(open)
+	for first := true; p.failed == nil && p.token() != end; first = false {
+		if !first {
+			p.take(',')
+		}
+		name := ""
+		if open == '{' {
+			name = p.str()
+			p.take(':')
+		}
+		if p.failed == nil {
+			f(name)
+		}
+	}
+	p.take(end)
+	p.depth--
+}
+
+// object reads an object.
+func (p *parser) object(f func(name string)) { p.members('{', '}', f) }
+
+// str reads a string: its first bytes, with escapes as they are written.
+func (p *parser) str() string {
+	p.take('"')
+	n := 0
+	for escaped := false; ; {
+		c := p.next()
+		if c == 0 || c == '"' && !escaped {
+			return string(p.text[:n])
+		}
+		escaped = c == '\\' && !escaped
+		if n < maxText {
+			p.text[n] = c
+			n++
+		}
+	}
+}
+
+// skip reads any value.
+func (p *parser) skip() {
+	switch c := p.token(); {
+	case c == '{':
+		p.object(func(string) { p.skip() })
+	case c == '[':
+		p.members('[', ']', func(string) { p.skip() })
+	case c == '"':
+		p.str()
+	case plain(c):
+		for plain(p.peek()) {
+			p.next()
+		}
+	default:
+		p.fail()
+	}
+}
+
+// plain reports whether c may be in a number, true, false or null.
+func plain(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '+' || c == '.' || c == 'E'
+}
