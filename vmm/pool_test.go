@@ -342,7 +342,7 @@ func TestImageFaults(t *testing.T) {
 	}{
 		{job(qcow2, "not qcow2", 4096), fault.Qcow2Magic},
 		{job(0, "QFI\xfb\x00\x00\x00\x04", 4096), fault.Qcow2Version},
-		{job(0, "KDMV\x01\x00\x00\x00", 4096), fault.NotMapped},
+		{job(0, "QED\x00", 4096), fault.QedClusterSize},
 		{job(99, "", 4096), fault.UnknownFormat},
 		{&Job{Image: bytes.NewReader(nil), SectorSize: 1000}, fault.BadConfig},
 	} {

@@ -18,6 +18,14 @@ func TestEveryFormatInGuests(t *testing.T) {
 			return "image"
 		}
 	}
+	bytes := func(name string, random func(*rand.Rand) []byte) func(*testing.T, *rand.Rand, string) string {
+		return func(t *testing.T, rng *rand.Rand, dir string) string {
+			if err := os.WriteFile(name, random(rng), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			return name
+		}
+	}
 	real, walked := realTool(t), walkedTool()
 	for _, f := range []struct {
 		format string
@@ -47,6 +55,10 @@ func TestEveryFormatInGuests(t *testing.T) {
 			formattest.RandomVmdk(t, rng, dir, "image.vmdk")
 			return "image.vmdk"
 		}},
+		{"luks", bytes("image", formattest.RandomLuks)},
+		{"dmg", bytes("image.dmg", randomDmg)},
+		{"cloop", bytes("image", formattest.RandomCloop)},
+		{"bochs", bytes("image", formattest.RandomBochs)},
 	} {
 		for seed := range int64(4) {
 			t.Run(fmt.Sprint(f.format, seed), func(t *testing.T) {

@@ -80,7 +80,7 @@ func TestMessage(t *testing.T) {
 		{New(Qcow2ClusterUnaligned, 8, max, 0xab, 10),
 			"Cluster allocation offset 0xffffffffffffffff unaligned (L2 offset: 0xab, L2 index: 0xa)"},
 		{New(Qcow2CryptoOffset, 0, max, 65536), "Encryption header offset '18446744073709551615' is not a multiple of cluster size '65536'"},
-		{Quoting(NotMapped, 0, "vmdk"), "vmdk images are not mapped yet"},
+		{Quoting(Qcow2Features, 0, "a, b"), "Unsupported qcow2 feature(s): a, b"},
 		{Quoting(Qcow2BitmapExists, 0, "a\n\x1b[31m\x7f\xff~ {0}"), `Bitmap already exists: a\x0a\x1b[31m\x7f\xff~ {0}`},
 		{&Fault{Reason: unknown}, "unknown reason"},
 		{&Fault{Reason: generalBlock + blockLen - 1, Text: "x"}, "unknown reason"},
@@ -106,7 +106,7 @@ func TestVerbs(t *testing.T) {
 
 func TestQuotingCapsItsText(t *testing.T) {
 	for _, n := range []int{0, MaxText, MaxText + 1, 1 << 20} {
-		if got := len(Quoting(NotMapped, 0, strings.Repeat("x", n)).Text); got != min(n, MaxText) {
+		if got := len(Quoting(Qcow2Features, 0, strings.Repeat("x", n)).Text); got != min(n, MaxText) {
 			t.Errorf("%d bytes became %d", n, got)
 		}
 	}

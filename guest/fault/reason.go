@@ -62,7 +62,6 @@ const (
 	None Reason = generalBlock + iota
 	DeviceRead
 	DeviceTooLarge
-	NotMapped
 	UnknownFormat
 	BadConfig
 	TooManyReferences
@@ -74,7 +73,6 @@ var general = [...]row{
 	None:              {class: OK, field: "nothing", text: "no error"},
 	DeviceRead:        {class: IO, field: "device", text: "Input/output error"},
 	DeviceTooLarge:    {class: LimitExceeded, field: "device", text: "file of {0} bytes is too large"},
-	NotMapped:         {class: Unsupported, field: "signature", text: "{text} images are not mapped yet"},
 	UnknownFormat:     {class: InvalidOption, field: "format", text: "unknown format number {0}"},
 	BadConfig:         {class: InvalidOption, field: "configuration", text: "field {0} of the configuration is not understood"},
 	TooManyReferences: {class: LimitExceeded, field: "references", text: "more than {0} references to other files"},
