@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math/rand"
-	"os"
 	"testing"
 
 	"instarfs/guest/format/formattest"
@@ -17,13 +16,7 @@ func TestDifferentialChains(t *testing.T) {
 			t.Chdir(o.dir)
 			rng := rand.New(rand.NewSource(int64(seed)))
 			top := formattest.RandomChain(t, rng, o.dir)
-			list, err := os.ReadDir(".")
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, f := range list {
-				settle(t, f.Name())
-			}
+			settleAll(t, o.dir)
 			compareWindows(t, o, rng, top)
 		})
 	}

@@ -89,7 +89,7 @@ func TestGolden(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s (the packages qemu-utils and coreutils are needed)", err, out)
 			}
-			settleAll(t)
+			settleAll(t, ".")
 			for _, q := range g.queries {
 				for _, p := range q.profiles {
 					args := q.args
@@ -105,10 +105,10 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// settleAll makes what the files beneath the working directory occupy final.
-func settleAll(t *testing.T) {
+// settleAll settles the files beneath a directory.
+func settleAll(t *testing.T, dir string) {
 	t.Helper()
-	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			settle(t, name)
 		}

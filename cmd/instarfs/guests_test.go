@@ -65,13 +65,7 @@ func TestEveryFormatInGuests(t *testing.T) {
 				dir := t.TempDir()
 				t.Chdir(dir)
 				name := f.make(t, rand.New(rand.NewSource(seed)), dir)
-				list, err := os.ReadDir(".")
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, e := range list {
-					settle(t, e.Name())
-				}
+				settleAll(t, dir)
 				for _, args := range [][]string{
 					{"map", "--output=json", name},
 					{"map", "--output=human", "-f", f.format, "-s", "70001", "-l", "1000000", name},
