@@ -232,6 +232,24 @@ func TestHostileReferences(t *testing.T) {
 	}
 }
 
+// TestNameOfAGibibyte: an image claims that the name of its backing file is as long as that, or longer than any.
+func TestNameOfAGibibyte(t *testing.T) {
+	for _, n := range []uint32{1024, 1 << 30, 1<<32 - 1} {
+		q := formattest.NewQcow2(1<<20, 16)
+		q.Backing = "base"
+		q.Spoil32(formattest.OffBackingFileSize, n)
+		name := filepath.Join(t.TempDir(), "top")
+		if err := os.WriteFile(name, q.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := NewEngine(vmmtest.Walker{}, 0, Access{}).MapFile(t.Context(), name, Options{})
+		var failed *Error
+		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "Backing file name too long") || len(err.Error()) > 500 {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+}
+
 // TestRefusalsAreAlike: all that differs between the refusal of a file that is there and of one that is not is its name.
 func TestRefusalsAreAlike(t *testing.T) {
 	root := t.TempDir()
