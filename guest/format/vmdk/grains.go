@@ -26,12 +26,9 @@ type grains struct {
 	seSparse           bool   // as above
 	tables, stored     uint64 // sectors at which the tables and the grains of a seSparse file begin
 
-	refs []format.Reference
-	walkMemory
+	refs   []format.Reference
+	walked format.TwoLevel
 }
-
-// reach is how many bytes of the disk an entry of the directory stands for.
-func (g *grains) reach() uint64 { return g.tableEntries * g.grain }
 
 // hanging is what the last grain has beyond the capacity, bytes. Where the disk goes on in another file, qemu takes that for
 // the beginning of what is there.
