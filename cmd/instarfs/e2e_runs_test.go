@@ -11,27 +11,34 @@ import (
 	"instarfs/vmm"
 )
 
-// countedRunner counts the runs of guests.
-type countedRunner struct {
-	*vmm.Pool
+// counted counts runs.
+type counted struct {
+	guests
 	runs atomic.Int64
 }
 
-func (c *countedRunner) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error) {
+func (c *counted) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error) {
 	c.runs.Add(1)
-	return c.Pool.Run(ctx, job)
+	return c.guests.Run(ctx, job)
 }
 
 // mountCounted mounts in this process, real guests and all, and returns what counts them.
-func mountCounted(t *testing.T, source, dir string) *countedRunner {
+func mountCounted(t *testing.T, source, dir string) *counted {
 	t.Helper()
 	pool, err := newPool(0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	counted := &countedRunner{Pool: pool}
+	c := &counted{guests: pool}
 	log := func(line string) { t.Errorf("log: %s", line) }
-	m, err := newMountOn(pool, counted, mountOptions{Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes, Log: log})
+	mountOn(t, c, mountOptions{Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes, Log: log})
+	return c
+}
+
+// mountOn mounts in this process until the test ends.
+func mountOn(t *testing.T, g guests, o mountOptions) {
+	t.Helper()
+	m, err := newMountOn(g, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +51,6 @@ func mountCounted(t *testing.T, source, dir string) *countedRunner {
 			t.Error(err)
 		}
 	})
-	return counted
 }
 
 // A listing starts no guest, whatever does it; a stat starts one for each image, once, whoever asks for what later.

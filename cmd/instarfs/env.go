@@ -51,8 +51,12 @@ type mapResult struct {
 	Warnings    []*fault.Fault
 }
 
-// qemuTexter is an error of which qemu-img may have words of its own: what it prints behind "Could not open 'NAME': ".
-type qemuTexter interface{ QemuText() string }
+// qemuTexter is an error of which qemu-img may have words of its own: what it prints behind "Could not open 'NAME': ", and what on a
+// line of its own before that.
+type qemuTexter interface {
+	QemuText() string
+	QemuReport() string
+}
 
 // mountOptions are those of a mount.
 type mountOptions struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,7 +89,7 @@ func TestGolden(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s (the packages qemu-utils and coreutils are needed)", err, out)
 			}
-			settleAll(t)
+			settleAll(t, ".")
 			for _, q := range g.queries {
 				for _, p := range q.profiles {
 					args := q.args
@@ -104,14 +105,16 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// settleAll makes what the files in the working directory occupy final.
-func settleAll(t *testing.T) {
+// settleAll settles the files beneath a directory.
+func settleAll(t *testing.T, dir string) {
 	t.Helper()
-	list, err := os.ReadDir(".")
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			settle(t, name)
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, e := range list {
-		settle(t, e.Name())
 	}
 }

@@ -34,7 +34,7 @@ Options may stand before or after FILENAME. Of a repeated option the last one co
 shortened as long as they are unambiguous. OFF and LEN are bytes: digits, 0x and hexadecimal digits, or a
 decimal number with a suffix of k, M, G, T, P or E (powers of 1024).
 
-Files that the image names (backing files, data files) are opened if they lie beneath its own directory.
+Files that the image names (backing files, data files, extents) are opened if they lie beneath its own directory.
 
 Nothing is printed unless the whole map is known, except with --qemu-version: then standard output, the texts
 of errors and the exit status are those of that release of qemu-img. docs/quirks.md tells the differences.`
@@ -58,7 +58,8 @@ func mapCommand(e *env) *cobra.Command {
 		Use:   "map [OPTIONS] FILENAME",
 		Short: "Print the allocation map of one image, as qemu-img map does",
 		Long: mapHelp + "\n\n" + mapOptionsHelp + "\n\nExit status:\n    0  the map is printed" +
-			"\n    1  anything else, a wrong command line too, as with qemu-img; standard error says why" + signalHelp,
+			"\n    1  anything else, a wrong command line too, as with qemu-img; standard error says why" +
+			"\n  134  with --qemu-version, where that qemu-img aborts" + signalHelp,
 		DisableFlagParsing:    true,
 		DisableFlagsInUseLine: true,
 	}
@@ -121,11 +122,10 @@ func (a *mapArgs) mapFile(ctx context.Context, e *env, name string) (*mapResult,
 	case a.options.Profile.IsQemu() && errors.As(err, &f) && aborts(f):
 		return nil, abortError{f.Message()}
 	case a.options.Profile.IsQemu() && errors.As(err, &qemu) && qemu.QemuText() != "":
-		text := fmt.Sprintf("Could not open '%s': %s", a.file, qemu.QemuText())
-		if errors.As(err, &f) && f.Report() != "" {
-			text = f.Report() + "\ninstarfs: " + text
+		if line := qemu.QemuReport(); line != "" {
+			e.say("%s", line)
 		}
-		return nil, qemuError{text}
+		return nil, qemuError{fmt.Sprintf("Could not open '%s': %s", a.file, qemu.QemuText())}
 	default:
 		return nil, err
 	}

@@ -47,15 +47,19 @@ func TestMapMistakes(t *testing.T) {
 func TestMapFailures(t *testing.T) {
 	tool := newTool()
 	tool.engine.errs = map[string]error{
-		"nope":    openError{"map nope: no such file", "Could not open 'nope': No such file or directory"},
+		"nope":    openError{"map nope: no such file", "Could not open 'nope': No such file or directory", ""},
 		"a\nb":    errors.New("map a\nb: \x1b[31mbad"),
-		"busy":    openError{"map busy: in use", "Failed to get shared \"write\" lock\nIs another process using the image [busy]?"},
-		"nowords": openError{"map nowords: KVM is not usable", ""},
+		"busy":    openError{"map busy: in use", "Failed to get shared \"write\" lock\nIs another process using the image [busy]?", ""},
+		"nowords": openError{"map nowords: KVM is not usable", "", ""},
+		"broken":  openError{"map broken: damaged", "Could not open 'broken': Invalid argument", "Entry 1 is damaged"},
 	}
 	expectRun(t, tool, []string{"map", "nope"}, 1, "", "instarfs: map nope: no such file\n")
 	expectRun(t, tool, []string{"map", "a\nb"}, 1, "", `instarfs: map a\x0ab: \x1b[31mbad`+"\n")
 	expectRun(t, tool, []string{"map", "--qemu-version=7.2", "nope"}, 1, "",
 		"instarfs: Could not open 'nope': Could not open 'nope': No such file or directory\n")
+	expectRun(t, tool, []string{"map", "--qemu-version=7.2", "broken"}, 1, "",
+		"instarfs: Entry 1 is damaged\ninstarfs: Could not open 'broken': Could not open 'broken': Invalid argument\n")
+	expectRun(t, tool, []string{"map", "broken"}, 1, "", "instarfs: map broken: damaged\n")
 	expectRun(t, tool, []string{"map", "--qemu-version=7.2", "busy"}, 1, "",
 		"instarfs: Could not open 'busy': Failed to get shared \"write\" lock\nIs another process using the image [busy]?\n")
 	expectRun(t, tool, []string{"map", "--qemu-version=7.2", "nowords"}, 1, "", "instarfs: map nowords: KVM is not usable\n")

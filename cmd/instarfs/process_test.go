@@ -17,12 +17,18 @@ const (
 	asChild   = "INSTARFS_TEST_CHILD"
 	realChild = "real"
 	fakeChild = "fake"
+	// walkedChild is the real one without KVM.
+	walkedChild = "walked"
 )
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(asChild) {
 	case realChild:
 		main()
+	case walkedChild:
+		tool := walkedTool()
+		tool.env.stdout, tool.env.stderr = os.Stdout, os.Stderr
+		os.Exit(start(os.Args[1:], &tool.env))
 	case fakeChild:
 		tool := newTool()
 		tool.env.stdout, tool.env.stderr = os.Stdout, os.Stderr

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"instarfs/vmm/chain"
 	"instarfs/vmm/vmmtest"
 )
@@ -12,6 +14,12 @@ func (e walkedEngine) Close() error {
 	e.done()
 	return nil
 }
+
+// walkedGuests are the same for a mount.
+type walkedGuests struct{ vmmtest.Walker }
+
+func (walkedGuests) Warm(context.Context) error { return nil }
+func (walkedGuests) Close() error               { return nil }
 
 // walkedTool is the whole program without KVM: what it prints is what the formats' code and all behind it make of an image.
 func walkedTool() *tool {

@@ -87,7 +87,7 @@ func (m *oneMap) Close() error {
 // liveMount is a mount and what stands behind it.
 type liveMount struct {
 	*fusefs.Mounted
-	pool *vmm.Pool
+	pool guests
 	tree *chain.Tree
 	done func() // lets go of the other directories
 }
@@ -98,11 +98,18 @@ func newMount(o mountOptions) (mounted, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newMountOn(pool, pool, o)
+	return newMountOn(pool, o)
 }
 
-// newMountOn mounts on a pool, which it takes over. runner is that pool, or a test's view of it.
-func newMountOn(pool *vmm.Pool, runner chain.Runner, o mountOptions) (mounted, error) {
+// guests are a pool, or a test's view of one.
+type guests interface {
+	chain.Runner
+	Warm(context.Context) error
+	Close() error
+}
+
+// newMountOn mounts on a pool, which it takes over.
+func newMountOn(pool guests, o mountOptions) (mounted, error) {
 	tree, err := chain.OpenTree(o.Source)
 	if err != nil {
 		pool.Close()
@@ -114,7 +121,7 @@ func newMountOn(pool *vmm.Pool, runner chain.Runner, o mountOptions) (mounted, e
 		tree.Close()
 		return nil, err
 	}
-	engine := chain.NewEngine(runner, int64(o.CacheBytes), access)
+	engine := chain.NewEngine(pool, int64(o.CacheBytes), access)
 	m, err := fusefs.Mount(fusefs.Options{
 		Source:     source{chain.NewSource(tree, engine, chain.Options{Qemu: o.Profile.Release()})},
 		SourceDir:  o.Source,

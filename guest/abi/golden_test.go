@@ -123,8 +123,8 @@ func TestResultBytes(t *testing.T) {
 // TestReasonNumbers: numbers of reasons cross the boundary.
 func TestReasonNumbers(t *testing.T) {
 	for r, want := range map[fault.Reason]int{
-		fault.None: 0, fault.DeviceRead: 1, fault.DeviceTooLarge: 2, fault.NotMapped: 3, fault.UnknownFormat: 4,
-		fault.BadConfig: 5, fault.TooManyReferences: 6, fault.NoMemory: 7, fault.RawTooLarge: 128, fault.Qcow2Magic: 256,
+		fault.None: 0, fault.DeviceRead: 1, fault.DeviceTooLarge: 2, fault.UnknownFormat: 3,
+		fault.BadConfig: 4, fault.TooManyReferences: 5, fault.NoMemory: 6, fault.RawTooLarge: 128, fault.Qcow2Magic: 256,
 	} {
 		if int(r) != want {
 			t.Errorf("reason %d was %d", r, want)

@@ -3,7 +3,9 @@
 // tell a person what happened. The package is a leaf and formats with strconv: the guest must not link fmt.
 package fault
 
-import "strconv"
+import (
+	"strconv"
+)
 
 // Class groups reasons by what a caller does about them. The values are the error codes of abi.MapResult.
 type Class uint32
@@ -57,11 +59,28 @@ func (f *Fault) Class() Class { return f.Reason.row().class }
 // number and no text.
 func (f *Fault) Bare() bool { return f.Reason.row().bare }
 
-// Hint is what qemu-img prints on a line of its own behind the message, mostly nothing.
-func (f *Fault) Hint() string { return f.Reason.row().hint }
+// Told is what qemu-img says of f behind "Could not open 'NAME': " when it opens the image of that name. It may have more lines than
+// one.
+func (f *Fault) Told(name string) string {
+	w := f.Reason.row()
+	text := w.told
+	if text == "" {
+		text = w.text
+	}
+	text = string(f.expand(nil, text, name))
+	if f.Bare() {
+		return "Could not open '" + name + "': " + text
+	}
+	return text
+}
 
-// Report is what qemu-img prints on a line of its own before the message, mostly nothing.
-func (f *Fault) Report() string { return string(f.expand(nil, f.Reason.row().report)) }
+// Reported is what qemu-img says of f before that, on a line of its own. Empty is nothing.
+func (f *Fault) Reported() string {
+	if !f.Reason.row().reported {
+		return ""
+	}
+	return f.Message()
+}
 
 // Ends is how qemu-img ends a walk that meets f: with the text of an error number, or of an assertion that fails.
 func (f *Fault) Ends() (strerror string, aborts bool) {
@@ -84,13 +103,11 @@ func (f *Fault) Error() string {
 
 // Message says what is wrong in the words that qemu-img uses for it, on one line. Bytes of the image are shown printable:
 // what is not a printable ASCII character becomes \xHH.
-func (f *Fault) Message() string {
-	return string(f.expand(nil, f.Reason.row().text))
-}
+func (f *Fault) Message() string { return string(f.expand(nil, f.Reason.row().text, "the file")) }
 
 // expand replaces {0} by Args[0] in decimal, {0:x} in hexadecimal, {0:#x} in hexadecimal with 0x (zero is 0, as C prints
-// it) and {text} by Text.
-func (f *Fault) expand(b []byte, text string) []byte {
+// it), {text} by Text and {file} by file.
+func (f *Fault) expand(b []byte, text, file string) []byte {
 	for i := 0; i < len(text); i++ {
 		if text[i] != '{' {
 			b = append(b, text[i])
@@ -103,6 +120,8 @@ func (f *Fault) expand(b []byte, text string) []byte {
 		switch verb := text[i+1 : end]; {
 		case verb == "text":
 			b = printable(b, f.Text)
+		case verb == "file":
+			b = append(b, file...)
 		case len(verb) > 1 && verb[1:] == ":x":
 			b = strconv.AppendUint(b, f.Args[verb[0]-'0'], 16)
 		case len(verb) > 1 && verb[1:] == ":#x":

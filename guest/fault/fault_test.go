@@ -8,7 +8,7 @@ import (
 )
 
 // verb is what expand understands: an argument in three spellings, or the text.
-var verb = regexp.MustCompile(`\{(text|[0-2]|[0-2]:x|[0-2]:#x)\}`)
+var verb = regexp.MustCompile(`\{(text|file|[0-2]|[0-2]:x|[0-2]:#x)\}`)
 
 // unknown is a number that no reason has.
 const unknown Reason = 0xffff
@@ -36,10 +36,10 @@ func TestTable(t *testing.T) {
 		if rest := verb.ReplaceAllString(w.text, ""); strings.ContainsAny(rest, "{}") {
 			t.Errorf("reason %d has a verb that nobody knows: %s", r, w.text)
 		}
-		if rest := verb.ReplaceAllString(w.report, ""); strings.ContainsAny(rest, "{}") {
-			t.Errorf("reason %d has a verb that nobody knows: %s", r, w.report)
+		if rest := verb.ReplaceAllString(w.told, ""); strings.ContainsAny(rest, "{}") {
+			t.Errorf("reason %d has a verb that nobody knows: %s", r, w.told)
 		}
-		if s := w.field + w.text + w.report; string(printable(nil, s)) != s {
+		if s := w.field + w.text; string(printable(nil, s)) != s {
 			t.Errorf("reason %d is not printable: %s", r, s)
 		}
 		f := &Fault{Reason: r, Args: [3]uint64{11, 22, 33}, Text: "abc"}
@@ -80,7 +80,7 @@ func TestMessage(t *testing.T) {
 		{New(Qcow2ClusterUnaligned, 8, max, 0xab, 10),
 			"Cluster allocation offset 0xffffffffffffffff unaligned (L2 offset: 0xab, L2 index: 0xa)"},
 		{New(Qcow2CryptoOffset, 0, max, 65536), "Encryption header offset '18446744073709551615' is not a multiple of cluster size '65536'"},
-		{Quoting(NotMapped, 0, "vmdk"), "vmdk images are not mapped yet"},
+		{Quoting(Qcow2Features, 0, "a, b"), "Unsupported qcow2 feature(s): a, b"},
 		{Quoting(Qcow2BitmapExists, 0, "a\n\x1b[31m\x7f\xff~ {0}"), `Bitmap already exists: a\x0a\x1b[31m\x7f\xff~ {0}`},
 		{&Fault{Reason: unknown}, "unknown reason"},
 		{&Fault{Reason: generalBlock + blockLen - 1, Text: "x"}, "unknown reason"},
@@ -95,18 +95,18 @@ func TestMessage(t *testing.T) {
 	}
 }
 
-// TestVerbs covers the spelling that no row uses yet.
+// TestVerbs covers every spelling.
 func TestVerbs(t *testing.T) {
 	f := &Fault{Args: [3]uint64{0, 255, 1 << 63}, Text: "t"}
-	const text, want = "{0}|{0:x}|{0:#x}|{1}|{1:x}|{1:#x}|{2:#x}|{text}|", "0|0|0|255|ff|0xff|0x8000000000000000|t|"
-	if got := string(f.expand(nil, text)); got != want {
+	const text, want = "{0}|{0:x}|{0:#x}|{1}|{1:x}|{1:#x}|{2:#x}|{text}|{file}|", "0|0|0|255|ff|0xff|0x8000000000000000|t|a{0}|"
+	if got := string(f.expand(nil, text, "a{0}")); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
 func TestQuotingCapsItsText(t *testing.T) {
 	for _, n := range []int{0, MaxText, MaxText + 1, 1 << 20} {
-		if got := len(Quoting(NotMapped, 0, strings.Repeat("x", n)).Text); got != min(n, MaxText) {
+		if got := len(Quoting(Qcow2Features, 0, strings.Repeat("x", n)).Text); got != min(n, MaxText) {
 			t.Errorf("%d bytes became %d", n, got)
 		}
 	}

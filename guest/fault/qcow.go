@@ -19,9 +19,10 @@ const (
 
 // qcow words the reasons of package qcow.
 var qcow = [...]row{
-	QcowMagic - qcowBlock:             {class: InvalidSource, field: "magic", text: "Image not in qcow format"},
-	QcowVersion - qcowBlock:           {class: Unsupported, field: "version", text: "qcow (v1) does not support qcow version {0}"},
-	QcowIsQcow2 - qcowBlock:           {class: InvalidSource, field: "version", text: "qcow (v1) does not support qcow version {0}", hint: "Try the 'qcow2' driver instead."},
+	QcowMagic - qcowBlock:   {class: InvalidSource, field: "magic", text: "Image not in qcow format"},
+	QcowVersion - qcowBlock: {class: Unsupported, field: "version", text: "qcow (v1) does not support qcow version {0}"},
+	QcowIsQcow2 - qcowBlock: {class: InvalidSource, field: "version", text: "qcow (v1) does not support qcow version {0}, but the qcow2 driver does",
+		told: "qcow (v1) does not support qcow version {0}\nTry the 'qcow2' driver instead."},
 	QcowSize - qcowBlock:              {class: Corrupt, field: "size", text: "Image size is too small (must be at least 2 bytes)"},
 	QcowClusterSize - qcowBlock:       {class: Corrupt, field: "cluster_bits", text: "Cluster size must be between 512 and 64k"},
 	QcowL2Size - qcowBlock:            {class: Corrupt, field: "l2_bits", text: "L2 table size must be between 512 and 64k"},

@@ -49,8 +49,10 @@ type row struct {
 	field, text string
 	// bare: qemu's driver gives an error number and no text of its own, so that qemu-img names the file once more in front.
 	bare bool
-	// hint is a line that qemu-img prints behind the text, report one that it prints before it, with the verbs of texts.
-	hint, report string
+	// told is what qemu-img says where its words are not those of text; there may be more than one line.
+	told string
+	// reported: qemu-img prints text too, on a line of its own in front.
+	reported bool
 	// einval and aborts tell how a walk of qemu-img ends that meets it: with EINVAL rather than EIO, or by an assertion that
 	// fails, whose text it is.
 	einval, aborts bool
@@ -60,7 +62,6 @@ const (
 	None Reason = generalBlock + iota
 	DeviceRead
 	DeviceTooLarge
-	NotMapped
 	UnknownFormat
 	BadConfig
 	TooManyReferences
@@ -72,7 +73,6 @@ var general = [...]row{
 	None:              {class: OK, field: "nothing", text: "no error"},
 	DeviceRead:        {class: IO, field: "device", text: "Input/output error"},
 	DeviceTooLarge:    {class: LimitExceeded, field: "device", text: "file of {0} bytes is too large"},
-	NotMapped:         {class: Unsupported, field: "signature", text: "{text} images are not mapped yet"},
 	UnknownFormat:     {class: InvalidOption, field: "format", text: "unknown format number {0}"},
 	BadConfig:         {class: InvalidOption, field: "configuration", text: "field {0} of the configuration is not understood"},
 	TooManyReferences: {class: LimitExceeded, field: "references", text: "more than {0} references to other files"},

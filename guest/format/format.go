@@ -66,7 +66,7 @@ type Driver struct {
 	// Probe scores the first HeadLen bytes of a device: 0 is no, 100 certain. size is the device's in bytes; dmg says
 	// whether the file's name ends in .dmg, the one thing of a name that qemu's probing looks at.
 	Probe func(head *[HeadLen]byte, size uint64, dmg bool) int
-	// Open checks the header. It is nil where a format is recognised but not mapped yet.
+	// Open checks the header.
 	Open func(*Params) (Image, *fault.Fault)
 }
 

@@ -1,8 +1,6 @@
 package format
 
 import (
-	"math/bits"
-
 	"instarfs/guest/block"
 	"instarfs/guest/fault"
 )
@@ -23,11 +21,15 @@ type TwoLevel struct {
 	Dev         block.Device
 	L1Offset    uint64 // device offset of the first level, bytes
 	L1EntryLen  uint64 // bytes
-	EntryBits   uint   // log2 of an L2 entry's bytes
-	TableBits   uint   // log2 of the entries of an L2 table
-	ClusterBits uint   // log2 of the bytes of the virtual disk that an L2 entry stands for
-	// Table is the device offset of the L2 table that entry i of the first level points to, or NoTable; or what is wrong with it.
+	EntryLen    uint64 // of the second level, bytes
+	Entries     uint64 // of an L2 table
+	ClusterSize uint64 // bytes of the virtual disk that an L2 entry stands for
+	// Table is the device offset of the L2 table that entry i of the first level points to, or NoTable; or what is wrong with it. A
+	// first level that goes on behind the device's end has zeroes there, for which Table is not asked: there is none.
 	Table func(i uint64, entry []byte) (off uint64, bad *fault.Fault)
+	// L1Entries is how many entries the first level has, if a disk may be larger; Beyond says so of what lies behind.
+	L1Entries uint64
+	Beyond    *fault.Fault
 
 	L1Buf, L2Buf []byte // memory, as TakeMemory took it
 	Reqs         []block.Request
@@ -41,8 +43,8 @@ type TwoLevel struct {
 // NoTable says that nothing of what an L1 entry stands for has an L2 entry.
 const NoTable = ^uint64(0)
 
-// Part is a range of the virtual disk that is scanned in one step: at most what one L1 entry stands for, less where its table is
-// larger than 2 MiB.
+// Part is a range of the virtual disk that is scanned in one step: at most what one L1 entry stands for if there is a table, less
+// where that is larger than 2 MiB.
 type Part struct {
 	Start, End uint64       // virtual bytes; Start is where entry First's cluster starts when there is a table
 	Table      uint64       // device offset of the L2 table, or NoTable
@@ -57,18 +59,18 @@ func (t *TwoLevel) TakeMemory() *fault.Fault {
 		t.Reqs = t.Reqs[:0]
 		return nil
 	}
-	n := min(max(batchBytes, 1<<(t.TableBits+t.EntryBits)), maxBatch)
-	l1, l2 := t.Dev.Buffer(l1Piece), t.Dev.Buffer(n)
+	n := min(max(batchBytes, t.Entries*t.EntryLen), maxBatch)
+	l1, l2 := t.Dev.Buffer(l1Piece), t.Dev.Buffer(int(n))
 	if l1 == nil || l2 == nil {
-		return fault.New(fault.NoMemory, 0, uint64(n+l1Piece))
+		return fault.New(fault.NoMemory, 0, n+l1Piece)
 	}
 	t.L1Buf, t.L2Buf = l1, l2
 	t.Reqs, t.parts = make([]block.Request, 0, batchReqs), make([]Part, 0, batchParts)
 	return nil
 }
 
-// Reach is log2 of the bytes of the virtual disk that one L1 entry stands for.
-func (t *TwoLevel) Reach() uint { return t.TableBits + t.ClusterBits }
+// Reach is how many bytes of the virtual disk one L1 entry stands for.
+func (t *TwoLevel) Reach() uint64 { return t.Entries * t.ClusterSize }
 
 // Walk has the parts of [start, end) scanned, in order and without a gap.
 func (t *TwoLevel) Walk(start, end uint64, scan func(*Part)) *fault.Fault {
@@ -97,33 +99,43 @@ func (t *TwoLevel) Walk(start, end uint64, scan func(*Part)) *fault.Fault {
 func (t *TwoLevel) gather() *fault.Fault {
 	t.Reqs, t.parts, t.filled = t.Reqs[:0], t.parts[:0], 0
 	reach := t.Reach()
-	last := (t.end - 1) >> reach
-	from := t.pos
-	for i := from >> reach; i <= last; i++ {
-		entry, f := t.l1Entry(i, last)
-		if f != nil {
-			return f
-		}
+	last := (t.end - 1) / reach
+	for from := t.pos; from < t.end; {
+		i := from / reach
 		to := t.end
 		if i < last {
-			to = (i + 1) << reach
+			to = (i + 1) * reach
 		}
-		table, bad := t.Table(i, entry)
+		added := false
 		switch {
-		case bad != nil:
-			if !t.add(Part{Start: from, End: to, Table: NoTable, Bad: bad}) {
-				return nil
+		case t.Beyond != nil && i >= t.L1Entries:
+			to = t.end
+			added = t.add(Part{Start: from, End: to, Table: NoTable, Bad: t.Beyond})
+		case t.L1Offset+i*t.L1EntryLen >= t.Dev.Size():
+			if to = t.end; t.Beyond != nil && last >= t.L1Entries {
+				to = t.L1Entries * reach
 			}
-		case table == NoTable:
-			if !t.addEmpty(from, to) {
-				return nil
-			}
+			added = t.addEmpty(from, to)
 		default:
-			for piece := t.piece(); from < to; from = min(to, from&^(piece-1)+piece) {
-				if !t.addTable(table, i<<reach, from, min(to, from&^(piece-1)+piece)) {
-					return nil
-				}
+			entry, f := t.l1Entry(i, last)
+			if f != nil {
+				return f
 			}
+			switch table, bad := t.Table(i, entry); {
+			case bad != nil:
+				added = t.add(Part{Start: from, End: to, Table: NoTable, Bad: bad})
+			case table == NoTable:
+				added = t.addEmpty(from, to)
+			default:
+				// A table that is larger than the buffer is passed over in pieces.
+				inside := from - i*reach
+				piece := uint64(len(t.L2Buf)) / t.EntryLen * t.ClusterSize
+				to = min(to, i*reach+(inside/piece+1)*piece)
+				added = t.addTable(table, i*reach, from, to)
+			}
+		}
+		if !added {
+			return nil
 		}
 		from = to
 	}
@@ -132,7 +144,7 @@ func (t *TwoLevel) gather() *fault.Fault {
 
 // l1Entry returns entry i of the first level, and reads its next piece, up to entry last, when it needs to.
 func (t *TwoLevel) l1Entry(i, last uint64) ([]byte, *fault.Fault) {
-	if i >= t.l1End {
+	if i < t.l1First || i >= t.l1End {
 		n := min(last+1-i, l1Piece/t.L1EntryLen)
 		if f := block.ReadOne(t.Dev, t.L1Buf[:n*t.L1EntryLen], t.L1Offset+i*t.L1EntryLen); f != nil {
 			return nil, f
@@ -160,20 +172,14 @@ func (t *TwoLevel) addEmpty(from, to uint64) bool {
 	return t.add(Part{Start: from, End: to, Table: NoTable})
 }
 
-// piece is how many bytes of the virtual disk the entries stand for that L2Buf holds, at least those of one table if it fits. It is a
-// power of two.
-func (t *TwoLevel) piece() uint64 {
-	return 1 << (min(t.TableBits, uint(bits.Len(uint(len(t.L2Buf))>>t.EntryBits))-1) + t.ClusterBits)
-}
-
 // addTable adds what [from, to) needs of the L2 table of the range that starts at base. Tables that follow each other on the
 // device are read together.
 func (t *TwoLevel) addTable(table, base, from, to uint64) bool {
-	first := (from - base) >> t.ClusterBits
-	n := int((to-base+1<<t.ClusterBits-1)>>t.ClusterBits-first) << t.EntryBits
-	off := table + first<<t.EntryBits
+	first := (from - base) / t.ClusterSize
+	n := int(((to-base+t.ClusterSize-1)/t.ClusterSize - first) * t.EntryLen)
+	off := table + first*t.EntryLen
 	full := t.filled > 0 && (t.filled+n > batchBytes || len(t.Reqs) == cap(t.Reqs))
-	if full || !t.add(Part{Start: base + first<<t.ClusterBits, End: to, Table: table, First: first}) {
+	if full || !t.add(Part{Start: base + first*t.ClusterSize, End: to, Table: table, First: first}) {
 		return false
 	}
 	entries := t.L2Buf[t.filled : t.filled+n]

@@ -35,7 +35,7 @@ func run(binary, output string, quick bool) error {
 	if quick {
 		b.scale = 10
 	}
-	for _, step := range []func() error{b.small, b.large, b.listing} {
+	for _, step := range []func() error{b.small, b.large, b.listing, b.overlays} {
 		if err := step(); err != nil {
 			return err
 		}

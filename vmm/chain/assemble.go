@@ -5,6 +5,7 @@ import (
 
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
+	"instarfs/guest/fault"
 )
 
 // A disk may be put together from files that have maps of their own: the extents of a VMDK. What the run over the descriptor
@@ -26,10 +27,13 @@ func (l *layer) inParts() bool {
 	return false
 }
 
+// maxDisk is the largest virtual disk that qemu opens, bytes (BDRV_MAX_LENGTH).
+const maxDisk = 1<<63 - 1<<30
+
 // assemble puts the parts of a layer one after the other.
-func (n *node) assemble() {
+func (n *node) assemble() error {
 	if !n.layer.inParts() {
-		return
+		return nil
 	}
 	m := n.layer.Map
 	var pos uint64
@@ -39,10 +43,10 @@ func (n *node) assemble() {
 			p.file = n.files[p.File-1]
 			p.Length = p.file.layer.VirtualSize - p.file.layer.Overhang
 		}
-		if p.Length > maxDisk-pos {
-			p.Length = maxDisk - pos
-		}
-		if p.Length == 0 {
+		switch {
+		case p.Length > maxDisk-pos:
+			return fault.New(fault.VmdkTooLarge, 0)
+		case p.Length == 0:
 			continue
 		}
 		p.Start = pos
@@ -52,10 +56,8 @@ func (n *node) assemble() {
 	if n.parts == nil {
 		n.parts = []part{}
 	}
+	return nil
 }
-
-// maxDisk is the largest virtual disk, bytes.
-const maxDisk = 1<<63 - 512
 
 // size is the virtual disk's, bytes.
 func (n *node) size() uint64 {
@@ -98,5 +100,8 @@ func (n *node) partAt(pos uint64) found {
 	}
 	limit := m.End() - p.Offset - (pos - p.Start)
 	f.Start, f.Length = pos, min(f.Length, limit, n.size()-pos)
+	if f.End() > p.End() {
+		f.own = p.End()
+	}
 	return f
 }

@@ -117,6 +117,8 @@ type answer struct {
 	// A question that reaches beyond ahead fails with badAhead if there is one, whatever it begins with.
 	ahead    uint64
 	badAhead *fault.Fault
+	// A new question from here on has another answer, see partAt; 0 is nowhere.
+	own uint64
 }
 
 // number gives every file its number and every layer its cursor.
@@ -136,7 +138,7 @@ func (o *output) number() {
 // however many extents lie above it.
 func (o *output) resolve(depth int, pos, end uint64) answer {
 	k := &o.known[depth]
-	if k.Length == 0 || pos < k.Start || pos >= k.End() {
+	if k.Length == 0 || pos < k.Start || pos >= k.End() || k.own != 0 && pos >= k.own {
 		*k = o.ask(depth, pos, end)
 	}
 	a := *k
@@ -153,7 +155,7 @@ func (o *output) resolve(depth int, pos, end uint64) answer {
 func (o *output) ask(depth int, pos, end uint64) answer {
 	n := o.nodes[depth]
 	e := n.extentAt(pos, &o.at[depth])
-	a := answer{Extent: e.Extent, depth: depth, bad: e.bad, ahead: e.End(), badAhead: e.badAhead}
+	a := answer{Extent: e.Extent, depth: depth, bad: e.bad, ahead: e.End(), badAhead: e.badAhead, own: e.own}
 	if a.bad != nil || a.badAhead != nil && end > a.ahead {
 		return a
 	}
@@ -230,6 +232,7 @@ type found struct {
 	extent.Extent
 	in            *node        // whose numbers its File is
 	bad, badAhead *fault.Fault // what is wrong with it, or with what lies behind it, see extent.BadAhead
+	own           uint64       // where another part of the disk begins that this extent hangs over; 0 is nowhere
 }
 
 // extentAt is the extent of the layer that holds byte pos; near is where it was the last time.

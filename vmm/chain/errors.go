@@ -54,6 +54,15 @@ func (e *Error) Unwrap() error { return e.Err }
 // QemuText is what qemu-img prints behind "Could not open 'NAME': " for the same image, empty when there is no such text.
 func (e *Error) QemuText() string { return e.qemu }
 
+// QemuReport is what qemu-img prints on a line of its own before that, empty when there is nothing.
+func (e *Error) QemuReport() string {
+	var f *fault.Fault
+	if errors.As(e.Err, &f) {
+		return f.Reported()
+	}
+	return ""
+}
+
 // reason is the text of an error, and what to do about it.
 func reason(err error) string {
 	var ref *referenceError
@@ -94,14 +103,7 @@ func qemuText(name string, err error) string {
 		}
 		return ""
 	case errors.As(err, &f):
-		text := f.Message()
-		if f.Bare() {
-			text = fmt.Sprintf("Could not open '%s': %s", name, text)
-		}
-		if hint := f.Hint(); hint != "" {
-			text += "\n" + hint
-		}
-		return text
+		return f.Told(name)
 	case errors.As(err, &lock):
 		return lock.qemuText()
 	case errors.Is(err, ErrNotRegular):

@@ -31,7 +31,7 @@ func TestErrnoOfFaults(t *testing.T) {
 	for r := fault.Reason(1); r.Known(); r++ {
 		f := &fault.Fault{Reason: r, Text: "hostile\n\x1b"}
 		e := failure("disk", f).(*Error)
-		if e.Errno() != want[f.Class()] || e.QemuText() != f.Message() {
+		if e.Errno() != want[f.Class()] || e.QemuText() != f.Told("disk") {
 			t.Errorf("reason %d: %v, %q", r, e.Errno(), e.QemuText())
 		}
 		oneLine(t, e, "map disk: ", f.Message())

@@ -71,6 +71,11 @@ func (c *chain) follow(x *explorer) error {
 
 // find gets the layer of n. One that is put together from parts is needed whole: where they begin only the parts know.
 func (n *node) find(x *explorer, o Options, format string) (err error) {
+	for _, name := range []string{o.Format, format} {
+		if abi.FormatIsPart(abi.FormatID(name)) {
+			return formatError{name} // a disk has no such format, whoever says so
+		}
+	}
 	n.layer, err = x.layer(n, o, format)
 	if err == nil && n.layer != nil && n.layer.inParts() {
 		o.Start, o.MaxLength, o.Empty = 0, 0, false
@@ -99,7 +104,11 @@ func (c *chain) beside(n *node, x *explorer) (backing *abi.Reference, err error)
 			return nil, c.blame(ref.Kind, f, err)
 		}
 	}
-	n.assemble()
+	if err := n.assemble(); err != nil && len(c.nodes) > 1 {
+		return nil, c.blame(abi.KindBacking, n, err)
+	} else if err != nil {
+		return nil, err
+	}
 	return backing, nil
 }
 

@@ -20,8 +20,7 @@ import (
 	"instarfs/guest/format/vpc"
 )
 
-// drivers is in the order of format's numbers, which is that of qemu's list. An entry without Open is recognised, so that
-// nothing is taken for raw that qemu would not take for raw, but cannot be mapped yet.
+// drivers is in the order of format's numbers, which is that of qemu's list.
 var drivers = [...]format.Driver{
 	raw.Driver,
 	qcow2.Driver,
@@ -57,7 +56,7 @@ func Probe(head *[format.HeadLen]byte, size uint64, dmg bool) *format.Driver {
 }
 
 // Choose returns the driver that is wanted, or the one that probing finds if none is. dmg says whether the file's name ends in
-// ".dmg". The fault is of a format that there is none of, or of one that is not mapped yet.
+// ".dmg". The fault is of a format that there is none of.
 func Choose(want format.ID, dev block.Device, dmg bool) (*format.Driver, *fault.Fault) {
 	driver := ByID(want)
 	if want == format.Unknown {
@@ -70,11 +69,8 @@ func Choose(want format.ID, dev block.Device, dmg bool) (*format.Driver, *fault.
 		}
 		driver = Probe((*[format.HeadLen]byte)(head), dev.Size(), dmg)
 	}
-	switch {
-	case driver == nil:
+	if driver == nil {
 		return nil, fault.New(fault.UnknownFormat, 0, uint64(want))
-	case driver.Open == nil:
-		return nil, fault.Quoting(fault.NotMapped, 0, driver.Name)
 	}
 	return driver, nil
 }

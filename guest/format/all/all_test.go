@@ -116,7 +116,7 @@ func TestTable(t *testing.T) {
 	names := map[string]bool{}
 	for id := format.Raw; id < format.IDs; id++ {
 		d := all.ByID(id)
-		if d == nil || d.ID != id || d.Name == "" || names[d.Name] || d.Probe == nil {
+		if d == nil || d.ID != id || d.Name == "" || names[d.Name] || d.Probe == nil || d.Open == nil {
 			t.Fatalf("driver %d: %+v", id, d)
 		}
 		names[d.Name] = true

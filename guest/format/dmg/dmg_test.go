@@ -190,8 +190,8 @@ func TestQemuLimits(t *testing.T) {
 			case tc.openFails != (f != nil):
 				t.Errorf("%+v: %v", tc, f)
 			case f != nil:
-				if f.Report() != tc.want || !f.Bare() {
-					t.Errorf("%+v: %q", tc, f.Report())
+				if f.Reported() != tc.want || !f.Bare() {
+					t.Errorf("%+v: %q", tc, f.Reported())
 				}
 			case len(r.Warnings) == 0:
 				if tc.want != "" {

@@ -17,7 +17,7 @@ const (
 	minL2Bits      = 6 // log2 of entries: tables of 512 bytes ...
 	maxL2Bits      = 13
 	minSize        = 2
-	entryBits      = 3 // log2 of the bytes of an entry of either table
+	entryLen       = 8 // bytes of an entry of either table
 	maxL1Entries   = (1<<31 - 1) / 8
 
 	maxBackingName = 1023

@@ -61,14 +61,14 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if h.size() > ^uint64(0)-1<<reach || (h.size()+1<<reach-1)>>reach > maxL1Entries {
 		return nil, fault.New(fault.QcowTooLarge, offSize)
 	}
-	l1Bytes := (h.size() + 1<<reach - 1) >> reach << entryBits
+	l1Bytes := (h.size() + 1<<reach - 1) >> reach * entryLen
 	if h.l1TableOffset() > maxFileOffset-l1Bytes {
 		return nil, fault.New(fault.QcowL1Read, offL1TableOffset)
 	}
 	m := &image{size: h.size() &^ (sectorSize - 1), crypt: h.cryptMethod() != cryptNone}
 	m.tables = format.TwoLevel{
-		Dev: p.Dev, L1Offset: h.l1TableOffset(), L1EntryLen: 1 << entryBits, EntryBits: entryBits, TableBits: h.l2Bits(),
-		ClusterBits: h.clusterBits(), Table: m.l2Table,
+		Dev: p.Dev, L1Offset: h.l1TableOffset(), L1EntryLen: entryLen, EntryLen: entryLen, Entries: 1 << h.l2Bits(),
+		ClusterSize: 1 << h.clusterBits(), Table: m.l2Table,
 	}
 	if f := m.readBackingName(&h, buf); f != nil {
 		return nil, f
@@ -117,8 +117,8 @@ func (m *image) l2Table(i uint64, entry []byte) (uint64, *fault.Fault) {
 	switch table := binary.BigEndian.Uint64(entry); {
 	case table == 0:
 		return format.NoTable, nil
-	case table > maxFileOffset-1<<(m.tables.TableBits+entryBits):
-		return 0, fault.New(fault.QcowL2Read, m.tables.L1Offset+i<<entryBits, table)
+	case table > maxFileOffset-m.tables.Entries*entryLen:
+		return 0, fault.New(fault.QcowL2Read, m.tables.L1Offset+i*entryLen, table)
 	case table >= m.tables.Dev.Size():
 		return format.NoTable, nil
 	default:
@@ -136,9 +136,9 @@ func (m *image) scan(p *format.Part) {
 		m.emit(p.End, 0, 0)
 	default:
 		to := p.Start
-		for i := 0; i+1<<entryBits <= len(p.Entries); i += 1 << entryBits {
+		for i := 0; i+entryLen <= len(p.Entries); i += entryLen {
 			at := to
-			to = min(at+1<<m.tables.ClusterBits, p.End)
+			to = min(at+m.tables.ClusterSize, p.End)
 			m.cluster(p, uint64(i), binary.BigEndian.Uint64(p.Entries[i:]), m.pos-at, to)
 		}
 	}
@@ -154,7 +154,7 @@ func (m *image) cluster(p *format.Part, at, entry, skip, to uint64) {
 	case m.crypt:
 		m.emit(to, extent.Present|extent.Data|extent.Encrypted, 0)
 	case entry > maxFileOffset:
-		m.sink.Bad(to-m.pos, fault.New(fault.QcowClusterOffset, p.Table+p.First<<entryBits+at, entry))
+		m.sink.Bad(to-m.pos, fault.New(fault.QcowClusterOffset, p.Table+p.First*entryLen+at, entry))
 		m.pos = to
 	default:
 		// Not the sum but of what is less than a sector, which is as qemu asks: an entry may have bits in the way.

@@ -33,8 +33,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	}
 	m.setFlags()
 	m.tables = format.TwoLevel{
-		Dev: m.dev, L1Offset: m.h.l1TableOffset(), L1EntryLen: l1EntrySize, EntryBits: m.entryBits, TableBits: m.tableBits,
-		ClusterBits: m.clusterBits, Table: m.l2Table,
+		Dev: m.dev, L1Offset: m.h.l1TableOffset(), L1EntryLen: l1EntrySize, EntryLen: 1 << m.entryBits, Entries: 1 << m.tableBits,
+		ClusterSize: m.clusterSize, Table: m.l2Table,
 	}
 	return m, nil
 }

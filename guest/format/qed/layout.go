@@ -14,7 +14,7 @@ const (
 	minClusterSize = 4 << 10
 	maxClusterSize = 64 << 20
 	maxTableSize   = 16 // clusters
-	entryBits      = 3  // log2 of the bytes of an entry of either table
+	entryLen       = 8  // bytes of an entry of either table
 
 	maxBackingName = 4095 // a path of qemu less its NUL
 

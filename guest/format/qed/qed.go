@@ -4,8 +4,6 @@
 package qed
 
 import (
-	"math/bits"
-
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
@@ -33,7 +31,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, fault.New(fault.NoMemory, 0, maxBackingName+1)
 	}
 	m := &image{qemu: p.Qemu != 0}
-	m.tables = format.TwoLevel{Dev: p.Dev, L1EntryLen: 1 << entryBits, EntryBits: entryBits, Table: m.l2Table}
+	m.tables = format.TwoLevel{Dev: p.Dev, L1EntryLen: entryLen, EntryLen: entryLen, Table: m.l2Table}
 	if f := m.read(buf[:headerSize], 0); f != nil {
 		return nil, f
 	}
@@ -66,10 +64,9 @@ func (m *image) checkHeader() *fault.Fault {
 	if h.tableSize() == 0 || h.tableSize() > maxTableSize || !powerOfTwo(h.tableSize()) {
 		return fault.New(fault.QedTableSize, offTableSize)
 	}
-	m.tables.ClusterBits = uint(bits.TrailingZeros64(cluster))
-	m.tables.TableBits = m.tables.ClusterBits + uint(bits.TrailingZeros64(h.tableSize())) - entryBits
+	m.tables.ClusterSize, m.tables.Entries = cluster, cluster*h.tableSize()/entryLen
 	// As in qemu the largest size overflows where it does not fit in 64 bits, and becomes 0: it is a power of two.
-	if size := h.imageSize(); size%sectorSize != 0 || size > 1<<(2*m.tables.TableBits+m.tables.ClusterBits) {
+	if size := h.imageSize(); size%sectorSize != 0 || size > m.tables.Entries*m.tables.Entries*cluster {
 		return fault.New(fault.QedImageSize, offImageSize)
 	}
 	if !m.validTable(h.l1TableOffset()) {

@@ -45,7 +45,7 @@ func (m *image) l2Table(i uint64, entry []byte) (uint64, *fault.Fault) {
 	case table == entryUnallocated:
 		return format.NoTable, nil
 	case !m.validTable(table):
-		return 0, fault.New(fault.QedL2Offset, m.tables.L1Offset+i<<entryBits, table)
+		return 0, fault.New(fault.QedL2Offset, m.tables.L1Offset+i*entryLen, table)
 	default:
 		return table, nil
 	}
@@ -63,15 +63,15 @@ func (w *walker) scan(p *format.Part) {
 		w.sink.Emit(p.End-w.pos, 0, 0, 0)
 		w.pos = p.End
 	default:
-		boundary := (p.Start>>w.tables.Reach() + 1) << w.tables.Reach()
+		boundary := (p.Start/w.tables.Reach() + 1) * w.tables.Reach()
 		if w.boundary != boundary {
 			w.flush()
 		}
 		w.boundary = boundary
 		at := p.Start
-		for i := 0; i+1<<entryBits <= len(p.Entries); i += 1 << entryBits {
+		for i := 0; i+entryLen <= len(p.Entries); i += entryLen {
 			if at+w.h.clusterSize() > w.pos { // else a run that is longer than itself, see flush
-				w.cluster(at, p.Table+p.First<<entryBits+uint64(i), binary.LittleEndian.Uint64(p.Entries[i:]))
+				w.cluster(at, p.Table+p.First*entryLen+uint64(i), binary.LittleEndian.Uint64(p.Entries[i:]))
 			}
 			at += w.h.clusterSize()
 		}

@@ -1,19 +1,88 @@
-// Package vdi maps images of VirtualBox.
+// Package vdi maps images of VirtualBox, dynamic and static: a header, and a map with an entry for each block of 1 MiB. The
+// bytes are in layout.go. Differencing images name their parent by UUID alone, so that nobody could tell which file it is;
+// they are refused, as qemu refuses them.
 //
-// Specification: block/vdi.c of qemu; VDICore.h of VirtualBox has the same fields.
+// Specification: VDICore.h of VirtualBox has the fields; what qemu does decides what is an image.
 package vdi
 
 import (
 	"encoding/binary"
 
+	"instarfs/guest/block"
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
 	"instarfs/guest/format"
 )
 
-const signature = 0xbeda107f
-
 // Driver is the vdi format.
-var Driver = format.Driver{ID: format.Vdi, Name: "vdi", Probe: probe}
+var Driver = format.Driver{ID: format.Vdi, Name: "vdi", Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
-	return format.Score(binary.LittleEndian.Uint32(h[0x40:]) == signature, format.Certain)
+	return format.Score(binary.LittleEndian.Uint32(h[offSignature:]) == signature, format.Certain)
+}
+
+// image is an opened image.
+type image struct {
+	dev  block.Device
+	buf  []byte // a piece of the block map
+	h    header
+	size uint64       // bytes of the virtual disk
+	data extent.Flags // what a block in the file is
+}
+
+// Size is the virtual disk's size, rounded up to 512 bytes.
+func (m *image) Size() uint64 { return m.size }
+
+// References is empty.
+func (m *image) References() []format.Reference { return nil }
+
+var _ format.Image = (*image)(nil)
+
+// mapPiece is how much of the block map is in memory, in bytes: the map of a disk of 64 GiB.
+const mapPiece = 256 << 10
+
+// Walk emits the blocks of [start, end), a run of equal or contiguous ones at a time.
+func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
+	for pos := start; pos < end; {
+		first := pos >> blockBits
+		n := min((end-1)>>blockBits+1-first, mapPiece/entrySize)
+		b := m.buf[:n*entrySize]
+		if f := block.ReadOne(m.dev, b, uint64(m.h.offBlocks())+first*entrySize); f != nil {
+			return f
+		}
+		for len(b) > 0 {
+			entry := binary.LittleEndian.Uint32(b)
+			run := same(b, entry)
+			b = b[run*entrySize:]
+			to := min((first+run)<<blockBits, end)
+			m.emit(sink, pos, to, entry)
+			pos, first = to, first+run
+		}
+	}
+	return nil
+}
+
+// same is how many entries at the start of b go on like the first one, which is the one given.
+func same(b []byte, entry uint32) uint64 {
+	n := uint64(0)
+	for want := entry; len(b) >= entrySize && binary.LittleEndian.Uint32(b) == want; n++ {
+		b = b[entrySize:]
+		if entry < lowestUnused {
+			// A block behind the last number there is has no block in front of it: an entry of that value is no block.
+			if want++; want == lowestUnused {
+				return n + 1
+			}
+		}
+	}
+	return n
+}
+
+// emit emits [pos, to), which begins in the block of entry.
+func (m *image) emit(sink format.Sink, pos, to uint64, entry uint32) {
+	if entry >= lowestUnused {
+		// Nobody wrote the block, or it was discarded. There is no parent that could have it.
+		sink.Emit(to-pos, extent.Present|extent.Zero, 0, 0)
+		return
+	}
+	sink.Emit(to-pos, m.data, uint64(m.h.offData())+uint64(entry)<<blockBits+pos&(blockSize-1), 0)
 }

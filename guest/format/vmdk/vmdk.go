@@ -1,22 +1,33 @@
-// Package vmdk maps disks of VMware: sparse files, descriptors, and the files that descriptors name.
+// Package vmdk maps disks of VMware: sparse files, which describe themselves, and texts that put a disk together from other
+// files. Of those the flat ones lie where the text says; what is in sparse ones only they know, and a run of its own over each
+// of them tells. Texts are read here, in the guest, by the very rules by which qemu reads them (line.go).
 //
-// Specification: Virtual Disk Format 5.0 of VMware.
+// Specification: Virtual Disk Format 5.0 of VMware. Where it is silent, what qemu 7.2 does decides.
 package vmdk
 
 import (
 	"bytes"
 
+	"instarfs/guest/block"
+	"instarfs/guest/fault"
 	"instarfs/guest/format"
 )
 
+// The names of the formats, by which references ask for them.
+const (
+	driverName   = "vmdk"
+	sparseName   = "vmdk-sparse"
+	seSparseName = "vmdk-sesparse"
+)
+
 // Driver is the vmdk format: what may be opened as an image.
-var Driver = format.Driver{ID: format.Vmdk, Name: "vmdk", Probe: probe}
+var Driver = format.Driver{ID: format.Vmdk, Name: driverName, Probe: probe, Open: open}
 
 // SparseDriver and SESparseDriver are files that hold an extent of the disk that a descriptor describes. Nothing is probed
 // to be one: a descriptor says so.
 var (
-	SparseDriver   = format.Driver{ID: format.VmdkSparse, Name: "vmdk-sparse", Probe: never}
-	SESparseDriver = format.Driver{ID: format.VmdkSESparse, Name: "vmdk-sesparse", Probe: never}
+	SparseDriver   = format.Driver{ID: format.VmdkSparse, Name: sparseName, Probe: never, Open: openSparse}
+	SESparseDriver = format.Driver{ID: format.VmdkSESparse, Name: seSparseName, Probe: never, Open: openSESparse}
 )
 
 func never(*[format.HeadLen]byte, uint64, bool) int { return 0 }
@@ -24,7 +35,7 @@ func never(*[format.HeadLen]byte, uint64, bool) int { return 0 }
 // probe knows two binary signatures and the text of a descriptor: comments and lines of nothing but blanks, at least one
 // each, and then the version.
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
-	if s := string(h[:4]); s == "COWD" || s == "KDMV" {
+	if s := string(h[:4]); s == magicCOWD || s == magicKDMV {
 		return format.Certain
 	}
 	for b := h[:]; len(b) > 0; {
@@ -49,3 +60,48 @@ func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 	}
 	return 0
 }
+
+// open opens what may be an image: a sparse file, or the text of a descriptor.
+func open(p *format.Params) (format.Image, *fault.Fault) {
+	if p.Dev.Size() == 0 {
+		return nil, fault.New(fault.VmdkTooSmall, 0)
+	}
+	head := p.Dev.Buffer(headLen)
+	if head == nil {
+		return nil, noMemory(headLen)
+	}
+	if f := block.ReadOne(p.Dev, head, 0); f != nil {
+		return nil, f
+	}
+	var image disk
+	var f *fault.Fault
+	at := uint64(0)
+	switch string(head[:4]) {
+	case magicKDMV, magicCOWD:
+		image, f = readSparse(p, (*header)(head), true)
+		at = embeddedAt
+	default:
+		image, f = readText(p, 0, head)
+	}
+	if f != nil {
+		return nil, f
+	}
+	name, f := parent(head[at:at+parentLen], at, p.Qemu != 0)
+	if f != nil {
+		return nil, f
+	}
+	if name != "" {
+		image.setBacking(name)
+	}
+	return image, nil
+}
+
+// disk is what a sparse file and a text have in common.
+type disk interface {
+	format.Image
+	// setBacking adds the backing file to the references.
+	setBacking(name string)
+}
+
+// noMemory is the fault of a device that has no n bytes left.
+func noMemory(n int) *fault.Fault { return fault.New(fault.NoMemory, 0, uint64(n)) }

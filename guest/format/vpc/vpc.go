@@ -1,15 +1,55 @@
-// Package vpc maps virtual hard disks (VHD) of Virtual PC and its heirs.
+// Package vpc maps virtual hard disks (VHD) of Virtual PC and its heirs: fixed ones, which are the disk's bytes and a footer,
+// and dynamic and differencing ones, which have a table of blocks, each of them behind a bitmap of its sectors. The bytes are
+// in layout.go, the checks of open in open.go, the walk in walk.go and, where the bitmaps count, in differencing.go.
 //
-// Specification: Virtual Hard Disk Image Format Specification, Microsoft 2006.
+// qemu ignores bitmaps and parents; so does a qemu profile. Our own honours both in differencing images. In dynamic ones the
+// bitmaps mean little: writers leave bits out that they should set, and a sector whose bit is clear is no less what was written.
+//
+// Specification: Virtual Hard Disk Image Format Specification, Microsoft 2006. What qemu does decides what is an image, and
+// how large its disk is.
 package vpc
 
-import "instarfs/guest/format"
+import (
+	"instarfs/guest/block"
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
 
-const cookie = "conectix"
+// Driver is the vpc format. A fixed image has its only signature at its end, where no probe looks.
+var Driver = format.Driver{ID: format.Vpc, Name: formatName, Probe: probe, Open: open}
 
-// Driver is the vpc format.
-var Driver = format.Driver{ID: format.Vpc, Name: "vpc", Probe: probe}
+const formatName = "vpc"
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
-	return format.Score(string(h[:8]) == cookie, format.Certain)
+	return format.Score(string(h[:len(cookie)]) == cookie, format.Certain)
 }
+
+// image is an opened image.
+type image struct {
+	dev  block.Device
+	qemu uint32 // the release to imitate, 0 none
+	f    footer
+	h    header // of an image that is not fixed
+	size uint64 // bytes of the virtual disk
+	refs []format.Reference
+
+	fixed  bool
+	bitmap uint64 // bytes in front of each block
+	table  table
+	bits   bitmaps // of a differencing image
+}
+
+// Size is the virtual disk's size in bytes.
+func (m *image) Size() uint64 { return m.size }
+
+// References are the parent of a differencing image, except in a qemu profile.
+func (m *image) References() []format.Reference { return m.refs }
+
+var _ format.Image = (*image)(nil)
+
+// dataFlags is what a block in the file is.
+const dataFlags = extent.Present | extent.Data | extent.Offset
+
+// noMemory is the fault of a device that has no n bytes left.
+func noMemory(n int) *fault.Fault { return fault.New(fault.NoMemory, 0, uint64(n)) }

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"math/rand"
+	"os"
+	"strings"
+	"testing"
+
+	"instarfs/guest/format/formattest"
+)
+
+// TestDifferentialVdi does what TestDifferential does with images of VirtualBox, dynamic and static, sound, damaged and crafted.
+func TestDifferentialVdi(t *testing.T) {
+	differBlocks(t, differences(t)/5, func(rng *rand.Rand, dir string) []string {
+		formattest.RandomVdi(t, rng, dir, "image")
+		if rng.Intn(3) == 0 {
+			return []string{"-f", "vdi"}
+		}
+		return nil
+	})
+}
+
+// differBlocks compares n random images with the installed qemu-img. makeImage makes the file "image" in a directory, and
+// returns the options with which to map it.
+func differBlocks(t *testing.T, n int, makeImage func(rng *rand.Rand, dir string) []string) {
+	o := newOracle(t)
+	t.Chdir(o.dir)
+	for seed := range n {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rng := rand.New(rand.NewSource(int64(seed)))
+			if err := os.RemoveAll("image"); err != nil {
+				t.Fatal(err)
+			}
+			options := makeImage(rng, o.dir)
+			settle(t, "image")
+			start, length := formattest.RandomWindow(rng, 1<<(9+rng.Intn(18)))
+			window := []string{"--output=json", "-s", fmt.Sprint(start), "-l", fmt.Sprint(length)}
+			for _, args := range [][]string{{"--output=json"}, {"--output=human"}, window} {
+				o.compareWith(t, walkedTool(), strings.Join(append(append(args, options...), "image"), "\x00"))
+			}
+		})
+	}
+}

@@ -1,0 +1,65 @@
+package vdi
+
+import (
+	"strconv"
+	"strings"
+
+	"instarfs/guest/block"
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
+
+// open makes every check that qemu makes when it opens an image, in its order.
+func open(p *format.Params) (format.Image, *fault.Fault) {
+	buf := p.Dev.Buffer(mapPiece)
+	if buf == nil {
+		return nil, fault.New(fault.NoMemory, 0, mapPiece)
+	}
+	if f := block.ReadOne(p.Dev, buf[:headerSize], 0); f != nil {
+		return nil, f
+	}
+	m := &image{dev: p.Dev, buf: buf, h: header(buf[:headerSize])}
+	if f := m.check(); f != nil {
+		return nil, f
+	}
+	m.data = extent.Present | extent.Data | extent.Offset
+	if m.h.imageType() == typeStatic {
+		m.data |= extent.Holes
+	}
+	return m, nil
+}
+
+func (m *image) check() *fault.Fault {
+	h := &m.h
+	if h.cbDisk() > maxSize {
+		return fault.New(fault.VdiSize, offDiskSize, h.cbDisk(), maxSize)
+	}
+	// VirtualBox has made images of odd sizes.
+	m.size = (h.cbDisk() + sectorSize - 1) &^ (sectorSize - 1)
+	room := uint64(h.cBlocks()) << blockBits
+	switch {
+	case h.signature() != signature:
+		hex := strconv.FormatUint(uint64(h.signature()), 16)
+		return fault.Quoting(fault.VdiSignature, offSignature, strings.Repeat("0", 8-len(hex))+hex)
+	case h.version() != version11:
+		return fault.New(fault.VdiVersion, offVersion, uint64(h.version()>>16), uint64(h.version()&0xffff))
+	case h.offBlocks()%sectorSize != 0:
+		return fault.New(fault.VdiMapOffset, offOffBlocks, uint64(h.offBlocks()))
+	case h.offData()%sectorSize != 0:
+		return fault.New(fault.VdiDataOffset, offOffData, uint64(h.offData()))
+	case h.cbSector() != sectorSize:
+		return fault.New(fault.VdiSectorSize, offSectorSize, uint64(h.cbSector()))
+	case h.cbBlock() != blockSize:
+		return fault.New(fault.VdiBlockSize, offBlockSize, uint64(h.cbBlock()))
+	case m.size > room:
+		return fault.New(fault.VdiMapTooSmall, offBlocks, m.size, room)
+	case !h.isNil(offLinkage):
+		return fault.New(fault.VdiLink, offLinkage)
+	case !h.isNil(offParent):
+		return fault.New(fault.VdiParent, offParent)
+	case h.cBlocks() > maxBlocks:
+		return fault.New(fault.VdiBlocks, offBlocks, uint64(h.cBlocks()), maxBlocks)
+	}
+	return nil
+}

@@ -1,0 +1,293 @@
+package vdi_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/rand"
+	"testing"
+
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/vdi"
+)
+
+const (
+	data = extent.Present | extent.Data | extent.Offset
+	zero = extent.Present | extent.Zero
+	mib  = 1 << 20
+
+	qemu72 = 7<<16 | 2
+)
+
+func window(start, end uint64) formattest.Window {
+	return func(size uint64) (uint64, uint64) { return min(start, size), min(max(start, end), size) }
+}
+
+// walk runs the walker and fails the test when it does not keep the contract.
+func walk(t testing.TB, b []byte, qemu uint32, w formattest.Window) (*formattest.Result, *fault.Fault) {
+	t.Helper()
+	res, f, err := formattest.Run(&vdi.Driver, &format.Params{Dev: formattest.Bytes(b), Qemu: qemu}, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, f
+}
+
+// model is what each byte of an image is, asked one at a time.
+func model(b []byte, x uint64) extent.Extent {
+	le := binary.LittleEndian
+	at := uint64(le.Uint32(b[formattest.VdiOffBlocks:])) + x/mib*4
+	var entry [4]byte
+	if at < uint64(len(b)) {
+		copy(entry[:], b[at:])
+	}
+	e := extent.Extent{Start: x}
+	switch v := le.Uint32(entry[:]); v {
+	case formattest.VdiFree, formattest.VdiZero:
+		e.Flags = zero
+	default:
+		e.Flags = data
+		e.Offset = uint64(le.Uint32(b[formattest.VdiOffData:])) + uint64(v)*mib + x%mib
+		if le.Uint32(b[formattest.VdiType:]) == 2 {
+			e.Flags |= extent.Holes
+		}
+	}
+	return e
+}
+
+// agree compares a window with the model, at the first and last byte of each extent, at its middle and at every block.
+func agree(t testing.TB, b []byte, qemu uint32, w formattest.Window) *formattest.Result {
+	t.Helper()
+	res, f := walk(t, b, qemu, w)
+	if f != nil {
+		t.Fatalf("fault %v", f)
+	}
+	for _, e := range formattest.Extents(res.Map) {
+		at := []uint64{e.Start, e.Start + e.Length/2, e.End() - 1}
+		for x := e.Start/mib*mib + mib; x < e.End(); x += mib {
+			at = append(at, x, x-1)
+		}
+		for _, x := range at {
+			got, want := e, model(b, x)
+			if x > e.Start {
+				got = e.Skip(x - e.Start)
+			}
+			if got.Flags != want.Flags || got.Offset != want.Offset {
+				t.Fatalf("byte %d is %+v, want %+v", x, got, want)
+			}
+		}
+	}
+	return res
+}
+
+func spoil32(off int, v uint32) func([]byte) {
+	return func(b []byte) { binary.LittleEndian.PutUint32(b[off:], v) }
+}
+
+func spoil64(off int, v uint64) func([]byte) {
+	return func(b []byte) { binary.LittleEndian.PutUint64(b[off:], v) }
+}
+
+// vectors are images of 3 MiB with one thing wrong, or nothing.
+var vectors = []struct {
+	name   string
+	spoil  func(b []byte)
+	reason fault.Reason
+	text   string
+	size   uint64 // of the disk
+}{
+	{"sound", func([]byte) {}, fault.None, "", 3 * mib},
+	{"signature", spoil32(formattest.VdiSignature, 0xbeda1), fault.VdiSignature, "Image not in VDI format (bad signature 000beda1)", 0},
+	{"no signature", spoil32(formattest.VdiSignature, 0), fault.VdiSignature, "Image not in VDI format (bad signature 00000000)", 0},
+	{"version", spoil32(formattest.VdiVersion, 7<<16|12), fault.VdiVersion, "unsupported VDI image (version 7.12)", 0},
+	{"map unaligned", spoil32(formattest.VdiOffBlocks, 0x2ff), fault.VdiMapOffset, "unsupported VDI image (unaligned block map offset 0x2ff)", 0},
+	{"data unaligned", spoil32(formattest.VdiOffData, 0x401), fault.VdiDataOffset, "unsupported VDI image (unaligned data offset 0x401)", 0},
+	{"sector size", spoil32(formattest.VdiSectorSize, 4096), fault.VdiSectorSize, "unsupported VDI image (sector size 4096 is not 512)", 0},
+	{"block size", spoil32(formattest.VdiBlockSize, 2*mib), fault.VdiBlockSize, "unsupported VDI image (block size 2097152 is not 1048576)", 0},
+	{"map too small", spoil32(formattest.VdiBlocks, 2), fault.VdiMapTooSmall, "unsupported VDI image (disk size 3145728, image bitmap has room for 2097152)", 0},
+	{"map too small for a sector", spoil64(formattest.VdiDiskSize, 3*mib+1), fault.VdiMapTooSmall, "unsupported VDI image (disk size 3146240, image bitmap has room for 3145728)", 0},
+	{"odd size", spoil64(formattest.VdiDiskSize, 3*mib-511), fault.None, "", 3 * mib},
+	{"no size", spoil64(formattest.VdiDiskSize, 0), fault.None, "", 0},
+	{"link", spoil32(formattest.VdiLinkage+12, 1), fault.VdiLink, "unsupported VDI image (non-NULL link UUID)", 0},
+	{"parent", spoil32(formattest.VdiParent, 1), fault.VdiParent, "unsupported VDI image (non-NULL parent UUID)", 0},
+	{"too many blocks", spoil32(formattest.VdiBlocks, 0x1fffff81), fault.VdiBlocks, "unsupported VDI image (too many blocks 536870785, max is 536870784)", 0},
+	{"as many blocks as can be", spoil32(formattest.VdiBlocks, 0x1fffff80), fault.None, "", 3 * mib},
+	{"too large", spoil64(formattest.VdiDiskSize, 0x1fffff8000001), fault.VdiSize, "Unsupported VDI image size (size is 0x1fffff8000001, max supported is 0x1fffff8000000)", 0},
+	{"too large and no signature", func(b []byte) {
+		spoil64(formattest.VdiDiskSize, 1<<64-1)(b)
+		spoil32(formattest.VdiSignature, 0)(b)
+	}, fault.VdiSize, "Unsupported VDI image size (size is 0xffffffffffffffff, max supported is 0x1fffff8000000)", 0},
+	{"large, map too small", spoil64(formattest.VdiDiskSize, 0x1fffff8000000), fault.VdiMapTooSmall, "unsupported VDI image (disk size 562949819203584, image bitmap has room for 3145728)", 0},
+	{"too many blocks and a parent", func(b []byte) {
+		spoil32(formattest.VdiBlocks, 0xffffffff)(b)
+		spoil32(formattest.VdiParent, 5)(b)
+	}, fault.VdiParent, "unsupported VDI image (non-NULL parent UUID)", 0},
+	{"type unknown", spoil32(formattest.VdiType, 77), fault.None, "", 3 * mib},
+}
+
+func TestOpen(t *testing.T) {
+	for _, v := range vectors {
+		b := formattest.NewVdi(3 * mib).Bytes()
+		v.spoil(b)
+		for _, qemu := range []uint32{0, qemu72} {
+			res, f := walk(t, b, qemu, formattest.Whole)
+			switch {
+			case f == nil && v.reason != fault.None:
+				t.Errorf("%s: no fault", v.name)
+			case f != nil && (f.Reason != v.reason || f.Message() != v.text):
+				t.Errorf("%s: fault %q, want %q", v.name, f, v.text)
+			case f == nil && res.Size != v.size:
+				t.Errorf("%s: %d bytes, want %d", v.name, res.Size, v.size)
+			}
+		}
+	}
+}
+
+func TestProbe(t *testing.T) {
+	head := [format.HeadLen]byte(formattest.NewVdi(0).Bytes())
+	if vdi.Driver.Probe(&head, 512, false) != format.Certain {
+		t.Error("not recognised")
+	}
+	head[formattest.VdiSignature]++
+	if vdi.Driver.Probe(&head, 512, false) != 0 {
+		t.Error("recognised without its signature")
+	}
+}
+
+// TestWalk walks images whose maps are written out.
+func TestWalk(t *testing.T) {
+	v := formattest.NewVdi(9*mib - 512)
+	v.OffData = 1024
+	v.Map = []uint32{2, 3, formattest.VdiFree, formattest.VdiFree, formattest.VdiZero, 9, 8, formattest.VdiZero - 1, formattest.VdiZero}
+	type piece struct {
+		length uint64
+		flags  extent.Flags
+		offset uint64
+	}
+	last := uint64(formattest.VdiZero-1)<<20 + 1024
+	for _, test := range []struct {
+		name   string
+		qemu   uint32
+		kind   uint32
+		window formattest.Window
+		want   []piece
+	}{
+		{"own", 0, 1, formattest.Whole, []piece{{2 * mib, data, 2*mib + 1024}, {3 * mib, zero, 0},
+			{mib, data, 9*mib + 1024}, {mib, data, 8*mib + 1024}, {mib, data, last}, {mib - 512, zero, 0}}},
+		{"qemu", qemu72, 1, formattest.Whole, []piece{{2 * mib, data, 2*mib + 1024}, {3 * mib, zero, 0},
+			{mib, data, 9*mib + 1024}, {mib, data, 8*mib + 1024}, {mib, data, last}, {mib - 512, zero, 0}}},
+		{"static", qemu72, 2, window(0, mib+1), []piece{{mib + 1, data | extent.Holes, 2*mib + 1024}}},
+		{"within a block", 0, 1, window(mib+5, mib+6), []piece{{1, data, 3*mib + 1024 + 5}}},
+		{"over blocks", 0, 1, window(4*mib-1, 5*mib+1), []piece{{mib + 1, zero, 0}, {1, data, 9*mib + 1024}}},
+		{"empty", 0, 1, window(5, 5), nil},
+	} {
+		v.Type = test.kind
+		res := agree(t, v.Bytes(), test.qemu, test.window)
+		at := res.Map.Start()
+		got := formattest.Extents(res.Map)
+		if len(got) != len(test.want) {
+			t.Fatalf("%s: %+v, want %+v", test.name, got, test.want)
+		}
+		for i, p := range test.want {
+			want := extent.Extent{Start: at, Length: p.length, Offset: p.offset, State: extent.State{Flags: p.flags}}
+			if got[i] != want {
+				t.Errorf("%s: %+v, want %+v", test.name, got[i], want)
+			}
+			at += p.length
+		}
+	}
+}
+
+// TestModel compares random maps, and windows of them, with the model.
+func TestModel(t *testing.T) {
+	for seed := range int64(300) {
+		rng := rand.New(rand.NewSource(seed))
+		b := formattest.RandomVdiMap(rng).Bytes()
+		if rng.Intn(4) == 0 {
+			b = b[:max(512, rng.Intn(len(b)))]
+		}
+		qemu := uint32(rng.Intn(2)) * qemu72
+		res := agree(t, b, qemu, formattest.Whole)
+		for range 3 {
+			start, length := formattest.RandomWindow(rng, res.Size)
+			agree(t, b, qemu, window(start, start+length))
+		}
+	}
+}
+
+// TestLargest walks windows at both ends of the largest disk there is: the map is read from where the window begins.
+func TestLargest(t *testing.T) {
+	v := formattest.NewVdi(0)
+	b := v.Bytes()
+	spoil64(formattest.VdiDiskSize, 0x1fffff80<<20)(b)
+	spoil32(formattest.VdiBlocks, 0x1fffff80)(b)
+	for _, w := range []formattest.Window{window(0, 3*mib), window(0x1fffff7f<<20+5, 1<<63), window(1<<40, 1<<40+70000*mib)} {
+		dev := formattest.Bytes(b)
+		res, f, err := formattest.Run(&vdi.Driver, &format.Params{Dev: dev}, w)
+		if f != nil || err != nil {
+			t.Fatal(f, err)
+		}
+		// Entries behind the end of the file are zero: each block is the first one of the file.
+		for _, e := range formattest.Extents(res.Map) {
+			if e.Flags != data || e.Offset != uint64(v.OffData)+e.Start%mib {
+				t.Fatalf("%+v", e)
+			}
+		}
+		if dev.Bytes > 512+70002*4 || dev.Batches > 3 {
+			t.Errorf("%d bytes in %d batches", dev.Bytes, dev.Batches)
+		}
+		if at, yes := dev.ReadTwice(); yes {
+			t.Errorf("byte %d is read twice", at)
+		}
+	}
+}
+
+// TestDeviceFails lets each sector fail in turn.
+func TestDeviceFails(t *testing.T) {
+	b := formattest.NewVdi(300 * mib).Bytes()
+	for at := uint64(1); at < uint64(len(b)); at += 512 {
+		dev := formattest.Bytes(b)
+		dev.FailAt = at
+		_, f, err := formattest.Run(&vdi.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		if err != nil || f == nil || f.Reason != fault.DeviceRead || f.Offset != at {
+			t.Errorf("byte %d: %v %v", at, f, err)
+		}
+	}
+}
+
+func TestNoMemory(t *testing.T) {
+	dev := formattest.Bytes(formattest.NewVdi(mib).Bytes())
+	for dev.Buffer(4096) != nil {
+	}
+	if _, f := vdi.Driver.Open(&format.Params{Dev: dev}); f == nil || f.Reason != fault.NoMemory {
+		t.Errorf("fault %v", f)
+	}
+}
+
+// FuzzVdi opens and walks anything: no panic, what the model says, a bounded cost.
+func FuzzVdi(f *testing.F) {
+	for seed := range int64(8) {
+		f.Add(bytes.TrimRight(formattest.RandomVdiMap(rand.New(rand.NewSource(seed))).Bytes(), "\x00"), uint64(seed)<<20, uint64(5)<<20, false)
+	}
+	for _, v := range vectors {
+		b := formattest.NewVdi(3 * mib).Bytes()
+		v.spoil(b)
+		f.Add(b, uint64(1), uint64(mib), true)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, start, length uint64, own bool) {
+		qemu := uint32(qemu72)
+		if own {
+			qemu = 0
+		}
+		length %= 4000 * mib
+		start %= 1 << 62
+		if _, f := walk(t, b, qemu, window(0, 0)); f != nil {
+			return
+		}
+		b = append(bytes.Clone(b), make([]byte, 512)...) // the model reads no further
+		agree(t, b, qemu, window(0, length))
+		agree(t, b, qemu, window(start, start+length))
+	})
+}

@@ -1,0 +1,136 @@
+package vhdx
+
+import (
+	"encoding/binary"
+
+	"instarfs/guest/block"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
+
+// open makes every check that qemu makes when it opens an image, in its order. Where our own profile reads more, it checks
+// more; it lets pass what qemu refuses only because it does not know it.
+func open(p *format.Params) (format.Image, *fault.Fault) {
+	m := &image{dev: p.Dev, qemu: p.Qemu, buf: p.Dev.Buffer(bufSize)}
+	if m.buf == nil {
+		return nil, noMemory(bufSize)
+	}
+	m.length = (p.Dev.Size() + 511) &^ 511
+	for _, check := range [...]func() *fault.Fault{
+		m.readHeaders, m.readLog, m.readRegions, m.readMetadata, m.checkTable, m.checkSize,
+	} {
+		if f := check(); f != nil {
+			return nil, f
+		}
+	}
+	return m, nil
+}
+
+// readHeaders finds the newer one of the two headers.
+func (m *image) readHeaders() *fault.Fault {
+	id, b1, b2 := m.buf[:len(signature)], m.buf[headerSize:2*headerSize], m.buf[2*headerSize:3*headerSize]
+	if f := m.dev.Read([]block.Request{{Off: 0, Buf: id}, {Off: offHeader1, Buf: b1}, {Off: offHeader2, Buf: b2}}); f != nil {
+		return f
+	}
+	if string(id) != signature {
+		return fault.New(fault.VhdxSignature, 0)
+	}
+	h1, ok1 := readHeader(b1)
+	h2, ok2 := readHeader(b2)
+	switch {
+	case ok1 && (!ok2 || h1.sequenceNumber() > h2.sequenceNumber()):
+		m.h = h1
+	case ok2 && (!ok1 || h2.sequenceNumber() > h1.sequenceNumber()):
+		m.h = h2
+	case ok1 && h1 == h2:
+		// Disk2vhd writes the same header twice.
+		m.h = h1
+	default:
+		return fault.New(fault.VhdxNoHeader, offHeader1)
+	}
+	if m.qemu == 0 {
+		m.addRegion(region{0, headerSection})
+	}
+	m.addRegion(region{m.h.logOffset(), uint64(m.h.logLength())})
+	return nil
+}
+
+func readHeader(b []byte) (h header, ok bool) {
+	h = header(b)
+	return h, sound(b) && string(h[:len(headerSignature)]) == headerSignature && h.version() == headerVersion
+}
+
+// readRegions reads the region table, and in our own profile its copy if it is damaged.
+func (m *image) readRegions() *fault.Fault {
+	b := m.buf[:tableSize]
+	f := m.readRegionTable(b, offRegionTable1)
+	if f != nil && f.Reason != fault.DeviceRead && m.qemu == 0 {
+		if m.readRegionTable(b, offRegionTable2) == nil {
+			f = nil
+		}
+	}
+	if f != nil {
+		return f
+	}
+	return m.takeRegions(b)
+}
+
+// readRegionTable reads the region table at off and checks what tells whether it is one.
+func (m *image) readRegionTable(b []byte, off uint64) *fault.Fault {
+	if f := m.read(block.Request{Off: off, Buf: b}); f != nil {
+		return f
+	}
+	n := binary.LittleEndian.Uint32(b[8:])
+	switch {
+	case !sound(b):
+		return fault.New(fault.VhdxRegionChecksum, off)
+	case string(b[:len(regionSignature)]) != regionSignature:
+		return fault.New(fault.VhdxRegionSignature, off)
+	case n > maxEntries:
+		return fault.New(fault.VhdxRegionCount, off+8, uint64(n))
+	}
+	return nil
+}
+
+// takeRegions takes what the region table says, which lies in b.
+func (m *image) takeRegions(b []byte) *fault.Fault {
+	var bat, metadata *entry
+	for i := range int(binary.LittleEndian.Uint32(b[8:])) {
+		at := uint64(offRegionTable1) + 16 + uint64(i)*entrySize
+		e := (*entry)(b[16+i*entrySize:])
+		r := region{e.fileOffset(), uint64(e.regionLength())}
+		if text, overlaps := m.overlap(r); overlaps {
+			return fault.Quoting(fault.VhdxRegionOverlap, at, text)
+		}
+		m.addRegion(r)
+		known := &bat
+		switch e.guid() {
+		case batRegion:
+		case metadataRegion:
+			known = &metadata
+		default:
+			if e.regionRequired() {
+				return fault.New(fault.VhdxRegionUnknown, at)
+			}
+			continue
+		}
+		if *known != nil {
+			return fault.New(fault.VhdxRegionTwice, at)
+		}
+		*known = e
+	}
+	if bat == nil || metadata == nil {
+		return fault.New(fault.VhdxRegionMissing, offRegionTable1)
+	}
+	m.bat = region{bat.fileOffset(), uint64(bat.regionLength())}
+	m.metadata = metadata.fileOffset()
+	return nil
+}
+
+// checkSize refuses a disk whose bytes qemu cannot count; it comes last because qemu asks last.
+func (m *image) checkSize() *fault.Fault {
+	if m.size > maxFileOffset {
+		return fault.New(fault.VhdxDiskSize, m.metadata)
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package vhdx
+
+import (
+	"encoding/binary"
+	"strings"
+	"unicode/utf16"
+
+	"instarfs/guest/block"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
+
+// paths are the keys of a parent locator that hold a path, the best first: one that is relative to the image leads to the
+// parent on any computer.
+var paths = [...]string{"relative_path", "absolute_win32_path", "volume_path"}
+
+// readParent finds the path of the parent, and takes the memory for bitmaps.
+func (m *image) readParent(e *entry) *fault.Fault {
+	if f := m.bits.take(m.dev); f != nil {
+		return f
+	}
+	off, n := m.metadata+uint64(e.itemOffset()), uint64(e.itemLength())
+	if n > maxLocator {
+		return fault.New(fault.VhdxLocatorLength, off, n, maxLocator)
+	}
+	if off > maxFileOffset-maxLocator {
+		return fault.New(fault.VhdxItemRead, m.metadata, off)
+	}
+	if n < locatorFixed {
+		return fault.New(fault.VhdxNoParent, off)
+	}
+	l := locator(m.bits.buf[:n])
+	if f := m.read(block.Request{Off: off, Buf: l}); f != nil {
+		return f
+	}
+	if string(l[:16]) != vhdxLocator {
+		return fault.New(fault.VhdxLocatorType, off)
+	}
+	for _, key := range paths {
+		value, ok := l.find(key)
+		if !ok {
+			continue
+		}
+		if len(value) > maxPath {
+			return fault.New(fault.VhdxParentLength, off, uint64(len(value)), maxPath)
+		}
+		name := strings.TrimPrefix(strings.ReplaceAll(decode(value), `\`, "/"), "./")
+		if name != "" {
+			m.refs = []format.Reference{{Kind: format.Backing, Name: name, Format: formatName}}
+			return nil
+		}
+	}
+	return fault.New(fault.VhdxNoParent, off)
+}
+
+// locator is a parent locator: a header, and a table of keys and values, which lie behind it.
+type locator []byte
+
+// find gives the value of a key, in UTF-16. Entries that lead out of the locator have no value.
+func (l locator) find(key string) (value []byte, ok bool) {
+	le := binary.LittleEndian
+	count := int(le.Uint16(l[18:]))
+	for i := range min(count, (len(l)-locatorFixed)/locatorEntry) {
+		e := l[locatorFixed+i*locatorEntry:]
+		k, ok := l.cut(le.Uint32(e), le.Uint16(e[8:]))
+		if !ok || decode(k) != key {
+			continue
+		}
+		if value, ok = l.cut(le.Uint32(e[4:]), le.Uint16(e[10:])); ok {
+			return value, true
+		}
+	}
+	return nil, false
+}
+
+// cut is the part of l that an entry means.
+func (l locator) cut(off uint32, n uint16) ([]byte, bool) {
+	if uint64(off)+uint64(n) > uint64(len(l)) {
+		return nil, false
+	}
+	return l[off : uint64(off)+uint64(n)], true
+}
+
+// decode makes text of UTF-16, up to a NUL if there is one.
+func decode(b []byte) string {
+	var units []uint16
+	for ; len(b) >= 2; b = b[2:] {
+		u := binary.LittleEndian.Uint16(b)
+		if u == 0 {
+			break
+		}
+		units = append(units, u)
+	}
+	return string(utf16.Decode(units))
+}

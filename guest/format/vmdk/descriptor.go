@@ -1,0 +1,210 @@
+package vmdk
+
+import (
+	"bytes"
+
+	"instarfs/guest/block"
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
+
+// descriptor is a disk that a text puts together from other files. The text stays in memory, and is read once more by each
+// walk: it may describe more extents than there would be memory for.
+type descriptor struct {
+	text []byte
+	qemu bool
+	size uint64 // bytes, of which sparse files have sparseLen each: how long they are they say themselves
+	refs []format.Reference
+	// numbers are those of the files. The same file is one, so that its extents go on with each other.
+	numbers map[file]uint16
+}
+
+// sparseLen stands for the length of an extent in a sparse file, bytes.
+const sparseLen = sectorSize
+
+// file is a file as a line names it.
+type file struct {
+	place place
+	name  string
+}
+
+// readText reads the descriptor at a device offset. head is the start of the device.
+func readText(p *format.Params, off uint64, head []byte) (disk, *fault.Fault) {
+	b, f := textAt(p.Dev, off, head)
+	if f != nil {
+		return nil, f
+	}
+	d := &descriptor{text: cString(b), qemu: p.Qemu != 0, numbers: map[file]uint16{}}
+	kind, ok := createType(d.text)
+	if !ok {
+		return nil, fault.New(fault.VmdkDescriptor, off)
+	}
+	if d.qemu && !known(kind) {
+		return nil, fault.Quoting(fault.VmdkCreateType, off, string(kind))
+	}
+	if f := d.addAll(); f != nil {
+		f.Offset += off
+		return nil, f
+	}
+	return d, nil
+}
+
+// textAt returns as many bytes at a device offset as qemu reads there, but for those behind the device's end.
+func textAt(dev block.Device, off uint64, head []byte) ([]byte, *fault.Fault) {
+	size := dev.Size()
+	rounded := min(size, maxText)
+	if size < maxText {
+		rounded = min((size+sectorSize-1)&^(sectorSize-1), maxText)
+	}
+	if off > maxFileOffset-rounded {
+		return nil, fault.New(fault.VmdkDescriptorRead, offDescriptor)
+	}
+	n := min(rounded, size-min(off, size))
+	if off == 0 && n <= uint64(len(head)) {
+		return head[:n], nil
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	text := dev.Buffer(maxText)
+	if text == nil {
+		return nil, noMemory(maxText)
+	}
+	text = text[:n]
+	rest := text
+	if off == 0 {
+		rest = text[copy(text, head):]
+	}
+	if f := block.ReadOne(dev, rest, off+n-uint64(len(rest))); f != nil {
+		return nil, f
+	}
+	return text, nil
+}
+
+// createType is the value of that name, between quotes. qemu does not look at the two characters behind the name.
+func createType(text []byte) (kind []byte, ok bool) {
+	const key = "createType"
+	i := bytes.Index(text, []byte(key))
+	if i < 0 || i+len(key)+2 >= len(text) {
+		return nil, false
+	}
+	value := text[i+len(key)+2:]
+	end := bytes.IndexByte(value, '"')
+	if end < 0 || end > maxCreate {
+		return nil, false
+	}
+	return value[:end], true
+}
+
+// known reports whether qemu reads descriptors of that type.
+func known(kind []byte) bool {
+	switch string(kind) {
+	case "monolithicFlat", "vmfs", "vmfsSparse", "seSparse", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat":
+		return true
+	}
+	return false
+}
+
+// addAll reads all extents for the first time: it checks them, and gives their files numbers.
+func (d *descriptor) addAll() *fault.Fault {
+	sectors := uint64(0)
+	x := extents{text: d.text, qemu: d.qemu}
+	for {
+		e, f := x.next()
+		if f != nil || e.place == nowhere {
+			d.size = sectors * sectorSize
+			return f
+		}
+		if f := d.addFile(e); f != nil {
+			return f
+		}
+		length := e.length() / sectorSize
+		if length > maxSectors-sectors {
+			return fault.New(fault.VmdkTooLarge, 0)
+		}
+		sectors += length
+		if e.offset > maxSectors-length {
+			return fault.New(fault.VmdkFlatOffset, 0, e.offset)
+		}
+	}
+}
+
+// length is how many bytes stand for the extent in the map of the descriptor.
+func (e *description) length() uint64 {
+	switch {
+	case e.place == sparse || e.place == seSparse:
+		return sparseLen
+	case e.sectors > maxSectors:
+		return maxFileOffset + sectorSize // too many
+	}
+	return e.sectors * sectorSize
+}
+
+// addFile gives the file of an extent a number, unless it has one.
+func (d *descriptor) addFile(e description) *fault.Fault {
+	ref := format.Reference{Kind: format.ExtentFile}
+	switch e.place {
+	case flat:
+		ref.Kind = format.DataFile
+	case sparse:
+		ref.Format = sparseName
+	case seSparse:
+		ref.Format = seSparseName
+	default:
+		return nil
+	}
+	if _, ok := d.numbers[file{e.place, string(e.name)}]; ok {
+		return nil
+	}
+	if len(d.refs) == maxReferences-1 { // one is for the backing file
+		return fault.New(fault.TooManyReferences, 0, maxReferences-1)
+	}
+	ref.Name = string(e.name)
+	d.refs = append(d.refs, ref)
+	d.numbers[file{e.place, ref.Name}] = uint16(len(d.refs))
+	return nil
+}
+
+func (d *descriptor) setBacking(name string) {
+	d.refs = append(d.refs, format.Reference{Kind: format.Backing, Name: name, Format: driverName})
+}
+
+// Size is what all extents have together.
+func (d *descriptor) Size() uint64 { return d.size }
+
+// References are the files of extents, in the order of the text, and then the backing file.
+func (d *descriptor) References() []format.Reference { return d.refs }
+
+// Walk emits an extent for each line. See format.Image.
+func (d *descriptor) Walk(start, end uint64, sink format.Sink) *fault.Fault {
+	x := extents{text: d.text, qemu: d.qemu}
+	for pos := uint64(0); pos < end; {
+		e, f := x.next()
+		if f != nil || e.place == nowhere {
+			return f
+		}
+		from, to := max(pos, start), min(pos+e.length(), end)
+		if from < to {
+			d.emit(e, from-pos, to-from, sink)
+		}
+		pos += e.length()
+	}
+	return nil
+}
+
+// emit emits n bytes of an extent from its byte skip on.
+func (d *descriptor) emit(e description, skip, n uint64, sink format.Sink) {
+	const stored = extent.Present | extent.Data
+	number := d.numbers[file{e.place, string(e.name)}]
+	switch e.place {
+	case flat:
+		sink.Emit(n, stored|extent.Offset|extent.Holes, e.offset*sectorSize+skip, number)
+	case sparse, seSparse:
+		sink.Emit(n, stored|extent.Offset, skip, number)
+	case zeroes:
+		sink.Emit(n, extent.Present|extent.Zero, 0, 0)
+	default:
+		sink.Emit(n, stored, 0, 0)
+	}
+}

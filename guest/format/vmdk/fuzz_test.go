@@ -1,0 +1,48 @@
+package vmdk_test
+
+import (
+	"bytes"
+	"math/rand"
+	"testing"
+
+	"instarfs/guest/format"
+	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/vmdk"
+)
+
+// fuzzWindow is the most of a disk that a fuzz input walks, in bytes.
+const fuzzWindow = 1 << 24
+
+// FuzzVmdk opens anything with each driver, in both ways: no panic, a window that is tiled or a fault, a bounded cost, and the same
+// answer for a part of the disk as for all of it.
+func FuzzVmdk(f *testing.F) {
+	for seed := range int64(30) {
+		kind := []string{"KDMV", "COWD", "SESPARSE"}[seed%3]
+		f.Add(formattest.RandomSparse(rand.New(rand.NewSource(seed)), kind).Bytes(), uint64(seed)<<9, uint64(1000))
+	}
+	for _, v := range headers {
+		s := formattest.NewVmdkSparse(v.kind, 1000, 128)
+		v.spoil(s)
+		f.Add(bytes.TrimRight(s.Bytes(), "\x00"), uint64(1), uint64(1<<12))
+	}
+	for _, v := range texts {
+		f.Add([]byte(intro+v.text), uint64(700), uint64(1000))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, start, length uint64) {
+		for _, d := range []*format.Driver{&vmdk.Driver, &vmdk.SparseDriver, &vmdk.SESparseDriver} {
+			for _, release := range []uint32{0, qemu} {
+				whole, ft := walk(t, d, b, release, func(size uint64) (uint64, uint64) { return 0, min(size, fuzzWindow) })
+				if ft != nil || whole.Map.End() == 0 {
+					continue
+				}
+				end := whole.Map.End()
+				from := start % end
+				part, ft := walk(t, d, b, release, window(from, min(end, from+length%end+1)))
+				if ft != nil {
+					t.Fatalf("window: %v", ft)
+				}
+				within(t, whole, part)
+			}
+		}
+	})
+}

@@ -1,0 +1,59 @@
+package vmdk
+
+import (
+	"bytes"
+
+	"instarfs/guest/fault"
+)
+
+// parent finds the name of the backing file in a text that begins at a device offset. What else qemu wants to find there are two
+// numbers, of which map makes no use: strict asks for them all the same.
+//
+// The text is a string of C, which ends at a zero, and qemu passes over the characters behind a key without looking at them:
+// what lies behind the zero may count then.
+func parent(text []byte, off uint64, strict bool) (name string, f *fault.Fault) {
+	const hint = "parentFileNameHint"
+	s := cString(text)
+	if i := bytes.Index(s, []byte(hint)); i >= 0 {
+		value := cString(text[min(i+len(hint)+len(`="`), len(text)):])
+		end := bytes.IndexByte(value, '"')
+		if end < 0 || end > maxHint {
+			return "", fault.New(fault.VmdkParentHint, off+uint64(i))
+		}
+		name = string(value[:end])
+	}
+	if !strict {
+		return name, nil
+	}
+	text = text[:len(text)-1] // qemu puts the zero there
+	if !hasNumber(text, "CID") {
+		return "", fault.New(fault.VmdkNoCID, off)
+	}
+	if !hasNumber(text, "parentCID") {
+		return "", fault.New(fault.VmdkNoParentCID, off)
+	}
+	return name, nil
+}
+
+// hasNumber reports whether a hexadecimal number stands behind a key and one more character.
+func hasNumber(text []byte, key string) bool {
+	i := bytes.Index(cString(text), []byte(key))
+	if i < 0 {
+		return false
+	}
+	s := scanner{text: cString(text[min(i+len(key)+1, len(text)):])}
+	s.blanks()
+	if c := s.peek(); c == '+' || c == '-' {
+		s.pos++
+	}
+	c := s.peek() | 0x20
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f'
+}
+
+// cString is b up to its first zero.
+func cString(b []byte) []byte {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return b[:i]
+	}
+	return b
+}

@@ -1,0 +1,141 @@
+package vmdk
+
+import (
+	"strconv"
+
+	"instarfs/guest/block"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
+
+// openSparse opens a file that a line of a descriptor says to be sparse. Which of the two kinds it is shows by itself.
+func openSparse(p *format.Params) (format.Image, *fault.Fault) {
+	if p.Dev.Size() == 0 {
+		return nil, fault.New(fault.VmdkTooSmall, 0)
+	}
+	head := p.Dev.Buffer(sectorSize)
+	if head == nil {
+		return nil, noMemory(sectorSize)
+	}
+	if f := block.ReadOne(p.Dev, head, 0); f != nil {
+		return nil, f
+	}
+	switch string(head[:4]) {
+	case magicKDMV, magicCOWD:
+		return readSparse(p, (*header)(head), false)
+	}
+	return nil, fault.New(fault.VmdkNotSparse, 0)
+}
+
+// readSparse reads the header of a sparse file: all of a disk, or an extent of one. A hosted one may hold no grains but the
+// descriptor of a disk whose files lie elsewhere.
+func readSparse(p *format.Params, h *header, whole bool) (disk, *fault.Fault) {
+	g := &grains{dev: p.Dev, entrySize: cowdEntrySize, qemu: p.Qemu != 0, part: !whole}
+	if h.magicNumber() == magicCOWD {
+		return g.cowd(h)
+	}
+	if off := h.descriptorOffset(); h.capacity() == 0 && off != 0 {
+		return readText(p, off*sectorSize, nil)
+	}
+	if h.gdOffset() == directoryAtEnd {
+		var f *fault.Fault
+		if h, f = g.footer(); f != nil {
+			return nil, f
+		}
+	}
+	return g.hosted(h)
+}
+
+// cowd reads the header of a COWD file.
+func (g *grains) cowd(h *header) (disk, *fault.Fault) {
+	g.tableEntries = cowdTableEntries
+	g.directory, g.directoryEntries = uint64(h.cowdGDOffset())*sectorSize, uint64(h.cowdNumGDEntries())
+	if f := g.setSize(uint64(h.cowdSize()), uint64(h.cowdGrainSize()), offCowdGrainSize); f != nil {
+		return nil, f
+	}
+	return g, nil
+}
+
+// footer reads the header that takes the place of the first one. It stands before the last sector of the file.
+func (g *grains) footer() (*header, *fault.Fault) {
+	size := (g.dev.Size() + sectorSize - 1) &^ (sectorSize - 1)
+	// Of an extent qemu takes the size of the descriptor for that of the file, and seeks before the file's start.
+	if size < footerLen || g.part && g.qemu {
+		return nil, fault.New(fault.VmdkFooterRead, 0)
+	}
+	b := g.dev.Buffer(footerLen)
+	if b == nil {
+		return nil, noMemory(footerLen)
+	}
+	off := size - footerLen
+	if f := block.ReadOne(g.dev, b, off); f != nil {
+		return nil, f
+	}
+	marker, h, end := (*header)(b), (*header)(b[sectorSize:]), (*header)(b[2*sectorSize:])
+	const sizeAt, typeAt = 8, 12 // in a marker, behind a number of sectors
+	switch {
+	case h.magicNumber() != magicKDMV,
+		marker.u32(sizeAt) != 0, marker.u32(typeAt) != markerFooter,
+		end.u64(0) != 0, end.u32(sizeAt) != 0, end.u32(typeAt) != markerEnd:
+		return nil, fault.New(fault.VmdkFooter, off)
+	}
+	return h, nil
+}
+
+// hosted reads the header of a hosted sparse file.
+func (g *grains) hosted(h *header) (disk, *fault.Fault) {
+	if v := h.version(); v > maxVersion {
+		return nil, fault.New(fault.VmdkVersion, offVersion, uint64(v))
+	}
+	if h.numGTEsPerGT() > maxTableEntries {
+		return nil, fault.New(fault.VmdkTableSize, offNumGTEsPerGT)
+	}
+	g.compressed = h.compressAlgorithm() == compressedDeflate
+	g.zeroed = h.flags()&flagZeroedGrains != 0
+	g.tableEntries = uint64(h.numGTEsPerGT())
+	// qemu keeps these numbers in 32 bits.
+	reach := uint64(uint32(g.tableEntries * h.grainSize()))
+	if reach == 0 {
+		return nil, fault.New(fault.VmdkEntryReach, offGrainSize)
+	}
+	g.directoryEntries = (h.capacity() + reach - 1) / reach
+	if g.qemu {
+		g.directoryEntries = uint64(uint32(g.directoryEntries))
+	}
+	if need := h.overHead(); (g.dev.Size()+sectorSize-1)/sectorSize < need {
+		return nil, fault.Quoting(fault.VmdkTruncated, offOverHead, strconv.FormatInt(int64(need*sectorSize), 10))
+	}
+	g.directory = h.gdOffset() * sectorSize
+	if f := g.setSize(h.capacity(), h.grainSize(), offGrainSize); f != nil {
+		return nil, f
+	}
+	if g.qemu && h.flags()&flagRedundant != 0 && !g.readable(h.rgdOffset()*sectorSize) {
+		return nil, fault.New(fault.VmdkBackupRead, offRgdOffset)
+	}
+	return g, nil
+}
+
+// setSize checks how large the disk, its grains and their directory are, all sizes in sectors, in the order of qemu.
+func (g *grains) setSize(capacity, grain uint64, at uint64) *fault.Fault {
+	switch {
+	case grain > maxGrain:
+		return fault.New(fault.VmdkGranularity, at)
+	case g.directoryEntries > maxDirectoryEntries:
+		return fault.New(fault.VmdkDirectorySize, at)
+	case !g.readable(g.directory):
+		return fault.New(fault.VmdkDirectoryRead, offGdOffset)
+	case capacity > maxSectors:
+		return fault.New(fault.VmdkTooLarge, offCapacity)
+	case uint64(uint32(grain*g.tableEntries)) != grain*g.tableEntries || grain == 0:
+		// qemu divides by a number that it has cut to 32 bits, by zero perhaps.
+		return fault.New(fault.VmdkEntryReach, at)
+	}
+	g.grain = grain * sectorSize
+	g.capacity = capacity * sectorSize
+	return nil
+}
+
+// readable reports whether qemu can read a grain directory at a device offset. Where the device ends does not matter.
+func (g *grains) readable(off uint64) bool {
+	return off <= maxFileOffset-g.directoryEntries*uint64(g.entrySize)
+}

@@ -1,0 +1,156 @@
+package vpc
+
+import (
+	"strconv"
+
+	"instarfs/guest/block"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
+
+// open makes every check that qemu makes when it opens an image, in its order.
+func open(p *format.Params) (format.Image, *fault.Fault) {
+	m := &image{dev: p.Dev, qemu: p.Qemu}
+	if m.table.buf = p.Dev.Buffer(tablePiece); m.table.buf == nil {
+		return nil, noMemory(tablePiece)
+	}
+	atEnd, f := m.findFooter()
+	if f != nil {
+		return nil, f
+	}
+	if f := m.checkSize(); f != nil {
+		return nil, f
+	}
+	// A footer at the beginning makes the image one with a table, whatever it says of itself. Yet if it says fixed, the disk's
+	// bytes are those of the file.
+	m.fixed = m.f.diskType() == typeFixed
+	if atEnd {
+		return m, nil
+	}
+	if f := m.checkHeader(); f != nil {
+		return nil, f
+	}
+	if f := m.checkTable(); f != nil {
+		return nil, f
+	}
+	if m.qemu == 0 && m.f.diskType() == typeDifferencing {
+		if f := m.openParent(); f != nil {
+			return nil, f
+		}
+	}
+	return m, nil
+}
+
+// length is that of the file as qemu counts it, in whole sectors.
+func (m *image) length() uint64 {
+	return (m.dev.Size() + sectorSize - 1) &^ (sectorSize - 1)
+}
+
+// findFooter reads the footer, which of a fixed image is the last sector only.
+func (m *image) findFooter() (atEnd bool, f *fault.Fault) {
+	buf := m.table.buf[:footerSize]
+	if f := block.ReadOne(m.dev, buf, 0); f != nil {
+		return false, f
+	}
+	m.f = footer(buf)
+	at := uint64(0)
+	if !m.f.hasCookie() {
+		if m.length() < footerSize {
+			return false, fault.New(fault.VpcTooShort, 0)
+		}
+		at = m.length() - footerSize
+		if f := block.ReadOne(m.dev, buf, at); f != nil {
+			return false, f
+		}
+		m.f = footer(buf)
+		if !m.f.hasCookie() || m.f.diskType() != typeFixed {
+			return false, fault.New(fault.VpcCookie, at)
+		}
+		atEnd = true
+	}
+	if m.f.sum() != m.f.checksum() {
+		return false, fault.New(fault.VpcChecksum, at+offChecksum)
+	}
+	return atEnd, nil
+}
+
+// checkSize finds the disk's size, which the footer tells twice. Virtual PC goes by the geometry, Hyper-V by the number of
+// bytes; who made the image decides who is right.
+func (m *image) checkSize() *fault.Fault {
+	sectors := m.f.geometry()
+	if !m.byGeometry() || sectors == maxGeometry {
+		sectors = m.f.currentSize() / sectorSize
+	}
+	if sectors > maxSectors {
+		return fault.New(fault.VpcTooLarge, offCurrentSize)
+	}
+	m.size = sectors * sectorSize
+	return nil
+}
+
+// byGeometry reports whether the creator of the image is one whose disks are as large as their geometry.
+func (m *image) byGeometry() bool {
+	creator := m.f.creator()
+	if m.qemu == 0 || m.qemu >= 10<<16 {
+		return creator == "vpc " || creator == "qemu"
+	}
+	switch creator {
+	case "win ", "qem2", "d2v ", "CTXS", "tap\x00":
+		return false
+	}
+	return true
+}
+
+// checkHeader reads and checks the dynamic disk header.
+func (m *image) checkHeader() *fault.Fault {
+	at := m.f.dataOffset()
+	if at > maxFileOffset-headerSize {
+		return fault.New(fault.VpcHeaderRead, offDataOffset)
+	}
+	buf := m.table.buf[:headerSize]
+	if f := block.ReadOne(m.dev, buf, at); f != nil {
+		return f
+	}
+	m.h = header(buf)
+	if !m.h.hasCookie() {
+		return fault.New(fault.VpcHeaderCookie, at)
+	}
+	size := m.h.blockSize()
+	if size < minBlockSize || size&(size-1) != 0 {
+		return fault.New(fault.VpcBlockSize, at+offBlockSize, uint64(size))
+	}
+	const sectorsPerByte = 8
+	m.bitmap = (uint64(size)/(sectorsPerByte*sectorSize) + sectorSize - 1) &^ (sectorSize - 1)
+	entries := m.h.maxTableEntries()
+	if uint64(entries)*uint64(size) < m.size {
+		return fault.New(fault.VpcTableTooSmall, at+offMaxEntries)
+	}
+	if entries > maxEntries {
+		return fault.Quoting(fault.VpcTableTooLarge, at+offMaxEntries, strconv.Itoa(int(int32(entries))))
+	}
+	return nil
+}
+
+// checkTable checks that the table and all blocks lie within the file.
+func (m *image) checkTable() *fault.Fault {
+	t := &m.table
+	t.off, t.entries = m.h.tableOffset(), uint64(m.h.maxTableEntries())
+	if n := t.entries * entrySize; n > maxRead || t.off > maxFileOffset-n {
+		return fault.New(fault.VpcTableRead, offTableOffset)
+	}
+	if t.off+t.entries*entrySize > m.length() {
+		return fault.New(fault.VpcTruncated, t.off)
+	}
+	behind := m.bitmap + uint64(m.h.blockSize())
+	for i := uint64(0); i < t.entries; {
+		b, f := t.from(m.dev, i)
+		if f != nil {
+			return f
+		}
+		if far, at := highest(b); far != unallocated && far*sectorSize+behind > m.length() {
+			return fault.New(fault.VpcTruncated, t.off+(i+at)*entrySize)
+		}
+		i += uint64(len(b)) / entrySize
+	}
+	return nil
+}

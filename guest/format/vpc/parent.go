@@ -1,0 +1,76 @@
+package vpc
+
+import (
+	"encoding/binary"
+	"strings"
+	"unicode/utf16"
+
+	"instarfs/guest/block"
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+)
+
+// openParent finds the name of the parent, and takes the memory for bitmaps. A path that is relative to the image is better
+// than one that was right on another computer, and that is better than the bare name.
+func (m *image) openParent() *fault.Fault {
+	if f := m.bits.take(m.dev); f != nil {
+		return f
+	}
+	for _, code := range []string{codeRelative, codeAbsolute} {
+		for i := range locators {
+			if m.h.locator(i).platformCode() != code {
+				continue
+			}
+			name, f := m.readLocator(i)
+			if f != nil {
+				return f
+			}
+			if name != "" {
+				m.setParent(name)
+				return nil
+			}
+		}
+	}
+	if name := decode(m.h.parentUnicodeName(), binary.BigEndian); name != "" {
+		m.setParent(name)
+		return nil
+	}
+	return fault.New(fault.VpcNoParent, m.f.dataOffset()+offLocators)
+}
+
+// readLocator reads the name that a parent locator entry points to.
+func (m *image) readLocator(i int) (string, *fault.Fault) {
+	l := m.h.locator(i)
+	at := m.f.dataOffset() + offLocators + uint64(i)*locatorSize
+	n := uint64(l.platformDataLength())
+	if n > maxLocator {
+		return "", fault.New(fault.VpcParentLength, at, n, maxLocator)
+	}
+	off := l.platformDataOffset()
+	if n == 0 || off >= m.dev.Size() {
+		return "", nil
+	}
+	buf := m.bits.buf[:n]
+	if f := block.ReadOne(m.dev, buf, off); f != nil {
+		return "", f
+	}
+	return decode(buf, binary.LittleEndian), nil
+}
+
+// decode makes a path of a name in UTF-16, which ends at its first NUL if it has one.
+func decode(b []byte, order binary.ByteOrder) string {
+	var units []uint16
+	for ; len(b) >= 2; b = b[2:] {
+		u := order.Uint16(b)
+		if u == 0 {
+			break
+		}
+		units = append(units, u)
+	}
+	name := strings.ReplaceAll(string(utf16.Decode(units)), `\`, "/")
+	return strings.TrimPrefix(name, "./")
+}
+
+func (m *image) setParent(name string) {
+	m.refs = []format.Reference{{Kind: format.Backing, Name: name, Format: formatName}}
+}

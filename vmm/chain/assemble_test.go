@@ -1,0 +1,285 @@
+package chain
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"instarfs/guest/abi"
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/vmm"
+)
+
+// file is what a run over a file finds.
+type fileMap struct {
+	refs     []abi.Reference
+	size     uint64 // 0 is the end of the extents
+	overhang uint64
+	extents  []extent.Extent
+	fault    *fault.Fault // of the extents that are Bad
+}
+
+// disks is a directory of files, and an engine whose runs find in them what is said here. Runs see the window that they are
+// asked for.
+func disks(t *testing.T, files map[string]fileMap) (*Engine, *fakeRunner, string) {
+	t.Helper()
+	openFiles(t)
+	dir := t.TempDir()
+	for name := range files {
+		write(t, filepath.Join(dir, name), name)
+	}
+	r := &fakeRunner{t: t, during: func(_ int32, job *vmm.Job) (*vmm.Layer, error) {
+		b := make([]byte, job.Size)
+		if _, err := job.Image.ReadAt(b, 0); err != nil {
+			return nil, err
+		}
+		f := files[string(b)]
+		l := layerOf(t, f.extents...)
+		size := f.size
+		if size == 0 {
+			size = l.VirtualSize
+		}
+		c := abi.Config{Start: job.Start, MaxLength: job.MaxLength}
+		start, end := c.Window(size)
+		part := extent.NewBuilder(start, end, 0)
+		for _, e := range f.extents {
+			if e.End() <= start || e.Start >= end {
+				continue
+			}
+			if e.Start < start {
+				e = e.Skip(start - e.Start)
+			}
+			e.Length = min(e.Length, end-e.Start)
+			if err := part.Add(e); err != nil {
+				t.Errorf("%s: %v", b, err)
+			}
+		}
+		var err error
+		if l.Map, err = part.Finish(nil); err != nil {
+			t.Errorf("%s: %v", b, err)
+		}
+		l.Format, l.References, l.VirtualSize, l.Overhang = abi.FormatID("vmdk"), f.refs, size, f.overhang
+		if f.fault != nil {
+			l.Faults = []abi.RoleFault{{Role: abi.RoleBad, Fault: f.fault}}
+		}
+		return l, nil
+	}}
+	return NewEngine(r, 1<<20, Access{}), r, dir
+}
+
+// of is an extent whose place is in a file.
+func of(file uint16, e extent.Extent) extent.Extent {
+	e.File = file
+	return e
+}
+
+// at is an extent of a composed map of some depth.
+func at(depth uint16, e extent.Extent) extent.Extent {
+	e.Depth = depth
+	return e
+}
+
+func extentFile(name string) abi.Reference {
+	return abi.Reference{Kind: abi.KindExtent, Name: name, Format: "vmdk-sparse"}
+}
+
+// split is a disk of two sparse files and a flat one between: 1536, 512 and 2048 bytes. The first has a grain of 1024 bytes that
+// hangs over, if that is how it is read.
+func split(overhang uint64) map[string]fileMap {
+	return map[string]fileMap{
+		"text": {
+			refs: []abi.Reference{extentFile("one"), {Kind: abi.KindDataFile, Name: "flat"}, extentFile("two")},
+			extents: []extent.Extent{
+				of(1, ext(0, 512, stored, 0)), of(2, ext(512, 512, stored, 7000)), of(3, ext(1024, 512, stored, 0))},
+		},
+		"flat": {},
+		"one":  {overhang: overhang, extents: []extent.Extent{ext(0, 1024, 0, 0), ext(1024, 512+overhang, stored, 4096)}},
+		"two":  {extents: []extent.Extent{ext(0, 512, present|zero, 0), ext(512, 1536, stored, 8192)}},
+	}
+}
+
+const qemuStyle = 9 << 16
+
+func TestAssemble(t *testing.T) {
+	whole := []extent.Extent{
+		ext(0, 1024, zero, 0), of(1, ext(1024, 512, stored, 4096)), of(2, ext(1536, 512, stored, 7000)),
+		ext(2048, 512, present|zero, 0), of(3, ext(2560, 1536, stored, 8192))}
+	tests := []struct {
+		name     string
+		overhang uint64
+		o        Options
+		want     []extent.Extent
+	}{
+		{"whole", 0, Options{}, whole},
+		{"in the style of qemu", 0, Options{Qemu: qemuStyle}, whole},
+		{"window", 0, Options{Start: 1100, MaxLength: 1000}, []extent.Extent{
+			of(1, ext(1100, 436, stored, 4172)), of(2, ext(1536, 512, stored, 7000)), ext(2048, 52, present|zero, 0)}},
+		{"window in the last file", 0, Options{Start: 3000}, []extent.Extent{of(3, ext(3000, 1096, stored, 8632))}},
+		{"window behind the end", 0, Options{Start: 1 << 20}, nil},
+		{"no window", 0, Options{Start: 5, Empty: true}, nil},
+		{"hanging over a part", 400, Options{Qemu: qemuStyle}, []extent.Extent{
+			ext(0, 1024, zero, 0), of(1, ext(1024, 912, stored, 4096)), of(2, ext(1936, 112, stored, 7400)),
+			ext(2048, 512, present|zero, 0), of(3, ext(2560, 1536, stored, 8192))}},
+		{"hanging over two", 600, Options{Qemu: qemuStyle}, []extent.Extent{
+			ext(0, 1024, zero, 0), of(1, ext(1024, 1112, stored, 4096)),
+			ext(2136, 424, present|zero, 0), of(3, ext(2560, 1536, stored, 8192))}},
+		{"hanging over the end", 9000, Options{Qemu: qemuStyle}, []extent.Extent{
+			ext(0, 1024, zero, 0), of(1, ext(1024, 3072, stored, 4096))}},
+		{"seen from behind", 600, Options{Qemu: qemuStyle, Start: 1600}, []extent.Extent{
+			of(2, ext(1600, 448, stored, 7064)), ext(2048, 512, present|zero, 0), of(3, ext(2560, 1536, stored, 8192))}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			e, _, dir := disks(t, split(test.overhang))
+			r, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), test.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := extents(r.Map); !slices.Equal(got, test.want) {
+				t.Errorf("got  %+v\nwant %+v", got, test.want)
+			}
+			if r.VirtualSize != 4096 || r.Map.Start() != test.o.Start {
+				t.Error(r.VirtualSize, r.Map.Start())
+			}
+			var files []string
+			for _, name := range []string{"text", "one", "flat", "two"} {
+				files = append(files, filepath.Join(dir, name))
+			}
+			if !slices.Equal(r.Map.Files(), files) {
+				t.Errorf("files %q", r.Map.Files())
+			}
+		})
+	}
+}
+
+// TestAssembleChain: a disk of several files lies under another.
+func TestAssembleChain(t *testing.T) {
+	files := split(600)
+	files["top"] = fileMap{
+		refs:    []abi.Reference{{Kind: abi.KindBacking, Name: "text", Format: "vmdk"}},
+		extents: []extent.Extent{ext(0, 1100, 0, 0), ext(1100, 300, stored, 0), ext(1400, 150, 0, 0), ext(1550, 20, stored, 500), ext(1570, 9000, 0, 0)},
+	}
+	e, _, dir := disks(t, files)
+	r, err := e.MapFile(t.Context(), filepath.Join(dir, "top"), Options{Qemu: qemuStyle})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What the first file says beyond its end counts for the question that began before. The one from 1570 on begins anew.
+	want := []extent.Extent{
+		at(1, ext(0, 1024, zero, 0)), at(1, of(2, ext(1024, 76, stored, 4096))), ext(1100, 300, stored, 0),
+		at(1, of(2, ext(1400, 150, stored, 4472))), ext(1550, 20, stored, 500),
+		at(1, of(3, ext(1570, 478, stored, 7034))), at(1, ext(2048, 512, present|zero, 0)), at(1, of(4, ext(2560, 1536, stored, 8192))),
+		ext(4096, 6474, zero, 0)}
+	if got := extents(r.Map); !slices.Equal(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// TestAssembleEmpty: files may hold nothing.
+func TestAssembleEmpty(t *testing.T) {
+	files := split(0)
+	files["one"], files["two"] = fileMap{}, fileMap{}
+	e, _, dir := disks(t, files)
+	r, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{})
+	if err != nil || !slices.Equal(extents(r.Map), []extent.Extent{of(2, ext(0, 512, stored, 7000))}) || r.VirtualSize != 512 {
+		t.Error(r, err)
+	}
+	files["text"] = fileMap{refs: []abi.Reference{extentFile("one")}, extents: []extent.Extent{of(1, ext(0, 512, stored, 0))}}
+	e, _, dir = disks(t, files)
+	r, err = e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{})
+	if err != nil || r.Map.Len() != 0 || r.VirtualSize != 0 {
+		t.Error(r, err)
+	}
+}
+
+// TestAssembleTwice: the same file may hold several parts, and is mapped once.
+func TestAssembleTwice(t *testing.T) {
+	files := split(0)
+	files["text"] = fileMap{refs: []abi.Reference{extentFile("two")},
+		extents: []extent.Extent{of(1, ext(0, 512, stored, 0)), of(1, ext(512, 512, stored, 0))}}
+	e, runs, dir := disks(t, files)
+	r, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{})
+	want := []extent.Extent{ext(0, 512, present|zero, 0), of(1, ext(512, 1536, stored, 8192)),
+		ext(2048, 512, present|zero, 0), of(1, ext(2560, 1536, stored, 8192))}
+	if err != nil || !slices.Equal(extents(r.Map), want) {
+		t.Error(r, err)
+	}
+	runs.count(2)
+}
+
+// TestAssembleBad: what is wrong in a file is wrong with the disk, where it is.
+func TestAssembleBad(t *testing.T) {
+	f := fault.New(fault.VmdkTableEntry, 5, 6)
+	files := split(0)
+	files["two"] = fileMap{fault: f, extents: []extent.Extent{ext(0, 512, present|zero, 0), ext(512, 512, extent.Bad, 0)}}
+	e, _, dir := disks(t, files)
+	name := filepath.Join(dir, "text")
+	if _, err := e.MapFile(t.Context(), name, Options{}); !errors.As(err, new(*fault.Fault)) {
+		t.Error(err)
+	}
+	r, err := e.MapFile(t.Context(), name, Options{Qemu: qemuStyle})
+	if err != nil || r.Failed != f || r.Map.Len() != 3 {
+		t.Error(r, err)
+	}
+	r, err = e.MapFile(t.Context(), name, Options{MaxLength: 2500})
+	if err != nil || r.Map.End() != 2500 {
+		t.Error(r, err)
+	}
+}
+
+// TestAssembleRefuses what cannot be a disk.
+func TestAssembleRefuses(t *testing.T) {
+	nested := split(0)
+	nested["two"] = fileMap{refs: []abi.Reference{extentFile("one")}, extents: []extent.Extent{of(1, ext(0, 512, stored, 0))}}
+	missing := split(0)
+	delete(missing, "two")
+	large := split(0)
+	large["one"] = fileMap{extents: []extent.Extent{ext(0, 1<<63-1<<30, 0, 0)}}
+	outside := split(0)
+	outside["text"] = fileMap{refs: []abi.Reference{extentFile("../one")}}
+	for _, test := range []struct {
+		name, text, qemu string
+		files            map[string]fileMap
+	}{
+		{"nested", errNested.Error(), "", nested},
+		{"missing", "no such file", "Could not open 'DIR/two': No such file or directory", missing},
+		{"too large", "File too large", "Could not refresh total sector count: File too large", large},
+		{"outside", errOutside.Error(), "", outside},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e, _, dir := disks(t, test.files)
+			_, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{Qemu: qemuStyle})
+			oneLine(t, err, test.text)
+			var told *Error
+			if !errors.As(err, &told) || strings.ReplaceAll(told.QemuText(), dir, "DIR") != test.qemu {
+				t.Errorf("%v: %q, want %q", err, told.QemuText(), test.qemu)
+			}
+		})
+	}
+}
+
+// TestPartsAreNoDisks: nobody but the text of a disk may say that a file is an extent of one.
+func TestPartsAreNoDisks(t *testing.T) {
+	files := split(0)
+	for _, format := range []string{"vmdk-sparse", "vmdk-sesparse"} {
+		files["top"] = fileMap{refs: []abi.Reference{{Kind: abi.KindBacking, Name: "one", Format: format}}, extents: []extent.Extent{ext(0, 512, 0, 0)}}
+		e, runs, dir := disks(t, files)
+		_, err := e.MapFile(t.Context(), filepath.Join(dir, "one"), Options{Format: format})
+		if !errors.Is(err, ErrFormat) {
+			t.Error(err)
+		}
+		runs.count(0)
+		_, err = e.MapFile(t.Context(), filepath.Join(dir, "top"), Options{})
+		if !errors.Is(err, ErrFormat) {
+			t.Error(err)
+		}
+		if want := fmt.Sprintf("Could not open backing file: Unknown driver '%s'", format); err.(*Error).QemuText() != want {
+			t.Errorf("%q", err.(*Error).QemuText())
+		}
+		runs.count(1)
+	}
+}
