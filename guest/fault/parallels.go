@@ -22,6 +22,7 @@ const (
 	ParallelsBitmapL1
 	ParallelsBitmapL1Size
 	ParallelsBitmapExists
+	ParallelsBitmaps
 )
 
 // parallels words the reasons of package parallels.
@@ -49,4 +50,5 @@ var parallels = [...]row{
 	ParallelsBitmapL1 - parallelsBlock:          {class: Corrupt, field: "dirty bitmap l1_size", text: "Bitmaps feature corrupted: l1 table exceeds extension data_size"},
 	ParallelsBitmapL1Size - parallelsBlock:      {class: Corrupt, field: "dirty bitmap l1_size", text: "Bitmap table size {0} does not correspond to bitmap size and cluster size. Expected {1}"},
 	ParallelsBitmapExists - parallelsBlock:      {class: Corrupt, field: "dirty bitmap id", text: "Bitmap already exists: {text}"},
+	ParallelsBitmaps - parallelsBlock:           {class: LimitExceeded, field: "format extension", text: "more than {0} dirty bitmaps are not looked at"},
 }

@@ -1,11 +1,13 @@
 package chain
 
 import (
+	"fmt"
 	"sort"
 
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/vmm"
 )
 
 // A disk may be put together from files that have maps of their own: the extents of a VMDK. What the run over the descriptor
@@ -30,17 +32,26 @@ func (l *layer) inParts() bool {
 // maxDisk is the largest virtual disk that qemu opens, bytes (BDRV_MAX_LENGTH).
 const maxDisk = 1<<63 - 1<<30
 
-// assemble puts the parts of a layer one after the other.
+// maxParts is how many parts a disk may have: no text of 1 MiB describes as many.
+const maxParts = 1 << 17
+
+// assemble puts the parts of a layer one after the other. What a guest says of files whose maps it has not seen may be wrong.
 func (n *node) assemble() error {
 	if !n.layer.inParts() {
 		return nil
 	}
 	m := n.layer.Map
+	if m.Len() > maxParts {
+		return &vmm.GuestError{Kind: vmm.KindProtocol, What: fmt.Sprintf("a disk of %d parts", m.Len())}
+	}
 	var pos uint64
 	for i := range m.Len() {
 		p := part{Extent: m.At(i)}
 		if p.File > 0 && n.files[p.File-1] != nil && n.files[p.File-1].layer != nil {
 			p.file = n.files[p.File-1]
+			if p.Offset != 0 {
+				return &vmm.GuestError{Kind: vmm.KindProtocol, What: fmt.Sprintf("a part that begins at byte %d of its file", p.Offset)}
+			}
 			p.Length = p.file.layer.VirtualSize - p.file.layer.Overhang
 		}
 		switch {

@@ -262,6 +262,32 @@ func TestAssembleRefuses(t *testing.T) {
 	}
 }
 
+// TestAssembleHostile: a guest may say anything of files that it has not seen.
+func TestAssembleHostile(t *testing.T) {
+	far := split(0)
+	far["text"] = fileMap{refs: []abi.Reference{extentFile("one"), extentFile("two")},
+		extents: []extent.Extent{of(1, ext(0, 512, stored, 0)), of(2, ext(512, 512, stored, 1<<62))}}
+	near := split(0)
+	near["text"] = fileMap{refs: far["text"].refs,
+		extents: []extent.Extent{of(1, ext(0, 512, stored, 0)), of(2, ext(512, 512, stored, 2047))}}
+	many := split(0)
+	text := fileMap{refs: []abi.Reference{extentFile("one")}}
+	for i := range uint64(maxParts + 1) {
+		text.extents = append(text.extents, ext(i, 1, []extent.Flags{0, present | zero}[i%2], 0))
+	}
+	many["text"] = text
+	for name, files := range map[string]map[string]fileMap{"far": far, "near": near, "many": many} {
+		t.Run(name, func(t *testing.T) {
+			e, _, dir := disks(t, files)
+			_, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{})
+			var guest *vmm.GuestError
+			if !errors.As(err, &guest) || guest.Kind != vmm.KindProtocol {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestPartsAreNoDisks: nobody but the text of a disk may say that a file is an extent of one.
 func TestPartsAreNoDisks(t *testing.T) {
 	files := split(0)

@@ -5,11 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"instarfs/guest/abi"
+	"instarfs/guest/extent"
 )
 
 // node is one file of a chain.
@@ -28,6 +31,7 @@ type chain struct {
 	nodes   []*node // the layers, by depth
 	others  []*node // the files that layers name beside, in the order in which they were met
 	reached Generation
+	held    int // extents of all layers
 }
 
 // explorer is how a chain is followed: to map it, or only to see what it is made of.
@@ -51,6 +55,9 @@ func (c *chain) follow(x *explorer) error {
 		if err := n.find(x, o, format); err != nil && len(c.nodes) > 1 {
 			return c.blame(abi.KindBacking, n, err)
 		} else if err != nil || n.layer == nil {
+			return err
+		}
+		if err := c.hold(n.layer); err != nil {
 			return err
 		}
 		backing, err := c.beside(n, x)
@@ -119,10 +126,14 @@ func (c *chain) enter(f *node, ref *abi.Reference, x *explorer) (err error) {
 	}
 	if ref.Kind == abi.KindExtent {
 		whole := Options{SectorSize: c.options.SectorSize, Qemu: c.options.Qemu}
-		if f.layer, err = x.layer(f, whole, ref.Format); f.layer != nil && len(f.layer.References) > 0 {
+		f.layer, err = x.layer(f, whole, ref.Format)
+		switch {
+		case f.layer == nil:
+			return err
+		case len(f.layer.References) > 0:
 			return errNested
 		}
-		return err
+		return c.hold(f.layer)
 	}
 	if x.locks {
 		if busy := f.dataUsers(); busy != nil {
@@ -176,12 +187,26 @@ func (c *chain) blame(kind uint32, n *node, err error) error {
 	return &referenceError{kind: kind, name: n.name, label: n.name, depth: len(c.nodes) - 1, err: err}
 }
 
+// maxHeld is how many extents all layers of a chain may have together, which are in memory until the map is made: 2.4 GB.
+const maxHeld = 2 * maxExtents
+
+// hold counts the extents of a layer. Each image of a chain may be small, and have as many as one run may find.
+func (c *chain) hold(l *layer) error {
+	if c.held += l.Map.Len(); c.held > maxHeld {
+		return fmt.Errorf("layers of the image: %w", extent.ErrTooMany)
+	}
+	return nil
+}
+
 // mayGoOn checks that the last node is not the beginning of something endless.
 func (c *chain) mayGoOn(last *node) error {
 	for _, n := range c.nodes[:len(c.nodes)-1] {
 		if n.st.Dev == last.st.Dev && n.st.Ino == last.st.Ino {
 			return errLoop
 		}
+	}
+	if len(c.nodes)+len(c.others) > maxFiles {
+		return errFiles
 	}
 	depth := c.access.MaxDepth
 	if depth == 0 {
@@ -209,21 +234,28 @@ func (c *chain) note(g Generation) {
 
 // retain keeps all files open until another close, unless they have been closed already.
 func (c *chain) retain() bool {
-	// They are closed together, the top first.
-	if !c.nodes[0].retain() {
+	all := c.files()
+	for i, n := range all {
+		if n.retain() {
+			continue
+		}
+		// Whoever opened them closes them right now.
+		for _, n := range all[:i] {
+			n.close()
+		}
 		return false
-	}
-	for _, n := range append(c.nodes[1:len(c.nodes):len(c.nodes)], c.others...) {
-		n.retain()
 	}
 	return true
 }
 
 func (c *chain) close() {
-	for _, n := range append(c.nodes[:len(c.nodes):len(c.nodes)], c.others...) {
+	for _, n := range c.files() {
 		n.close()
 	}
 }
+
+// files are all that are open.
+func (c *chain) files() []*node { return slices.Concat(c.nodes, c.others) }
 
 // openToMap opens a file that an image names, to be mapped, and looks whether it is in use.
 func openToMap(from place, name, label string, a *Access) (*node, error) {

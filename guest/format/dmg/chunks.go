@@ -154,8 +154,8 @@ func (c *chunks) keep(r run) {
 // place finds where the bytes of a raw run are, if it has as many as it needs and at a place that a file can have.
 func (c *chunks) place(r *run) {
 	table, chunk := binary.BigEndian.Uint64(c.header[offTableData:]), c.u64(offChunkData)
-	r.offset = c.dataFork + table + chunk
-	if table > maxVirtualSize || chunk > maxVirtualSize || r.offset > maxVirtualSize || r.length > maxVirtualSize-r.offset ||
+	r.offset = c.dataFork + table + chunk // the data fork begins within the file
+	if table > maxVirtualSize-c.dataFork || chunk > maxVirtualSize-c.dataFork-table || r.length > maxVirtualSize-r.offset ||
 		(r.length+sectorSize-1)/sectorSize < r.sectors {
 		r.kind = bad
 	}

@@ -163,6 +163,23 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// TestFarDataFork: three numbers that a file can have each, and that together wrap around 2^64.
+func TestFarDataFork(t *testing.T) {
+	const far, max = 3 << 30, 1<<63 - 1<<30
+	d := &formattest.Dmg{Sectors: 4, DataFork: far, Tables: []table{{Data: max, Chunks: chunks{{1, 0, 4, max, 2048}}}}}
+	b := d.Bytes()
+	koly(b, 0xd8, far)
+	var s formattest.Sparse
+	s.Put(far, b)
+	r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: s.Device()}, formattest.Whole)
+	if f != nil || err != nil {
+		t.Fatal(f, err)
+	}
+	if got := formattest.Extents(r.Map); got[0] != e(0, 4, 0, extent.Bad) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestQemuLimits: what qemu reports on a line of its own, and what it warns of.
 func TestQemuLimits(t *testing.T) {
 	const typ, length, sectors = "Image contains chunks of unknown type 80000008, accessing them will result in I/O errors",

@@ -75,6 +75,9 @@ func (m *image) checkFeatures(at uint64) *fault.Fault {
 			if seen[id] {
 				return fault.Quoting(fault.ParallelsBitmapExists, at+pos+bitmapID, uuid(id))
 			}
+			if len(seen) == maxBitmaps {
+				return fault.New(fault.ParallelsBitmaps, at+pos, maxBitmaps)
+			}
 			seen[id] = true
 		default:
 			return fault.New(fault.ParallelsFeature, at+pos-featureHeader, kind)

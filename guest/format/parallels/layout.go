@@ -54,4 +54,8 @@ const (
 	// maxExtension is the largest cluster with an extension that is looked at. Parallels makes clusters of 1 MiB; the largest
 	// that a header can claim have 2 GiB.
 	maxExtension = 64 << 20
+
+	// maxBitmaps is how many bitmaps are told apart: each is a read, and memory. A disk has a few; the largest extension has room
+	// for a million.
+	maxBitmaps = 1 << 14
 )

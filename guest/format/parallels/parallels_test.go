@@ -118,6 +118,34 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// TestManyBitmaps: a hostile extension has room for a million bitmaps, the guest has not.
+func TestManyBitmaps(t *testing.T) {
+	const size, feature, limit = 4 << 20, 24 + 32, 1 << 14
+	for _, n := range []uint64{limit, limit + 1} {
+		b := make([]byte, 2*size)
+		copy(b, image(nothing)[:64])
+		le.PutUint32(b[28:], size/512)
+		le.PutUint32(b[32:], 0)
+		le.PutUint64(b[36:], 0)
+		le.PutUint64(b[56:], size/512)
+		ext := b[size:]
+		le.PutUint64(ext, 0xAB234CEF23DCEA87)
+		for i := range n {
+			h := ext[24+i*feature:]
+			le.PutUint64(h, 0x20385FAE252CB34A)
+			le.PutUint32(h[16:], 32)
+			le.PutUint64(h[24+8:], i)
+			le.PutUint32(h[24+24:], 8)
+		}
+		sum := md5.Sum(ext[24:])
+		copy(ext[8:], sum[:])
+		_, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: formattest.Bytes(b)}, formattest.Whole)
+		if many := f != nil && f.Reason == fault.ParallelsBitmaps; err != nil || many != (n > limit) || f != nil && !many {
+			t.Errorf("%d bitmaps: %v, %v", n, f, err)
+		}
+	}
+}
+
 // TestTerabyte: an assertion of qemu fails where its 32-bit number of the sectors that are left is negative or 0.
 func TestTerabyte(t *testing.T) {
 	const tib = 1 << 40

@@ -88,6 +88,27 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// TestEndOfFiles: a run that begins in the largest file there can be does not go on behind what an offset can be.
+func TestEndOfFiles(t *testing.T) {
+	const last = 1<<63 - 2*cluster
+	s := &formattest.Sparse{Size: 1<<63 - 1}
+	s.Put(0, image(func(b []byte) {
+		for i := range uint64(5) {
+			l2(b, int(i), last+i*cluster)
+		}
+	}))
+	s.Size = 1<<63 - 1
+	for _, release := range []uint32{0, qemu} {
+		r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: s.Device(), Qemu: release}, formattest.Whole)
+		if f != nil || err != nil {
+			t.Fatal(f, err)
+		}
+		if m := r.Map; m.At(0) != e(0, cluster, last, data) || m.At(1).Flags != extent.Bad {
+			t.Errorf("%+v", formattest.Extents(m))
+		}
+	}
+}
+
 // TestBackingName: raw where the image says so, to be probed where it does not.
 func TestBackingName(t *testing.T) {
 	for features, want := range map[byte][]format.Reference{

@@ -78,7 +78,8 @@ func (w *walker) scan(p *format.Part) {
 	}
 }
 
-// cluster takes the entry of the cluster that starts at at; place is where on the device it is.
+// cluster takes the entry of the cluster that starts at at; place is where on the device it is. No run goes on to where no file is: only
+// its start is ever compared with the file's end.
 func (w *walker) cluster(at, place, entry uint64) {
 	k := found
 	switch entry {
@@ -87,7 +88,7 @@ func (w *walker) cluster(at, place, entry uint64) {
 	case entryZero:
 		k = zero
 	}
-	if w.open && w.kind == k && (k != found || w.host+(at-w.start) == entry) {
+	if w.open && w.kind == k && (k != found || w.host+(at-w.start) == entry && entry <= maxVirtualSize) {
 		w.to = at + w.h.clusterSize()
 		return
 	}

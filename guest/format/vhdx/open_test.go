@@ -2,6 +2,7 @@ package vhdx_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -285,6 +286,28 @@ func TestParent(t *testing.T) {
 		if _, f := walk(t, s, 0, formattest.Whole); (f == nil) != (test.reason == 0) || f != nil && f.Reason != test.reason {
 			t.Errorf("%d: fault %v", i, f)
 		}
+	}
+}
+
+// TestLocatorOfLongKeys: thousands of entries that share one long key cost no more than the locator is long.
+func TestLocatorOfLongKeys(t *testing.T) {
+	v := formattest.NewVhdx(5*mib, mib, 512)
+	v.Flags, v.Locator = formattest.VhdxHasParent, [][2]string{{"x", strings.Repeat("n", 31000)}}
+	s := v.Image()
+	at := v.MetadataOffset() + 64<<10 + 8 + 8 + 16 + 4 + 4
+	s.Put(at+18, []byte{0xff, 0xff})
+	const entries, key = 2500, 20 + 12*2500
+	for i := range uint64(entries) {
+		s.Put(at+20+12*i, append(le32(key), 0, 0, 0, 0, 0x30, 0x75, 0, 0))
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, f := walk(t, s, 0, formattest.Whole); f == nil || f.Reason != fault.VhdxNoParent {
+		t.Errorf("fault %v", f)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 64*mib {
+		t.Errorf("%d bytes of memory", n)
 	}
 }
 

@@ -63,7 +63,8 @@ func (l locator) find(key string) (value []byte, ok bool) {
 	for i := range min(count, (len(l)-locatorFixed)/locatorEntry) {
 		e := l[locatorFixed+i*locatorEntry:]
 		k, ok := l.cut(le.Uint32(e), le.Uint16(e[8:]))
-		if !ok || decode(k) != key {
+		// One more unit than the key has tells whether it goes on: all entries may have the same 64 KiB for a key.
+		if !ok || decode(k[:min(len(k), 2*len(key)+2)]) != key {
 			continue
 		}
 		if value, ok = l.cut(le.Uint32(e[4:]), le.Uint16(e[10:])); ok {
