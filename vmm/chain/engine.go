@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -127,7 +128,7 @@ func (e *Engine) mapOpened(ctx context.Context, name string, at place, o Options
 
 // mapOnce maps an opened file and all under it, and closes them in the end.
 func (e *Engine) mapOnce(ctx context.Context, top *node, o Options) (*Result, Generation, error) {
-	c := &chain{access: &e.access, options: o, nodes: []*node{top}}
+	c := &chain{access: &e.access, options: o, nodes: []*node{top}, begun: time.Now()}
 	defer c.close()
 	if err := c.follow(e.mapper(ctx)); err != nil {
 		return nil, c.reached, err

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"strings"
 	"syscall"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -24,6 +26,8 @@ var (
 	ErrNotRegular = errors.New("not a regular file or block device")
 	// ErrFormat: no format has the name that was asked for.
 	ErrFormat = errors.New("unknown format")
+	// ErrSlow: a run has its own time limit, and so have all runs for one map.
+	ErrSlow = errors.New("the files under the image take too long to map")
 )
 
 // formatError is ErrFormat with the name that was asked for.
@@ -116,15 +120,19 @@ func qemuText(name string, err error) string {
 	return ""
 }
 
-// printable shows control characters as \xHH.
+// printable shows control characters, those of C1 too, and what is no text as \xHH.
 func printable(s string) string {
 	var b strings.Builder
-	for _, c := range []byte(s) {
-		if c < ' ' || c == 0x7f {
-			fmt.Fprintf(&b, `\x%02x`, c)
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if unicode.IsControl(r) || r == utf8.RuneError && n == 1 {
+			for _, c := range []byte(s[:n]) {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			}
 		} else {
-			b.WriteByte(c)
+			b.WriteString(s[:n])
 		}
+		s = s[n:]
 	}
 	return b.String()
 }
@@ -163,6 +171,8 @@ func (e *Error) Errno() syscall.Errno {
 		return unix.EIO
 	case errors.Is(e.Err, ErrChanging):
 		return unix.EBUSY
+	case errors.Is(e.Err, ErrSlow):
+		return unix.ETIMEDOUT
 	case errors.Is(e.Err, ErrFormat):
 		return unix.EOPNOTSUPP
 	case errors.Is(e.Err, ErrNotRegular):

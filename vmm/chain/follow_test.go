@@ -4,6 +4,9 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
@@ -72,7 +75,36 @@ func TestHeldExtents(t *testing.T) {
 	}
 }
 
-// TestManyFiles: extent.State.File counts no more, however they are found.
+// TestSlowFiles: each run is in time, and all of them together are not.
+func TestSlowFiles(t *testing.T) {
+	l := layerOf(t, ext(0, 512, 0, 0))
+	for began, want := range map[time.Duration]error{0: nil, maxTime / 2: nil, maxTime + time.Second: ErrSlow} {
+		c := &chain{access: &Access{}, nodes: []*node{opened(t)}, begun: time.Now().Add(-began)}
+		x := &explorer{layer: func(*node, Options, string) (*layer, error) { return &layer{Layer: l}, nil }}
+		err := c.follow(x)
+		if !errors.Is(err, want) {
+			t.Errorf("begun %v ago: %v", began, err)
+		}
+		var e *Error
+		if want != nil && (!errors.As(failure("x", err), &e) || e.Errno() != unix.ETIMEDOUT) {
+			t.Errorf("%v", err)
+		}
+		c.close()
+	}
+}
+
+// TestPrintable: nothing that a terminal could obey, and all that is text.
+func TestPrintable(t *testing.T) {
+	for s, want := range map[string]string{
+		"plain name.raw": "plain name.raw", "größe 日本": "größe 日本", "a\x1b": "a\\x1b", "a\u009bm": "a\\xc2\\x9bm", "\xff\x9b": "\\xff\\x9b", "\n\x7f": "\\x0a\\x7f",
+	} {
+		if got := printable(s); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+}
+
+// TestManyFiles: there are no more of them than that, however they are found.
 func TestManyFiles(t *testing.T) {
 	n := &node{image: &image{}}
 	for others, want := range map[int]error{maxFiles - 2: nil, maxFiles - 1: errFiles} {

@@ -16,8 +16,9 @@ var (
 	errFiles    = errors.New("too many files")
 )
 
-// maxFiles is how many files the map of an image may have: extent.State.File counts them.
-const maxFiles = 1 << 16
+// maxFiles is how many files may be under one image. They are open together until the map is made, and other images need descriptors
+// too; two of the longest VMDKs have as many.
+const maxFiles = 1 << 12
 
 // maxQuoted is how many bytes of a name are shown.
 const maxQuoted = 200
