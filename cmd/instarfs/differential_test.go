@@ -11,23 +11,39 @@ import (
 	"testing"
 
 	"instarfs/guest/format/formattest"
+	"instarfs/vmm/chain"
 )
 
-// keptEngine is the real engine, shared by many maps: the guest boots once.
-type keptEngine struct{ engine }
+// keptEngine is the real engine on a pool that outlives it.
+type keptEngine struct{ *oneMap }
 
-func (keptEngine) Close() error { return nil }
+func (e keptEngine) Close() error {
+	e.done()
+	return nil
+}
 
+// realTool is the whole program, whose guest boots once for many maps.
 func realTool(t *testing.T) *tool {
 	t.Helper()
-	e, err := newEngine(accessOptions{})
+	pool, err := newPool(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { e.Close() })
-	real := newTool()
-	real.newEngine = func(accessOptions) (engine, error) { return keptEngine{e}, nil }
-	return real
+	t.Cleanup(func() { pool.Close() })
+	return toolOn(pool)
+}
+
+// toolOn is the whole program on a runner that it does not close.
+func toolOn(r chain.Runner) *tool {
+	t := newTool()
+	t.newEngine = func(o accessOptions) (engine, error) {
+		access, done, err := o.open()
+		if err != nil {
+			return nil, err
+		}
+		return keptEngine{&oneMap{engine: chain.NewEngine(r, 0, access), done: done}}, nil
+	}
+	return t
 }
 
 // differences is how many random images are tried: a few hundred, or what INSTARFS_DIFF says.
