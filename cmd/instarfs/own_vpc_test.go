@@ -89,7 +89,10 @@ func vpcSector(files [][]byte, x uint64) vpcEntry {
 		}
 		size := uint64(be.Uint32(b[formattest.VpcBlockSize:]))
 		block := be.Uint32(b[formattest.VpcTable+x/size*4:])
-		if block == formattest.VpcUnallocated {
+		switch {
+		case block == formattest.VpcUnallocated && kind == formattest.VpcDynamic:
+			return vpcEntry{Depth: depth, Present: true} // zeroes, as qemu-img has them
+		case block == formattest.VpcUnallocated:
 			continue
 		}
 		s := x % size / 512
