@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 		main()
 	case walkedChild:
 		tool := walkedTool()
+		tool.env.newMount = func(o mountOptions) (mounted, error) { return newMountOn(walkedGuests{}, o) }
 		tool.env.stdout, tool.env.stderr = os.Stdout, os.Stderr
 		os.Exit(start(os.Args[1:], &tool.env))
 	case fakeChild:
