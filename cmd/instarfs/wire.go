@@ -60,6 +60,7 @@ func newEngine(o accessOptions) (engine, error) {
 		done()
 		return nil, err
 	}
+	go askForHugePages(defaultCacheBytes)
 	return &oneMap{pool, chain.NewEngine(pool, 0, access), done}, nil
 }
 
@@ -121,6 +122,7 @@ func newMountOn(pool guests, o mountOptions) (mounted, error) {
 		tree.Close()
 		return nil, err
 	}
+	go askForHugePages(o.CacheBytes)
 	engine := chain.NewEngine(pool, int64(o.CacheBytes), access)
 	m, err := fusefs.Mount(fusefs.Options{
 		Source:     source{chain.NewSource(tree, engine, chain.Options{Qemu: o.Profile.Release()})},
