@@ -35,16 +35,24 @@ func eight(v uint64) uint64 {
 	return q | (v-q*10)<<8
 }
 
+// eight is the function eight, which need not work out the same digits twice in a row.
+func (w *width) eight(v uint64) uint64 {
+	if v != w.front {
+		w.front, w.digits = v, eight(v)
+	}
+	return w.digits
+}
+
 const asciiZeroes = 0x3030_3030_3030_3030
 
 // width remembers the number written last in a column, since the next one is much like it: of the same number of digits, so
-// that the processor can write what follows before the number itself is known, and above 10^8 often with the same digits in
-// front. The zero value is ready for use.
+// that the processor can write what follows before the number itself is known, and often of the same digits: all of them up to
+// eight, as lengths are, or those in front of the last eight. The zero value is ready for use.
 type width struct {
 	n        int
 	lo, span uint64 // numbers of n digits are those in [lo, lo+span)
-	high     uint64 // the number without its last eight digits, if it has 9 to 16 of them
-	digits   uint64 // high, as eight gives it
+	front    uint64 // what was given to eight last
+	digits   uint64 // what that returned
 }
 
 func (w *width) of(v uint64) int {
@@ -76,14 +84,11 @@ func (w *width) put(b *[digitsRoom]byte, v uint64) int {
 		b[0] = byte('0' + v)
 		return 1
 	case n <= 8:
-		putLeading(b, eight(v), n)
+		putLeading(b, w.eight(v), n)
 		return n
 	case n <= 16:
 		high := v / e8
-		if high != w.high {
-			w.high, w.digits = high, eight(high)
-		}
-		putLeading(b, w.digits, n-8)
+		putLeading(b, w.eight(high), n-8)
 		binary.LittleEndian.PutUint64(b[n-8:], eight(v-high*e8)|asciiZeroes)
 		return n
 	default:
