@@ -22,7 +22,7 @@ func tinyPool(t *testing.T, a *asm) *Pool { return budgetPool(t, a, testBudget) 
 
 func budgetPool(t *testing.T, a *asm, b Budget) *Pool {
 	t.Helper()
-	p, err := NewPool(Options{Program: a.elf(), Budget: b})
+	p, err := NewPool(Options{Program: bytes.NewReader(a.elf()), Budget: b})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,7 +358,7 @@ func TestResetOfHalfAnAccess(t *testing.T) {
 
 // TestCancel: a run ends when nobody wants it any more.
 func TestCancel(t *testing.T) {
-	p, err := NewPool(Options{Program: good(func(a *asm) { a.forever(func() {}) }).elf()})
+	p, err := NewPool(Options{Program: bytes.NewReader(good(func(a *asm) { a.forever(func() {}) }).elf())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -377,7 +377,7 @@ func TestBadPrograms(t *testing.T) {
 		"empty": nil, "text": []byte("#!/bin/sh"), "truncated": good[:100], "cut": good[:len(good)-500],
 		"never ready": new(asm).ud2().elf(), "exits": new(asm).syscall(_SYS_EXIT_GROUP, 0).elf(),
 	} {
-		p, err := NewPool(Options{Program: program})
+		p, err := NewPool(Options{Program: bytes.NewReader(program)})
 		if err != nil {
 			t.Fatal(err)
 		}

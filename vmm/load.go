@@ -1,18 +1,18 @@
 package vmm
 
 import (
-	"bytes"
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 )
 
 var errNotGuest = errors.New("the guest program is not a static x86-64 ELF executable")
 
 // load maps the segments of a static ELF executable with the access that its program headers ask for, and returns its
 // entry point. The program is ours, but it is checked like anything else: a truncated build must not become a crash.
-func (p *paging) load(program []byte) (entry uint64, err error) {
-	f, err := elf.NewFile(bytes.NewReader(program))
+func (p *paging) load(program io.ReaderAt) (entry uint64, err error) {
+	f, err := elf.NewFile(program)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errNotGuest, err)
 	}
@@ -23,7 +23,7 @@ func (p *paging) load(program []byte) (entry uint64, err error) {
 		if s.Type != elf.PT_LOAD || s.Memsz == 0 {
 			continue
 		}
-		if s.Memsz > endFrame || s.Vaddr > systemVA-s.Memsz || s.Filesz > s.Memsz || s.Filesz > uint64(len(program)) {
+		if s.Memsz > endFrame || s.Vaddr > systemVA-s.Memsz || s.Filesz > s.Memsz {
 			return 0, fmt.Errorf("%w: segment of %d bytes at %#x", errNotGuest, s.Memsz, s.Vaddr)
 		}
 		access := uint64(userRead)
@@ -36,11 +36,17 @@ func (p *paging) load(program []byte) (entry uint64, err error) {
 		if err := p.mapRange(s.Vaddr, s.Memsz, access); err != nil {
 			return 0, fmt.Errorf("load of segment at %#x: %w", s.Vaddr, err)
 		}
-		b := make([]byte, s.Filesz)
-		if _, err := s.ReadAt(b, 0); err != nil {
-			return 0, fmt.Errorf("%w: segment at %#x: %w", errNotGuest, s.Vaddr, err)
-		}
-		if err := p.fill(s.Vaddr, b, pteUser); err != nil {
+		err := p.each(s.Vaddr, int(s.Filesz), pteUser, func(gpa uint64, from, to int) error {
+			b, err := p.mem.Writable(gpa, uint64(to-from))
+			if err != nil {
+				return err
+			}
+			if _, err := s.ReadAt(b, int64(from)); err != nil {
+				return fmt.Errorf("%w: %w", errNotGuest, err)
+			}
+			return nil
+		})
+		if err != nil {
 			return 0, fmt.Errorf("load of segment at %#x: %w", s.Vaddr, err)
 		}
 	}

@@ -16,7 +16,7 @@ func TestLoad(t *testing.T) {
 	a.data = bytes.Repeat([]byte("data"), 2000)
 	program := a.elf()
 	le.PutUint64(program[secondHeader+memszAt:], 5*pageLen) // with a tail of zeroes
-	entry, err := p.load(program)
+	entry, err := p.load(bytes.NewReader(program))
 	if err != nil || entry != codeVA {
 		t.Fatalf("%#x, %v", entry, err)
 	}
@@ -64,7 +64,7 @@ func TestLoadRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := testPaging(t).load(test.lie(bytes.Clone(good)))
+			_, err := testPaging(t).load(bytes.NewReader(test.lie(bytes.Clone(good))))
 			if !errors.Is(err, test.want) {
 				t.Errorf("error is %v, want %v", err, test.want)
 			}
@@ -82,7 +82,7 @@ func FuzzLoad(f *testing.F) {
 		b := bytes.Clone(good)
 		le.PutUint64(b[int(at)%(len(b)-8):], v)
 		p := testPaging(t)
-		_, _ = p.load(b)
+		_, _ = p.load(bytes.NewReader(b))
 		if p.next > endFrame {
 			t.Fatalf("frames up to %#x", p.next)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -118,7 +119,7 @@ func (m *machine) kick() {
 }
 
 // load puts a program into a fresh machine, ready to start.
-func (m *machine) load(program []byte) error {
+func (m *machine) load(program io.ReaderAt) error {
 	pages, err := newPaging(m.mem)
 	if err != nil {
 		return err

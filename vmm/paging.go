@@ -170,11 +170,8 @@ func (p *paging) read(va uint64, b []byte) error {
 
 // write copies b to guest-virtual va, if the program may write there: the pages of its code and the trap page must not be
 // changed by way of a system call.
-func (p *paging) write(va uint64, b []byte) error { return p.fill(va, b, pteUser|pteWritable) }
-
-// fill is write for pages that allow the given access.
-func (p *paging) fill(va uint64, b []byte, access uint64) error {
-	return p.each(va, len(b), access, func(gpa uint64, from, to int) error {
+func (p *paging) write(va uint64, b []byte) error {
+	return p.each(va, len(b), pteUser|pteWritable, func(gpa uint64, from, to int) error {
 		dst, err := p.mem.Writable(gpa, uint64(to-from))
 		copy(dst, b[from:to])
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"sync"
 	"time"
@@ -14,10 +15,10 @@ import (
 
 // Options of a Pool.
 type Options struct {
-	Program []byte // the guest program, a static ELF executable
-	Device  string // of KVM; empty is /dev/kvm
-	Budget  Budget // of each run; zero is DefaultBudget
-	Idle    int    // machines kept warm; zero is the number of CPUs
+	Program io.ReaderAt // the guest program, a static ELF executable
+	Device  string      // of KVM; empty is /dev/kvm
+	Budget  Budget      // of each run; zero is DefaultBudget
+	Idle    int         // machines kept warm; zero is the number of CPUs
 }
 
 // Pool runs jobs, each in a machine of its own that stands at the snapshot of a freshly booted guest. Machines are made on
@@ -131,7 +132,7 @@ func (p *Pool) snapshot() *snapshot {
 	return p.snap
 }
 
-// take returns a machine that stands at the snapshot: an idle one, or a new one. Precondition: the caller has a slot.
+// take returns a machine that stands at the snapshot: an idle one, that which was booted, or a new one. Precondition: the caller has a slot.
 func (p *Pool) take(ctx context.Context) (*machine, error) {
 	p.mu.Lock()
 	closed, claim := p.closed, p.coming > 0
@@ -147,12 +148,11 @@ func (p *Pool) take(ctx context.Context) (*machine, error) {
 			return m, nil
 		}
 	}
-	snap, err := p.booted(ctx)
-	if err != nil {
-		return nil, err
+	snap, m, err := p.booted(ctx)
+	if err != nil || m != nil {
+		return m, err
 	}
-	m, err := p.newMachine()
-	if err != nil {
+	if m, err = p.newMachine(); err != nil {
 		return nil, err
 	}
 	if err := m.do(func() error { return m.clone(snap) }); err != nil {
@@ -197,34 +197,37 @@ func (p *Pool) put(m *machine) {
 	p.idle <- m
 }
 
-// booted returns the snapshot, and makes it first where there is none.
-func (p *Pool) booted(ctx context.Context) (*snapshot, error) {
+// booted returns the snapshot. Where there is none it makes it first, and returns the machine that it took it from, too: that
+// one stands there already.
+func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 	p.boot.Lock()
 	defer p.boot.Unlock()
 	if s := p.snapshot(); s != nil {
-		return s, nil
+		return s, nil, nil
 	}
 	m, err := p.newMachine()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer m.destroy()
 	var s *snapshot
 	err = m.do(func() (err error) {
-		s, err = m.boot(ctx, p.opts.Program)
-		return err
+		if s, err = m.boot(ctx, p.opts.Program); err != nil {
+			return err
+		}
+		return m.restore(s)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("boot of the map guest: %w", err)
+		m.destroy()
+		return nil, nil, fmt.Errorf("boot of the map guest: %w", err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.snap = s
-	return s, nil
+	return s, m, nil
 }
 
 // boot runs a program until it rings Ready, and copies what it is then.
-func (m *machine) boot(ctx context.Context, program []byte) (snap *snapshot, err error) {
+func (m *machine) boot(ctx context.Context, program io.ReaderAt) (snap *snapshot, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, bootTime, errTime)
 	defer cancel()
 	if err := m.load(program); err != nil {

@@ -303,7 +303,7 @@ func TestWaitingForASlot(t *testing.T) {
 // TestWhoseTimeIsUp: the caller's deadline is the caller's error; only the run's own is the guest's.
 func TestWhoseTimeIsUp(t *testing.T) {
 	loops := good(func(a *asm) { a.forever(func() {}) }).elf()
-	p, err := NewPool(Options{Program: loops, Budget: Budget{Time: time.Hour, Exits: 100, Read: 1, Extents: 1}})
+	p, err := NewPool(Options{Program: bytes.NewReader(loops), Budget: Budget{Time: time.Hour, Exits: 100, Read: 1, Extents: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestWhoseTimeIsUp(t *testing.T) {
 	if _, err := p.Run(ctx, testJob()); !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &g) {
 		t.Errorf("%v", err)
 	}
-	never, err := NewPool(Options{Program: new(asm).forever(func() {}).elf()})
+	never, err := NewPool(Options{Program: bytes.NewReader(new(asm).forever(func() {}).elf())})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,9 @@ type env struct {
 
 	newEngine func(accessOptions) (engine, error) // for one map
 	newMount  func(mountOptions) (mounted, error)
-	payload   func() ([]byte, error) // the guest program
-	checkKVM  func() error           // says why KVM is not usable and what to do
-	checkFUSE func() error           // the same of FUSE
+	payload   func() (*io.SectionReader, error) // the guest program
+	checkKVM  func() error                      // says why KVM is not usable and what to do
+	checkFUSE func() error                      // the same of FUSE
 
 	leave leaving
 }

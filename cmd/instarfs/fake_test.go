@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -108,7 +109,7 @@ func newTool() *tool {
 			t.mount.asked = o
 			return &t.mount, nil
 		},
-		payload:   func() ([]byte, error) { return []byte("guest"), nil },
+		payload:   func() (*io.SectionReader, error) { return io.NewSectionReader(strings.NewReader("guest"), 0, 5), nil },
 		checkKVM:  func() error { return nil },
 		checkFUSE: func() error { return nil },
 	}

@@ -45,7 +45,7 @@ func TestVersion(t *testing.T) {
 		!strings.HasPrefix(lines[2], "go1.") {
 		t.Errorf("%q", lines)
 	}
-	tool.payload = func() ([]byte, error) { return nil, errors.New("none") }
+	tool.payload = func() (*io.SectionReader, error) { return nil, errors.New("none") }
 	tool.stdout.Reset()
 	if code := tool.run("version"); code != 0 || !strings.Contains(tool.stdout.String(), "\nguest not built in (run make)\n") {
 		t.Errorf("exit %d: %s", code, tool.stdout.String())

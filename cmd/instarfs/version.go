@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -18,7 +19,11 @@ func versionCommand(e *env) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			guest := "not built in (run make)"
 			if p, err := e.payload(); err == nil {
-				guest = fmt.Sprintf("sha256:%x", sha256.Sum256(p))
+				sum := sha256.New()
+				if _, err := io.Copy(sum, p); err != nil {
+					return fmt.Errorf("version: read the map guest: %w", err)
+				}
+				guest = fmt.Sprintf("sha256:%x", sum.Sum(nil))
 			}
 			_, err := fmt.Fprintf(e.stdout, "instarfs %s\nguest %s\n%s %s/%s\n", moduleVersion(), guest, runtime.Version(),
 				runtime.GOOS, runtime.GOARCH)

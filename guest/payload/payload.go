@@ -5,6 +5,7 @@ package payload
 import (
 	"embed"
 	"errors"
+	"io"
 )
 
 //go:embed all:bin
@@ -13,11 +14,16 @@ var bin embed.FS
 // ErrNotBuilt says that the host was built before the guest.
 var ErrNotBuilt = errors.New("the map guest is not built into this binary: run make")
 
-// Agent is the guest program, a static x86-64 ELF executable.
-func Agent() ([]byte, error) {
-	b, err := bin.ReadFile("bin/agent")
-	if err != nil || len(b) == 0 {
+// Agent is the guest program, a static x86-64 ELF executable. It is read from where it lies: a copy would take a tenth of the
+// time in which a single image is mapped.
+func Agent() (*io.SectionReader, error) {
+	f, err := bin.Open("bin/agent")
+	if err != nil {
 		return nil, ErrNotBuilt
 	}
-	return b, nil
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return nil, ErrNotBuilt
+	}
+	return io.NewSectionReader(f.(io.ReaderAt), 0, info.Size()), nil
 }
