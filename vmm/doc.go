@@ -28,8 +28,8 @@
 // # Life of a machine
 //
 // The first run of a Pool boots the program until it rings Ready, copies what it is then, and goes on in that machine. Each
-// run begins at that snapshot, in a machine that is reset to it afterwards by the log of dirty pages, or destroyed when the run went wrong or
-// changed its page tables. No byte of one image survives into the run of another.
+// run begins at that snapshot, in a machine that is reset to it afterwards by the log of dirty pages, or destroyed when the
+// run went wrong or changed its page tables. No byte of one image survives into the run of another.
 //
 // # Threads
 //

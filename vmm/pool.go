@@ -132,7 +132,8 @@ func (p *Pool) snapshot() *snapshot {
 	return p.snap
 }
 
-// take returns a machine that stands at the snapshot: an idle one, that which was booted, or a new one. Precondition: the caller has a slot.
+// take returns a machine that stands at the snapshot: an idle one, that which was booted, or a new one. Precondition: the
+// caller has a slot.
 func (p *Pool) take(ctx context.Context) (*machine, error) {
 	p.mu.Lock()
 	closed, claim := p.closed, p.coming > 0
