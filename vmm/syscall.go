@@ -197,9 +197,10 @@ func (p *process) fault(va uint64) (ok bool, err *GuestError) {
 	return false, nil
 }
 
-// touch does for a system call what the program's own access to n bytes would: lazy mappings get memory there.
+// touch does for a system call what the program's own access to n bytes would: lazy mappings, which all lie below systemVA, get
+// memory there.
 func (p *process) touch(va uint64, n int) {
-	for end := va + uint64(n); va < end; va = va&^(pageLen-1) + pageLen {
+	for end := min(va+uint64(n), systemVA); va < end; va = va&^(pageLen-1) + pageLen {
 		if _, ok := p.pages.physical(va, 0); !ok {
 			_, _ = p.fault(va) // the call fails where there is still nothing
 		}

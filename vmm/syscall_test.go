@@ -76,6 +76,8 @@ func TestSystemCalls(t *testing.T) {
 		{"wait for what is past", _SYS_FUTEX, []uint64{dataVA, _FUTEX_WAIT | 128, 1}, errno(_EAGAIN)},
 		{"wait at nowhere", _SYS_FUTEX, []uint64{0, _FUTEX_WAIT, 0}, errno(_EFAULT)},
 		{"wait at the end of the address space", _SYS_FUTEX, []uint64{max64, _FUTEX_WAIT, 0}, errno(_EFAULT)},
+		{"wait in the last page of the address space", _SYS_FUTEX, []uint64{max64 - 7, _FUTEX_WAIT, 0}, errno(_EFAULT)},
+		{"log from the last page of the address space", _SYS_WRITE, []uint64{2, max64 - 7, 7}, errno(_EFAULT)},
 		{"wait a moment", _SYS_FUTEX, []uint64{dataVA, _FUTEX_WAIT, 0, dataVA}, errno(_ETIMEDOUT)},
 		{"requeue", _SYS_FUTEX, []uint64{dataVA, 3}, errno(_EINVAL)},
 		{"yield", _SYS_SCHED_YIELD, nil, 0},
