@@ -51,6 +51,14 @@ func (t *times) add(args ...string) error {
 	return err
 }
 
+// read measures reading a whole file in this process.
+func (t *times) read(name string) error {
+	start := time.Now()
+	_, err := os.ReadFile(name)
+	*t = append(*t, time.Since(start))
+	return err
+}
+
 func (t times) median() time.Duration {
 	s := slices.Sorted(slices.Values(t))
 	return s[len(s)/2]

@@ -35,7 +35,7 @@ func (r *report) note(format string, args ...any) {
 func (r *report) markdown() string {
 	var b strings.Builder
 	b.WriteString("# Benchmarks\n\nWritten by `make bench`, which compares with the installed qemu-img in the same run. " +
-		"Times are medians of whole processes,\nstart to end, with the shortest and the longest in brackets; the ratios are what counts.\n\n")
+		"Times are medians of whole processes,\nstart to end, unless a row says otherwise, with the shortest and the longest in brackets; the ratios are what counts.\n\n")
 	fmt.Fprintf(&b, "Machine: %s. Peer: %s.\n\n", machine(), qemuVersion())
 	b.WriteString("| what | instarfs | peer | ratio |\n| --- | --- | --- | --- |\n")
 	for _, row := range r.rows {

@@ -67,7 +67,7 @@ func (b *bench) smallIn(where, pattern string, process bool) error {
 	n := 200 / b.scale
 	source := filepath.Join(b.work, "small", fmt.Sprint(process))
 	image := func(i int) string { return filepath.Join(source, fmt.Sprintf(pattern, i)) }
-	for i := range n {
+	for i := range 2 * n {
 		if err := smallImage(image(i)); err != nil {
 			return err
 		}
@@ -78,15 +78,17 @@ func (b *bench) smallIn(where, pattern string, process bool) error {
 	}
 	// The floor: what cat takes for a map that lies on disk.
 	ordinary := filepath.Join(b.work, "ordinary.json")
-	var first, again, qemu, plain, alone times
-	for i := range n {
-		maps := filepath.Join(m.point, fmt.Sprintf(pattern, i)+".map.json")
+	mapOf := func(i int) string { return filepath.Join(m.point, fmt.Sprintf(pattern, i)+".map.json") }
+	var first, again, read, qemu, plain, alone times
+	for i := 0; i < 2*n; i += 2 {
+		maps := mapOf(i)
 		for _, step := range []error{
 			first.add("cat", maps),
 			qemu.add("qemu-img", "map", "--output=json", image(i)),
 			again.add("cat", maps),
 			copyFile(ordinary, maps),
 			plain.add("cat", ordinary),
+			read.read(mapOf(i + 1)),
 		} {
 			if step != nil {
 				return step
@@ -101,6 +103,7 @@ func (b *bench) smallIn(where, pattern string, process bool) error {
 	b.report.row("(a) first `cat` of the map of a small qcow2, "+where, first, "`qemu-img map`", qemu)
 	b.report.row("— `cat` of an ordinary file of these bytes, which is the floor", plain, "`qemu-img map`", qemu)
 	b.report.row("— the first `cat`, less that", first.less(plain.median()), "`qemu-img map`", qemu)
+	b.report.row("— the first read by a program that runs already, as backup software does", read, "`qemu-img map`", qemu)
 	b.report.row("— the same `cat` again", again, "`qemu-img map`", qemu)
 	if process {
 		b.report.row("(e) `instarfs map` of a small qcow2, as one process", alone, "`qemu-img map`", qemu)
