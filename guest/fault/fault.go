@@ -67,6 +67,9 @@ func (f *Fault) Told(name string) string {
 	if text == "" {
 		text = w.text
 	}
+	if w.hint != "" {
+		text += "\n" + w.hint
+	}
 	text = string(f.expand(nil, text, name))
 	if f.Bare() {
 		return "Could not open '" + name + "': " + text

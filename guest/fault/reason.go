@@ -51,6 +51,8 @@ type row struct {
 	bare bool
 	// told is what qemu-img says where its words are not those of text; there may be more than one line.
 	told string
+	// hint is what qemu-img adds on a line of its own.
+	hint string
 	// reported: qemu-img prints text too, on a line of its own in front.
 	reported bool
 	// einval and aborts tell how a walk of qemu-img ends that meets it: with EINVAL rather than EIO, or by an assertion that

@@ -54,8 +54,8 @@ func compare(t *testing.T, dir, name string, start, length uint64) {
 	}
 	stdout, stderr, status := qemuMap(t, dir, name, start, length)
 	if fault != nil {
-		want := "qemu-img: Could not open '" + name + "': " + fault.Message() + "\n"
-		if status != 1 || len(stdout) != 0 || !strings.HasPrefix(stderr, want) {
+		want := "qemu-img: Could not open '" + name + "': " + fault.Told(name) + "\n"
+		if status != 1 || len(stdout) != 0 || stderr != want {
 			t.Fatalf("fault %v, but qemu-img: status %d, %s%s", fault, status, stdout, stderr)
 		}
 		return

@@ -49,7 +49,7 @@ func (m *image) readSnapshots() *fault.Fault {
 			return fault.New(fault.Qcow2SnapshotRead, offSnapshotsOffset)
 		}
 		if off-table > maxSnapshotBytes {
-			return fault.New(fault.Qcow2SnapshotTableSize, off)
+			return fault.New(fault.Qcow2SnapshotTableSize, off, uint64(m.h.nbSnapshots())-i)
 		}
 	}
 	return nil

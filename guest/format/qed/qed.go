@@ -4,6 +4,8 @@
 package qed
 
 import (
+	"math"
+
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
@@ -18,7 +20,7 @@ func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 
 type image struct {
 	h        header
-	fileSize uint64 // the device's, rounded down to clusters
+	fileSize uint64 // the device's, rounded up to sectors and then down to clusters, as in qemu
 	qemu     bool   // the release to imitate fails where qemu does
 	tables   format.TwoLevel
 	refs     []format.Reference
@@ -60,7 +62,7 @@ func (m *image) checkHeader() *fault.Fault {
 	if cluster < minClusterSize || cluster > maxClusterSize || !powerOfTwo(cluster) {
 		return fault.New(fault.QedClusterSize, offClusterSize)
 	}
-	m.fileSize = m.tables.Dev.Size() &^ (cluster - 1)
+	m.fileSize = min(m.tables.Dev.Size()+sectorSize-1, math.MaxInt64) &^ (cluster - 1)
 	if h.tableSize() == 0 || h.tableSize() > maxTableSize || !powerOfTwo(h.tableSize()) {
 		return fault.New(fault.QedTableSize, offTableSize)
 	}

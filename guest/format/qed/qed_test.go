@@ -78,6 +78,9 @@ func TestVectors(t *testing.T) {
 		{Name: "size odd", Image: image(func(b []byte) { b[48] = 1 }), Fault: "QED image size is invalid"},
 		{Name: "size too large", Image: image(func(b []byte) { le.PutUint64(b[48:], 1<<32+512) }), Fault: "QED image size is invalid"},
 		{Name: "L1 beyond the end", Image: image(func(b []byte) { le.PutUint64(b[40:], uint64(len(b))) }), Fault: "QED table offset is invalid"},
+		{Name: "L1 up to within the last sector", Image: image(func(b []byte) { le.PutUint64(b[c:], 0) })[:c+table-511],
+			Want: []extent.Extent{e(0, 5*c-512, 0, 0)}},
+		{Name: "L1 up to the last but one", Image: image(func([]byte) {})[:c+table-512], Fault: "QED table offset is invalid"},
 		{Name: "L1 in the header", Image: image(func(b []byte) { b[12] = 3 }), Fault: "QED table offset is invalid"},
 		// A header as long as the address space fails where the table is looked at already.
 		{Name: "header too long", Image: image(func(b []byte) { le.PutUint32(b[12:], 1<<20) }), Fault: "QED table offset is invalid"},
