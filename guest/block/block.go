@@ -22,6 +22,9 @@ type Device interface {
 	Buffer(n int) []byte
 }
 
+// Length is the device's size in bytes as qemu counts it: whole sectors of 512 bytes, of which the last may be incomplete.
+func Length(d Device) uint64 { return (d.Size() + 511) &^ 511 }
+
 // ReadOne reads len(buf) bytes at off.
 func ReadOne(d Device, buf []byte, off uint64) *fault.Fault {
 	return d.Read([]Request{{Off: off, Buf: buf}})

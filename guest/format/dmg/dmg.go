@@ -72,7 +72,7 @@ func findTrailer(p *format.Params, buf []byte) (uint64, *fault.Fault) {
 	if p.Dev.Size() > maxVirtualSize {
 		return 0, fault.New(fault.DeviceTooLarge, 0, p.Dev.Size())
 	}
-	size, from := (p.Dev.Size()+sectorSize-1)&^(sectorSize-1), uint64(0)
+	size, from := block.Length(p.Dev), uint64(0)
 	if size < sectorSize {
 		return 0, fault.New(fault.DmgSmall, 0)
 	}

@@ -33,7 +33,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if f := block.ReadOne(p.Dev, buf[:headerV1], 0); f != nil {
 		return nil, f
 	}
-	size := (p.Dev.Size() + sectorSize - 1) &^ (sectorSize - 1)
+	size := block.Length(p.Dev)
 	switch {
 	case p.Dev.Size() > maxDisk:
 		return nil, fault.New(fault.DeviceTooLarge, 0, p.Dev.Size())

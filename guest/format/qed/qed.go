@@ -6,6 +6,7 @@ package qed
 import (
 	"math"
 
+	"instarfs/guest/block"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
@@ -20,7 +21,7 @@ func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 
 type image struct {
 	h        header
-	fileSize uint64 // the device's, rounded up to sectors and then down to clusters, as in qemu
+	fileSize uint64 // block.Length, rounded down to clusters
 	qemu     bool   // the release to imitate fails where qemu does
 	tables   format.TwoLevel
 	refs     []format.Reference
@@ -62,7 +63,7 @@ func (m *image) checkHeader() *fault.Fault {
 	if cluster < minClusterSize || cluster > maxClusterSize || !powerOfTwo(cluster) {
 		return fault.New(fault.QedClusterSize, offClusterSize)
 	}
-	m.fileSize = min(m.tables.Dev.Size()+sectorSize-1, math.MaxInt64) &^ (cluster - 1)
+	m.fileSize = min(block.Length(m.tables.Dev), math.MaxInt64) &^ (cluster - 1)
 	if h.tableSize() == 0 || h.tableSize() > maxTableSize || !powerOfTwo(h.tableSize()) {
 		return fault.New(fault.QedTableSize, offTableSize)
 	}

@@ -15,7 +15,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if m.buf == nil {
 		return nil, noMemory(bufSize)
 	}
-	m.length = (p.Dev.Size() + 511) &^ 511
+	m.length = block.Length(p.Dev)
 	for _, check := range [...]func() *fault.Fault{
 		m.readHeaders, m.readLog, m.readRegions, m.readMetadata, m.checkTable, m.checkSize,
 	} {
