@@ -1,7 +1,6 @@
 package vmm
 
 import (
-	"bytes"
 	"context"
 	"testing"
 
@@ -28,7 +27,7 @@ func newTestPool(tb testing.TB) *Pool {
 // BenchmarkRun is one whole run of a tiny image on a warm machine, reset included.
 func BenchmarkRun(b *testing.B) {
 	p := newTestPool(b)
-	job := Job{Image: bytes.NewReader(make([]byte, 65536)), Size: 65536}
+	job := Job{Image: ram(make([]byte, 65536)), Size: 65536}
 	for b.Loop() {
 		if _, err := p.Run(b.Context(), &job); err != nil {
 			b.Fatal(err)
@@ -44,7 +43,7 @@ func BenchmarkReset(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer m.destroy()
-	job := Job{Image: bytes.NewReader(make([]byte, 65536)), Size: 65536}
+	job := Job{Image: ram(make([]byte, 65536)), Size: 65536}
 	for b.Loop() {
 		b.StopTimer()
 		if err := m.do(func() error {

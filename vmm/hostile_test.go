@@ -31,7 +31,7 @@ func budgetPool(t *testing.T, a *asm, b Budget) *Pool {
 }
 
 func testJob() *Job {
-	return &Job{Image: bytes.NewReader(make([]byte, 1<<20)), Size: 1 << 20}
+	return &Job{Image: ram(make([]byte, 1<<20)), Size: 1 << 20}
 }
 
 // whole is the map of a disk of n bytes without data.

@@ -12,7 +12,7 @@ import (
 
 // cached is an image of which some pieces of the mirror are in memory. It counts what it is asked for.
 type cached struct {
-	*bytes.Reader
+	ram
 	have   uint32
 	peeked []string
 }
@@ -25,7 +25,7 @@ func (c *cached) Peek(p []byte, off int64) bool {
 		}
 		return false
 	}
-	n, err := c.ReadAt(p, off)
+	n, err := c.ram.ReadAt(context.Background(), p, off)
 	return err == nil && n == len(p)
 }
 
@@ -61,7 +61,7 @@ func TestMirror(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := testMachine(t)
-			image := &cached{Reader: bytes.NewReader(disk[:test.size]), have: test.have}
+			image := &cached{ram: disk[:test.size], have: test.have}
 			job := &Job{Image: image, Size: uint64(test.size), SectorSize: test.sector, Format: test.format}
 			if err := m.configure(&meter{ctx: context.Background()}, job); err != nil {
 				t.Fatal(err)
@@ -102,11 +102,11 @@ func TestMirrorIsForgotten(t *testing.T) {
 	raw := make([]byte, 1<<20)
 	for i := range 4 {
 		for _, have := range []uint32{0, 1, 0xff} {
-			_, err := p.Run(t.Context(), &Job{Image: &cached{Reader: bytes.NewReader(qcow2), have: have}, Size: 1 << 20})
+			_, err := p.Run(t.Context(), &Job{Image: &cached{ram: qcow2, have: have}, Size: 1 << 20})
 			if err == nil || err.Error() != "version at offset 4: Unsupported qcow2 version 9" {
 				t.Errorf("run %d: %v", i, err)
 			}
-			l, err := p.Run(t.Context(), &Job{Image: &cached{Reader: bytes.NewReader(raw), have: have}, Size: 1 << 20})
+			l, err := p.Run(t.Context(), &Job{Image: &cached{ram: raw, have: have}, Size: 1 << 20})
 			if err := checkRaw(l, err, 1<<20); err != nil {
 				t.Errorf("run %d: %v", i, err)
 			}

@@ -38,7 +38,7 @@ func agentPool(t *testing.T, idle int) *Pool {
 }
 
 // rawJob is the run of a raw image of n bytes.
-func rawJob(n int) *Job { return &Job{Image: bytes.NewReader(make([]byte, n)), Size: uint64(n)} }
+func rawJob(n int) *Job { return &Job{Image: ram(make([]byte, n)), Size: uint64(n)} }
 
 func checkRaw(l *Layer, err error, n uint64) error {
 	if err != nil {
@@ -84,10 +84,10 @@ func TestUnreadableImage(t *testing.T) {
 	defer short.Close()
 	for _, test := range []struct {
 		name  string
-		image io.ReaderAt
+		image Image
 		want  error
 	}{
-		{"file that became shorter", short, io.ErrUnexpectedEOF},
+		{"file that became shorter", file{short}, io.ErrUnexpectedEOF},
 		{"disk that fails", failing{unix.EIO}, unix.EIO},
 	} {
 		_, err := p.Run(t.Context(), &Job{Image: test.image, Size: 1 << 20})
@@ -104,7 +104,27 @@ func TestUnreadableImage(t *testing.T) {
 // failing is an image that cannot be read.
 type failing struct{ err error }
 
-func (f failing) ReadAt([]byte, int64) (int, error) { return 0, f.err }
+func (f failing) Peek([]byte, int64) bool { return false }
+
+func (f failing) ReadAt(context.Context, []byte, int64) (int, error) { return 0, f.err }
+
+// file is an image that is read and never in memory.
+type file struct{ io.ReaderAt }
+
+func (f file) Peek([]byte, int64) bool { return false }
+
+func (f file) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	return f.ReaderAt.ReadAt(p, off)
+}
+
+// ram is an image that is read from memory, and does not say so.
+type ram []byte
+
+func (r ram) Peek([]byte, int64) bool { return false }
+
+func (r ram) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	return bytes.NewReader(r).ReadAt(p, off)
+}
 
 // slow is an image whose reads wait until told.
 type slow struct {
@@ -112,7 +132,9 @@ type slow struct {
 	release chan struct{}
 }
 
-func (s slow) ReadAt(p []byte, _ int64) (int, error) {
+func (s slow) Peek([]byte, int64) bool { return false }
+
+func (s slow) ReadAt(_ context.Context, p []byte, _ int64) (int, error) {
 	s.reading <- struct{}{}
 	<-s.release
 	clear(p)
@@ -333,7 +355,7 @@ func TestImageFaults(t *testing.T) {
 	job := func(format uint32, head string, n int) *Job {
 		b := make([]byte, n)
 		copy(b, head)
-		return &Job{Image: bytes.NewReader(b), Size: uint64(n), Format: format}
+		return &Job{Image: ram(b), Size: uint64(n), Format: format}
 	}
 	const qcow2 = 2
 	for _, test := range []struct {
@@ -344,7 +366,7 @@ func TestImageFaults(t *testing.T) {
 		{job(0, "QFI\xfb\x00\x00\x00\x04", 4096), fault.Qcow2Version},
 		{job(0, "QED\x00", 4096), fault.QedClusterSize},
 		{job(99, "", 4096), fault.UnknownFormat},
-		{&Job{Image: bytes.NewReader(nil), SectorSize: 1000}, fault.BadConfig},
+		{&Job{Image: ram(nil), SectorSize: 1000}, fault.BadConfig},
 	} {
 		for range 2 {
 			_, err := p.Run(t.Context(), test.job)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 
 	"instarfs/guest/abi"
@@ -15,9 +14,9 @@ import (
 
 // Job is one run: one file, seen as one read-only device, and what to map of it.
 type Job struct {
-	Image     io.ReaderAt // read at positions inside Size only, from one goroutine
-	Size      uint64      // bytes, as of now; below 2^63
-	Allocated uint64      // st_blocks*512, bytes
+	Image     Image  // read at positions inside Size only, from one goroutine
+	Size      uint64 // bytes, as of now; below 2^63
+	Allocated uint64 // st_blocks*512, bytes
 
 	Format      uint32 // format.ID that is forced, 0 probes
 	SectorSize  uint32 // bytes, see abi.SectorSizeValid; 0 is DefaultSectorSize
@@ -28,11 +27,14 @@ type Job struct {
 	QemuVersion uint32 // major<<16 | minor of the release to imitate, 0 none
 }
 
-// Peeker is an image that can hand out at once what is in memory already. Every exit that a run is spared is worth a lot: a
-// small image whose metadata lies where it usually does is mapped without any for reading.
-type Peeker interface {
-	// Peek fills p from byte off of the image, or reports that it cannot without waiting.
+// Image is the file that a run reads. What is in memory already is handed out by Peek, without a wait: a small image whose
+// metadata lies where it usually does is mapped without any exit for reading.
+type Image interface {
+	// Peek fills p from byte off of the image, or reports that it cannot without waiting. It may have changed p then.
 	Peek(p []byte, off int64) bool
+	// ReadAt fills p from byte off of the image, as io.ReaderAt does. It returns the cause of ctx as soon as ctx ends,
+	// whatever becomes of the read itself, and leaves p alone afterwards.
+	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 }
 
 // DefaultSectorSize is the block size of the device in bytes when the job does not say.
@@ -133,7 +135,7 @@ func (m *machine) configure(b *meter, job *Job) error {
 	}
 	c.Encode(at)
 	m.disk.Attach(virtio.Backend{
-		Image: interruptible{b.ctx, job.Image}, Size: job.Size, BlockSize: c.SectorSize, ReadLimit: b.budget.Read,
+		Image: reader{b.ctx, job.Image}, Size: job.Size, BlockSize: c.SectorSize, ReadLimit: b.budget.Read,
 	})
 	return nil
 }
@@ -141,8 +143,7 @@ func (m *machine) configure(b *meter, job *Job) error {
 // mirror fills the mirror of the device's start, as far as that costs no more than a copy. A raw image whose format is known
 // is not read at all: the guest will not look.
 func (m *machine) mirror(c *abi.Config, job *Job) error {
-	p, ok := job.Image.(Peeker)
-	if !ok || job.Format == formatRaw {
+	if job.Format == formatRaw {
 		return nil
 	}
 	length := uint64(c.SectorSize)
@@ -152,7 +153,7 @@ func (m *machine) mirror(c *abi.Config, job *Job) error {
 		if err != nil {
 			return err
 		}
-		if p.Peek(b, int64(off)) {
+		if job.Image.Peek(b, int64(off)) {
 			c.Mirror |= 1 << i
 		}
 		length = abi.MirrorPieceLen
@@ -177,17 +178,22 @@ func (job *Job) config() abi.Config {
 	return c
 }
 
-// interruptible makes the reads of an image fail once the run is over: a single notification of the guest may ask for many.
-type interruptible struct {
+// reader is the image of one run as the device reads it. Reads fail once the run is over: a single notification of the guest
+// may ask for many.
+type reader struct {
 	ctx   context.Context
-	image io.ReaderAt
+	image Image
 }
 
-func (r interruptible) ReadAt(p []byte, off int64) (int, error) {
+// ReadAt implements io.ReaderAt.
+func (r reader) ReadAt(p []byte, off int64) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return r.image.ReadAt(p, off)
+	if r.image.Peek(p, off) {
+		return len(p), nil
+	}
+	return r.image.ReadAt(r.ctx, p, off)
 }
 
 // finish reads the Result and checks it against the extents that came.

@@ -34,7 +34,7 @@ func disks(t *testing.T, files map[string]fileMap) (*Engine, *fakeRunner, string
 	}
 	r := &fakeRunner{t: t, during: func(_ int32, job *vmm.Job) (*vmm.Layer, error) {
 		b := make([]byte, job.Size)
-		if _, err := job.Image.ReadAt(b, 0); err != nil {
+		if _, err := job.Image.ReadAt(t.Context(), b, 0); err != nil {
 			return nil, err
 		}
 		f := files[string(b)]

@@ -33,7 +33,7 @@ func TestJob(t *testing.T) {
 	e, r, name := newEngine(t, func(_ int32, job *vmm.Job) (*vmm.Layer, error) {
 		got = *job
 		b := make([]byte, 5)
-		if n, err := job.Image.ReadAt(b, 0); n != 5 || err != nil || string(b) != "image" {
+		if n, err := job.Image.ReadAt(t.Context(), b, 0); n != 5 || err != nil || string(b) != "image" {
 			t.Error(n, err, b)
 		}
 		return nil, nil

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -111,8 +112,8 @@ func (f *image) allocated() uint64 { return uint64(f.st.Blocks) * 512 }
 // dmg reports whether a name alone makes qemu take the file for an Apple disk image.
 func dmg(name string) bool { return len(name) > len(".dmg") && strings.HasSuffix(name, ".dmg") }
 
-// ReadAt implements io.ReaderAt without the bookkeeping of os.File, which a thousand reads a run would feel.
-func (f *image) ReadAt(p []byte, off int64) (n int, err error) {
+// ReadAt implements vmm.Image without the bookkeeping of os.File, which a thousand reads a run would feel.
+func (f *image) ReadAt(_ context.Context, p []byte, off int64) (n int, err error) {
 	for n < len(p) {
 		m, err := unix.Pread(f.fd, p[n:], off+int64(n))
 		switch {
@@ -128,7 +129,7 @@ func (f *image) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// Peek implements vmm.Peeker with what is in the page cache. RWF_NOWAIT brings nothing in, which openImage says why.
+// Peek implements vmm.Image with what is in the page cache. RWF_NOWAIT brings nothing in, which openImage says why.
 func (f *image) Peek(p []byte, off int64) bool {
 	n, err := unix.Preadv2(f.fd, [][]byte{p}, off, unix.RWF_NOWAIT)
 	return err == nil && n == len(p)

@@ -16,7 +16,7 @@ type lastByte struct{}
 
 func (lastByte) Run(_ context.Context, job *vmm.Job) (*vmm.Layer, error) {
 	var b [1]byte
-	if _, err := job.Image.ReadAt(b[:], int64(job.Size)-1); err != nil {
+	if _, err := job.Image.ReadAt(context.Background(), b[:], int64(job.Size)-1); err != nil {
 		return nil, err
 	}
 	out := extent.NewBuilder(0, job.Size, 0)

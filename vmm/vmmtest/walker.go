@@ -21,7 +21,7 @@ func (Walker) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	dev := formattest.NewDevice(job.Image, job.Size)
+	dev := formattest.NewDevice(reader{ctx, job.Image}, job.Size)
 	driver, f := all.Choose(format.ID(job.Format), dev, job.DmgName)
 	if f != nil {
 		return nil, f
@@ -52,3 +52,11 @@ func (Walker) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error) {
 	}
 	return l, nil
 }
+
+// reader is an image in the terms of package io.
+type reader struct {
+	ctx   context.Context
+	image vmm.Image
+}
+
+func (r reader) ReadAt(p []byte, off int64) (int, error) { return r.image.ReadAt(r.ctx, p, off) }
