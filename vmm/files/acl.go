@@ -1,0 +1,60 @@
+package files
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
+
+// An access control list says more than a mode: its mode shows the mask of the list where that of
+// the group would be, see acl(5). Layout: linux/posix_acl_xattr.h.
+const (
+	aclName    = "system.posix_acl_access"
+	aclVersion = 2
+	aclHeader  = 4 // bytes: version
+	aclEntry   = 8 // bytes: tag u16, permissions u16, ID u32
+
+	aclUser, aclGroupObj, aclGroup = 0x02, 0x04, 0x08
+)
+
+// maxACL is the most bytes of an attribute that the kernel gives out.
+const maxACL = 64 << 10
+
+// Listed returns the access control list of the file that a descriptor holds; nil if it has none.
+func Listed(fd int) ([]byte, error) {
+	b := make([]byte, 256)
+	n, err := unix.Getxattr(ProcFD(fd), aclName, b)
+	if err == unix.ERANGE {
+		b = make([]byte, maxACL)
+		n, err = unix.Getxattr(ProcFD(fd), aclName, b)
+	}
+	switch err {
+	case nil:
+		return b[:n], nil
+	case unix.ENODATA, unix.EOPNOTSUPP:
+		return nil, nil
+	}
+	return nil, err
+}
+
+// Narrow returns the bits of mode that a list leaves to whole classes of users: what it takes from a
+// single one it takes from its class. A list that cannot be read leaves what is the owner's.
+func Narrow(mode uint32, list []byte) uint32 {
+	if len(list) == 0 {
+		return mode
+	}
+	le := binary.LittleEndian
+	if len(list) < aclHeader || le.Uint32(list) != aclVersion || (len(list)-aclHeader)%aclEntry != 0 {
+		return mode &^ 0o077
+	}
+	group, named := uint32(0), uint32(0o7)
+	for e := list[aclHeader:]; len(e) > 0; e = e[aclEntry:] {
+		switch perm := uint32(le.Uint16(e[2:])); le.Uint16(e) {
+		case aclGroupObj:
+			group = perm
+		case aclUser, aclGroup:
+			named &= perm
+		}
+	}
+	return mode & (^uint32(0o077) | (group&named)<<3 | named)
+}

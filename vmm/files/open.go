@@ -1,0 +1,87 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotRegular says that a file is a directory, FIFO, socket, device, or one that a kernel makes up.
+var ErrNotRegular = errors.New("not a regular file or block device")
+
+// Open opens what f holds for reading, if it is a regular file, with the rights of u. It closes f.
+// To open anything else may already do something, so what a path names is looked at first.
+func (g *Gate) Open(ctx context.Context, u *User, f *File) (fd int, err error) {
+	drop := func(fd int) { unix.Close(fd) }
+	on := On{Device: f.Dev, User: u, Release: f.Close}
+	return Do(ctx, g, on, drop, func() (int, error) { return reopen(f.FD) })
+}
+
+func reopen(path int) (int, error) {
+	if err := Regular(path); err != nil {
+		return -1, err
+	}
+	return unix.Open(ProcFD(path), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+}
+
+// ProcFD names what a descriptor holds by way of proc(5), whatever its own name is by now.
+func ProcFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
+// Regular checks that a descriptor, O_PATH or not, is one of a file on a disk.
+func Regular(fd int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return ErrNotRegular
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return err
+	}
+	switch fs.Type {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC:
+		return ErrNotRegular
+	}
+	return nil
+}
+
+// Read opens the regular file that p names for reading, as u, and gives it to look. It must be the
+// one of st, which was found there before: else the error is ENOENT. A user must be able to search
+// every directory on the way, those above p's tree included.
+func (g *Gate) Read(ctx context.Context, u *User, p Place, st *unix.Stat_t, look func(fd int) error) error {
+	on := On{Device: st.Dev, User: u}
+	_, err := Do(ctx, g, on, nil, func() (struct{}, error) { return struct{}{}, p.read(u != nil, st, look) })
+	return err
+}
+
+func (p Place) read(wayUp bool, st *unix.Stat_t, look func(fd int) error) error {
+	if wayUp && p.Tree.up != "" {
+		root, err := openHow(p.Tree.fd, p.Tree.up, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
+		if err != nil {
+			return err
+		}
+		unix.Close(root)
+	}
+	path, err := openHow(p.Tree.fd, p.Path, unix.O_PATH, unix.RESOLVE_NO_MAGICLINKS)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(path)
+	var now unix.Stat_t
+	if err := unix.Fstat(path, &now); err != nil {
+		return err
+	}
+	if now.Dev != st.Dev || now.Ino != st.Ino {
+		return unix.ENOENT
+	}
+	fd, err := reopen(path)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return look(fd)
+}
