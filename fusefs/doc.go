@@ -30,6 +30,10 @@
 // longer current answers ESTALE; the VFS then looks the name up again within the same system call. It does so only once,
 // so the same thread is never told ESTALE twice in a row for a path.
 //
+// A program may come back to the same inode: its file is bind mounted, or named by a descriptor. It then gets the content
+// that somebody has open there; if nobody has, the inode is bound to what the image holds now, after the kernel has dropped
+// its pages (shown.go). FOPEN_DIRECT_IO would not do: sendfile and private mappings go through the inode's pages all the same.
+//
 // Maps are held by handles only. Nodes, which live as long as the kernel remembers a name, keep sizes.
 //
 // # Timeouts

@@ -2,7 +2,6 @@ package fusefs
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"syscall"
 	"time"
@@ -22,13 +21,15 @@ type mapFile struct {
 	info  Info // of the image when its name was looked up
 
 	mu sync.Mutex
-	// Once bound, the inode has the content of generation gen, of size bytes, for ever. That is info.Generation unless the
-	// image changed between the lookup and the run.
+	// Once bound, the inode has the content of generation gen, of size bytes, as long as a handle on
+	// it is open. That is info.Generation unless the image changed between the lookup and the run.
 	bound bool
 	gen   Generation
 	size  int64
 	// mtime is newer than that of info if a file under the image is.
 	mtime time.Time
+
+	shown shown
 }
 
 // known returns the size if it can be told without a guest.
@@ -106,8 +107,10 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 
 var _ = (fs.NodeOpener)((*mapFile)(nil))
 
-// Open answers a handle on the content of this inode if that is what the image holds now; else it has the name looked up
-// again, which leads to the inode of what the image holds now.
+// Open answers a handle on the content of this inode if that is what the image holds now; else it has
+// the name looked up again, which leads to the inode of what the image holds now. When it leads here
+// again, because the file is bind mounted or named by a descriptor, the answer is the content that
+// is open here already, or else what the image holds now: see shown.
 func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	if errno := readOnlyOpen(flags); errno != 0 {
 		return nil, 0, errno
@@ -120,27 +123,52 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	if !current && !again && f.tree.stale.note(ctx, f.image, f.view) {
 		return nil, 0, syscall.ESTALE
 	}
+	if r := f.shown.join(); r != nil {
+		return f.handle(r)
+	}
 	if err != nil && !bound {
 		return nil, 0, errnoOf(err)
 	}
 	if _, ok := f.known(); !ok {
 		f.dir.openedCold(f.image)
 	}
-	r, got, err := f.content(ctx, g)
 	if err == nil {
-		if _, ok := f.bind(got, r.Size()); !ok {
-			// The image changed since it was looked at, and the content of this inode is gone.
-			if !again && f.tree.stale.note(ctx, f.image, f.view) {
-				return nil, 0, syscall.ESTALE
-			}
-			err = fmt.Errorf("open %s%s: the image keeps changing: %w", f.image, f.view, syscall.EBUSY)
-			f.tree.log.once(f.image+f.view.String(), got, err.Error())
-		}
+		g = info.Generation // which a lookup did not lead to
 	}
+	r, got, err := f.content(ctx, g)
 	if err != nil {
 		return nil, 0, errnoOf(err)
 	}
-	return openHandle(&f.Inode, r, f.tree.log)
+	if _, ok := f.bind(got, r.Size()); !ok && !again && f.tree.stale.note(ctx, f.image, f.view) {
+		// The image changed since it was looked at, and the content of this inode is gone.
+		return nil, 0, syscall.ESTALE
+	}
+	r = f.shown.begin(r, func() bool { return f.rebind(got, r.Size(), info) })
+	return f.handle(r)
+}
+
+// handle answers an OPEN with a handle on r, the content that the inode shows.
+func (f *mapFile) handle(r Rendering) (fs.FileHandle, uint32, syscall.Errno) {
+	// That it may fail is no harm: the kernel then has no such inode, and no pages.
+	f.shown.clean(func() { _ = f.NotifyContent(0, 0) })
+	h, flags, errno := openHandle(&f.Inode, r, f.tree.log, f.shown.leave)
+	if errno != 0 {
+		f.shown.leave()
+	}
+	return h, flags, errno
+}
+
+// rebind makes g the content of the inode, which nobody has open, and reports whether it had
+// another. info is what is known of the image by now.
+func (f *mapFile) rebind(g Generation, size int64, info Info) (changed bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	changed = f.gen != g
+	if changed && info.Generation == g {
+		f.info = info
+	}
+	f.gen, f.size = g, size
+	return changed
 }
 
 // update takes over the time of an image that was looked at, if its content is that of the inode.

@@ -13,15 +13,16 @@ import (
 type handle struct {
 	content Rendering
 	log     *logger
+	closed  func() // called when the kernel has let go of the handle
 }
 
-// openHandle makes the answer to an OPEN of node. The kernel may keep pages between opens, for an inode has one content
-// only, and need not report closes.
-func openHandle(node *fs.Inode, content Rendering, log *logger) (fs.FileHandle, uint32, syscall.Errno) {
+// openHandle makes the answer to an OPEN of node. The kernel may keep pages between opens: an inode
+// whose content changes drops them. closed is called once, unless the answer is an error.
+func openHandle(node *fs.Inode, content Rendering, log *logger, closed func()) (fs.FileHandle, uint32, syscall.Errno) {
 	if errno := pushSize(node, content); errno != 0 {
 		return nil, 0, errno
 	}
-	return &handle{content: content, log: log}, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
+	return &handle{content: content, log: log, closed: closed}, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
 }
 
 // smallContent is how many bytes are handed over at once: a map of a few dozen extents, which spares its reader a request.
@@ -46,12 +47,26 @@ func pushSize(node *fs.Inode, content Rendering) syscall.Errno {
 
 var _ = (fs.FileReader)((*handle)(nil))
 
-// Read renders straight into the buffer of the reply.
+// Read renders straight into the buffer of the reply. The kernel asks for bytes past the end only
+// while it takes a content for longer than it is, as after a change of shown. It learns the end from
+// a READ that is answered with less than was asked; no bytes at all would move the end to where that
+// READ began.
 func (h *handle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	if off > h.content.Size() {
+		return nil, syscall.EIO
+	}
 	n, err := h.content.ReadAt(dest, off)
 	if err != nil && err != io.EOF {
 		h.log.printf("read at %d: %s", off, oneLine(err.Error()))
 		return nil, errnoOf(err)
 	}
 	return fuse.ReadResultData(dest[:n]), 0
+}
+
+var _ = (fs.FileReleaser)((*handle)(nil))
+
+// Release is called after the last close, when no request for the handle is under way any more.
+func (h *handle) Release(context.Context) syscall.Errno {
+	h.closed()
+	return 0
 }

@@ -86,5 +86,5 @@ func (f *reasonFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uin
 	if errno != 0 {
 		return nil, 0, errno
 	}
-	return openHandle(&f.Inode, strings.NewReader(text), f.tree.log)
+	return openHandle(&f.Inode, strings.NewReader(text), f.tree.log, func() {})
 }
