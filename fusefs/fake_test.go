@@ -28,7 +28,9 @@ type fakeSource struct {
 	cached  map[Generation]*extent.Map
 	flights map[string]*fakeFlight // by path
 	// fail makes the run of a path end with the error; panics makes a stat or a run of it panic.
-	fail   map[string]error
+	fail map[string]error
+	// unseen makes a stat of a path end with the error.
+	unseen map[string]error
 	panics map[string]bool
 }
 
@@ -38,7 +40,7 @@ func newFakeSource(t testing.TB, delay time.Duration) *fakeSource {
 
 // fakeSourceAt mirrors a directory that exists already.
 func fakeSourceAt(root string, delay time.Duration) *fakeSource {
-	s := &fakeSource{root: root, cached: map[Generation]*extent.Map{}, flights: map[string]*fakeFlight{}, fail: map[string]error{}, panics: map[string]bool{}}
+	s := &fakeSource{root: root, cached: map[Generation]*extent.Map{}, flights: map[string]*fakeFlight{}, fail: map[string]error{}, unseen: map[string]error{}, panics: map[string]bool{}}
 	s.delay.Store(int64(delay))
 	return s
 }
@@ -64,6 +66,12 @@ func (s *fakeSource) break_(path string, err error) {
 	s.fail[path] = err
 }
 
+func (s *fakeSource) hide(path string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unseen[path] = err
+}
+
 func (s *fakeSource) ReadDir(dir string) ([]Entry, error) {
 	list, err := os.ReadDir(filepath.Join(s.root, dir))
 	if err != nil {
@@ -84,8 +92,11 @@ func (s *fakeSource) ReadDir(dir string) ([]Entry, error) {
 
 func (s *fakeSource) Stat(path string) (Info, error) {
 	s.mu.Lock()
-	p := s.panics["stat "+path]
+	p, err := s.panics["stat "+path], s.unseen[path]
 	s.mu.Unlock()
+	if err != nil {
+		return Info{}, err
+	}
 	if p {
 		panic("stat of " + path)
 	}

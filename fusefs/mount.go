@@ -66,13 +66,15 @@ func start(o Options, names *names, log *logger) (*Mounted, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t := newTree(ctx, o.Source, o.Render, names, log)
-	server, err := fs.Mount(point, &dir{tree: t, path: "."}, &fs.Options{
+	options := mountOptions(o, log)
+	nodes := fs.NewNodeFS(&dir{tree: t, path: "."}, &fs.Options{
 		// A mode of 0 stays 0: what the image does not allow, its map does not.
 		NullPermissions: true,
 		RootStableAttr:  &fs.StableAttr{Ino: inode(".", 0, root.Generation, 0)},
 		Logger:          stdlog.New(log, "", 0),
-		MountOptions:    mountOptions(o, log),
+		MountOptions:    options,
 	})
+	server, err := serve(point, &guard{RawFileSystem: nodes, ending: ctx, log: log}, &options)
 	if err != nil {
 		cancel()
 		// What fusermount3 has to say ends in a newline.
@@ -87,6 +89,16 @@ func start(o Options, names *names, log *logger) (*Mounted, error) {
 		raiseReadAhead(point, log)
 	}
 	return m, nil
+}
+
+// serve mounts a file system and starts to answer requests.
+func serve(point string, raw fuse.RawFileSystem, o *fuse.MountOptions) (*fuse.Server, error) {
+	server, err := fuse.NewServer(raw, point, o)
+	if err != nil {
+		return nil, err
+	}
+	go server.Serve()
+	return server, server.WaitMount()
 }
 
 func mountOptions(o Options, log *logger) fuse.MountOptions {
