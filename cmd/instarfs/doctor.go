@@ -39,6 +39,7 @@ func runDoctor(ctx context.Context, e *env) error {
 		{"kvm", func(context.Context) error { return e.checkKVM() }},
 		{"map", e.testRun},
 		{"fuse", func(context.Context) error { return e.checkFUSE() }},
+		{"openat2", func(context.Context) error { return e.checkOpen() }},
 	}
 	if !e.root {
 		checks = append(checks, check{"fusermount3", func(context.Context) error { return findFusermount() }})

@@ -20,6 +20,7 @@ type env struct {
 	payload   func() (*io.SectionReader, error) // the guest program
 	checkKVM  func() error                      // says why KVM is not usable and what to do
 	checkFUSE func() error                      // the same of FUSE
+	checkOpen func() error                      // the same of opening files beneath a directory
 
 	leave leaving
 }

@@ -22,6 +22,9 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if list := os.Getenv(denied); list != "" {
+		deny(list)
+	}
 	switch os.Getenv(asChild) {
 	case realChild:
 		main()

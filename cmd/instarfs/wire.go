@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"os"
 	"runtime"
@@ -31,6 +32,7 @@ func wire() *env {
 		payload:   payload.Agent,
 		checkKVM:  checkKVM,
 		checkFUSE: checkFUSE,
+		checkOpen: chain.CheckOpenat2,
 	}
 }
 
@@ -94,6 +96,9 @@ type liveMount struct {
 }
 
 func newMount(o mountOptions) (mounted, error) {
+	if err := chain.CheckOpenat2(); err != nil {
+		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
+	}
 	// One more than map ahead, so that nobody who waits for a map stands behind them.
 	pool, err := newPool(runtime.GOMAXPROCS(0) + 1)
 	if err != nil {
