@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -25,6 +26,7 @@ type ahead struct {
 // job is one image to be mapped.
 type job struct {
 	dir  *dir
+	who  *Caller // whose request it is ahead of
 	name string
 }
 
@@ -43,25 +45,25 @@ func (a *ahead) work() {
 		case <-a.ctx.Done():
 			return
 		case j := <-a.jobs:
-			j.dir.learn(a.ctx, j.name)
+			j.dir.learn(a.ctx, j.who, j.name)
 		}
 	}
 }
 
 // openedCold notes that an image of d was opened whose map was not at hand. Who opens one file after the other, and stats none
 // before, is served ahead from the second on; a single open costs a single run.
-func (d *dir) openedCold(path string) {
+func (d *dir) openedCold(who *Caller, path string) {
 	d.mu.Lock()
 	again := time.Since(d.coldAt) < sweep
 	d.coldAt = time.Now()
 	d.mu.Unlock()
 	if again {
-		d.mapAhead(path)
+		d.mapAhead(who, path)
 	}
 }
 
 // mapAhead starts to map the listed images of d, those that follow the one at path first. It does not wait.
-func (d *dir) mapAhead(path string) {
+func (d *dir) mapAhead(who *Caller, path string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.mapping || time.Since(d.mappedAt) < aheadPause {
@@ -77,22 +79,22 @@ func (d *dir) mapAhead(path string) {
 			defer d.mu.Unlock()
 			d.mapping, d.mappedAt = false, time.Now()
 		}()
-		d.feed(path)
+		d.feed(who, path)
 	}()
 }
 
 // feed hands out a job for each listed image but the one at path.
-func (d *dir) feed(path string) {
-	items, errno := d.items()
+func (d *dir) feed(who *Caller, path string) {
+	items, errno := d.items(d.tree.ahead.ctx, who)
 	if errno != 0 {
 		return // whoever lists the directory is told
 	}
-	items = slices.DeleteFunc(items, func(i item) bool { return i.view != listed[0] })
+	items = slices.DeleteFunc(items, func(i item) bool { return i.view != listed[0] || i.mode != syscall.S_IFREG })
 	first := slices.IndexFunc(items, func(i item) bool { return i.path == path }) + 1
 	for _, i := range slices.Concat(items[first:], items[:max(first-1, 0)]) {
 		image, _, _ := splitName(i.name)
 		select {
-		case d.tree.ahead.jobs <- job{d, image}:
+		case d.tree.ahead.jobs <- job{d, who, image}:
 		case <-d.tree.ahead.ctx.Done():
 			return
 		}
@@ -101,14 +103,14 @@ func (d *dir) feed(path string) {
 
 // learn maps an image of d and tells the size to those of its nodes that the kernel knows. Failures are logged where they
 // happen.
-func (d *dir) learn(ctx context.Context, name string) {
+func (d *dir) learn(ctx context.Context, who *Caller, name string) {
 	path := join(d.path, name)
 	defer func() {
 		if p := recover(); p != nil {
 			d.tree.log.panicked("mapping ahead "+path, p)
 		}
 	}()
-	info, err := d.tree.source.Stat(path)
+	info, err := d.tree.source.Stat(ctx, who, path)
 	if err != nil || !info.Regular() {
 		return
 	}
@@ -117,7 +119,7 @@ func (d *dir) learn(ctx context.Context, name string) {
 	for _, v := range listed {
 		if node := d.GetChild(name + v.String()); node != nil {
 			looked = true
-			if f := node.Operations().(*mapFile); f.unbound(info.Generation) {
+			if f, ok := node.Operations().(*mapFile); ok && f.unbound(info.Generation) {
 				cold = append(cold, f)
 			}
 		}
@@ -125,7 +127,7 @@ func (d *dir) learn(ctx context.Context, name string) {
 	if looked && len(cold) == 0 {
 		return
 	}
-	m, g, err := d.tree.mapOf(ctx, path, info.Generation)
+	m, g, err := d.tree.mapOf(ctx, who, path, info.Generation)
 	if err != nil {
 		return
 	}

@@ -18,8 +18,9 @@ const racy = 3 * time.Second
 type dir struct {
 	fs.Inode
 	readOnly
-	tree *tree
-	path string // in the source
+	tree  *tree
+	above *dir   // nil for the root
+	path  string // in the source
 
 	habits habits
 
@@ -27,35 +28,59 @@ type dir struct {
 	mapping  bool      // the images of this directory are being mapped ahead
 	mappedAt time.Time // when that last ended
 	coldAt   time.Time // when an image was last opened that had to be mapped first
+	open     bool      // everybody may search the directory, as of openAt
+	openAt   time.Time
 }
 
 var _ = (fs.NodeLookuper)((*dir)(nil))
 
-// Lookup finds a view or a directory. It never runs a guest.
+// Lookup finds a view, a directory or a link. It never runs a guest.
 func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	d.habits.lookedUp(name)
+	patient, done := patience(d.tree.ctx, ctx)
+	defer done()
+	who := d.tree.caller(ctx)
 	if image, v, ok := splitName(name); ok {
-		info, err := d.tree.source.Stat(join(d.path, image))
-		if err == nil && info.Regular() {
-			file := join(d.path, image)
-			return d.view(ctx, name, file, v, info, inode(file, v, info.Generation, 0), out), 0
+		file := join(d.path, image)
+		info, err := d.tree.source.Stat(patient, who, file)
+		switch {
+		case err == nil && info.Regular():
+			return d.viewFor(patient, who, name, file, v, info, out), 0
+		case err == nil && info.Link != "":
+			if target := viewOfLink(info.Link, v); target != "" {
+				return d.link(patient, file, target, v, info, out), 0
+			}
+		case err != nil && errnoOf(err) != syscall.ENOENT:
+			return nil, errnoOf(err)
 		}
 	}
-	info, err := d.tree.source.Stat(join(d.path, name))
+	file := join(d.path, name)
+	info, err := d.tree.source.Stat(patient, who, file)
 	switch {
 	case err != nil:
 		return nil, errnoOf(err)
+	case info.LinkType == syscall.S_IFDIR:
+		return d.link(patient, file, info.Link, 0, info, out), 0
 	case !info.Dir():
 		return nil, syscall.ENOENT
 	}
-	file := join(d.path, name)
-	return d.subdirectory(ctx, name, file, info, inode(file, 0, info.Generation, 0), out), 0
+	return d.subdirectory(patient, name, file, info, inode(file, 0, info.Generation, 0), out), 0
 }
 
-// view answers the lookup of a view of an image.
-func (d *dir) view(ctx context.Context, name, image string, v View, info Info, ino uint64, out *fuse.EntryOut) *fs.Inode {
+// viewFor answers the lookup of a view of an image by somebody.
+func (d *dir) viewFor(ctx context.Context, who *Caller, name, image string, v View, info Info, out *fuse.EntryOut) *fs.Inode {
+	if who != nil && v != reason {
+		if _, err := d.tree.source.Check(ctx, who, image, info.Generation); mayNot(err) {
+			return d.denied(ctx, image, v, info, out)
+		}
+	}
+	return d.view(ctx, who, name, image, v, info, inode(image, v, info.Generation, 0), out)
+}
+
+// view answers the lookup of a view of an image, which who may have as far as is known.
+func (d *dir) view(ctx context.Context, who *Caller, name, image string, v View, info Info, ino uint64, out *fuse.EntryOut) *fs.Inode {
 	if v == reason {
-		f := &reasonFile{tree: d.tree, image: image, info: info}
+		f := &reasonFile{tree: d.tree, who: who, image: image, info: info}
 		fileAttributes(&out.Attr, info, 0)
 		ino := inode(image, v, info.Generation, d.tree.reasons.Add(1))
 		return d.NewInode(ctx, f, fs.StableAttr{Mode: syscall.S_IFREG, Ino: ino})
@@ -74,9 +99,9 @@ func (d *dir) view(ctx context.Context, name, image string, v View, info Info, i
 	f.update(info)
 	size, known := f.known()
 	fileAttributes(&out.Attr, info, size)
-	out.SetEntryTimeout(timeout)
-	if known {
-		out.SetAttrTimeout(timeout)
+	d.tree.setTimeouts(ctx, d, info, out)
+	if !known {
+		out.SetAttrTimeout(0)
 	}
 	return node
 }
@@ -84,48 +109,114 @@ func (d *dir) view(ctx context.Context, name, image string, v View, info Info, i
 // subdirectory answers the lookup of a directory.
 func (d *dir) subdirectory(ctx context.Context, name, file string, info Info, ino uint64, out *fuse.EntryOut) *fs.Inode {
 	attributes(&out.Attr, info, keepDir)
-	out.SetEntryTimeout(timeout)
-	out.SetAttrTimeout(timeout)
+	d.tree.setTimeouts(ctx, d, info, out)
 	id := fs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino}
 	if node := d.GetChild(name); node != nil && node.StableAttr() == id {
 		return node
 	}
-	return d.NewInode(ctx, &dir{tree: d.tree, path: file}, id)
+	return d.NewInode(ctx, &dir{tree: d.tree, above: d, path: file}, id)
 }
 
 var _ = (fs.NodeGetattrer)((*dir)(nil))
 
 // Getattr answers the attributes of the source's directory. Its mtime is what the kernel's copy of the listing hangs on.
-func (d *dir) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	info, err := d.tree.source.Stat(d.path)
-	switch {
-	case err != nil:
-		return errnoOf(err)
-	case !info.Dir():
-		return syscall.ENOENT
+func (d *dir) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	info, errno := d.stat(ctx, d.path)
+	if errno != 0 {
+		return errno
 	}
 	attributes(&out.Attr, info, keepDir)
-	out.SetTimeout(timeout)
+	if d.above == nil || d.above.public(ctx) {
+		out.SetTimeout(timeout)
+	}
 	return 0
+}
+
+// stat looks at the directory by a path of it, for who makes the request.
+func (d *dir) stat(ctx context.Context, path string) (Info, syscall.Errno) {
+	patient, done := patience(d.tree.ctx, ctx)
+	defer done()
+	info, err := d.tree.source.Stat(patient, d.tree.caller(ctx), path)
+	switch {
+	case err != nil:
+		return info, errnoOf(err)
+	case !info.Dir():
+		return info, syscall.ENOENT
+	}
+	return info, 0
+}
+
+var _ = (fs.NodeAccesser)((*dir)(nil))
+
+// Access lets those in who may search the source's directory, or list it.
+func (d *dir) Access(ctx context.Context, mask uint32) syscall.Errno {
+	if errno := readOnlyAccess(mask); errno != 0 || d.tree.caller(ctx) == nil {
+		return errno
+	}
+	if mask&accessRead != 0 {
+		if errno := d.mayList(ctx); errno != 0 {
+			return errno
+		}
+	}
+	path := d.path
+	if mask&accessExecute != 0 {
+		path += "/."
+	}
+	_, errno := d.stat(ctx, path)
+	return errno
+}
+
+// mayList reports why the caller may not list the directory.
+func (d *dir) mayList(ctx context.Context) syscall.Errno {
+	patient, done := patience(d.tree.ctx, ctx)
+	defer done()
+	return errnoOf(d.tree.source.CheckDir(patient, d.tree.caller(ctx), d.path))
+}
+
+// publicFor is how long it is taken for true that a directory can be searched by everybody or not: as long as the kernel keeps what
+// it was told because of that.
+const publicFor = timeout
+
+// public reports whether what the directory says of its files may be told to anybody.
+func (d *dir) public(ctx context.Context) bool {
+	if !d.tree.shared {
+		return true
+	}
+	d.mu.Lock()
+	open, fresh := d.open, time.Since(d.openAt) < publicFor
+	d.mu.Unlock()
+	if fresh {
+		return open
+	}
+	now := time.Now()
+	open = d.tree.source.Public(ctx, d.path)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open, d.openAt = open, now
+	return open
 }
 
 var _ = (fs.NodeOpendirHandler)((*dir)(nil))
 
 // OpendirHandle leaves it to the kernel whether to ask for the listing or to use the one it kept, if that serves well.
-func (d *dir) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	info, err := d.tree.source.Stat(d.path)
-	switch {
-	case err != nil:
-		return nil, 0, errnoOf(err)
-	case !info.Dir():
-		return nil, 0, syscall.ENOENT
+func (d *dir) OpendirHandle(ctx context.Context, _ uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	who := d.tree.caller(ctx)
+	if who != nil {
+		if errno := d.mayList(ctx); errno != 0 {
+			return nil, 0, errno
+		}
 	}
+	info, errno := d.stat(ctx, d.path)
+	if errno != 0 {
+		return nil, 0, errno
+	}
+	l := &listing{dir: d, who: who}
 	if time.Since(info.MTime) < racy {
-		return &listing{dir: d}, 0, 0
+		return l, 0, 0
 	}
 	if !d.habits.keep() {
 		// Errors do no harm: the kernel then uses what it kept, if it kept anything.
 		_ = d.NotifyContent(0, 0)
 	}
-	return &listing{dir: d}, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
+	return l, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
 }

@@ -41,6 +41,7 @@ func errnoOf(err error) (e syscall.Errno) {
 // request is what answer must know of a request: some error numbers mean something special.
 type request struct {
 	open        bool // an OPEN: of a file, not of a directory
+	again       bool // one after which the VFS looks the name up again when it is told ESTALE
 	interrupted bool // by a signal to its caller
 	ending      bool // the mount is being ended
 }
@@ -59,7 +60,7 @@ func (r request) answer(e syscall.Errno) syscall.Errno {
 		syscall.ENXIO: // the end of SEEK_DATA
 		allowed = true
 	case syscall.ESTALE: // the VFS looks the name up again
-		allowed = r.open
+		allowed = r.again
 	case syscall.EOPNOTSUPP: // an image, or a view of it, that cannot be shown
 		allowed = r.open
 	case syscall.EINTR:

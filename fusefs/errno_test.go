@@ -12,10 +12,10 @@ import (
 // that are no error numbers never do.
 func TestAnswers(t *testing.T) {
 	special := map[syscall.Errno]request{
-		syscall.ESTALE: {open: true}, syscall.EOPNOTSUPP: {open: true},
+		syscall.ESTALE: {again: true}, syscall.EOPNOTSUPP: {open: true},
 		syscall.EINTR: {interrupted: true}, syscall.ENOTCONN: {ending: true},
 	}
-	all := request{open: true, interrupted: true, ending: true}
+	all := request{open: true, again: true, interrupted: true, ending: true}
 	allowed := 0
 	for e := syscall.Errno(1); e < 5000; e++ {
 		got := all.answer(e)

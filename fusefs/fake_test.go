@@ -72,43 +72,93 @@ func (s *fakeSource) hide(path string, err error) {
 	s.unseen[path] = err
 }
 
-func (s *fakeSource) ReadDir(dir string) ([]Entry, error) {
+func (s *fakeSource) ReadDir(ctx context.Context, who *Caller, dir string) ([]Entry, error) {
 	list, err := os.ReadDir(filepath.Join(s.root, dir))
 	if err != nil {
 		return nil, err
 	}
 	var entries []Entry
 	for _, e := range list {
-		switch {
-		case strings.HasSuffix(e.Name(), ".new"): // about to be renamed
-		case e.IsDir():
-			entries = append(entries, Entry{e.Name(), syscall.S_IFDIR})
-		case e.Type().IsRegular():
-			entries = append(entries, Entry{e.Name(), syscall.S_IFREG})
+		if strings.HasSuffix(e.Name(), ".new") { // about to be renamed
+			continue
+		}
+		path := e.Name()
+		if dir != "." {
+			path = dir + "/" + path
+		}
+		switch info, err := s.look(path); {
+		case err == nil && !info.Regular() && !info.Dir() && info.Link == "":
+		case err == nil:
+			entries = append(entries, Entry{e.Name(), info.Mode & syscall.S_IFMT, true, info})
+		case !errors.Is(err, os.ErrNotExist):
+			entries = append(entries, Entry{Name: e.Name(), Type: syscall.S_IFREG})
 		}
 	}
 	return entries, nil
 }
 
-func (s *fakeSource) Stat(path string) (Info, error) {
+func (s *fakeSource) CheckDir(context.Context, *Caller, string) error { return nil }
+
+func (s *fakeSource) Public(context.Context, string) bool { return true }
+
+func (s *fakeSource) Check(_ context.Context, who *Caller, path string, g Generation) (bool, error) {
 	s.mu.Lock()
-	p, err := s.panics["stat "+path], s.unseen[path]
+	defer s.mu.Unlock()
+	_, known := s.cached[g]
+	return known, s.denies(who, path)
+}
+
+// denies goes by the last bits of the mode, and by nothing else.
+func (s *fakeSource) denies(who *Caller, path string) error {
+	info, err := os.Stat(filepath.Join(s.root, path))
+	if err == nil && who != nil && info.Mode()&4 == 0 {
+		err = syscall.EACCES
+	}
+	return err
+}
+
+func (s *fakeSource) Stat(_ context.Context, _ *Caller, path string) (Info, error) {
+	s.mu.Lock()
+	p := s.panics["stat "+path]
+	s.mu.Unlock()
+	if p {
+		panic("stat of " + path)
+	}
+	return s.look(path)
+}
+
+// look is Stat without what tests make of it.
+func (s *fakeSource) look(path string) (Info, error) {
+	s.mu.Lock()
+	err := s.unseen[path]
 	s.mu.Unlock()
 	if err != nil {
 		return Info{}, err
-	}
-	if p {
-		panic("stat of " + path)
 	}
 	var st syscall.Stat_t
 	if err := syscall.Lstat(filepath.Join(s.root, path), &st); err != nil {
 		return Info{}, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
 	g := Generation{st.Ino, uint64(st.Mtim.Nano()) ^ uint64(st.Ctim.Nano())<<1 ^ uint64(st.Size)<<2}
-	if st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
-		g[1] = 0
+	i := Info{Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix()), Generation: g, Alone: true}
+	switch st.Mode & syscall.S_IFMT {
+	case syscall.S_IFDIR:
+		i.Generation[1] = 0
+	case syscall.S_IFLNK:
+		target, err := os.Readlink(filepath.Join(s.root, path))
+		if err != nil {
+			return Info{}, err
+		}
+		i.Link = target
+		to, err := os.Stat(filepath.Join(s.root, path))
+		switch {
+		case err == nil && to.IsDir():
+			i.LinkType = syscall.S_IFDIR
+		case err == nil:
+			i.LinkType = syscall.S_IFREG
+		}
 	}
-	return Info{Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix()), Generation: g}, nil
+	return i, nil
 }
 
 func (s *fakeSource) Cached(_ string, g Generation) (*extent.Map, bool) {
@@ -128,7 +178,10 @@ type fakeFlight struct {
 	err     error
 }
 
-func (s *fakeSource) Map(ctx context.Context, path string) (*extent.Map, Generation, error) {
+func (s *fakeSource) Map(ctx context.Context, who *Caller, path string) (*extent.Map, Generation, error) {
+	if err := s.denies(who, path); err != nil {
+		return nil, Generation{}, err
+	}
 	s.mu.Lock()
 	f := s.flights[path]
 	if f == nil {
@@ -177,7 +230,7 @@ func (s *fakeSource) fly(ctx context.Context, path string, f *fakeFlight) {
 
 func (s *fakeSource) run(ctx context.Context, path string) (*extent.Map, Generation, error) {
 	for {
-		before, err := s.Stat(path)
+		before, err := s.Stat(ctx, nil, path)
 		if err != nil {
 			return nil, Generation{}, err
 		}
@@ -199,7 +252,7 @@ func (s *fakeSource) run(ctx context.Context, path string) (*extent.Map, Generat
 		if err != nil {
 			return nil, before.Generation, err
 		}
-		after, err := s.Stat(path)
+		after, err := s.Stat(ctx, nil, path)
 		if err != nil {
 			return nil, Generation{}, err
 		}

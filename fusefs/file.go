@@ -29,7 +29,8 @@ type mapFile struct {
 	// mtime is newer than that of info if a file under the image is.
 	mtime time.Time
 
-	shown shown
+	shown   shown
+	readers readers // who may have the content
 }
 
 // known returns the size if it can be told without a guest.
@@ -73,8 +74,8 @@ func (f *mapFile) generation() (g Generation, bound bool) {
 }
 
 // content makes the view, running a guest if need be, of generation g if that is at hand.
-func (f *mapFile) content(ctx context.Context, g Generation) (Rendering, Generation, error) {
-	m, g, err := f.tree.mapOf(ctx, f.image, g)
+func (f *mapFile) content(ctx context.Context, who *Caller, g Generation) (Rendering, Generation, error) {
+	m, g, err := f.tree.mapOf(ctx, who, f.image, g)
 	if err != nil {
 		return nil, g, err
 	}
@@ -84,24 +85,82 @@ func (f *mapFile) content(ctx context.Context, g Generation) (Rendering, Generat
 
 var _ = (fs.NodeGetattrer)((*mapFile)(nil))
 
-// Getattr answers the exact size. A view that cannot be made has size 0: whoever lists a directory is not to be bothered.
+// Getattr answers the exact size. A view that cannot be made has size 0: whoever lists a directory is not to be bothered. Who may not
+// have it is shown another inode, see deniedFile.
 func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	who := f.tree.caller(ctx)
 	size, ok := f.known()
+	if ok && !f.readers.has(who) {
+		ok = f.check(ctx, who)
+	}
 	if !ok {
-		f.dir.mapAhead(f.image)
-		r, g, err := f.content(ctx, f.info.Generation)
+		f.dir.mapAhead(who, f.image)
+		r, g, err := f.content(ctx, who, f.info.Generation)
 		switch {
 		case err == nil:
 			size, _ = f.bind(g, r.Size())
-			if info, err := f.tree.source.Stat(f.image); err == nil {
+			if info, errno := f.stat(ctx); errno == 0 {
 				f.update(info)
 			}
+			f.readers.add(who)
 		case errnoOf(err) == syscall.EINTR:
 			return syscall.EINTR
+		case who != nil && mayNot(err):
+			if !f.tree.stale.take(ctx, f.image, f.view) && f.tree.stale.note(ctx, f.image, f.view) {
+				return syscall.ESTALE
+			}
+			return syscall.EACCES
 		}
 	}
-	fileAttributes(&out.Attr, f.attributes(), size)
-	out.SetTimeout(timeout)
+	info := f.attributes()
+	fileAttributes(&out.Attr, info, size)
+	if f.tree.visible(info) && f.dir.public(ctx) {
+		out.SetTimeout(timeout)
+	}
+	return 0
+}
+
+// check reports whether who may have the content of the inode for certain.
+func (f *mapFile) check(ctx context.Context, who *Caller) bool {
+	patient, done := patience(f.tree.ctx, ctx)
+	defer done()
+	g, _ := f.generation()
+	known, err := f.tree.source.Check(patient, who, f.image, g)
+	if known && err == nil {
+		f.readers.add(who)
+	}
+	return known && err == nil
+}
+
+// stat looks at the image for who makes the request.
+func (f *mapFile) stat(ctx context.Context) (Info, syscall.Errno) {
+	patient, done := patience(f.tree.ctx, ctx)
+	defer done()
+	info, err := f.tree.source.Stat(patient, f.tree.caller(ctx), f.image)
+	return info, errnoOf(err)
+}
+
+var _ = (fs.NodeAccesser)((*mapFile)(nil))
+
+// Access lets those read who may read the image, and what is known to be under it.
+func (f *mapFile) Access(ctx context.Context, mask uint32) syscall.Errno {
+	if errno := readOnlyAccess(mask); errno != 0 {
+		return errno
+	}
+	who := f.tree.caller(ctx)
+	if who == nil {
+		return 0
+	}
+	if mask&accessRead == 0 {
+		_, errno := f.stat(ctx)
+		return errno
+	}
+	patient, done := patience(f.tree.ctx, ctx)
+	defer done()
+	g, _ := f.generation()
+	if _, err := f.tree.source.Check(patient, who, f.image, g); mayNot(err) {
+		return syscall.EACCES
+	}
 	return 0
 }
 
@@ -118,24 +177,30 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	// One ESTALE is allowed, whichever of the two below it is.
 	again := f.tree.stale.take(ctx, f.image, f.view)
 	g, bound := f.generation()
-	info, err := f.tree.source.Stat(f.image)
-	current := err == nil && info.Regular() && info.Generation == g
+	who := f.tree.caller(ctx)
+	info, errno := f.stat(ctx)
+	if who != nil && (errno == syscall.EACCES || errno == syscall.EPERM) {
+		return nil, 0, errno
+	}
+	current := errno == 0 && info.Regular() && info.Generation == g
 	if !current && !again && f.tree.stale.note(ctx, f.image, f.view) {
 		return nil, 0, syscall.ESTALE
 	}
-	if r := f.shown.join(); r != nil {
-		return f.handle(r)
+	if !current && f.readers.has(who) {
+		if r := f.shown.join(); r != nil {
+			return f.handle(r)
+		}
 	}
-	if err != nil && !bound {
-		return nil, 0, errnoOf(err)
+	if errno != 0 && !bound {
+		return nil, 0, errno
 	}
 	if _, ok := f.known(); !ok {
-		f.dir.openedCold(f.image)
+		f.dir.openedCold(who, f.image)
 	}
-	if err == nil {
+	if errno == 0 {
 		g = info.Generation // which a lookup did not lead to
 	}
-	r, got, err := f.content(ctx, g)
+	r, got, err := f.content(ctx, who, g)
 	if err != nil {
 		return nil, 0, errnoOf(err)
 	}
@@ -144,6 +209,12 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 		return nil, 0, syscall.ESTALE
 	}
 	r = f.shown.begin(r, func() bool { return f.rebind(got, r.Size(), info) })
+	if has, _ := f.generation(); has == got {
+		f.readers.add(who)
+	} else if !f.readers.has(who) {
+		f.shown.leave()
+		return nil, 0, syscall.EBUSY // others have a content open that is not for this caller
+	}
 	return f.handle(r)
 }
 
@@ -166,6 +237,9 @@ func (f *mapFile) rebind(g Generation, size int64, info Info) (changed bool) {
 	changed = f.gen != g
 	if changed && info.Generation == g {
 		f.info = info
+	}
+	if changed {
+		f.readers.clear()
 	}
 	f.gen, f.size = g, size
 	return changed

@@ -22,7 +22,7 @@ func (g *guard) check(cancel <-chan struct{}, kind, name string, got fuse.Status
 	if got == fuse.OK {
 		return got
 	}
-	r := request{open: kind == "OPEN", ending: g.ending.Err() != nil}
+	r := request{open: kind == "OPEN", again: kind == "OPEN" || kind == "GETATTR", ending: g.ending.Err() != nil}
 	select {
 	case <-cancel:
 		r.interrupted = true

@@ -74,7 +74,7 @@ func callerOf(ctx context.Context) uint32 {
 
 // dying reports whether a thread has a signal pending that ends it, or is gone.
 func dying(tid uint32) bool {
-	status, err := os.ReadFile("/proc/" + strconv.FormatUint(uint64(tid), 10) + "/status")
+	status, err := os.ReadFile(procFile(tid, "status"))
 	return err != nil || fatalPending(status)
 }
 

@@ -26,8 +26,8 @@ func (s *layeredSource) whole(path string, g Generation) Generation {
 	return g
 }
 
-func (s *layeredSource) Stat(path string) (Info, error) {
-	info, err := s.fakeSource.Stat(path)
+func (s *layeredSource) Stat(ctx context.Context, who *Caller, path string) (Info, error) {
+	info, err := s.fakeSource.Stat(ctx, who, path)
 	info.Generation = s.whole(path, info.Generation)
 	return info, err
 }
@@ -37,8 +37,13 @@ func (s *layeredSource) Cached(path string, g Generation) (*extent.Map, bool) {
 	return s.fakeSource.Cached(path, g)
 }
 
-func (s *layeredSource) Map(ctx context.Context, path string) (*extent.Map, Generation, error) {
-	m, g, err := s.fakeSource.Map(ctx, path)
+func (s *layeredSource) Check(ctx context.Context, who *Caller, path string, g Generation) (bool, error) {
+	g[0]--
+	return s.fakeSource.Check(ctx, who, path, g)
+}
+
+func (s *layeredSource) Map(ctx context.Context, who *Caller, path string) (*extent.Map, Generation, error) {
+	m, g, err := s.fakeSource.Map(ctx, who, path)
 	if err == nil {
 		s.mu.Lock()
 		s.known[path] = true

@@ -14,6 +14,7 @@ import (
 // listing is an open directory. go-fuse calls it under a lock of the handle.
 type listing struct {
 	dir    *dir
+	who    *Caller // who opened it
 	loaded bool
 	items  []item
 	next   int
@@ -23,38 +24,44 @@ type listing struct {
 type item struct {
 	name string
 	path string // in the source
-	view View   // 0: a directory
-	// What a stat said when the listing was made.
-	info *Info
+	view View   // 0: a directory, or a link to one
+	mode uint32 // type bits of st_mode
+	info *Info  // what a stat said when the listing was made; nil if nothing
 	ino  uint64
 }
 
-// items are the names that a directory shows, in the order of the source.
-func (d *dir) items() ([]item, syscall.Errno) {
-	entries, err := d.tree.source.ReadDir(d.path)
+// items are the names that a directory shows to who, in the order of the source.
+func (d *dir) items(ctx context.Context, who *Caller) ([]item, syscall.Errno) {
+	entries, err := d.tree.source.ReadDir(ctx, who, d.path)
 	if err != nil {
 		return nil, errnoOf(err)
 	}
-	files := make(map[string]bool, len(entries))
+	images := make(map[string]bool, len(entries))
 	for _, e := range entries {
-		if e.Mode&syscall.S_IFMT == syscall.S_IFREG {
-			files[e.Name] = true
+		if e.Type != syscall.S_IFDIR {
+			images[e.Name] = true
 		}
 	}
 	items := make([]item, 0, len(listed)*len(entries))
-	for _, e := range entries {
-		path := join(d.path, e.Name)
+	for i := range entries {
+		e := &entries[i]
+		first := item{path: join(d.path, e.Name), mode: e.Type}
+		if e.Known {
+			first.info = &e.Info
+		}
+		image, _, hidden := splitName(e.Name)
 		switch {
-		case files[e.Name]:
-			if d.tree.names.image(path) && d.fits(e.Name, path) {
+		case e.Type == syscall.S_IFREG, e.Info.LinkType == syscall.S_IFREG, !e.Known && e.Type != syscall.S_IFDIR:
+			if d.tree.names.image(first.path) && d.fits(e.Name, first.path) {
 				for _, v := range listed {
-					items = append(items, item{name: e.Name + v.String(), path: path, view: v})
+					first.name, first.view = e.Name+v.String(), v
+					items = append(items, first)
 				}
 			}
-		case d.tree.names.dir(path):
-			if image, _, ok := splitName(e.Name); !ok || !files[image] {
-				items = append(items, item{name: e.Name, path: path})
-			}
+		case e.Type == syscall.S_IFLNK && e.Info.LinkType != syscall.S_IFDIR: // to nothing that is shown
+		case d.tree.names.dir(first.path) && !(hidden && images[image]):
+			first.name = e.Name
+			items = append(items, first)
 		}
 	}
 	return items, 0
@@ -72,39 +79,35 @@ func (d *dir) fits(name, path string) bool {
 
 // load makes the listing, in the order of inode numbers. These are hashes, and fts(3), which is find, sorts large
 // directories by them: twice the time for a listing that is in another order.
-func (l *listing) load() syscall.Errno {
+func (l *listing) load(ctx context.Context) syscall.Errno {
 	if l.loaded {
 		return 0
 	}
-	items, errno := l.dir.items()
+	patient, done := patience(l.dir.tree.ctx, ctx)
+	defer done()
+	items, errno := l.dir.items(patient, l.who)
 	if errno != 0 {
 		return errno
 	}
-	known := items[:0]
-	var last item // the views of an image follow each other
-	for _, i := range items {
-		if i.path != last.path {
-			last = i
-			last.info = nil
-			if info, err := l.dir.tree.source.Stat(i.path); err == nil && info.Dir() == (i.view == 0) {
-				last.info = &info
-			}
+	for n := range items {
+		i := &items[n]
+		var g Generation
+		if i.info != nil {
+			g = i.info.Generation
 		}
-		if i.info = last.info; i.info != nil { // else it vanished, or became something else, since the directory was read
-			i.ino = inode(i.path, i.view, i.info.Generation, 0)
-			known = append(known, i)
-		}
+		i.ino = inode(i.path, i.view, g, 0)
 	}
-	slices.SortFunc(known, func(a, b item) int { return cmp.Compare(a.ino, b.ino) })
-	l.loaded, l.items = true, append([]item{{name: "."}, {name: ".."}}, known...)
+	slices.SortFunc(items, func(a, b item) int { return cmp.Compare(a.ino, b.ino) })
+	dots := []item{{name: ".", mode: syscall.S_IFDIR}, {name: "..", mode: syscall.S_IFDIR}}
+	l.loaded, l.items = true, append(dots, items...)
 	return 0
 }
 
 var _ = (fs.FileReaddirenter)((*listing)(nil))
 
 // Readdirent returns the next name, nil at the end.
-func (l *listing) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
-	if errno := l.load(); errno != 0 {
+func (l *listing) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
+	if errno := l.load(ctx); errno != 0 {
 		return nil, errno
 	}
 	if l.next == len(l.items) {
@@ -112,21 +115,17 @@ func (l *listing) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
 	}
 	i := l.items[l.next]
 	l.next++
-	e := fuse.DirEntry{Name: i.name, Ino: i.ino, Mode: syscall.S_IFDIR, Off: uint64(l.next)}
-	if i.view != 0 {
-		e.Mode = syscall.S_IFREG
-	}
-	return &e, 0
+	return &fuse.DirEntry{Name: i.name, Ino: i.ino, Mode: i.mode, Off: uint64(l.next)}, 0
 }
 
 var _ = (fs.FileSeekdirer)((*listing)(nil))
 
 // Seekdir goes on behind the item of that offset; 0 reads the directory anew, see rewinddir(3).
-func (l *listing) Seekdir(_ context.Context, off uint64) syscall.Errno {
+func (l *listing) Seekdir(ctx context.Context, off uint64) syscall.Errno {
 	if off == 0 {
 		l.loaded = false
 	}
-	if errno := l.load(); errno != 0 {
+	if errno := l.load(ctx); errno != 0 {
 		return errno
 	}
 	if off > uint64(len(l.items)) {
@@ -138,16 +137,28 @@ func (l *listing) Seekdir(_ context.Context, off uint64) syscall.Errno {
 
 var _ = (fs.FileLookuper)((*listing)(nil))
 
-// Lookup answers READDIRPLUS, mostly for the name that was read last.
+// Lookup answers READDIRPLUS, mostly for the name that was read last. Of what is not for everybody, or not known, it answers
+// nothing, which is no error there: the kernel looks such names up one by one.
 func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if l.next == 0 || l.items[l.next-1].name != name {
 		return l.dir.Lookup(ctx, name, out)
 	}
 	i := l.items[l.next-1]
-	if i.view == 0 {
-		return l.dir.subdirectory(ctx, name, i.path, *i.info, i.ino, out), 0
+	if l.who != nil || i.info == nil {
+		return nil, syscall.ENOENT
 	}
-	node := l.dir.view(ctx, name, i.path, i.view, *i.info, i.ino, out)
+	switch {
+	case i.view == 0 && i.info.Link != "":
+		return l.dir.link(ctx, i.path, i.info.Link, 0, *i.info, out), 0
+	case i.view == 0:
+		return l.dir.subdirectory(ctx, name, i.path, *i.info, i.ino, out), 0
+	case i.info.Link != "":
+		if target := viewOfLink(i.info.Link, i.view); target != "" {
+			return l.dir.link(ctx, i.path, target, i.view, *i.info, out), 0
+		}
+		return nil, syscall.ENOENT
+	}
+	node := l.dir.view(ctx, nil, name, i.path, i.view, *i.info, i.ino, out)
 	if l.dir.habits.listed(name) {
 		out.SetEntryTimeout(0)
 	}

@@ -60,12 +60,12 @@ func start(o Options, names *names, log *logger) (*Mounted, error) {
 	if err := checkFUSE(o); err != nil {
 		return nil, err
 	}
-	root, err := o.Source.Stat(".")
+	root, err := o.Source.Stat(context.Background(), nil, ".")
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.SourceDir, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	t := newTree(ctx, o.Source, o.Render, names, log)
+	t := newTree(ctx, o, names, log)
 	options := mountOptions(o, log)
 	nodes := fs.NewNodeFS(&dir{tree: t, path: "."}, &fs.Options{
 		// A mode of 0 stays 0: what the image does not allow, its map does not.
@@ -102,11 +102,9 @@ func serve(point string, raw fuse.RawFileSystem, o *fuse.MountOptions) (*fuse.Se
 }
 
 func mountOptions(o Options, log *logger) fuse.MountOptions {
+	// Without default_permissions: the kernel would go by modes, which say less than access control lists, and nothing of the
+	// files under an image. Nodes ask the source.
 	options := []string{"ro", "nosuid", "nodev", "noexec"}
-	if o.AllowOther {
-		// Let the kernel compare users with the modes of the images.
-		options = append(options, "default_permissions")
-	}
 	return fuse.MountOptions{
 		AllowOther: o.AllowOther,
 		Options:    options,

@@ -17,6 +17,7 @@ type reasonFile struct {
 	fs.Inode
 	readOnly
 	tree  *tree
+	who   *Caller // who looked the name up: the text is for nobody else
 	image string
 	info  Info
 
@@ -27,6 +28,9 @@ type reasonFile struct {
 
 // content is the file's text. It runs a guest if need be; the only error is that the wait was interrupted.
 func (f *reasonFile) content(ctx context.Context) (string, syscall.Errno) {
+	if !f.who.is(f.tree.caller(ctx)) {
+		return "", syscall.ESTALE // which has the name looked up for this caller
+	}
 	f.mu.Lock()
 	bound, text := f.bound, f.text
 	f.mu.Unlock()
@@ -50,7 +54,7 @@ func (f *reasonFile) content(ctx context.Context) (string, syscall.Errno) {
 
 // failure is what keeps the image from being shown, nil if nothing does.
 func (f *reasonFile) failure(ctx context.Context) error {
-	m, g, err := f.tree.mapOf(ctx, f.image, f.info.Generation)
+	m, g, err := f.tree.mapOf(ctx, f.who, f.image, f.info.Generation)
 	if err != nil {
 		return err
 	}

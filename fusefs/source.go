@@ -15,10 +15,15 @@ type Generation [2]uint64
 
 // Info is what a stat of the source tells.
 type Info struct {
-	Mode       uint32 // st_mode: type and permission bits
+	Mode       uint32 // st_mode: type and permission bits, no wider than what the file allows to whole classes of users
 	UID, GID   uint32
 	MTime      time.Time // of an image: the newest of its known layers
 	Generation Generation
+	// Of a symbolic link to something in the tree: its target, relative to its directory, and the type bits of what the owner of
+	// the link reaches by it, 0 if nothing.
+	Link     string
+	LinkType uint32
+	Alone    bool // no other file is known to be under the image: who may read it may have its map
 }
 
 // Regular reports whether the file can be an image.
@@ -29,28 +34,39 @@ func (i Info) Dir() bool { return i.Mode&syscall.S_IFMT == syscall.S_IFDIR }
 
 // Entry is a name in a directory of the source.
 type Entry struct {
-	Name string
-	Mode uint32 // the type bits of st_mode: S_IFREG or S_IFDIR
+	Name  string
+	Type  uint32 // the type bits of st_mode: S_IFREG, S_IFDIR or S_IFLNK
+	Known bool   // Info is set; else there is such a file, and no more could be found out
+	Info  Info
 }
 
-// Source is the tree that is mirrored. Paths are slash separated, relative to its root, and clean; the root is ".".
-// Symbolic links to regular files that stay beneath the root count as regular files, other links do not exist. All methods
-// may be called by many goroutines. Errors carry an errno by a method Errno() syscall.Errno or by wrapping a
-// syscall.Errno; others are EIO.
+// Source is the tree that is mirrored. Paths are slash separated, relative to its root, and clean; the root is ".". All methods
+// may be called by many goroutines, and end soon after their context does. Errors carry an errno by a method Errno()
+// syscall.Errno or by wrapping a syscall.Errno; others are EIO.
+//
+// A Caller is who asks: what he may not see of the source is an error, that which he would get there. Nil is who may see all
+// that the source's own process sees.
 type Source interface {
-	// ReadDir lists a directory: regular files and directories, sorted by name.
-	ReadDir(dir string) ([]Entry, error)
-	// Stat describes a regular file or directory; everything else is ENOENT. It never runs a guest: it is what a listing
-	// of ten thousand images does ten thousand times.
-	Stat(path string) (Info, error)
+	// ReadDir lists what Stat describes in a directory, sorted by name.
+	ReadDir(ctx context.Context, who *Caller, dir string) ([]Entry, error)
+	// CheckDir is the error of a ReadDir, without the listing.
+	CheckDir(ctx context.Context, who *Caller, dir string) error
+	// Stat describes a regular file, a directory, or a symbolic link to something in the tree; everything else is ENOENT. It
+	// never runs a guest: it is what a listing of ten thousand images does ten thousand times.
+	Stat(ctx context.Context, who *Caller, path string) (Info, error)
+	// Public reports whether everybody may search a directory: what it says of its files need not be kept from anybody then.
+	Public(ctx context.Context, dir string) bool
 	// Cached returns the map of that generation of an image if it is at hand. It never runs a guest. The generation may
-	// be one that the image no longer has.
+	// be one that the image no longer has. Who may have the map is for Check to say.
 	Cached(path string, g Generation) (*extent.Map, bool)
-	// Map returns the map of an image as it is now, and the generation that it is the map of: the one that Stat reports as
-	// long as the image stays as it is. It runs a guest if need be. The text of an error is one line for a person: what
-	// was tried, on which file, why, what to do. Of a failure the generation is that which failed, or zero. Those who ask
-	// for the same image at the same time share one run, which goes on for a moment when the last of them has left.
-	Map(ctx context.Context, path string) (*extent.Map, Generation, error)
+	// Check reports why who may not have the map of a generation of an image, or nobody may now. It never runs a guest; known
+	// is false when the map is not at hand any more, and so nothing is said of files under the image.
+	Check(ctx context.Context, who *Caller, path string, g Generation) (known bool, err error)
+	// Map returns the map of an image as it is now, if who may have it, and the generation that it is the map of: the one that
+	// Stat reports as long as the image stays as it is. It runs a guest if need be. The text of an error is one line for who
+	// asked: what was tried, on which file, why, what to do. Of a failure the generation is that which failed, or zero. Those
+	// who ask for the same image at the same time share one run, which goes on for a moment when the last of them has left.
+	Map(ctx context.Context, who *Caller, path string) (*extent.Map, Generation, error)
 }
 
 // Rendering is the content of one view of one map. Equal maps have equal renderings.

@@ -23,14 +23,15 @@ type tree struct {
 	names  *names
 	log    *logger
 	ctx    context.Context // of the mount
+	shared bool            // others than who mounted are let in
 	stale  stale
 	ahead  *ahead
 	// reasons numbers the inodes of .map.err files.
 	reasons atomic.Uint64
 }
 
-func newTree(ctx context.Context, source Source, draw Render, n *names, log *logger) *tree {
-	t := &tree{source: source, draw: draw, names: n, log: log, ctx: ctx}
+func newTree(ctx context.Context, o Options, n *names, log *logger) *tree {
+	t := &tree{source: o.Source, draw: o.Render, names: n, log: log, ctx: ctx, shared: o.AllowOther}
 	t.stale.told = map[staleKey]time.Time{}
 	t.ahead = newAhead(ctx, t)
 	return t
@@ -46,22 +47,49 @@ func (t *tree) render(image string, v View, m *extent.Map, g Generation) (Render
 	return r, err
 }
 
-// mapOf returns the map of an image as it is now, preferably the one of generation g.
-func (t *tree) mapOf(ctx context.Context, image string, g Generation) (*extent.Map, Generation, error) {
-	if m, ok := t.source.Cached(image, g); ok {
-		return m, g, nil
-	}
+// mapOf returns the map of an image as it is now if who may have it, preferably the one of generation g.
+func (t *tree) mapOf(ctx context.Context, who *Caller, image string, g Generation) (*extent.Map, Generation, error) {
 	patient, done := patience(t.ctx, ctx)
 	defer done()
-	m, g, err := t.source.Map(patient, image)
+	m, at, err := t.mapFor(patient, who, image, g)
 	switch {
 	case err == nil:
 	case errors.Is(context.Cause(patient), errInterrupted):
 		err = errInterrupted
-	case !errors.Is(err, context.Canceled): // which is the end of the mount
-		t.log.once(image, g, err.Error())
+	case errors.Is(err, context.Canceled): // which is the end of the mount
+	case who != nil && mayNot(err): // which is as it should be
+	default:
+		t.log.once(image, at, err.Error())
 	}
-	return m, g, err
+	return m, at, err
+}
+
+func (t *tree) mapFor(ctx context.Context, who *Caller, image string, g Generation) (*extent.Map, Generation, error) {
+	if m, ok := t.source.Cached(image, g); ok {
+		known, err := t.source.Check(ctx, who, image, g)
+		if err != nil {
+			return nil, g, err
+		}
+		if known {
+			return m, g, nil
+		}
+	}
+	return t.source.Map(ctx, who, image)
+}
+
+// setTimeouts says how long the kernel may use an answer about a file in d for whoever asks.
+func (t *tree) setTimeouts(ctx context.Context, d *dir, info Info, out *fuse.EntryOut) {
+	if d.public(ctx) {
+		out.SetEntryTimeout(timeout)
+		if t.visible(info) {
+			out.SetAttrTimeout(timeout)
+		}
+	}
+}
+
+// visible reports whether all who can look a file up may know its attributes, the size of a map included.
+func (t *tree) visible(info Info) bool {
+	return !t.shared || !info.Regular() || info.Alone && info.Mode&keepFile == keepFile
 }
 
 // attributes fills in what a stat of the source says. A map tells about allocation, so its file is never more accessible
@@ -90,12 +118,21 @@ func fileAttributes(out *fuse.Attr, i Info, size int64) {
 // readOnly is the part that all nodes share.
 type readOnly struct{}
 
+// Bits of the mask of access(2), see unistd.h.
+const (
+	accessExists  = 0
+	accessExecute = 1
+	accessWrite   = 2
+	accessRead    = 4
+)
+
 var _ = (fs.NodeAccesser)((*readOnly)(nil))
 
 // Access leaves permissions to the kernel. Without this method access(2) would ask for attributes, and so run a guest.
-func (readOnly) Access(_ context.Context, mask uint32) syscall.Errno {
-	const wOK = 2
-	if mask&wOK != 0 {
+func (readOnly) Access(_ context.Context, mask uint32) syscall.Errno { return readOnlyAccess(mask) }
+
+func readOnlyAccess(mask uint32) syscall.Errno {
+	if mask&accessWrite != 0 {
 		return syscall.EROFS
 	}
 	return 0

@@ -25,6 +25,7 @@ var mapFlags = []option{
 	{0, "depth", true, true},
 	{0, "max-depth", true, true},
 	{0, "references", true, true},
+	{0, "reference-rights", true, true},
 	{0, "allow-dir", true, true},
 }
 
@@ -50,6 +51,8 @@ const mapOptionsHelp = `Options:
       --depth 0           map this file alone: what a backing file holds is not present
       --max-depth N       backing files that may follow each other (default 64)
       --references WHICH  files that images name and that may be opened: beneath (default), none, or any
+      --reference-rights WHOSE  open them with the rights of the owner of the file that names them (owner, default),
+                          or of this process (mount)
       --allow-dir DIR     a directory in which such files may lie too (repeatable)
   -h, --help              print this help`
 

@@ -84,6 +84,8 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 			a.access.MaxDepth, err = a.number(it, "max depth")
 		case "references":
 			a.access.References = it.value
+		case "reference-rights":
+			a.access.Rights = it.value
 		case "allow-dir":
 			a.access.AllowDirs = append(a.access.AllowDirs, it.value)
 		case "image-opts", "object":

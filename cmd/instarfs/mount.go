@@ -65,6 +65,7 @@ func mountCommand(e *env) *cobra.Command {
 	f.StringVar(&version, "qemu-version", "", "make the bytes of this release of qemu-img, `X.Y`, 5.1 or newer")
 	f.BoolVarP(&o.Access.ForceShare, "force-share", "U", false, "map images although somebody has them open for writing")
 	f.StringVar(&o.Access.References, "references", "beneath", "files that images name and that may be opened, `WHICH`: beneath SOURCE, none, or any")
+	f.StringVar(&o.Access.Rights, "reference-rights", "owner", "open them with the rights of `WHOSE`: the owner of the file that names them, or mount")
 	f.StringArrayVar(&o.Access.AllowDirs, "allow-dir", nil, "a `DIR` in which such files may lie too (repeatable)")
 	f.Uint64Var(&o.Access.MaxDepth, "max-depth", chain.DefaultMaxDepth, "backing files that may follow each other, `N`")
 	f.BoolVar(&o.Debug, "debug", false, "log every request of the kernel")
@@ -83,7 +84,7 @@ var ignoredMountOptions = map[string]bool{
 // mountFlagNames are the flags that may be given with -o.
 var mountFlagNames = map[string]bool{
 	"allow-other": true, "include": true, "exclude": true, "cache-bytes": true, "qemu-version": true,
-	"force-share": true, "debug": true, "references": true, "allow-dir": true, "max-depth": true,
+	"force-share": true, "debug": true, "references": true, "reference-rights": true, "allow-dir": true, "max-depth": true,
 }
 
 // applyMountOptions sets the flags that a list of mount options names, with _ for - as mount options are written.

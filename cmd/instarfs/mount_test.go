@@ -67,9 +67,9 @@ func TestMountEndsBySignal(t *testing.T) {
 func TestMountOptions(t *testing.T) {
 	all := mountOptions{Source: "/images", Mountpoint: "/mnt", AllowOther: true, CacheBytes: 3 << 29, Profile: render.Qemu(8, 2),
 		Include: []string{"*.bin", "a,b"}, Exclude: []string{"old", "tmp*"}, Debug: true,
-		Access: accessOptions{References: "none", AllowDirs: []string{"/a,b", "c"}, MaxDepth: 3, ForceShare: true}}
+		Access: accessOptions{References: "none", AllowDirs: []string{"/a,b", "c"}, MaxDepth: 3, ForceShare: true, Rights: "mount"}}
 	plain := mountOptions{Source: "/images", Mountpoint: "/mnt", CacheBytes: defaultCacheBytes,
-		Access: accessOptions{References: "beneath", MaxDepth: 64}}
+		Access: accessOptions{References: "beneath", MaxDepth: 64, Rights: "owner"}}
 	split := all
 	split.Access.AllowDirs = []string{"a", "c"}
 	for _, tc := range []struct {
@@ -80,9 +80,9 @@ func TestMountOptions(t *testing.T) {
 		{[]string{"/images", "/mnt", "-o", "rw,dev,suid,noauto,nofail,_netdev,x-systemd.automount,x-y=z,comment=hello,defaults,,"}, plain},
 		{[]string{"--allow-other", "--cache-bytes=1.5G", "/images", "--qemu-version", "8.2.1", "--include=*.bin", "--include", "a,b",
 			"/mnt", "--exclude", "old", "--exclude=tmp*", "-U", "--debug",
-			"--references", "none", "--allow-dir", "/a,b", "--allow-dir=c", "--max-depth", "3"}, all},
+			"--references", "none", "--reference-rights=mount", "--allow-dir", "/a,b", "--allow-dir=c", "--max-depth", "3"}, all},
 		{[]string{"/images", "/mnt", "--include", "*.bin", "--include", "a,b", "-o", "allow_other,cache_bytes=1.5g,qemu_version=8.2",
-			"-o", "force_share,exclude=old,exclude=tmp*,debug", "-o", "references=none,allow_dir=a,allow_dir=c,max_depth=3"}, split},
+			"-o", "force_share,exclude=old,exclude=tmp*,debug", "-o", "references=none,reference_rights=mount,allow_dir=a,allow_dir=c,max_depth=3"}, split},
 	} {
 		tool := newTool()
 		if code := tool.run(append([]string{"mount"}, tc.args...)...); code != 0 {

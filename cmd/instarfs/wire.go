@@ -16,6 +16,7 @@ import (
 	"instarfs/render"
 	"instarfs/vmm"
 	"instarfs/vmm/chain"
+	"instarfs/vmm/files"
 	"instarfs/vmm/kvm"
 )
 
@@ -91,7 +92,7 @@ func (m *oneMap) Close() error {
 type liveMount struct {
 	*fusefs.Mounted
 	pool guests
-	tree *chain.Tree
+	tree *files.Tree
 	done func() // lets go of the other directories
 }
 
@@ -116,7 +117,7 @@ type guests interface {
 
 // newMountOn mounts on a pool, which it takes over.
 func newMountOn(pool guests, o mountOptions) (mounted, error) {
-	tree, err := chain.OpenTree(o.Source)
+	tree, err := files.OpenTree(o.Source)
 	if err != nil {
 		pool.Close()
 		return nil, err
@@ -177,20 +178,34 @@ var views = map[fusefs.View]render.View{fusefs.JSON: render.JSON, fusefs.Text: r
 // source shows a chain.Source in the types of fusefs, which knows nothing of chains.
 type source struct{ *chain.Source }
 
+func caller(who *fusefs.Caller) *chain.Caller { return (*chain.Caller)(who) }
+
+func info(i chain.Info) fusefs.Info {
+	return fusefs.Info{
+		Mode: i.Mode, UID: i.UID, GID: i.GID, MTime: i.MTime, Generation: fusefs.Generation(i.Generation),
+		Link: i.Link, LinkType: i.LinkType, Alone: i.Alone,
+	}
+}
+
 // ReadDir implements fusefs.Source.
-func (s source) ReadDir(dir string) ([]fusefs.Entry, error) {
-	list, err := s.Source.ReadDir(dir)
+func (s source) ReadDir(ctx context.Context, who *fusefs.Caller, dir string) ([]fusefs.Entry, error) {
+	list, err := s.Source.ReadDir(ctx, caller(who), dir)
 	entries := make([]fusefs.Entry, len(list))
 	for i, e := range list {
-		entries[i] = fusefs.Entry(e)
+		entries[i] = fusefs.Entry{Name: e.Name, Type: e.Type, Known: e.Known, Info: info(e.Info)}
 	}
 	return entries, err
 }
 
+// CheckDir implements fusefs.Source.
+func (s source) CheckDir(ctx context.Context, who *fusefs.Caller, dir string) error {
+	return s.Source.CheckDir(ctx, caller(who), dir)
+}
+
 // Stat implements fusefs.Source.
-func (s source) Stat(path string) (fusefs.Info, error) {
-	i, err := s.Source.Stat(path)
-	return fusefs.Info{Mode: i.Mode, UID: i.UID, GID: i.GID, MTime: i.MTime, Generation: fusefs.Generation(i.Generation)}, err
+func (s source) Stat(ctx context.Context, who *fusefs.Caller, path string) (fusefs.Info, error) {
+	i, err := s.Source.Stat(ctx, caller(who), path)
+	return info(i), err
 }
 
 // Cached implements fusefs.Source.
@@ -198,9 +213,14 @@ func (s source) Cached(path string, g fusefs.Generation) (*extent.Map, bool) {
 	return s.Source.Cached(path, chain.Generation(g))
 }
 
+// Check implements fusefs.Source.
+func (s source) Check(ctx context.Context, who *fusefs.Caller, path string, g fusefs.Generation) (bool, error) {
+	return s.Source.Check(ctx, caller(who), path, chain.Generation(g))
+}
+
 // Map implements fusefs.Source.
-func (s source) Map(ctx context.Context, path string) (*extent.Map, fusefs.Generation, error) {
-	m, g, err := s.Source.Map(ctx, path)
+func (s source) Map(ctx context.Context, who *fusefs.Caller, path string) (*extent.Map, fusefs.Generation, error) {
+	m, g, err := s.Source.Map(ctx, caller(who), path)
 	return m, fusefs.Generation(g), err
 }
 

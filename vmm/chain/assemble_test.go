@@ -12,6 +12,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/vmm"
+	"instarfs/vmm/files"
 )
 
 // file is what a run over a file finds.
@@ -248,7 +249,7 @@ func TestAssembleRefuses(t *testing.T) {
 		{"nested", errNested.Error(), "", nested},
 		{"missing", "no such file", "Could not open 'DIR/two': No such file or directory", missing},
 		{"too large", "File too large", "Could not refresh total sector count: File too large", large},
-		{"outside", errOutside.Error(), "", outside},
+		{"outside", files.ErrOutside.Error(), "", outside},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e, _, dir := disks(t, test.files)

@@ -10,7 +10,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +21,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/vmm"
+	"instarfs/vmm/files"
 )
 
 // Runner carries out guest runs: a *vmm.Pool, or what a test puts in its place.
@@ -47,7 +50,8 @@ type Result struct {
 	// Warnings are corruptions that do not change the map.
 	Warnings []*fault.Fault
 
-	shared bool // Map's memory is that of the layer
+	shared bool   // Map's memory is that of the layer
+	steps  []step // the files under the image
 }
 
 // Generation identifies a file's content and what is mapped of it.
@@ -66,14 +70,21 @@ type kept struct {
 
 // Engine maps files. It is safe for concurrent use.
 type Engine struct {
-	runner Runner
-	access Access
-	maps   *cache.Cache[key, kept]
+	runner     Runner
+	access     Access
+	gate       *files.Gate
+	everything *files.Tree // for References == Any
+	maps       *cache.Cache[key, kept]
 }
 
 // NewEngine keeps up to cacheBytes bytes of maps.
 func NewEngine(r Runner, cacheBytes int64, a Access) *Engine {
-	return &Engine{runner: r, access: a, maps: cache.New[key, kept](cacheBytes)}
+	e := &Engine{runner: r, access: a, gate: files.NewGate(), maps: cache.New[key, kept](cacheBytes)}
+	if a.References == Any {
+		// Without it references are refused, as they are where References is Beneath.
+		e.everything, _ = files.OpenPath("/")
+	}
+	return e
 }
 
 // CacheBytes is how many bytes of maps are kept now.
@@ -90,32 +101,59 @@ const maxRuns = 3
 // directory. Errors are *Error.
 func (e *Engine) MapFile(ctx context.Context, name string, o Options) (*Result, error) {
 	dir, file := filepath.Split(name)
-	tree := &Tree{fd: -1}
-	if t, err := openTree(cmp.Or(dir, "."), unix.O_PATH); err == nil {
-		tree = t
-		defer tree.Close()
-	}
-	tree.name = dir
-	r, _, err := e.mapOpened(ctx, name, place{tree, file}, o, func() (int, error) {
-		return unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	closeTree := func(t *files.Tree) { t.Close() }
+	// Which device the way leads over is not known yet.
+	tree, err := files.Do(ctx, e.gate, files.On{}, closeTree, func() (*files.Tree, error) {
+		return files.OpenPath(cmp.Or(dir, "."))
 	})
+	if err != nil {
+		return nil, failure(name, fmt.Errorf("open: %w", errnoOf(err)))
+	}
+	defer tree.Close()
+	at := files.Place{Tree: tree.Shown(dir), Path: file}
+	r, _, err := e.mapOpened(ctx, name, o, nil, func() (*node, error) { return e.openNamed(ctx, name, at) })
 	return r, err
 }
 
+// openNamed opens the file that the user named.
+func (e *Engine) openNamed(ctx context.Context, name string, at files.Place) (*node, error) {
+	f, err := files.Do(ctx, e.gate, files.On{Device: at.Tree.Device()}, (*image).close, func() (*image, error) {
+		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, fmt.Errorf("open: %w", err)
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			unix.Close(fd)
+			return nil, err
+		}
+		return newImage(e.gate, fd, name, &st)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &node{image: f, at: at}, nil
+}
+
+// workingDirectory is where relative names start from that no file holds.
+func (e *Engine) workingDirectory() files.Place {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "/" // it was removed
+	}
+	return files.Place{Tree: e.everything, Path: strings.TrimPrefix(dir, "/") + "/"}
+}
+
 // mapOpened maps what open opens, again when something changed during a run.
-func (e *Engine) mapOpened(ctx context.Context, name string, at place, o Options, open func() (int, error)) (*Result, Generation, error) {
+func (e *Engine) mapOpened(ctx context.Context, name string, o Options, who *Caller, open func() (*node, error)) (*Result, Generation, error) {
 	var g Generation
 	for range maxRuns {
-		fd, err := open()
-		if err != nil {
-			return nil, Generation{}, failure(name, fmt.Errorf("open: %w", err))
-		}
-		f, err := openImage(fd, name)
+		top, err := open()
 		if err != nil {
 			return nil, Generation{}, failure(name, err)
 		}
 		var r *Result
-		r, g, err = e.mapOnce(ctx, &node{image: f, at: at}, o)
+		r, g, err = e.mapOnce(ctx, top, o, who)
 		if !errors.Is(err, ErrChanging) {
 			if err != nil {
 				err = failure(name, err)
@@ -127,11 +165,16 @@ func (e *Engine) mapOpened(ctx context.Context, name string, at place, o Options
 }
 
 // mapOnce maps an opened file and all under it, and closes them in the end.
-func (e *Engine) mapOnce(ctx context.Context, top *node, o Options) (*Result, Generation, error) {
-	c := &chain{access: &e.access, options: o, nodes: []*node{top}, begun: time.Now()}
+func (e *Engine) mapOnce(ctx context.Context, top *node, o Options, who *Caller) (*Result, Generation, error) {
+	c := &chain{engine: e, options: o, nodes: []*node{top}, begun: time.Now()}
 	defer c.close()
-	if err := c.follow(e.mapper(ctx)); err != nil {
+	followed := c.follow(ctx, e.mapper())
+	// What who may not read says nothing to him, not even what is wrong with it.
+	if err := e.mayRead(ctx, who, c.steps(), false); err != nil {
 		return nil, c.reached, err
+	}
+	if followed != nil {
+		return nil, c.reached, e.told(ctx, who, c.missing, followed)
 	}
 	if l := top.layer; len(l.References) == 0 {
 		r, err := l.result(top.name)
@@ -143,19 +186,20 @@ func (e *Engine) mapOnce(ctx context.Context, top *node, o Options) (*Result, Ge
 		}
 		defer c.close()
 		for _, n := range c.others {
-			n.settle()
+			n.settle(ctx)
 		}
 		r, err := c.compose(ctx, maxExtents)
 		if err != nil {
 			return kept{}, 0, err
 		}
 		for _, n := range c.others {
-			if changed, err := n.changed(); err != nil {
+			if changed, err := n.changed(ctx); err != nil {
 				return kept{}, 0, err
 			} else if changed {
 				return kept{}, 0, ErrChanging
 			}
 		}
+		r.steps = c.steps()
 		return kept{result: r}, r.Map.Bytes(), nil
 	}
 	for {

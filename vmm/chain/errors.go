@@ -15,6 +15,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/vmm"
+	"instarfs/vmm/files"
 	"instarfs/vmm/kvm"
 )
 
@@ -23,7 +24,7 @@ var (
 	// ErrChanging: the file changed during each of several runs.
 	ErrChanging = errors.New("the file changes while it is mapped: try again when its writer is done")
 	// ErrNotRegular: a directory, FIFO, socket or character device.
-	ErrNotRegular = errors.New("not a regular file or block device")
+	ErrNotRegular = files.ErrNotRegular
 	// ErrFormat: no format has the name that was asked for.
 	ErrFormat = errors.New("unknown format")
 	// ErrSlow: a run has its own time limit, and so have all runs for one map.

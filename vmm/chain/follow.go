@@ -14,12 +14,15 @@ import (
 
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
+	"instarfs/vmm/files"
 )
 
 // node is one file of a chain.
 type node struct {
 	*image
-	at    place
+	at    files.Place
+	kind  uint32  // abi.KindBacking, ...: as what another file names it
+	depth int     // of the layer that it is, or belongs to
 	layer *layer  // nil: a file without a map of its own, or one of which nothing is known yet
 	files []*node // those that the layer's references name, by number; nil for its backing file
 	parts []part  // what the layer's disk is put together from, if other files say what they hold; see assemble.go
@@ -27,34 +30,35 @@ type node struct {
 
 // chain is an image and all the files under it, opened.
 type chain struct {
-	access  *Access
+	engine  *Engine
 	options Options
 	nodes   []*node // the layers, by depth
 	others  []*node // the files that layers name beside, in the order in which they were met
 	reached Generation
-	begun   time.Time // zero where no guests run
-	held    int       // extents of all layers
+	missing []files.Place // where the file may be that could not be opened
+	begun   time.Time     // zero where no guests run
+	held    int           // extents of all layers
 }
 
 // explorer is how a chain is followed: to map it, or only to see what it is made of.
 type explorer struct {
-	// open opens the file that a name means which a file at from holds.
-	open func(from place, name, label string, access *Access) (*node, error)
+	// open opens the file that a name means which n holds.
+	open func(ctx context.Context, n *node, name, label string) (*node, error)
 	// layer gives that of a file. format is what another file says it has, empty for the top. Nil without an error is that
 	// nothing is known of it, and ends the search.
-	layer func(n *node, o Options, format string) (*layer, error)
+	layer func(ctx context.Context, n *node, o Options, format string) (*layer, error)
 	// locks are minded.
 	locks bool
 }
 
 // follow finds the files under the chain's top, which it has. Afterwards the chain's generation is that of all that was
 // reached, whether or not an error ended it.
-func (c *chain) follow(x *explorer) error {
+func (c *chain) follow(ctx context.Context, x *explorer) error {
 	format := ""
 	for o := c.options; ; o.Format = "" {
 		n := c.nodes[len(c.nodes)-1]
 		c.note(o.generation(n.identity(), dmg(n.name)))
-		if err := n.find(x, o, format); err != nil && len(c.nodes) > 1 {
+		if err := n.find(ctx, x, o, format); err != nil && len(c.nodes) > 1 {
 			return c.blame(abi.KindBacking, n, err)
 		} else if err != nil || n.layer == nil {
 			return err
@@ -62,11 +66,11 @@ func (c *chain) follow(x *explorer) error {
 		if err := c.hold(n.layer); err != nil {
 			return err
 		}
-		backing, err := c.beside(n, x)
+		backing, err := c.beside(ctx, n, x)
 		if err != nil || backing == nil || c.options.TopOnly {
 			return err
 		}
-		next, err := c.reach(n, *backing, x)
+		next, err := c.reach(ctx, n, *backing, x)
 		if err != nil {
 			return err
 		}
@@ -79,22 +83,22 @@ func (c *chain) follow(x *explorer) error {
 }
 
 // find gets the layer of n. One that is put together from parts is needed whole: where they begin only the parts know.
-func (n *node) find(x *explorer, o Options, format string) (err error) {
+func (n *node) find(ctx context.Context, x *explorer, o Options, format string) (err error) {
 	for _, name := range []string{o.Format, format} {
 		if abi.FormatIsPart(abi.FormatID(name)) {
 			return formatError{name} // a disk has no such format, whoever says so
 		}
 	}
-	n.layer, err = x.layer(n, o, format)
+	n.layer, err = x.layer(ctx, n, o, format)
 	if err == nil && n.layer != nil && n.layer.inParts() {
 		o.Start, o.MaxLength, o.Empty = 0, 0, false
-		n.layer, err = x.layer(n, o, format)
+		n.layer, err = x.layer(ctx, n, o, format)
 	}
 	return err
 }
 
 // beside opens the files in which a layer has its data, and returns the reference to its backing file.
-func (c *chain) beside(n *node, x *explorer) (backing *abi.Reference, err error) {
+func (c *chain) beside(ctx context.Context, n *node, x *explorer) (backing *abi.Reference, err error) {
 	n.files = make([]*node, len(n.layer.References))
 	for i := range n.layer.References {
 		ref := &n.layer.References[i]
@@ -102,14 +106,14 @@ func (c *chain) beside(n *node, x *explorer) (backing *abi.Reference, err error)
 			backing = ref
 			continue
 		}
-		f, err := c.reach(n, *ref, x)
+		f, err := c.reach(ctx, n, *ref, x)
 		if err != nil {
 			return nil, err
 		}
 		n.files[i] = f
 		c.others = append(c.others, f)
 		c.note(c.options.generation(f.identity(), false))
-		if err := c.enter(f, ref, x); err != nil {
+		if err := c.enter(ctx, f, ref, x); err != nil {
 			return nil, c.blame(ref.Kind, f, err)
 		}
 	}
@@ -122,13 +126,13 @@ func (c *chain) beside(n *node, x *explorer) (backing *abi.Reference, err error)
 }
 
 // enter looks into a file in which a layer has its data.
-func (c *chain) enter(f *node, ref *abi.Reference, x *explorer) (err error) {
+func (c *chain) enter(ctx context.Context, f *node, ref *abi.Reference, x *explorer) (err error) {
 	if len(c.nodes)+len(c.others) > maxFiles {
 		return errFiles
 	}
 	if ref.Kind == abi.KindExtent {
 		whole := Options{SectorSize: c.options.SectorSize, Qemu: c.options.Qemu}
-		f.layer, err = x.layer(f, whole, ref.Format)
+		f.layer, err = x.layer(ctx, f, whole, ref.Format)
 		switch {
 		case f.layer == nil:
 			return err
@@ -138,38 +142,42 @@ func (c *chain) enter(f *node, ref *abi.Reference, x *explorer) (err error) {
 		return c.hold(f.layer)
 	}
 	if x.locks {
-		if busy := f.dataUsers(); busy != nil {
-			return busy
+		u, err := f.users(ctx)
+		if err != nil {
+			return err
 		}
+		return u.err(false, true)
 	}
 	return nil
 }
 
 // reach opens the file that a reference of n, the last layer so far, names.
-func (c *chain) reach(n *node, ref abi.Reference, x *explorer) (f *node, err error) {
+func (c *chain) reach(ctx context.Context, n *node, ref abi.Reference, x *explorer) (f *node, err error) {
 	name, err := plainName(ref)
 	label := name
-	from := n.at
+	from := n
 	switch {
 	case ref.Kind != abi.KindDataFile || n.layer.Format != formatQcow2:
 		if !filepath.IsAbs(name) {
-			label = dirPart(n.name) + name
+			label = files.DirPart(n.name) + name
 		}
-	case c.access.References == Any && c.options.Qemu != 0:
+	case c.engine.everything != nil && c.options.Qemu != 0:
 		// qemu takes the name of a qcow2's data file as it is, relative to wherever qemu runs. All show it so.
-		from = place{}
+		from = &node{image: n.image, at: c.engine.workingDirectory()}
 	}
 	if err == nil {
-		f, err = x.open(from, name, label, c.access)
+		f, err = x.open(ctx, from, name, label)
+	}
+	depth := len(c.nodes) - 1
+	if ref.Kind == abi.KindBacking {
+		depth++
 	}
 	if err != nil {
 		c.note(Generation{^uint64(0), uint64(classOf(err))})
-		e := &referenceError{kind: ref.Kind, name: ref.Name, label: label, depth: len(c.nodes) - 1, err: err}
-		if ref.Kind == abi.KindBacking {
-			e.depth++
-		}
-		return nil, e
+		c.missing = c.engine.places(from.at, name)
+		return nil, &referenceError{kind: ref.Kind, name: ref.Name, label: label, depth: depth, err: err}
 	}
+	f.kind, f.depth = ref.Kind, depth
 	return f, nil
 }
 
@@ -218,7 +226,7 @@ func (c *chain) mayGoOn(last *node) error {
 	if len(c.nodes)+len(c.others) > maxFiles {
 		return errFiles
 	}
-	depth := c.access.MaxDepth
+	depth := c.engine.access.MaxDepth
 	if depth == 0 {
 		depth = DefaultMaxDepth
 	}
@@ -267,71 +275,76 @@ func (c *chain) close() {
 // files are all that are open.
 func (c *chain) files() []*node { return slices.Concat(c.nodes, c.others) }
 
-// openToMap opens a file that an image names, to be mapped, and looks whether it is in use.
-func openToMap(from place, name, label string, a *Access) (*node, error) {
-	path, at, err := a.find(from, name)
+// openToMap opens a file that n names, to be mapped.
+func (e *Engine) openToMap(ctx context.Context, n *node, name, label string) (*node, error) {
+	f, at, err := e.find(ctx, n, name)
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(path)
-	fd, err := reopen(path)
-	if err != nil {
-		return nil, err
-	}
-	f, err := openImage(fd, label)
-	if err != nil {
-		return nil, err
-	}
-	return &node{image: f, at: at}, nil
+	return e.openFound(ctx, e.rights(n), f, at, label)
 }
 
-// openToSee opens a file that an image names, just far enough to tell its identity.
-func openToSee(from place, name, label string, a *Access) (*node, error) {
-	path, at, err := a.find(from, name)
+// openFound opens a file that was found with the rights of u.
+func (e *Engine) openFound(ctx context.Context, u *files.User, f *files.File, at files.Place, label string) (*node, error) {
+	st := f.Stat
+	fd, err := e.gate.Open(ctx, u, f)
 	if err != nil {
 		return nil, err
 	}
-	if err := regular(path); err != nil {
-		unix.Close(path)
+	i, err := newImage(e.gate, fd, label, &st)
+	if err != nil {
 		return nil, err
 	}
-	f := &image{fd: path, name: label}
+	return &node{image: i, at: at}, nil
+}
+
+// openToSee opens a file that n names, just far enough to tell its identity.
+func (e *Engine) openToSee(ctx context.Context, n *node, name, label string) (*node, error) {
+	found, at, err := e.find(ctx, n, name)
+	if err != nil {
+		return nil, err
+	}
+	f := &image{gate: e.gate, fd: found.FD, name: label, st: found.Stat}
 	f.held.Store(1)
-	if err := f.look(); err != nil {
+	_, err = do(ctx, f, func() (struct{}, error) { return struct{}{}, files.Regular(f.fd) })
+	if err != nil {
 		f.close()
 		return nil, err
 	}
 	return &node{image: f, at: at}, nil
 }
 
-// mapper has guests map what is not kept yet.
-func (e *Engine) mapper(ctx context.Context) *explorer {
-	look := func(n *node, o Options, format string) (*layer, error) {
-		var always, asWritten *lockError
+// mapper runs guests to map what is not kept yet.
+func (e *Engine) mapper() *explorer {
+	look := func(ctx context.Context, n *node, o Options, format string) (*layer, error) {
+		var busy users
 		if !e.access.ForceShare {
-			always, asWritten = n.users()
+			var err error
+			if busy, err = n.users(ctx); err != nil {
+				return nil, err
+			}
 		}
-		if always != nil {
-			return nil, always
+		if err := busy.err(true, false); err != nil {
+			return nil, err
 		}
 		l, err := asStored(format, o, func(o Options) (*layer, error) { return e.layerOf(ctx, n.image, o) })
 		// Whatever came of reading what somebody writes, that is the reason.
 		raw := err == nil && l.Format == formatRaw || err != nil && (o.Format == "raw" || format == "raw")
-		if asWritten != nil && !raw {
-			return nil, asWritten
+		if err := busy.err(raw, false); err != nil {
+			return nil, err
 		}
 		return l, err
 	}
-	return &explorer{open: openToMap, layer: look, locks: !e.access.ForceShare}
+	return &explorer{open: e.openToMap, layer: look, locks: !e.access.ForceShare}
 }
 
 // seer goes as far as is known, and runs no guest.
 func (e *Engine) seer() *explorer {
-	look := func(n *node, o Options, format string) (*layer, error) {
+	look := func(_ context.Context, n *node, o Options, format string) (*layer, error) {
 		return asStored(format, o, func(o Options) (*layer, error) {
 			v, _ := e.maps.Peek(key{generation: o.generation(n.identity(), dmg(n.name))})
 			return v.layer, nil
 		})
 	}
-	return &explorer{open: openToSee, layer: look}
+	return &explorer{open: e.openToSee, layer: look}
 }

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
+	"instarfs/vmm/files"
 )
 
 // opened is a file, open.
@@ -17,7 +19,12 @@ func opened(t *testing.T) *node {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "file")
 	write(t, name, "content")
-	n, err := openToSee(place{}, name, name, &Access{References: Any})
+	tree, err := files.OpenTree(filepath.Dir(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	n, err := NewEngine(nil, 0, Access{}).openNamed(t.Context(), name, files.Place{Tree: tree, Path: "file"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,14 +68,14 @@ func TestHeldExtents(t *testing.T) {
 	l := layerOf(t, ext(0, 512, 0, 0), ext(512, 512, present|zero, 0))
 	for held, want := range map[int]error{maxHeld - 2: nil, maxHeld - 1: extent.ErrTooMany} {
 		n := opened(t)
-		c := &chain{access: &Access{}, nodes: []*node{n}, held: held}
-		x := &explorer{layer: func(*node, Options, string) (*layer, error) { return &layer{Layer: l}, nil }}
-		if err := c.follow(x); !errors.Is(err, want) {
+		c := &chain{engine: NewEngine(nil, 0, Access{}), nodes: []*node{n}, held: held}
+		x := &explorer{layer: func(context.Context, *node, Options, string) (*layer, error) { return &layer{Layer: l}, nil }}
+		if err := c.follow(t.Context(), x); !errors.Is(err, want) {
 			t.Errorf("%d and 2: %v", held, err)
 		}
 		f := opened(t)
-		c = &chain{access: &Access{}, nodes: []*node{n}, others: []*node{f}, held: held}
-		if err := c.enter(f, &abi.Reference{Kind: abi.KindExtent}, x); !errors.Is(err, want) {
+		c = &chain{engine: NewEngine(nil, 0, Access{}), nodes: []*node{n}, others: []*node{f}, held: held}
+		if err := c.enter(t.Context(), f, &abi.Reference{Kind: abi.KindExtent}, x); !errors.Is(err, want) {
 			t.Errorf("%d and 2 of an extent: %v", held, err)
 		}
 		c.close()
@@ -79,9 +86,9 @@ func TestHeldExtents(t *testing.T) {
 func TestSlowFiles(t *testing.T) {
 	l := layerOf(t, ext(0, 512, 0, 0))
 	for began, want := range map[time.Duration]error{0: nil, maxTime / 2: nil, maxTime + time.Second: ErrSlow} {
-		c := &chain{access: &Access{}, nodes: []*node{opened(t)}, begun: time.Now().Add(-began)}
-		x := &explorer{layer: func(*node, Options, string) (*layer, error) { return &layer{Layer: l}, nil }}
-		err := c.follow(x)
+		c := &chain{engine: NewEngine(nil, 0, Access{}), nodes: []*node{opened(t)}, begun: time.Now().Add(-began)}
+		x := &explorer{layer: func(context.Context, *node, Options, string) (*layer, error) { return &layer{Layer: l}, nil }}
+		err := c.follow(t.Context(), x)
 		if !errors.Is(err, want) {
 			t.Errorf("begun %v ago: %v", began, err)
 		}
@@ -110,7 +117,7 @@ func TestManyFiles(t *testing.T) {
 	for others, want := range map[int]error{maxFiles - 2: nil, maxFiles - 1: errFiles} {
 		last := &node{image: &image{}}
 		last.st.Ino = 1
-		c := &chain{access: &Access{}, nodes: []*node{n, last}, others: make([]*node, others)}
+		c := &chain{engine: NewEngine(nil, 0, Access{}), nodes: []*node{n, last}, others: make([]*node, others)}
 		if err := c.mayGoOn(last); !errors.Is(err, want) {
 			t.Errorf("%d: %v", others, err)
 		}

@@ -11,10 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"instarfs/cache"
+	"instarfs/vmm/files"
 )
 
 // image is an opened image file: opened once, looked at by fstat, and that descriptor is what the guest's device reads.
 type image struct {
+	gate *files.Gate
 	fd   int
 	name string // as it is shown
 	st   unix.Stat_t
@@ -23,37 +25,62 @@ type image struct {
 	held atomic.Int32 // by whom it must not be closed yet: who opened it, and runs
 }
 
-// openImage takes over a descriptor, and closes it when the file cannot be an image.
-func openImage(fd int, name string) (*image, error) {
-	f := &image{fd: fd, name: name}
+// newImage takes over a descriptor, and closes it when the file cannot be an image.
+func newImage(g *files.Gate, fd int, name string, st *unix.Stat_t) (*image, error) {
+	f := &image{gate: g, fd: fd, name: name}
 	f.held.Store(1)
-	if err := f.look(); err != nil {
+	size, err := sizeOf(fd, st)
+	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
+	f.st, f.size = *st, size
 	// No reading ahead: it would bring in pages that nobody asked for, and on some file systems a page in the cache makes
 	// what was reserved and never written look like data. That it may not work is no harm.
 	_ = unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM)
 	return f, nil
 }
 
-func (f *image) look() error {
-	if err := unix.Fstat(f.fd, &f.st); err != nil {
-		return err
-	}
-	switch f.st.Mode & unix.S_IFMT {
+// sizeOf is the size of a regular file or block device in bytes.
+func sizeOf(fd int, st *unix.Stat_t) (uint64, error) {
+	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		f.size = uint64(f.st.Size)
+		return uint64(st.Size), nil
 	case unix.S_IFBLK:
-		n, err := deviceSize(f.fd)
+		n, err := deviceSize(fd)
 		if err != nil {
-			return fmt.Errorf("size of the block device: %w", err)
+			return 0, fmt.Errorf("size of the block device: %w", err)
 		}
-		f.size = n
-	default:
-		return ErrNotRegular
+		return n, nil
 	}
-	return nil
+	return 0, files.ErrNotRegular
+}
+
+// do makes a call on the file, which stays open as long as the call takes.
+func do[T any](ctx context.Context, f *image, call func() (T, error)) (T, error) {
+	if !f.retain() {
+		var none T
+		return none, errAbandoned
+	}
+	return files.Do(ctx, f.gate, files.On{Device: f.st.Dev, Release: f.close}, nil, call)
+}
+
+// look takes over the file's attributes as they are now.
+func (f *image) look(ctx context.Context) error {
+	type now struct {
+		st   unix.Stat_t
+		size uint64
+	}
+	n, err := do(ctx, f, func() (n now, err error) {
+		if err = unix.Fstat(f.fd, &n.st); err == nil {
+			n.size, err = sizeOf(f.fd, &n.st)
+		}
+		return n, err
+	})
+	if err == nil {
+		f.st, f.size = n.st, n.size
+	}
+	return err
 }
 
 // retain keeps f open until another close, unless it has been closed already.
@@ -75,14 +102,21 @@ func (f *image) close() {
 	}
 }
 
+// identity is what tells the content of a file from any other.
+func identity(st *unix.Stat_t) cache.Identity {
+	return cache.Identity{
+		Dev: st.Dev, Ino: st.Ino, Size: st.Size, MTimeNs: st.Mtim.Nano(), CTimeNs: st.Ctim.Nano(),
+	}
+}
+
 // identity is the file's as of the last look.
 func (f *image) identity() cache.Identity { return identity(&f.st) }
 
 // changed looks again, and reports whether the content is not what it was before. A file that was replaced or renamed, which
 // shows in its links and its ctime only, has the content that it had.
-func (f *image) changed() (bool, error) {
+func (f *image) changed(ctx context.Context) (bool, error) {
 	before, links := f.identity(), f.st.Nlink
-	if err := f.look(); err != nil {
+	if err := f.look(ctx); err != nil {
 		return false, err
 	}
 	after := f.identity()
@@ -99,8 +133,8 @@ const quiet = 30 * time.Millisecond
 
 // settle waits until what is read from now on is the content of the identity that the file has. A write that is under way, however
 // long it takes, holds the file's lock, for which lseek(2) waits on most file systems.
-func (f *image) settle() {
-	_, _ = f.Seek(0, unix.SEEK_DATA)
+func (f *image) settle(ctx context.Context) {
+	_, _ = do(ctx, f, func() (int64, error) { return f.Seek(0, unix.SEEK_DATA) })
 	if age := time.Since(time.Unix(f.st.Mtim.Unix())); age >= 0 && age < quiet {
 		time.Sleep(quiet - age)
 	}
@@ -112,8 +146,25 @@ func (f *image) allocated() uint64 { return uint64(f.st.Blocks) * 512 }
 // dmg reports whether a name alone makes qemu take the file for an Apple disk image.
 func dmg(name string) bool { return len(name) > len(".dmg") && strings.HasSuffix(name, ".dmg") }
 
-// ReadAt implements vmm.Image without the bookkeeping of os.File, which a thousand reads a run would feel.
-func (f *image) ReadAt(_ context.Context, p []byte, off int64) (n int, err error) {
+// ReadAt implements vmm.Image. The bytes come by a buffer of the read's own, because a read that hangs may end when p is
+// somebody else's.
+func (f *image) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	b, err := do(ctx, f, func() ([]byte, error) {
+		b := make([]byte, len(p))
+		n, err := f.pread(b, off)
+		if err == io.EOF {
+			return b[:n], nil
+		}
+		return b[:n], err
+	})
+	n := copy(p, b)
+	if err == nil && n < len(p) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+func (f *image) pread(p []byte, off int64) (n int, err error) {
 	for n < len(p) {
 		m, err := unix.Pread(f.fd, p[n:], off+int64(n))
 		switch {

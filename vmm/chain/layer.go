@@ -33,9 +33,9 @@ func (e *Engine) layerOf(ctx context.Context, f *image, o Options) (*layer, erro
 			return kept{}, 0, errAbandoned
 		}
 		defer f.close()
-		f.settle()
+		f.settle(ctx)
 		l, err := e.run(ctx, f, o)
-		if changed, lookErr := f.changed(); lookErr != nil {
+		if changed, lookErr := f.changed(ctx); lookErr != nil {
 			return kept{}, 0, lookErr
 		} else if changed {
 			return kept{}, 0, ErrChanging // whatever it was that the run found

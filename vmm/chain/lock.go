@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"context"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -32,32 +33,54 @@ func (e *lockError) qemuText() string {
 	return fmt.Sprintf("Failed to get %s lock\nIs another process using the image [%s]?", e.what, e.name)
 }
 
-// users looks who uses a file, without locking anything. always are the permissions that any reader needs, asWritten those
-// that one needs who must not see the file change: everybody but the reader of a raw image, whose bytes mean themselves.
-func (f *image) users() (always, asWritten *lockError) {
-	if f.locked(lockShares + permRead) {
-		always = &lockError{f.name, `"consistent read"`}
-	}
-	switch {
-	case f.locked(lockUses + permWrite):
-		asWritten = &lockError{f.name, `shared "write"`}
-	case f.locked(lockUses + permResize):
-		asWritten = &lockError{f.name, `shared "resize"`}
-	}
-	return always, asWritten
+// users are those who have a file open in ways that a reader may have to mind.
+type users struct {
+	// always are the permissions that any reader needs, asWritten those that one needs who must not see the file change:
+	// everybody but the reader of a raw image, whose bytes mean themselves. data is what the reader of a file needs that is no
+	// image of its own: its bytes may change, not its length.
+	always, asWritten, data *lockError
 }
 
-// dataUsers is users of a file that is no image of its own: its bytes may change, not its length.
-func (f *image) dataUsers() *lockError {
-	always, _ := f.users()
-	if always == nil && f.locked(lockUses+permResize) {
-		return &lockError{f.name, `shared "resize"`}
+// usersOf looks who uses an open file, without locking anything.
+func usersOf(fd int, name string) (u users) {
+	if locked(fd, lockShares+permRead) {
+		u.always = &lockError{name, `"consistent read"`}
 	}
-	return always
+	resizes := locked(fd, lockUses+permResize)
+	switch {
+	case locked(fd, lockUses+permWrite):
+		u.asWritten = &lockError{name, `shared "write"`}
+	case resizes:
+		u.asWritten = &lockError{name, `shared "resize"`}
+	}
+	if u.data = u.always; u.data == nil && resizes {
+		u.data = &lockError{name, `shared "resize"`}
+	}
+	return u
+}
+
+// users looks who uses the file.
+func (f *image) users(ctx context.Context) (users, error) {
+	return do(ctx, f, func() (users, error) { return usersOf(f.fd, f.name), nil })
+}
+
+// err is what keeps a reader from a file: of a raw image, of another, or of a file that is no image of its own.
+func (u users) err(raw, data bool) error {
+	switch {
+	case data && u.data != nil:
+		return u.data
+	case data:
+		return nil
+	case u.always != nil:
+		return u.always
+	case u.asWritten != nil && !raw:
+		return u.asWritten
+	}
+	return nil
 }
 
 // locked reports whether somebody else holds a lock on a byte. A file system without locks has none.
-func (f *image) locked(at int64) bool {
+func locked(fd int, at int64) bool {
 	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: unix.SEEK_SET, Start: at, Len: 1}
-	return unix.FcntlFlock(uintptr(f.fd), unix.F_OFD_GETLK, &l) == nil && l.Type != unix.F_UNLCK
+	return unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &l) == nil && l.Type != unix.F_UNLCK
 }

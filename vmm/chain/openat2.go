@@ -10,7 +10,7 @@ import (
 // be called, and what to do. Kernels before 5.6 lack it, and seccomp filters of old container
 // runtimes and of systemd answer ENOSYS or EPERM instead.
 func CheckOpenat2() error {
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: beneath}
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH}
 	fd, err := unix.Openat2(unix.AT_FDCWD, "/", &how)
 	switch err {
 	case unix.EXDEV: // the kernel's answer: an absolute path is beneath nothing

@@ -1,11 +1,14 @@
 package chain
 
 import (
+	"context"
 	"errors"
+	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/vmm/files"
 )
 
 // References says which of the files that images name are opened.
@@ -23,113 +26,76 @@ const (
 // DefaultMaxDepth is how many backing files an image may have, one under the other, where Access does not say.
 const DefaultMaxDepth = 64
 
-// Access is what an engine may open beside the images that it is told to map. What an image says is not enough.
+// Access is what an engine may open in addition to the images that it is told to map. What an image says is not enough.
 type Access struct {
 	References References
-	Allow      []*Tree // beside the tree that the image lies in
-	MaxDepth   int     // backing files under an image; 0 is DefaultMaxDepth
-	ForceShare bool    // do not mind the locks of QEMU, see lock.go
+	Allow      []*files.Tree // in addition to the tree that the image lies in
+	MaxDepth   int           // backing files under an image; 0 is DefaultMaxDepth
+	ForceShare bool          // do not mind the locks of QEMU, see lock.go
+	// OwnRights opens what an image names with the rights of this process. By default they are those of the owner of the file
+	// that names it, as far as this process can act for others.
+	OwnRights bool
 }
 
-var (
-	errOutside = errors.New("it lies outside of the directories that may be read")
-	errNone    = errors.New("references are not followed")
-)
+var errNone = errors.New("references are not followed")
 
 // refused reports whether an error is a decision of the policy. Nothing of the file shows then, not even whether it exists.
 func refused(err error) bool {
-	return errors.Is(err, errOutside) || errors.Is(err, errNone) || errors.Is(err, errProtocol) || errors.Is(err, ErrNotRegular)
+	return errors.Is(err, files.ErrOutside) || errors.Is(err, errNone) || errors.Is(err, errProtocol) || errors.Is(err, ErrNotRegular)
 }
 
-// place is how a file was reached, which is where the names that it holds start from.
-type place struct {
-	tree *Tree  // nil: path is that of the process
-	path string // relative to tree
+// rights are those with which the files that n names are opened.
+func (e *Engine) rights(n *node) *files.User { return e.rightsOf(&n.st) }
+
+// rightsOf are those of a file's owner and group, for nobody may see through the eyes of this process what he may not see himself.
+// An ordinary user has no rights but his own.
+func (e *Engine) rightsOf(st *unix.Stat_t) *files.User {
+	if e.access.OwnRights || os.Geteuid() != 0 || st.Uid == 0 {
+		return nil
+	}
+	return &files.User{UID: st.Uid, GID: st.Gid}
 }
 
-// beside is the path of a name that a file at p holds, for whoever resolves p.path.
-func (p place) beside(name string) string { return dirPart(p.path) + name }
+// maxName is PATH_MAX: no longer name can be opened.
+const maxName = 4096
 
-// full is the path of p for the process.
-func (p place) full() string {
-	if p.tree == nil {
-		return p.path
+// find finds what a name means that n holds. What is beneath one of the trees by its name may still lead out of it by a link:
+// the next one is tried then.
+func (e *Engine) find(ctx context.Context, n *node, name string) (*files.File, files.Place, error) {
+	if e.access.References == None {
+		return nil, files.Place{}, errNone
 	}
-	return p.tree.label(p.path)
+	if len(name) >= maxName {
+		return nil, files.Place{}, unix.ENAMETOOLONG
+	}
+	for _, at := range e.places(n.at, name) {
+		f, err := e.gate.Find(ctx, e.rights(n), at, e.roots(), true)
+		if !errors.Is(err, files.ErrOutside) {
+			return f, at, err
+		}
+	}
+	return nil, files.Place{}, files.ErrOutside
 }
 
-// dirPart is a path up to its last slash, that included: nothing where there is none.
-func dirPart(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
-
-// find gives an O_PATH descriptor of what a name means that a file at from holds. Symbolic links, and "..", are followed as
-// long as they stay beneath the tree in which the way begins; that is the kernel's work (openat2).
-func (a *Access) find(from place, name string) (fd int, at place, err error) {
-	if a.References == None {
-		return -1, place{}, errNone
-	}
-	if from.tree != nil && !filepath.IsAbs(name) {
-		at = place{from.tree, from.beside(name)}
-		if fd, err = from.tree.beneath(at.path); !errors.Is(err, unix.EXDEV) {
-			return fd, at, err
-		}
-	}
-	for _, t := range append([]*Tree{from.tree}, a.Allow...) {
-		rest, ok := t.inside(from, name)
-		if !ok {
-			continue
-		}
-		at = place{t, rest}
-		if fd, err = t.beneath(rest); !errors.Is(err, unix.EXDEV) {
-			return fd, at, err
-		}
-	}
-	if a.References != Any {
-		return -1, place{}, errOutside
-	}
-	at = place{nil, name}
+// places are where a name that starts from a place may be, by the names alone.
+func (e *Engine) places(from files.Place, name string) (list []files.Place) {
+	abs := name
 	if !filepath.IsAbs(name) {
-		at.path = dirPart(from.full()) + name
+		list = append(list, from.Beside(name))
+		abs = from.Beside(name).Abs()
 	}
-	fd, err = openHow(unix.AT_FDCWD, at.path, unix.O_PATH, unix.RESOLVE_NO_MAGICLINKS)
-	return fd, at, err
-}
-
-// inside is the path in t of what a name means that a file at from holds, if that is the path of something in t. It goes by
-// the names alone: a ".." behind a symbolic link is the parent of the link.
-func (t *Tree) inside(from place, name string) (string, bool) {
-	if t == nil {
-		return "", false
-	}
-	if !filepath.IsAbs(name) {
-		dir, err := filepath.Abs(dirPart(from.full()))
-		if err != nil {
-			return "", false
+	for _, t := range append([]*files.Tree{from.Tree}, e.roots()...) {
+		if rest, ok := t.Inside(filepath.Clean(abs)); ok {
+			list = append(list, files.Place{Tree: t, Path: rest})
 		}
-		name = dir + "/" + name
 	}
-	rest, err := filepath.Rel(t.abs, name)
-	if err != nil || rest == ".." || strings.HasPrefix(rest, "../") {
-		return "", false
-	}
-	return rest, true
+	return list
 }
 
-// regular checks that an O_PATH descriptor is one of a file on a disk: to open anything else may already do something.
-func regular(fd int) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
+// roots are the trees that may be read in addition to that of an image.
+func (e *Engine) roots() []*files.Tree {
+	if e.access.References == Any && e.everything != nil {
+		return append(e.access.Allow[:len(e.access.Allow):len(e.access.Allow)], e.everything)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return ErrNotRegular
-	}
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil {
-		return err
-	}
-	switch fs.Type {
-	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC:
-		return ErrNotRegular
-	}
-	return nil
+	return e.access.Allow
 }

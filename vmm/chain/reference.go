@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"instarfs/guest/abi"
+	"instarfs/vmm/files"
 )
 
 var (
@@ -38,8 +39,8 @@ func (e *referenceError) Unwrap() error { return e.err }
 func (e *referenceError) Error() string {
 	text := kindName(e.kind) + " " + quote(e.name)
 	switch {
-	case errors.Is(e.err, errOutside):
-		return text + " is refused: " + errOutside.Error() + " (allow its directory with --allow-dir, or all with --references any)"
+	case errors.Is(e.err, files.ErrOutside):
+		return text + " is refused: " + files.ErrOutside.Error() + " (allow its directory with --allow-dir, or all with --references any)"
 	case errors.Is(e.err, errNone):
 		return text + " is refused: " + errNone.Error() + " (leave out --references none)"
 	case errors.Is(e.err, errProtocol):

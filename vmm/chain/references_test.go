@@ -16,6 +16,7 @@ import (
 
 	"instarfs/guest/format/formattest"
 	"instarfs/vmm"
+	"instarfs/vmm/files"
 	"instarfs/vmm/vmmtest"
 )
 
@@ -59,7 +60,7 @@ func TestSharedBase(t *testing.T) {
 	for i := range overlays {
 		qcow2(t, fmt.Sprintf("%s/overlay%d", dir, i), "base", []string{"", "qcow2"}[i%2], uint64(i%16))
 	}
-	tree, err := OpenTree(dir)
+	tree, err := files.OpenTree(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,11 +70,11 @@ func TestSharedBase(t *testing.T) {
 	all := func() (generations []Generation) {
 		for i := range overlays {
 			name := fmt.Sprintf("overlay%d", i)
-			m, g, err := s.Map(t.Context(), name)
+			m, g, err := s.Map(t.Context(), nil, name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			info, err := s.Stat(name)
+			info, err := s.Stat(t.Context(), nil, name)
 			if err != nil || info.Generation != g {
 				t.Fatalf("%s: mapped as %x, stat says %x, %v", name, g, info.Generation, err)
 			}
@@ -209,11 +210,11 @@ func TestHostileReferences(t *testing.T) {
 			e := NewEngine(vmmtest.Walker{}, 1<<20, Access{})
 			var err error
 			if how == "mounted" {
-				tree, terr := OpenTree(dir)
+				tree, terr := files.OpenTree(dir)
 				if terr != nil {
 					t.Fatal(terr)
 				}
-				_, _, err = NewSource(tree, e, Options{}).Map(t.Context(), "top")
+				_, _, err = NewSource(tree, e, Options{}).Map(t.Context(), nil, "top")
 				tree.Close()
 			} else {
 				_, err = e.MapFile(t.Context(), dir+"/top", Options{})
@@ -359,7 +360,7 @@ func TestLinkSwappedWhileOpening(t *testing.T) {
 			if at := r.Map.At(r.Map.Find(1 << 16)); at.Depth != 1 || at.Flags != stored {
 				t.Fatalf("mapped over something else: %+v", at)
 			}
-		case errors.As(err, &failed) && failed.Errno() == unix.EACCES && strings.Contains(err.Error(), errOutside.Error()):
+		case errors.As(err, &failed) && failed.Errno() == unix.EACCES && strings.Contains(err.Error(), files.ErrOutside.Error()):
 			refusals++
 		default:
 			t.Fatal(err)
@@ -384,7 +385,7 @@ func TestAllowedDirectories(t *testing.T) {
 	if err := unix.Mkfifo(root+"/bases/fifo", 0o644); err != nil {
 		t.Fatal(err)
 	}
-	allow, err := OpenTree(root + "/bases")
+	allow, err := files.OpenTree(root + "/bases")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -394,14 +395,14 @@ func TestAllowedDirectories(t *testing.T) {
 		backing string
 		want    error
 	}{
-		{Access{}, "../bases/deep/base", errOutside},
-		{Access{Allow: []*Tree{allow}}, "../bases/deep/base", nil},
-		{Access{Allow: []*Tree{allow}}, root + "/bases/deep/base", nil},
-		{Access{Allow: []*Tree{allow}}, root + "/bases/deep/../../images/plain", nil},
-		{Access{Allow: []*Tree{allow}}, "../bases/fifo", ErrNotRegular},
-		{Access{Allow: []*Tree{allow}}, "/etc/passwd", errOutside},
+		{Access{}, "../bases/deep/base", files.ErrOutside},
+		{Access{Allow: []*files.Tree{allow}}, "../bases/deep/base", nil},
+		{Access{Allow: []*files.Tree{allow}}, root + "/bases/deep/base", nil},
+		{Access{Allow: []*files.Tree{allow}}, root + "/bases/deep/../../images/plain", nil},
+		{Access{Allow: []*files.Tree{allow}}, "../bases/fifo", ErrNotRegular},
+		{Access{Allow: []*files.Tree{allow}}, "/etc/passwd", files.ErrOutside},
 		{Access{References: None}, "plain", errNone},
-		{Access{References: None, Allow: []*Tree{allow}}, "../bases/deep/base", errNone},
+		{Access{References: None, Allow: []*files.Tree{allow}}, "../bases/deep/base", errNone},
 		{Access{References: Any}, "../bases/deep/base", nil},
 		{Access{References: Any}, root + "/bases/deep/base", nil},
 		{Access{References: Any}, "../bases/fifo", ErrNotRegular},

@@ -2,74 +2,147 @@ package chain
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"instarfs/cache"
 	"instarfs/guest/extent"
+	"instarfs/vmm/files"
 )
 
-// Source is a tree of images that are all mapped with the same options. It is safe for concurrent use.
+// Source is a tree of images that are all mapped with the same options. Paths are slash separated and relative to the tree.
+// Everything is done with the rights of a Caller, see caller.go. It is safe for concurrent use.
 type Source struct {
-	*Tree
+	tree    *files.Tree
 	engine  *Engine
 	options Options
 }
 
 // NewSource maps the images of a tree.
-func NewSource(t *Tree, e *Engine, o Options) *Source { return &Source{t, e, o} }
+func NewSource(t *files.Tree, e *Engine, o Options) *Source { return &Source{t, e, o} }
 
 // Info is what a stat of a tree tells.
 type Info struct {
-	Mode       uint32 // st_mode
+	Mode       uint32 // st_mode, narrowed to what whole classes of users may do, see files.Narrow
 	UID, GID   uint32
 	MTime      time.Time
-	Generation Generation // of a directory: which one it is
+	Generation Generation // of a directory or link: which one it is
+	Link       string     // of a symbolic link that stays in the tree: its target
+	LinkType   uint32     // the type bits of what the owner of the link reaches by it, 0 if nothing
+	Alone      bool       // no other file is known to be under this image
 }
 
-// Stat describes a regular file or directory. It never runs a guest. Everything else is unix.ENOENT.
-func (s *Source) Stat(p string) (Info, error) {
-	st, err := s.stat(p)
+func (s *Source) place(p string) files.Place { return files.Place{Tree: s.tree, Path: p} }
+
+func (s *Source) label(p string) string { return s.tree.Label(p) }
+
+// Stat describes a regular file, a directory, or a symbolic link to something in the tree. It never runs a guest. Everything
+// else is unix.ENOENT.
+func (s *Source) Stat(ctx context.Context, who *Caller, p string) (Info, error) {
+	f, err := s.find(ctx, who, p, false)
 	if err != nil {
 		return Info{}, err
 	}
-	if t := st.Mode & unix.S_IFMT; t != unix.S_IFREG && t != unix.S_IFDIR {
-		return Info{}, unix.ENOENT
+	defer f.Close()
+	list, err := s.engine.list(ctx, f)
+	if err != nil {
+		return Info{}, err
 	}
-	i := Info{Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix())}
-	id := identity(&st)
-	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		// The same directory, whatever is in it.
-		i.Generation = s.options.generation(cache.Identity{Dev: id.Dev, Ino: id.Ino}, false)
-		return i, nil
+	switch f.Stat.Mode & unix.S_IFMT {
+	case unix.S_IFLNK:
+		return s.statLink(ctx, p, f)
+	case unix.S_IFREG, unix.S_IFDIR:
+		return s.info(ctx, p, &f.Stat, list), nil
 	}
-	i.Generation = s.options.generation(id, dmg(p))
+	return Info{}, unix.ENOENT
+}
+
+// find finds what a path names, as somebody. What lies outside does not exist.
+func (s *Source) find(ctx context.Context, who *Caller, p string, follow bool) (*files.File, error) {
+	f, err := s.engine.gate.Find(ctx, who.user(), s.place(p), nil, follow)
+	if errors.Is(err, files.ErrOutside) {
+		err = unix.ENOENT
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.engine.seen(ctx, who, s.place(p)); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// list is the access control list of a file, if its mode may hide one: the mask stands where the group's bits are.
+func (e *Engine) list(ctx context.Context, f *files.File) ([]byte, error) {
+	if f.Stat.Mode&0o070 == 0 || f.Stat.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return nil, nil
+	}
+	held, err := f.Dup()
+	if err != nil {
+		return nil, err
+	}
+	on := files.On{Device: f.Dev, Release: held.Close}
+	return files.Do(ctx, e.gate, on, nil, func() ([]byte, error) { return files.Listed(held.FD) })
+}
+
+// info is what a stat says of a regular file or directory.
+func (s *Source) info(ctx context.Context, p string, st *unix.Stat_t, list []byte) Info {
+	i := Info{Mode: files.Narrow(st.Mode, list), UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix()), Alone: true}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		i.Generation = s.sameFile(st)
+		return i
+	}
+	i.Generation = s.options.generation(identity(st), dmg(p))
 	if v, _ := s.engine.maps.Peek(key{generation: i.Generation}); v.layer != nil && len(v.layer.References) > 0 {
-		s.under(p, &i)
+		s.under(ctx, p, st, &i)
 	}
-	return i, nil
+	return i
+}
+
+// sameFile is the generation of what has no content of its own: which file it is, whatever is in it.
+func (s *Source) sameFile(st *unix.Stat_t) Generation {
+	return s.options.generation(cache.Identity{Dev: st.Dev, Ino: st.Ino}, false)
 }
 
 // under adds to what is known of an image what is known of the files under it.
-func (s *Source) under(p string, i *Info) {
-	top, err := openToSee(place{s.Tree, "."}, p, s.label(p), &Access{})
-	if err != nil {
-		return
-	}
-	c := &chain{access: &s.engine.access, options: s.options, nodes: []*node{top}}
+func (s *Source) under(ctx context.Context, p string, st *unix.Stat_t, i *Info) {
+	top := &image{gate: s.engine.gate, fd: -1, name: s.label(p), st: *st}
+	top.held.Store(1)
+	c := &chain{engine: s.engine, options: s.options, nodes: []*node{{image: top, at: s.place(p)}}}
 	defer c.close()
 	// An error is part of the generation, and told when the image is mapped.
-	_ = c.follow(s.engine.seer())
-	i.Generation = c.reached
-	for _, n := range append(c.nodes, c.others...) {
+	_ = c.follow(ctx, s.engine.seer())
+	i.Generation, i.Alone = c.reached, false
+	for _, n := range c.files() {
 		if t := time.Unix(n.st.Mtim.Unix()); t.After(i.MTime) {
 			i.MTime = t
 		}
+		i.Mode = shared(i, &n.st)
 	}
 }
 
-// Cached returns the map of a generation of an image if it is at hand.
+// shared is the mode of a map that shows another file too: what a class of the image's users may read of both for certain.
+func shared(i *Info, st *unix.Stat_t) uint32 {
+	const user, group, other = 0o400, 0o040, 0o004
+	may := func(bits uint32) bool { return st.Mode&bits == bits }
+	mode := i.Mode
+	if i.UID == st.Uid && !may(user) || i.UID != st.Uid && !may(group|other) {
+		mode &^= user
+	}
+	if !may(user|group) || i.GID != st.Gid && !may(other) {
+		mode &^= group
+	}
+	if !may(user | group | other) {
+		mode &^= other
+	}
+	return mode
+}
+
+// Cached returns the map of a generation of an image if it is at hand. Who may have it, Check tells.
 func (s *Source) Cached(p string, g Generation) (*extent.Map, bool) {
 	name := s.label(p)
 	if v, ok := s.engine.maps.Get(key{generation: g}); ok && len(v.layer.References) == 0 {
@@ -87,8 +160,8 @@ func (s *Source) Cached(p string, g Generation) (*extent.Map, bool) {
 }
 
 // Map returns the map of an image as it is now, and the generation that it is the map of.
-func (s *Source) Map(ctx context.Context, p string) (*extent.Map, Generation, error) {
-	r, g, err := s.engine.mapOpened(ctx, s.label(p), place{s.Tree, p}, s.options, func() (int, error) { return s.openImage(p) })
+func (s *Source) Map(ctx context.Context, who *Caller, p string) (*extent.Map, Generation, error) {
+	r, g, err := s.engine.mapOpened(ctx, s.label(p), s.options, who, func() (*node, error) { return s.openImage(ctx, who, p) })
 	if err != nil {
 		return nil, g, err
 	}
@@ -98,13 +171,42 @@ func (s *Source) Map(ctx context.Context, p string) (*extent.Map, Generation, er
 	return r.Map, g, nil
 }
 
-// openImage opens a regular file beneath the tree. What a path names is looked at before it is opened: to open a device
-// may already do something, and it is not what the owner of the tree put up to be mapped.
-func (s *Source) openImage(p string) (int, error) {
-	path, err := s.open(p, unix.O_PATH)
+// openImage opens a regular file of the tree, as somebody. A link leads to a file in a directory that is allowed, as far as the
+// owner of the link could follow it: where a link to a file in the tree leads is for the reader of the mount to find out.
+func (s *Source) openImage(ctx context.Context, who *Caller, p string) (*node, error) {
+	f, err := s.find(ctx, who, p, false)
 	if err != nil {
-		return -1, err
+		return nil, fmt.Errorf("open: %w", err)
 	}
-	defer unix.Close(path)
-	return reopen(path)
+	u := who.user()
+	if f.Stat.Mode&unix.S_IFMT == unix.S_IFLNK {
+		defer f.Close()
+		if f, err = s.follow(ctx, p, f); err != nil {
+			return nil, err
+		}
+		at, st := s.place(p), f.Stat
+		if err := s.engine.read(ctx, who, at, &st, nil); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("open: %w", err)
+		}
+		u = nil
+	}
+	if err := s.engine.everybody(ctx, who, s.place(p), 0o444); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	n, err := s.engine.openFound(ctx, u, f, s.place(p), s.label(p))
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	return n, nil
+}
+
+// errnoOf takes the error number out of what package os wraps it in, path and all.
+func errnoOf(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
 }

@@ -21,12 +21,18 @@ const (
 const maxACL = 64 << 10
 
 // Listed returns the access control list of the file that a descriptor holds; nil if it has none.
-func Listed(fd int) ([]byte, error) {
-	b := make([]byte, 256)
-	n, err := unix.Getxattr(ProcFD(fd), aclName, b)
+func Listed(fd int) ([]byte, error) { return listed(ProcFD(fd)) }
+
+// ListedAt returns the access control list of a name in a directory; nil if it has none.
+func ListedAt(dir int, name string) ([]byte, error) { return listed(ProcFD(dir) + "/" + name) }
+
+func listed(path string) ([]byte, error) {
+	var short [256]byte
+	b := short[:]
+	n, err := unix.Getxattr(path, aclName, b)
 	if err == unix.ERANGE {
 		b = make([]byte, maxACL)
-		n, err = unix.Getxattr(ProcFD(fd), aclName, b)
+		n, err = unix.Getxattr(path, aclName, b)
 	}
 	switch err {
 	case nil:

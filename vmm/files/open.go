@@ -50,21 +50,16 @@ func Regular(fd int) error {
 }
 
 // Read opens the regular file that p names for reading, as u, and gives it to look. It must be the
-// one of st, which was found there before: else the error is ENOENT. A user must be able to search
-// every directory on the way, those above p's tree included.
+// one of st, which was found there before: else the error is ENOENT. Links lead anywhere.
 func (g *Gate) Read(ctx context.Context, u *User, p Place, st *unix.Stat_t, look func(fd int) error) error {
 	on := On{Device: st.Dev, User: u}
-	_, err := Do(ctx, g, on, nil, func() (struct{}, error) { return struct{}{}, p.read(u != nil, st, look) })
+	_, err := Do(ctx, g, on, nil, func() (struct{}, error) { return struct{}{}, p.read(u, st, look) })
 	return err
 }
 
-func (p Place) read(wayUp bool, st *unix.Stat_t, look func(fd int) error) error {
-	if wayUp && p.Tree.up != "" {
-		root, err := openHow(p.Tree.fd, p.Tree.up, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
-		if err != nil {
-			return err
-		}
-		unix.Close(root)
+func (p Place) read(u *User, st *unix.Stat_t, look func(fd int) error) error {
+	if err := p.Tree.passAbove(u); err != nil {
+		return err
 	}
 	path, err := openHow(p.Tree.fd, p.Path, unix.O_PATH, unix.RESOLVE_NO_MAGICLINKS)
 	if err != nil {
@@ -84,4 +79,31 @@ func (p Place) read(wayUp bool, st *unix.Stat_t, look func(fd int) error) error 
 	}
 	defer unix.Close(fd)
 	return look(fd)
+}
+
+// MayList reports why u may not list the directory that f holds.
+func (g *Gate) MayList(ctx context.Context, u *User, f *File) error {
+	held, err := f.Dup()
+	if err != nil {
+		return err
+	}
+	on := On{Device: f.Dev, User: u, Release: held.Close}
+	_, err = Do(ctx, g, on, nil, func() (struct{}, error) {
+		fd, err := unix.Open(ProcFD(held.FD), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			unix.Close(fd)
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// ReadLink returns the target of the symbolic link that f holds.
+func (g *Gate) ReadLink(ctx context.Context, f *File) (string, error) {
+	held, err := f.Dup()
+	if err != nil {
+		return "", err
+	}
+	on := On{Device: f.Dev, Release: held.Close}
+	return Do(ctx, g, on, nil, func() (string, error) { return readLink(held.FD) })
 }

@@ -93,6 +93,9 @@ func (p Place) Label() string { return p.Tree.Label(p.Path) }
 // Beside is the place of a name that starts from the directory of p.
 func (p Place) Beside(name string) Place { return Place{p.Tree, DirPart(p.Path) + name} }
 
+// Real is the absolute path of p where no link leads to its tree.
+func (p Place) Real() string { return filepath.Join(p.Tree.real, p.Path) }
+
 // Abs is the absolute path of p, by its name.
 func (p Place) Abs() string { return filepath.Join(p.Tree.abs, p.Path) }
 

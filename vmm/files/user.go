@@ -15,6 +15,8 @@ import (
 type User struct {
 	UID, GID uint32
 	Groups   []uint32 // supplementary groups
+	// Above: the user must be able to search the directories above a Tree too, not only those in it.
+	Above bool
 }
 
 // ErrRights says that the process cannot act with the rights of a user: it takes CAP_SETUID,

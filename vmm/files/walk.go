@@ -22,7 +22,8 @@ type File struct {
 // Close lets the descriptor go.
 func (f *File) Close() { unix.Close(f.FD) }
 
-func (f *File) dup() (*File, error) {
+// Dup returns the file, without its Stat, by a descriptor of its own.
+func (f *File) Dup() (*File, error) {
 	fd, err := unix.FcntlInt(uintptr(f.FD), unix.F_DUPFD_CLOEXEC, 0)
 	return &File{FD: fd, Dev: f.Dev}, err
 }
@@ -47,12 +48,12 @@ const (
 // the last one is not. What leads elsewhere is ErrOutside, whether or not it exists.
 func (g *Gate) Find(ctx context.Context, u *User, p Place, roots []*Tree, follow bool) (*File, error) {
 	on := On{Device: p.Tree.dev, User: u}
-	f, err := Do(ctx, g, on, dropFile, func() (*File, error) { return p.cached(follow) })
+	f, err := Do(ctx, g, on, dropFile, func() (*File, error) { return p.cached(u, follow) })
 	switch {
 	case err == nil && f.Stat.Ino == 0: // on another device
 		return g.look(ctx, u, f)
 	case err != unix.EAGAIN && err != unix.EXDEV && err != unix.EINVAL:
-		return f, err
+		return f, err // found, or not to be found
 	}
 	w := &walk{gate: g, ctx: ctx, user: u, roots: append([]*Tree{p.Tree}, roots...), follow: follow}
 	if f, err = w.run(p); err != nil {
@@ -63,7 +64,10 @@ func (g *Gate) Find(ctx context.Context, u *User, p Place, roots []*Tree, follow
 
 // cached finds p if the kernel can without asking a file system, which may hang: then no device is
 // to be charged for the way. Stat is filled in if the file lies on the tree's own.
-func (p Place) cached(follow bool) (*File, error) {
+func (p Place) cached(u *User, follow bool) (*File, error) {
+	if err := p.Tree.passAbove(u); err != nil {
+		return nil, err
+	}
 	const resolve = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS | resolveCached
 	fd, err := openHow(p.Tree.fd, p.Path, pathFlags(follow), resolve)
 	if err != nil {
@@ -82,7 +86,7 @@ func (p Place) cached(follow bool) (*File, error) {
 
 // look fills in the Stat of a file that a walk found.
 func (g *Gate) look(ctx context.Context, u *User, f *File) (*File, error) {
-	held, err := f.dup()
+	held, err := f.Dup()
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -173,14 +177,14 @@ func (w *walk) enter(f *File) {
 // here returns the current directory, to be closed.
 func (w *walk) here() (*File, error) {
 	if w.dir == nil {
-		return (&File{FD: w.tree.fd, Dev: w.tree.dev}).dup()
+		return (&File{FD: w.tree.fd, Dev: w.tree.dev}).Dup()
 	}
-	return w.dir.dup()
+	return w.dir.Dup()
 }
 
 // step finds a name in the current directory, and the type of what it names.
 func (w *walk) step(name string) (*File, uint32, error) {
-	return w.open(name, unix.RESOLVE_NO_MAGICLINKS)
+	return w.open(name, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
 }
 
 // open opens a path from the current directory.
@@ -214,7 +218,10 @@ func (w *walk) open(path string, resolve uint64) (*File, uint32, error) {
 // carried out of the tree leads nowhere.
 func (w *walk) parent() error {
 	if len(w.at) == 0 {
-		return w.restart(filepath.Dir(w.tree.real))
+		// What is left may lead back in, by its names.
+		way := append([]string{filepath.Dir(w.tree.real)}, w.todo...)
+		w.todo = nil
+		return w.restart(filepath.Join(way...))
 	}
 	w.at = w.at[:len(w.at)-1]
 	w.enter(nil)
@@ -245,7 +252,7 @@ func (w *walk) restart(abs string) error {
 // target reads a symbolic link, and closes it.
 func (w *walk) target(f *File) (string, error) {
 	on := On{Device: f.Dev, User: w.user, Release: f.Close}
-	return Do(w.ctx, w.gate, on, nil, func() (string, error) { return ReadLink(f.FD) })
+	return Do(w.ctx, w.gate, on, nil, func() (string, error) { return readLink(f.FD) })
 }
 
 // link goes on with the target of a link.
@@ -269,8 +276,8 @@ func (w *walk) link(target string) error {
 	return nil
 }
 
-// ReadLink returns the target of the symbolic link that an O_PATH descriptor holds.
-func ReadLink(fd int) (string, error) {
+// readLink returns the target of the symbolic link that an O_PATH descriptor holds.
+func readLink(fd int) (string, error) {
 	b := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(fd, "", b)
 	if err != nil {

@@ -1,0 +1,197 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"instarfs/guest/abi"
+	"instarfs/vmm/files"
+)
+
+// Caller is somebody who asks for a map: who may have it is who may read every file that it shows. Nil is who mounted.
+type Caller struct {
+	UID, GID uint32
+	Groups   []uint32
+	Known    bool // Groups are all groups of the caller
+}
+
+// user are the rights that calls for who are made with; nil are those of this process. That is no answer for a caller whose rights
+// are not known or cannot be had: everybody is asked then.
+func (who *Caller) user() *files.User {
+	if who == nil || !who.exact() {
+		return nil
+	}
+	return &files.User{UID: who.UID, GID: who.GID, Groups: who.Groups, Above: true}
+}
+
+func (who *Caller) exact() bool { return who.Known && files.CanBecome() }
+
+// seen checks that who may know of a place: that he may search the directories on the way.
+func (e *Engine) seen(ctx context.Context, who *Caller, at files.Place) error {
+	return e.everybody(ctx, who, at, 0)
+}
+
+// read opens a file that was found at a place, as somebody, and gives it to look, which may be nil.
+func (e *Engine) read(ctx context.Context, who *Caller, at files.Place, st *unix.Stat_t, look func(fd int) error) error {
+	if err := e.everybody(ctx, who, at, 0o444); err != nil {
+		return err
+	}
+	if look == nil {
+		look = func(int) error { return nil }
+	}
+	return e.gate.Read(ctx, who.user(), at, st, look)
+}
+
+// everybody checks, for a caller whose rights are not known exactly, that they do not matter: each class of users may search all
+// directories on the way to a place, and has bits of the mode of what is there.
+func (e *Engine) everybody(ctx context.Context, who *Caller, at files.Place, bits uint32) error {
+	if who == nil || who.exact() {
+		return nil
+	}
+	open, err := e.openToAll(ctx, at, bits)
+	if err == nil && !open {
+		err = unix.EACCES
+	}
+	return err
+}
+
+// openToAll reports whether each class of users may search all directories on the way to a place, those above its tree included,
+// and has bits of the mode of what is there.
+func (e *Engine) openToAll(ctx context.Context, at files.Place, bits uint32) (bool, error) {
+	if open, err := e.gate.AboveOpen(ctx, at.Tree); !open || err != nil {
+		return false, err
+	}
+	names := strings.Split(at.Path, "/")
+	for i := range len(names) + 1 {
+		need := uint32(0o111)
+		if i == len(names) {
+			need = bits
+		}
+		p := files.Place{Tree: at.Tree, Path: "./" + strings.Join(names[:i], "/")}
+		f, err := e.gate.Find(ctx, nil, p, nil, false)
+		if err != nil {
+			return false, err
+		}
+		list, err := e.list(ctx, f)
+		mode := f.Stat.Mode
+		f.Close()
+		// Who may follow a link is another question.
+		if err != nil || len(list) > 0 || mode&unix.S_IFMT == unix.S_IFLNK || mode&need != need {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// Public reports whether everybody may search a directory: what is known of its files need not be kept from anybody then.
+func (s *Source) Public(ctx context.Context, dir string) bool {
+	open, err := s.engine.openToAll(ctx, s.place(dir), 0o111)
+	return err == nil && open
+}
+
+// step is a file that a map shows, in addition to the image itself.
+type step struct {
+	at    files.Place
+	st    unix.Stat_t
+	kind  uint32 // abi.KindBacking, ...
+	depth int
+	name  string // as it is shown
+	raw   bool   // its locks are those of a raw image
+}
+
+// steps are the files of a chain but for the image itself.
+func (c *chain) steps() (list []step) {
+	for _, n := range c.files()[1:] {
+		list = append(list, step{n.at, n.st, n.kind, n.depth, n.name, n.layer != nil && n.layer.Format == formatRaw})
+	}
+	return list
+}
+
+// mayRead checks that who may read the files of a map, each by its own way. Of one that he may not read he learns no more than that,
+// and nothing of those that it names. Where locks are minded those of all files are.
+func (e *Engine) mayRead(ctx context.Context, who *Caller, steps []step, locks bool) error {
+	if who == nil && !locks {
+		return nil
+	}
+	for i := range steps {
+		s := &steps[i]
+		err := e.read(ctx, who, s.at, &s.st, func(fd int) error {
+			if !locks {
+				return nil
+			}
+			return usersOf(fd, s.name).err(s.raw, s.kind == abi.KindDataFile)
+		})
+		if err != nil {
+			return &referenceError{kind: s.kind, name: s.name, label: s.name, depth: s.depth, err: denied(err)}
+		}
+	}
+	return nil
+}
+
+// denied is what a caller is told of a file that he cannot read: not whether it is there.
+func denied(err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return unix.EACCES
+	}
+	return err
+}
+
+// told is what who is told of a file that could not be opened: that it is not there only if he can see that himself.
+func (e *Engine) told(ctx context.Context, who *Caller, at []files.Place, err error) error {
+	var ref *referenceError
+	if who == nil || len(at) == 0 || !errors.As(err, &ref) || refused(ref.err) {
+		return err
+	}
+	own := e.seen(ctx, who, at[0])
+	if own == nil {
+		var f *files.File
+		if f, own = e.gate.Find(ctx, who.user(), at[0], e.roots(), true); own == nil {
+			f.Close()
+		}
+	}
+	if errors.Is(own, unix.EACCES) {
+		hidden := *ref
+		hidden.err = unix.EACCES
+		return &hidden
+	}
+	return err
+}
+
+// Check reports why who may not have the map of a generation of an image, or why nobody may now because a writer has one of its files
+// open. It never runs a guest; known is false where the map is not kept, and so nothing is said of files under the image.
+func (s *Source) Check(ctx context.Context, who *Caller, p string, g Generation) (known bool, err error) {
+	locks := !s.engine.access.ForceShare
+	v, known := s.engine.maps.Peek(key{g, s.label(p)})
+	raw := known && v.result.Format == "raw"
+	if !known {
+		v, known = s.engine.maps.Peek(key{generation: g})
+		known = known && len(v.layer.References) == 0
+		raw = known && v.layer.Format == formatRaw
+	}
+	if who == nil && (!locks || !known) {
+		return known, nil
+	}
+	top, err := s.openImage(ctx, who, p)
+	if err != nil {
+		return known, failure(s.label(p), err)
+	}
+	defer top.close()
+	if known && locks {
+		u, err := top.users(ctx)
+		if err == nil {
+			err = u.err(raw, false)
+		}
+		if err != nil {
+			return known, failure(s.label(p), err)
+		}
+	}
+	if v.result != nil {
+		if err := s.engine.mayRead(ctx, who, v.result.steps, locks); err != nil {
+			return known, failure(s.label(p), err)
+		}
+	}
+	return known, nil
+}

@@ -1,0 +1,161 @@
+package chain
+
+import (
+	"context"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"instarfs/vmm/files"
+)
+
+// DirEntry is a name in a directory of the tree.
+type DirEntry struct {
+	Name  string
+	Type  uint32 // the type bits of the mode
+	Known bool   // Info is set; else there is such a file, and no more could be found out
+	Info  Info
+}
+
+// ReadDir lists what Stat describes in a directory, sorted by name. Who may list it is who may read it.
+func (s *Source) ReadDir(ctx context.Context, who *Caller, dir string) ([]DirEntry, error) {
+	f, err := s.openDir(ctx, who, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := s.engine.names(ctx, who, f)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.engine.statFiles(ctx, f, names)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]DirEntry, 0, len(entries))
+	for _, e := range entries {
+		p := path.Join(dir, e.name)
+		if e.mode == unix.S_IFREG {
+			if e.known {
+				list = append(list, DirEntry{e.name, e.mode, true, s.info(ctx, p, &e.st, e.list)})
+			} else {
+				list = append(list, DirEntry{Name: e.name, Type: e.mode})
+			}
+			continue
+		}
+		switch i, err := s.Stat(ctx, nil, p); {
+		case err == nil:
+			list = append(list, DirEntry{e.name, i.Mode & unix.S_IFMT, true, i})
+		case err != unix.ENOENT: // else it is nothing that is shown, or it vanished
+			list = append(list, DirEntry{Name: e.name, Type: e.mode})
+		}
+	}
+	return list, nil
+}
+
+// CheckDir reports why who may not list a directory.
+func (s *Source) CheckDir(ctx context.Context, who *Caller, dir string) error {
+	f, err := s.openDir(ctx, who, dir)
+	if err == nil {
+		f.Close()
+	}
+	return err
+}
+
+// openDir finds a directory that who may list.
+func (s *Source) openDir(ctx context.Context, who *Caller, dir string) (*files.File, error) {
+	f, err := s.find(ctx, who, dir, false)
+	if err != nil {
+		return nil, err
+	}
+	if f.Stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+		f.Close()
+		return nil, unix.ENOTDIR
+	}
+	if err := s.engine.everybody(ctx, who, s.place(dir), 0o555); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if who == nil {
+		return f, nil // to read it will show
+	}
+	if err := s.engine.gate.MayList(ctx, who.user(), f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// name is a name in a directory.
+type name struct {
+	name  string
+	mode  uint32 // type bits of st_mode
+	known bool   // of a regular file: st and list are set
+	st    unix.Stat_t
+	list  []byte
+}
+
+// names reads the names of a directory and their types, in order: those of regular files, directories and links.
+func (e *Engine) names(ctx context.Context, who *Caller, f *files.File) ([]name, error) {
+	held, err := f.Dup()
+	if err != nil {
+		return nil, err
+	}
+	on := files.On{Device: f.Dev, User: who.user(), Release: held.Close}
+	return files.Do(ctx, e.gate, on, nil, func() ([]name, error) {
+		// Where a file system does not tell the types of entries, package os asks for each by this name and its own.
+		d, err := os.Open(files.ProcFD(held.FD))
+		if err != nil {
+			return nil, errnoOf(err)
+		}
+		defer d.Close()
+		list, err := d.ReadDir(-1)
+		if err != nil {
+			return nil, errnoOf(err)
+		}
+		entries := make([]name, 0, len(list))
+		for _, e := range list {
+			switch e.Type() {
+			case 0:
+				entries = append(entries, name{name: e.Name(), mode: unix.S_IFREG})
+			case os.ModeDir:
+				entries = append(entries, name{name: e.Name(), mode: unix.S_IFDIR})
+			case os.ModeSymlink:
+				entries = append(entries, name{name: e.Name(), mode: unix.S_IFLNK})
+			}
+		}
+		slices.SortFunc(entries, func(a, b name) int { return strings.Compare(a.name, b.name) })
+		return entries, nil
+	})
+}
+
+// statFiles looks at the regular files of a directory, all in one call: ten thousand would take as many threads to wake. The result is
+// without those that vanished.
+func (e *Engine) statFiles(ctx context.Context, f *files.File, names []name) ([]name, error) {
+	held, err := f.Dup()
+	if err != nil {
+		return nil, err
+	}
+	on := files.On{Device: f.Dev, Release: held.Close}
+	return files.Do(ctx, e.gate, on, nil, func() ([]name, error) {
+		left := make([]name, 0, len(names))
+		for _, n := range names {
+			if n.mode == unix.S_IFREG {
+				err := unix.Fstatat(held.FD, n.name, &n.st, unix.AT_SYMLINK_NOFOLLOW)
+				if err == unix.ENOENT || err == nil && n.st.Mode&unix.S_IFMT != unix.S_IFREG {
+					continue
+				}
+				n.known = err == nil
+				if n.known && n.st.Mode&0o070 != 0 {
+					n.list, err = files.ListedAt(held.FD, n.name)
+					n.known = err == nil
+				}
+			}
+			left = append(left, n)
+		}
+		return left, nil
+	})
+}
