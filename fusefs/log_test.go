@@ -48,23 +48,3 @@ func TestLogOnce(t *testing.T) {
 		t.Errorf("log: %s", got)
 	}
 }
-
-func TestFindMount(t *testing.T) {
-	const mountinfo = `22 1 0:21 / / rw - ext4 /dev/root rw
-30 22 0:40 / /mnt/with\040space rw,noatime shared:1 - fuse.instarfs /images\011x ro,user_id=0
-31 22 0:41 / /auto rw - autofs systemd-1 rw
-32 31 0:42 / /auto rw - fuse.other s rw
-short
-`
-	for point, want := range map[string]mount{
-		"/mnt/with space": {"0:40", "/mnt/with space", fsType, "/images\tx"},
-		"/auto":           {"0:42", "/auto", "fuse.other", "s"},
-	} {
-		if got, ok := findMount(strings.NewReader(mountinfo), point); !ok || got != want {
-			t.Errorf("%s: %v %+v", point, ok, got)
-		}
-	}
-	if got, ok := findMount(strings.NewReader(mountinfo), "/mnt"); ok {
-		t.Errorf("/mnt: %+v", got)
-	}
-}

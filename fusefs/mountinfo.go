@@ -1,8 +1,6 @@
 package fusefs
 
 import (
-	"bufio"
-	"io"
 	"os"
 	"strings"
 )
@@ -18,31 +16,60 @@ type mount struct {
 	source string
 }
 
-// mountAt returns the topmost mount on a directory.
+// mountAt returns the topmost mount on a directory, whose path has no symbolic links. It asks no
+// file system anything.
 func mountAt(point string) (mount, bool, error) {
-	f, err := os.Open("/proc/self/mountinfo")
+	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return mount{}, false, err
 	}
-	defer f.Close()
-	m, ok := findMount(f, point)
+	m, ok := findMount(string(text), point)
 	return m, ok, nil
 }
 
-// findMount returns the last line for a mount point, which is the mount on top.
-func findMount(mountinfo io.Reader, point string) (top mount, found bool) {
-	lines := bufio.NewScanner(mountinfo)
-	for lines.Scan() {
+// findMount returns the last line for a mount point, which is the mount on top. Fields end at a
+// plain space and lines at a plain newline: the kernel escapes these two, backslashes and tabs, and
+// leaves everything else in a name as it is, other kinds of space and carriage returns included.
+func findMount(mountinfo, point string) (top mount, found bool) {
+	for line := range strings.SplitSeq(mountinfo, "\n") {
 		// 36 35 98:0 /root /point rw,noatime shared:1 - ext4 /dev/root rw
-		before, after, ok := strings.Cut(lines.Text(), " - ")
-		where, what := strings.Fields(before), strings.Fields(after)
+		before, after, ok := strings.Cut(line, " - ")
+		where, what := strings.Split(before, " "), strings.Split(after, " ")
 		if !ok || len(where) < 5 || len(what) < 2 || unescape(where[4]) != point {
 			continue
 		}
-		top, found = mount{device: where[2], point: point, fsType: what[0], source: unescape(what[1])}, true
+		top, found = mount{device: where[2], point: point, fsType: unescape(what[0]), source: unescape(what[1])}, true
 	}
 	return top, found
 }
 
-// unescape undoes the octal escapes of mountinfo.
-var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace
+// unescape undoes the escapes of mountinfo: a backslash and three octal digits stand for a byte.
+func unescape(field string) string {
+	if !strings.Contains(field, `\`) {
+		return field
+	}
+	var b strings.Builder
+	for i := 0; i < len(field); i++ {
+		if c, ok := octal(field[i:]); ok {
+			b.WriteByte(c)
+			i += 3
+		} else {
+			b.WriteByte(field[i])
+		}
+	}
+	return b.String()
+}
+
+// octal is the byte of an escape at the start of s.
+func octal(s string) (c byte, ok bool) {
+	if len(s) < 4 || s[0] != '\\' || s[1] > '3' {
+		return 0, false
+	}
+	for _, digit := range []byte(s[1:4]) {
+		if digit < '0' || digit > '7' {
+			return 0, false
+		}
+		c = c<<3 | (digit - '0')
+	}
+	return c, true
+}
