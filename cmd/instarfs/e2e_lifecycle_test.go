@@ -40,6 +40,9 @@ func TestMountEnds(t *testing.T) {
 	for what, end := range map[string]func(*server) int{
 		"SIGINT":          func(s *server) int { return s.end(syscall.SIGINT) },
 		"SIGTERM":         func(s *server) int { return s.end(syscall.SIGTERM) },
+		"SIGHUP":          func(s *server) int { return s.end(syscall.SIGHUP) },
+		"SIGTERM, SIGHUP": func(s *server) int { s.kill(syscall.SIGTERM); return s.end(syscall.SIGHUP) },
+		"SIGHUP, SIGTERM": func(s *server) int { s.kill(syscall.SIGHUP); return s.end(syscall.SIGTERM) },
 		"umount":          func(s *server) int { s.expect("umount $M"); return s.status() },
 		"fusermount3 -u":  func(s *server) int { s.expect("fusermount3 -u $M"); return s.status() },
 		"umount, unused":  func(s *server) int { s.expect("umount $M"); return s.status() },
@@ -191,5 +194,38 @@ func TestMountRefusals(t *testing.T) {
 	}
 	if busy.read("a.qcow2.map.json") == "" || isMounted(t, point) {
 		t.Error("a refusal left something behind")
+	}
+}
+
+// kill sends a signal. A process that has ended by one sent before does not matter.
+func (s *server) kill(signal syscall.Signal) { _ = s.cmd.Process.Signal(signal) }
+
+// SIGQUIT and SIGABRT print what the program does, and leave no mount behind, busy or not.
+func TestMountDumps(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGABRT} {
+		for _, busy := range []bool{false, true} {
+			s := serve(t, smallSource(t))
+			if busy {
+				s.hold("a.qcow2.map.txt")
+			}
+			code := s.end(signal)
+			said := strings.Join(s.log(), "\n")
+			if code != 2 || isMounted(t, s.dir) || !strings.Contains(said, "goroutine ") || !strings.Contains(said, "fusefs.") {
+				t.Errorf("%v, busy %v: status %d, still mounted: %v, said %.200q", signal, busy, code, isMounted(t, s.dir), said)
+			}
+		}
+	}
+}
+
+// nohup(1) has a program ignore SIGHUP.
+func TestMountIgnoresHangupUnderNohup(t *testing.T) {
+	source, dir := smallSource(t), t.TempDir()
+	cmd := child(realChild, "mount", source, dir)
+	cmd.Args = append([]string{"env", "--ignore-signal=HUP", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = "/usr/bin/env"
+	s := serveBy(t, cmd, source, dir)
+	s.kill(syscall.SIGHUP)
+	if s.read("a.qcow2.map.json") == "" || !isMounted(t, dir) {
+		t.Error("SIGHUP ends a mount that ignores it")
 	}
 }

@@ -3,8 +3,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
 )
@@ -15,28 +17,59 @@ func main() { os.Exit(start(os.Args[1:], wire())) }
 func start(args []string, e *env) int {
 	// A reader that leaves is an error of the write, not the end of the program: qemu-img ignores it and so does its profile.
 	signal.Ignore(syscall.SIGPIPE)
+	dumpOnSignal(&e.leave)
 	return run(untilSignal(context.Background(), &e.leave), args, e)
 }
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM. The second one ends the program at once.
+// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. The second SIGINT
+// or SIGTERM ends the program at once, unless SIGHUP came first: systemd ends a session with SIGTERM
+// and SIGHUP together, in either order. A SIGHUP that was ignored from the start, as by nohup(1),
+// stays so.
 func untilSignal(parent context.Context, leave *leaving) context.Context {
 	ctx, cancel := context.WithCancelCause(parent)
-	signals := make(chan os.Signal, 2)
+	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	next := func() signalError { return signalError{(<-signals).(syscall.Signal)} }
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
-		cancel(next())
-		err := next()
-		leave.now()
-		os.Exit(exitCode(err))
+		first := <-signals
+		cancel(signalError{first.(syscall.Signal)})
+		insisting := first != syscall.SIGHUP
+		for next := range signals {
+			switch {
+			case next == syscall.SIGHUP:
+			case insisting:
+				leave.exit(exitCode(signalError{next.(syscall.Signal)}))
+			default:
+				insisting = true
+			}
+		}
 	}()
 	return ctx
+}
+
+// maxDump bounds what dumpOnSignal prints, bytes: a kilobyte for each of some thousand goroutines.
+const maxDump = 16 << 20
+
+// dumpOnSignal makes SIGQUIT and SIGABRT print what all goroutines are doing and end the program with
+// status 2, as the Go runtime does, but not before what must not be left undone is done.
+func dumpOnSignal(leave *leaving) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGQUIT, syscall.SIGABRT)
+	go func() {
+		asked := <-signals
+		dump := make([]byte, maxDump)
+		dump = dump[:runtime.Stack(dump, true)]
+		fmt.Fprintf(os.Stderr, "instarfs: %v\n\n%s\n", asked, dump)
+		leave.exit(2)
+	}()
 }
 
 // leaving is what must not be left undone even when the program ends at once.
 type leaving struct {
 	mu sync.Mutex // guards last
-	// last must be quick.
+	// last must be quick. It is nil when there is nothing to do.
 	last func()
 }
 
@@ -46,10 +79,12 @@ func (l *leaving) do(last func()) {
 	l.last = last
 }
 
-func (l *leaving) now() {
+// exit ends the program. It keeps the lock, so that a command whose work ends by this does not end
+// the program first and with another status.
+func (l *leaving) exit(code int) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.last != nil {
 		l.last()
 	}
+	os.Exit(code)
 }

@@ -15,8 +15,9 @@ const mountHelp = `Show, at MOUNTPOINT, the tree of SOURCE with two files for ev
 NAME.map.txt, the allocation map as qemu-img map prints it. The first read of one runs the map guest; what changes
 in SOURCE changes in the mount. Nothing is written.
 
-The command stays in the foreground and says when the mount is ready. SIGINT (Ctrl-C), SIGTERM or
-fusermount3 -u MOUNTPOINT unmount; a second signal leaves at once.
+The command stays in the foreground and says when the mount is ready. SIGINT (Ctrl-C), SIGTERM, SIGHUP
+or fusermount3 -u MOUNTPOINT unmount; a second SIGINT or SIGTERM leaves at once. SIGQUIT (Ctrl-\)
+detaches the mount and prints what the program was doing.
 
 Images are found by the extension of their names, or by --include. The map of any other regular file can be
 opened by its name all the same. NAME.map.err, which is not listed, says why a map could not be made.`
@@ -124,6 +125,7 @@ func runMount(ctx context.Context, e *env, o mountOptions) error {
 		return err
 	}
 	e.leave.do(func() { _ = m.Abort() })
+	defer e.leave.do(nil)
 	e.say("%s", oneLine(fmt.Sprintf("mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", o.Source, o.Mountpoint, o.Mountpoint)))
 	return m.Serve(ctx)
 }

@@ -64,7 +64,7 @@ func exitHelp(success, failure string) string {
 	return "\n\nExit status:\n    0  " + success + "\n    1  " + failure + "\n    2  the command line makes no sense" + signalHelp
 }
 
-const signalHelp = "\n  130  ended by SIGINT; 143 by SIGTERM"
+const signalHelp = "\n  130  ended by SIGINT; 143 by SIGTERM; 129 by SIGHUP"
 
 // run is the program: it carries out the command line and returns the exit status.
 func run(ctx context.Context, args []string, e *env) int {
