@@ -5,69 +5,96 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// checkMountpoint makes sure that a mount at point can work, and returns the path of point without symbolic links. A dead
-// mount that an instarfs left there is removed.
+// checkTime bounds all looks at the source and at the mount point before mounting. Servers of file
+// systems on the way may be stopped, or far away.
+const checkTime = 5 * time.Second
+
+// checkMountpoint makes sure that a mount at point can work, and returns the path of point without
+// symbolic links. A dead mount that an instarfs left there is removed.
 func checkMountpoint(source, point string, log *logger) (string, error) {
-	real, err := realMountpoint(point, log)
-	if err != nil {
-		return "", err
+	real, err := within(checkTime, func() (string, error) {
+		real, err := realMountpoint(point)
+		if err == nil {
+			err = clearDead(real, point, log)
+		}
+		if err == nil {
+			err = checkFree(source, real, point)
+		}
+		return real, err
+	})
+	if errors.Is(err, errSilent) {
+		err = fmt.Errorf("mount %s at %s: a file system on the way to one of them does not answer within %v",
+			source, point, checkTime)
 	}
+	return real, err
+}
+
+// checkFree makes sure that real is a directory apart from the source on which nothing is mounted.
+func checkFree(source, real, point string) error {
 	info, err := os.Stat(real)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("mount at %s: %w", point, plain(err))
+		return fmt.Errorf("mount at %s: %w", point, plain(err))
 	case !info.IsDir():
-		return "", fmt.Errorf("mount at %s: it is not a directory", point)
+		return fmt.Errorf("mount at %s: it is not a directory", point)
 	}
 	if err := checkOverlap(source, real); err != nil {
-		return "", err
+		return err
 	}
 	m, mounted, err := mountAt(real)
 	if err != nil {
-		return "", fmt.Errorf("mount at %s: %w", point, err)
+		return fmt.Errorf("mount at %s: %w", point, err)
 	}
-	// automount points are mounts that wait for another on top.
 	if mounted && m.fsType != "autofs" {
-		return "", fmt.Errorf("mount at %s: %s (type %s) is mounted there already; unmount it or choose a directory below it",
+		return fmt.Errorf("mount at %s: %s (type %s) is mounted there already; unmount it or choose a directory below it",
 			point, m.source, m.fsType)
 	}
-	return real, nil
+	return nil
 }
 
-// realMountpoint resolves symbolic links, and clears a dead mount of ours.
-func realMountpoint(point string, log *logger) (string, error) {
-	abs, err := filepath.Abs(point)
-	if err != nil {
-		return "", fmt.Errorf("mount at %s: %w", point, err)
+// maxLinks bounds the symbolic links from a mount point to the next, as in the kernel.
+const maxLinks = 40
+
+// realMountpoint resolves symbolic links. It does not touch what is mounted at the place to which
+// they lead: whoever serves that may be dead or stopped.
+func realMountpoint(point string) (string, error) {
+	real, err := filepath.Abs(point)
+	for range maxLinks {
+		if err != nil {
+			break
+		}
+		// Not filepath.Dir, which would take a/.. out although a may be a link.
+		dir, name := filepath.Split(strings.TrimRight(real, "/"))
+		if name == "" || name == "." || name == ".." {
+			dir, name = real, ""
+		}
+		if dir, err = filepath.EvalSymlinks(dir); err != nil {
+			break
+		}
+		real = filepath.Join(dir, name)
+		if _, mounted, _ := mountAt(real); mounted {
+			return real, nil
+		}
+		target, linkErr := os.Readlink(real)
+		if linkErr != nil {
+			return real, nil // no link; whether it is a directory is seen later
+		}
+		if !filepath.IsAbs(target) {
+			target = dir + "/" + target
+		}
+		real = target
 	}
-	real, err := filepath.EvalSymlinks(abs)
 	if err == nil {
-		// A dead mount point can still be resolved; only looking into it fails.
-		_, err = os.Stat(real)
+		err = syscall.ELOOP
 	}
-	if err == nil {
-		return real, nil
-	}
-	if !errors.Is(err, syscall.ENOTCONN) {
-		return "", fmt.Errorf("mount at %s: %w", point, plain(err))
-	}
-	if parent, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
-		real = filepath.Join(parent, filepath.Base(abs))
-	}
-	m, ok, err := mountAt(real)
-	if err != nil || !ok || m.fsType != fsType {
-		return "", fmt.Errorf("mount at %s: a dead file system is mounted there; unmount it with: umount -l %s", point, abs)
-	}
-	if err := detach(real); err != nil {
-		return "", fmt.Errorf("mount at %s: removing the dead mount there: %w", point, err)
-	}
-	log.printf("mount at %s: removed a dead mount of %s", point, m.source)
-	return real, nil
+	return "", fmt.Errorf("mount at %s: %w", point, plain(err))
 }
 
 // checkOverlap refuses a mount point in the source and the reverse: reading the mount would go through the mount.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -145,6 +146,7 @@ func TestMountAfterKill(t *testing.T) {
 	source := smallSource(t)
 	s := serve(t, source)
 	want := s.read("a.qcow2.map.json")
+	s.expect("stat $M >/dev/null") // which the kernel now believes for a second
 	s.end(syscall.SIGKILL)
 	next := serveAt(t, source, s.dir)
 	if got := next.read("a.qcow2.map.json"); got != want {
@@ -227,5 +229,30 @@ func TestMountIgnoresHangupUnderNohup(t *testing.T) {
 	s.kill(syscall.SIGHUP)
 	if s.read("a.qcow2.map.json") == "" || !isMounted(t, dir) {
 		t.Error("SIGHUP ends a mount that ignores it")
+	}
+}
+
+// Over a mount whose server is stopped, mount fails soon and with one line, and touches nothing.
+func TestMountOverStoppedServer(t *testing.T) {
+	source := smallSource(t)
+	s := serve(t, source)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(s.dir, link); err != nil {
+		t.Fatal(err)
+	}
+	s.kill(syscall.SIGSTOP)
+	defer s.kill(syscall.SIGCONT)
+	for _, point := range []string{s.dir, link, s.dir + "/below"} {
+		cmd := child(realChild, "mount", source, point)
+		start := time.Now()
+		out, _ := cmd.CombinedOutput()
+		said, took := string(out), time.Since(start)
+		if cmd.ProcessState.ExitCode() != 1 || took > 15*time.Second || strings.Count(said, "\n") != 1 || !strings.Contains(said, "does not answer") {
+			t.Errorf("mount at %s: %v after %v, says %s", point, cmd.ProcessState, took, said)
+		}
+	}
+	s.kill(syscall.SIGCONT)
+	if s.read("a.qcow2.map.json") == "" {
+		t.Error("the server does not go on")
 	}
 }
