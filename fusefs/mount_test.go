@@ -1,6 +1,7 @@
 package fusefs
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -51,7 +52,7 @@ func TestStatIsExact(t *testing.T) {
 	}
 	m := mountFake(t, src, nil)
 	got := command(t, "stat", "-c", "%s %b %a %u %g %h %.9Y %F", m.path("a.img.map.json"))
-	if want := "12345 25 440 12 34 1 1600000000.123456789 regular file\n"; got != want {
+	if want := "12345 25 640 12 34 1 1600000000.123456789 regular file\n"; got != want {
 		t.Errorf("stat: %q, want %q", got, want)
 	}
 	if n := src.runs.Load(); n != 1 {
@@ -149,3 +150,43 @@ type errnoError struct {
 
 func (e *errnoError) Error() string        { return e.text }
 func (e *errnoError) Errno() syscall.Errno { return e.errno }
+
+// Directories and files have their owner's permission to write where those of the source have it,
+// though nobody can write in the mount: without it an ordinary user could not copy a tree over an
+// older copy, or remove one.
+func TestDirectoriesCanBeCopied(t *testing.T) {
+	src := newFakeSource(t, 0)
+	src.put(t, "d/a.img", "a", 100)
+	work, err := os.MkdirTemp("/tmp", "copies-") // where others may go
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(work)
+	point := work + "/mnt"
+	if err := errors.Join(os.Chmod(work, 0777), os.Mkdir(point, 0755), os.Chmod(src.root+"/d/a.img", 0644)); err != nil {
+		t.Fatal(err)
+	}
+	m := mountFake(t, src, func(o *Options) { o.AllowOther, o.Mountpoint = true, point })
+	m.dir = point
+	modes := []struct {
+		source os.FileMode
+		want   string
+	}{{0777, "755"}, {0750, "750"}, {0500, "500"}, {0555, "555"}, {0, "0"}, {0755, "755"}}
+	for _, mode := range modes {
+		if err := os.Chmod(src.root+"/d", mode.source); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(timeout + 50*time.Millisecond)
+		if got := command(t, "stat", "-c", "%a", m.path("d")); got != mode.want+"\n" {
+			t.Errorf("a directory of mode %o has mode %q", mode.source, got)
+		}
+	}
+	_, err = tryCommand(t, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+		"sh", "-ec", `cd "$0"; cp -r mnt/d copy; cp -r mnt/d/. copy; rm -r copy; [ ! -e copy ]`, work)
+	if err != nil {
+		t.Error(err)
+	}
+	if err := m.unmount(); err != nil { // before its directory is removed
+		t.Error(err)
+	}
+}

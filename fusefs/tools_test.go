@@ -145,7 +145,7 @@ func plainCopies(t *testing.T, src *fakeSource, copies string) {
 		}
 		for _, v := range listed {
 			file := filepath.Join(copies, name+v.String())
-			if err := os.WriteFile(file, fakeContent(name[:1], int(size), v), 0440); err != nil {
+			if err := os.WriteFile(file, fakeContent(name[:1], int(size), v), 0640); err != nil {
 				t.Fatal(err)
 			}
 			if err := os.Chtimes(file, info.ModTime(), info.ModTime()); err != nil {

@@ -101,9 +101,11 @@ func attributes(out *fuse.Attr, i Info, keep uint32) {
 	out.SetTimes(&i.MTime, &i.MTime, &i.MTime)
 }
 
+// Nobody can write in the mount, but copies keep the modes, and their owner must be able to replace
+// and remove them.
 const (
-	keepFile = 0444
-	keepDir  = 0555
+	keepFile = 0644
+	keepDir  = 0755
 )
 
 // fileAttributes is attributes for a view of a known size.

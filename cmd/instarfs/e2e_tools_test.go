@@ -88,7 +88,7 @@ func copyMaps(t *testing.T, source, copies string) {
 			}
 			file := filepath.Join(copies, image+view)
 			writeAt(t, file, map[int64]string{0: real.stdout.String()})
-			if err := os.Chmod(file, info.Mode()&0o444); err != nil {
+			if err := os.Chmod(file, info.Mode()&0o644); err != nil {
 				t.Fatal(err)
 			}
 			if err := os.Chtimes(file, info.ModTime(), info.ModTime()); err != nil {
