@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -128,6 +129,10 @@ func mountOptions(o Options, log *logger) fuse.MountOptions {
 // checkFUSE finds what is known to keep a mount from working, in words that say what to do.
 func checkFUSE(o Options) error {
 	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if errors.Is(err, syscall.EPERM) {
+		return fmt.Errorf("mount at %s: %w; the device is not allowed here: give it to the container (--device /dev/fuse) "+
+			"or to the service (DeviceAllow=/dev/fuse rw)", o.Mountpoint, err)
+	}
 	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("mount at %s: %w; mount as root, or let users in with: chmod 666 /dev/fuse", o.Mountpoint, err)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
@@ -292,6 +294,29 @@ func TestTripleFault(t *testing.T) {
 	var g *GuestError
 	if !errors.As(err, &g) || g.Kind != KindTripleFault && g.Kind != KindMachine {
 		t.Fatal(err)
+	}
+}
+
+// TestRunFails: what KVM_RUN itself answers is part of the error. Without the page of the code it is EFAULT.
+func TestRunFails(t *testing.T) {
+	a := good(func(*asm) {})
+	p := tinyPool(t, a)
+	m, err := p.take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.destroy()
+	page := bytes.Index(m.mem.b, a.code[:32]) &^ (pageLen - 1)
+	if err := unix.Mprotect(m.mem.b[page:page+pageLen], unix.PROT_NONE); err != nil {
+		t.Fatal(err)
+	}
+	err = m.do(func() error {
+		_, err := m.run(t.Context(), testJob(), testBudget)
+		return err
+	})
+	var g *GuestError
+	if !errors.As(err, &g) || g.Kind != KindMachine || !errors.Is(err, unix.EFAULT) || !strings.Contains(err.Error(), "KVM_RUN: bad address") {
+		t.Error(err)
 	}
 }
 

@@ -156,7 +156,7 @@ func (m *machine) enter(b *meter) (bell uint64, err error) {
 			}
 			continue
 		case err != nil:
-			return 0, &GuestError{Kind: KindMachine, What: "KVM_RUN failed", Err: err}
+			return 0, &GuestError{Kind: KindMachine, What: "KVM_RUN: " + err.Error(), Err: err}
 		}
 		switch m.cpu.ExitReason() {
 		case kvm.ExitMMIO:

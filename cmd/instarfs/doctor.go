@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -109,6 +110,9 @@ func openDevice(name, missing, forbidden string) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("%s does not exist: %s", name, missing)
+	case errors.Is(err, syscall.EPERM):
+		return fmt.Errorf("%s is not allowed here: give it to the container (--device %s) or to the service (DeviceAllow=%s rw)",
+			name, name, name)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("no permission to open %s: %s", name, forbidden)
 	case err != nil:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,6 +52,9 @@ func mountCommand(e *env) *cobra.Command {
 				}
 				o.Profile = p
 			}
+			if err := checkGlobs(cmd, "include", "exclude"); err != nil {
+				return usageError{fmt.Errorf("mount: %w", err)}
+			}
 			if err := o.Access.check(); err != nil {
 				return usageError{fmt.Errorf("mount: %w", err)}
 			}
@@ -72,6 +76,23 @@ func mountCommand(e *env) *cobra.Command {
 	f.BoolVar(&o.Debug, "debug", false, "log every request of the kernel")
 	f.StringArrayVarP(&pairs, "option", "o", nil, "the options above as mount `OPTS`: allow_other,cache_bytes=1G")
 	return cmd
+}
+
+// checkGlobs makes sure that the values of flags are globs, however they were given.
+func checkGlobs(cmd *cobra.Command, flags ...string) error {
+	for _, name := range flags {
+		globs, err := cmd.Flags().GetStringArray(name)
+		if err != nil {
+			return err
+		}
+		for _, glob := range globs {
+			if _, err := path.Match(glob, ""); err != nil {
+				return fmt.Errorf("--%s '%s' is no glob: a [ needs its ], and a \\ needs a character after it "+
+					"(see 'instarfs mount --help')", name, glob)
+			}
+		}
+	}
+	return nil
 }
 
 // ignoredMountOptions are those that mount(8) hands to every file system. A mount of ours is always read-only, nosuid, nodev

@@ -58,13 +58,8 @@ type System struct {
 // Open opens a KVM device, normally /dev/kvm, and checks that it offers what this package uses.
 func Open(path string) (*System, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		return nil, fmt.Errorf("%w: %s does not exist: load the module (modprobe kvm_intel or kvm_amd), or enable virtualisation in the firmware or nested virtualisation on the host", ErrNoKVM, path)
-	case errors.Is(err, unix.EACCES):
-		return nil, fmt.Errorf("%w: no permission to open %s: join its group (usermod -aG kvm USER, then log in again) or run as root", ErrNoKVM, path)
-	case err != nil:
-		return nil, fmt.Errorf("%w: open %s: %w", ErrNoKVM, path, err)
+	if err != nil {
+		return nil, openError(path, err)
 	}
 	s := &System{fd: fd}
 	if err := s.check(); err != nil {
@@ -72,6 +67,22 @@ func Open(path string) (*System, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrNoKVM, path, err)
 	}
 	return s, nil
+}
+
+// openError says why a KVM device cannot be opened, and what to do.
+func openError(path string, err error) error {
+	advice := ""
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
+		advice = ": load the module (modprobe kvm_intel or kvm_amd), or enable virtualisation in the firmware or nested " +
+			"virtualisation on the host"
+	case errors.Is(err, unix.EACCES):
+		advice = ": join its group (usermod -aG kvm USER, then log in again) or run as root"
+	case errors.Is(err, unix.EPERM):
+		advice = ": the device is not allowed here; give it to the container (--device /dev/kvm) or to the service " +
+			"(DeviceAllow=/dev/kvm rw)"
+	}
+	return fmt.Errorf("%w: open %s: %w%s", ErrNoKVM, path, err, advice)
 }
 
 func (s *System) check() error {

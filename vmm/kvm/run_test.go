@@ -101,7 +101,7 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ path, want string }{
-		{plain + "-not", "does not exist: load the module"},
+		{plain + "-not", "no such file or directory: load the module"},
 		{plain, "KVM_GET_API_VERSION"},
 		{plain + "/kvm", "not a directory"},
 	} {
@@ -109,6 +109,19 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 		if s != nil || !errors.Is(err, ErrNoKVM) || !strings.Contains(err.Error(), test.want) ||
 			!strings.Contains(err.Error(), test.path) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", test.path, err)
+		}
+	}
+}
+
+// TestAdvice: what keeps a device from being opened needs different things to be done.
+func TestAdvice(t *testing.T) {
+	for err, want := range map[unix.Errno]string{
+		unix.ENOENT: "modprobe", unix.ENODEV: "modprobe", unix.EACCES: "usermod -aG kvm",
+		unix.EPERM: "--device /dev/kvm", unix.EMFILE: "too many open files",
+	} {
+		got := openError("/dev/kvm", err)
+		if !errors.Is(got, ErrNoKVM) || !errors.Is(got, err) || !strings.Contains(got.Error(), want) {
+			t.Errorf("%v: %v", err, got)
 		}
 	}
 }
