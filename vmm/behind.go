@@ -34,7 +34,7 @@ func newBehind(d *decoder) *behind {
 		defer close(b.done)
 		for records := range b.work {
 			if b.err == nil {
-				b.err = d.decode(records)
+				b.err = guarded(func() error { return d.decode(records) })
 				b.failed.Store(b.err != nil)
 			}
 			b.free <- (*[abi.RingLen]byte)(records[:abi.RingLen])

@@ -49,25 +49,26 @@ func newMachine(sys *kvm.System) (*machine, error) {
 	return m, nil
 }
 
-// do runs f on the machine's thread and waits for it.
+// do runs f on the machine's thread and waits for it. A panic of f is a *PanicError.
 func (m *machine) do(f func() error) (err error) {
 	done := make(chan struct{})
 	m.work <- func() {
 		defer close(done)
-		err = f()
+		err = guarded(f)
 	}
 	<-done
 	return err
 }
 
-// until runs f, which enters the guest, on the machine's own thread; when ctx is done first, the guest is kicked out.
+// until runs f, which enters the guest, on the machine's own thread; when ctx is done first, the guest is kicked out. A panic
+// of f is a *PanicError.
 func (m *machine) until(ctx context.Context, f func() error) error {
 	kicked := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		m.kick()
 		close(kicked)
 	})
-	err := f()
+	err := guarded(f)
 	if !stop() {
 		<-kicked // or it would hit the machine's next run, or its remains
 	}

@@ -21,6 +21,11 @@ func newMemory(n int) (*memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mmap of %d bytes of guest memory: %w", n, err)
 	}
+	// What images hold must not reach a core dump of this program.
+	if err := unix.Madvise(b, unix.MADV_DONTDUMP); err != nil {
+		_ = unix.Munmap(b)
+		return nil, fmt.Errorf("keep guest memory out of core dumps: %w", err)
+	}
 	return &memory{b: b, host: newBitmap(n / pageLen)}, nil
 }
 

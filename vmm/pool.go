@@ -115,7 +115,8 @@ func (p *Pool) Run(ctx context.Context, job *Job) (*Layer, error) {
 		done <- outcome{layer, err}
 		// The caller does not wait for the reset; who comes next does, for that is faster than a new machine. After
 		// anything but a result the guest is not what it should be.
-		if err != nil && !isFault(err) || m.reset(p.snapshot()) != nil {
+		reset := func() error { return m.reset(p.snapshot()) }
+		if err != nil && !isFault(err) || guarded(reset) != nil {
 			go m.destroy()
 			m = nil
 		}

@@ -105,8 +105,11 @@ func (m *machine) serve(b *meter, job *Job) (*Layer, error) {
 		default:
 			return nil, m.blame(KindProtocol, "doorbell %#x during a run", bell)
 		}
+		var bug *PanicError
 		if errors.Is(err, extent.ErrTooMany) {
 			return nil, guestError(KindExtents, "more than %d extents", b.budget.Extents)
+		} else if errors.As(err, &bug) {
+			return nil, err // which is not the guest's
 		} else if err != nil {
 			return nil, m.blame(KindProtocol, "extent %d: %v", s.decoded, err)
 		}
