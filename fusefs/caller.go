@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"strconv"
@@ -134,4 +135,10 @@ func procFile(tid uint32, name string) string {
 func mayNot(err error) bool {
 	e := errnoOf(err)
 	return e == syscall.EACCES || e == syscall.EPERM
+}
+
+// failsForAll reports whether an error is not about who asks: nobody gets the map.
+func failsForAll(err error) bool {
+	var e interface{ ForAll() bool }
+	return errors.As(err, &e) && e.ForAll()
 }

@@ -28,8 +28,6 @@ type dir struct {
 	mapping  bool      // the images of this directory are being mapped ahead
 	mappedAt time.Time // when that last ended
 	coldAt   time.Time // when an image was last opened that had to be mapped first
-	open     bool      // everybody may search the directory, as of openAt
-	openAt   time.Time
 }
 
 var _ = (fs.NodeLookuper)((*dir)(nil))
@@ -59,7 +57,7 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.
 	switch {
 	case err != nil:
 		return nil, errnoOf(err)
-	case info.LinkType == syscall.S_IFDIR:
+	case info.Link != "" && info.LinkType != syscall.S_IFREG:
 		return d.link(patient, file, info.Link, 0, info, out), 0
 	case !info.Dir():
 		return nil, syscall.ENOENT
@@ -173,27 +171,9 @@ func (d *dir) mayList(ctx context.Context) syscall.Errno {
 	return errnoOf(d.tree.source.CheckDir(patient, d.tree.caller(ctx), d.path))
 }
 
-// publicFor is how long it is taken for true that a directory can be searched by everybody or not: as long as the kernel keeps what
-// it was told because of that.
-const publicFor = timeout
-
 // public reports whether what the directory says of its files may be told to anybody.
 func (d *dir) public(ctx context.Context) bool {
-	if !d.tree.shared {
-		return true
-	}
-	d.mu.Lock()
-	open, fresh := d.open, time.Since(d.openAt) < publicFor
-	d.mu.Unlock()
-	if fresh {
-		return open
-	}
-	now := time.Now()
-	open = d.tree.source.Public(ctx, d.path)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.open, d.openAt = open, now
-	return open
+	return !d.tree.shared || d.tree.source.Public(ctx, d.path)
 }
 
 var _ = (fs.NodeOpendirHandler)((*dir)(nil))

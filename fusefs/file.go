@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -26,8 +25,8 @@ type mapFile struct {
 	bound bool
 	gen   Generation
 	size  int64
-	// mtime is newer than that of info if a file under the image is.
-	mtime time.Time
+	// latest is what was found out of the image since, with the files under it: another time, and mode.
+	latest Info
 
 	shown   shown
 	readers readers // who may have the content
@@ -89,11 +88,8 @@ var _ = (fs.NodeGetattrer)((*mapFile)(nil))
 // have it is shown another inode, see deniedFile.
 func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	who := f.tree.caller(ctx)
-	size, ok := f.known()
-	if ok && !f.readers.has(who) {
-		ok = f.check(ctx, who)
-	}
-	if !ok {
+	size, known := f.known()
+	if !known || !f.readers.has(who) && !f.check(ctx, who) {
 		f.dir.mapAhead(who, f.image)
 		r, g, err := f.content(ctx, who, f.info.Generation)
 		switch {
@@ -105,11 +101,13 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 			f.readers.add(who)
 		case errnoOf(err) == syscall.EINTR:
 			return syscall.EINTR
-		case who != nil && mayNot(err):
+		case who != nil && mayNot(err) && !failsForAll(err):
 			if !f.tree.stale.take(ctx, f.image, f.view) && f.tree.stale.note(ctx, f.image, f.view) {
 				return syscall.ESTALE
 			}
 			return syscall.EACCES
+		case who != nil && known: // what is known is not for this caller as far as can be told
+			return errnoOf(err)
 		}
 	}
 	info := f.attributes()
@@ -245,24 +243,23 @@ func (f *mapFile) rebind(g Generation, size int64, info Info) (changed bool) {
 	return changed
 }
 
-// update takes over the time of an image that was looked at, if its content is that of the inode.
+// update takes over what is known of an image that was looked at, if its content is that of the inode.
 func (f *mapFile) update(info Info) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.bound && f.gen == info.Generation {
-		f.mtime = info.MTime
+		f.latest = info
 	}
 }
 
-// attributes are those of the image, as far as they are shared.
+// attributes are those of the image, and of the files under it as far as they are known.
 func (f *mapFile) attributes() Info {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	info := f.info
-	if f.mtime.After(info.MTime) {
-		info.MTime = f.mtime
+	if f.bound && f.latest.Generation == f.gen {
+		return f.latest
 	}
-	return info
+	return f.info
 }
 
 // has reports whether g is the content of the inode.

@@ -3,7 +3,9 @@ package chain
 import (
 	"context"
 	"errors"
-	"strings"
+	"path"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -61,35 +63,82 @@ func (e *Engine) everybody(ctx context.Context, who *Caller, at files.Place, bit
 // openToAll reports whether each class of users may search all directories on the way to a place, those above its tree included,
 // and has bits of the mode of what is there.
 func (e *Engine) openToAll(ctx context.Context, at files.Place, bits uint32) (bool, error) {
-	if open, err := e.gate.AboveOpen(ctx, at.Tree); !open || err != nil {
+	open, err := e.wayOpen(ctx, files.Place{Tree: at.Tree, Path: path.Dir(at.Path)})
+	if !open || err != nil || bits == 0 {
+		return open, err
+	}
+	return e.allows(ctx, at, bits)
+}
+
+// wayOpen reports whether each class of users may search a directory and all those on the way to it.
+func (e *Engine) wayOpen(ctx context.Context, dir files.Place) (bool, error) {
+	return e.ways.load(dir, func() (bool, error) {
+		if dir.Path == "." {
+			if open, err := e.gate.AboveOpen(ctx, dir.Tree); !open || err != nil {
+				return false, err
+			}
+		} else if open, err := e.wayOpen(ctx, files.Place{Tree: dir.Tree, Path: path.Dir(dir.Path)}); !open || err != nil {
+			return false, err
+		}
+		return e.allows(ctx, dir, 0o111)
+	})
+}
+
+// allows reports whether each class of users has bits of the mode of what is at a place. Who may follow a link is another question.
+func (e *Engine) allows(ctx context.Context, at files.Place, bits uint32) (bool, error) {
+	f, err := e.gate.Find(ctx, nil, at, nil, false)
+	if err != nil {
 		return false, err
 	}
-	names := strings.Split(at.Path, "/")
-	for i := range len(names) + 1 {
-		need := uint32(0o111)
-		if i == len(names) {
-			need = bits
-		}
-		p := files.Place{Tree: at.Tree, Path: "./" + strings.Join(names[:i], "/")}
-		f, err := e.gate.Find(ctx, nil, p, nil, false)
-		if err != nil {
-			return false, err
-		}
-		list, err := e.list(ctx, f)
-		mode := f.Stat.Mode
-		f.Close()
-		// Who may follow a link is another question.
-		if err != nil || len(list) > 0 || mode&unix.S_IFMT == unix.S_IFLNK || mode&need != need {
-			return false, err
-		}
-	}
-	return true, nil
+	defer f.Close()
+	list, err := e.list(ctx, f)
+	mode := f.Stat.Mode
+	return err == nil && len(list) == 0 && mode&unix.S_IFMT != unix.S_IFLNK && mode&bits == bits, err
 }
 
 // Public reports whether everybody may search a directory: what is known of its files need not be kept from anybody then.
 func (s *Source) Public(ctx context.Context, dir string) bool {
-	open, err := s.engine.openToAll(ctx, s.place(dir), 0o111)
+	open, err := s.engine.wayOpen(ctx, s.place(dir))
 	return err == nil && open
+}
+
+// ways remembers for a moment which directories everybody can reach.
+type ways struct {
+	mu    sync.Mutex
+	known map[files.Place]way
+}
+
+type way struct {
+	open bool
+	at   time.Time
+}
+
+const (
+	// wayAge is how long an answer counts: as long as the kernel keeps what it is told by a mount.
+	wayAge = time.Second
+	// maxWays bounds what is remembered.
+	maxWays = 4096
+)
+
+func (w *ways) load(dir files.Place, ask func() (bool, error)) (bool, error) {
+	now := time.Now()
+	w.mu.Lock()
+	k, ok := w.known[dir]
+	w.mu.Unlock()
+	if ok && now.Sub(k.at) < wayAge {
+		return k.open, nil
+	}
+	open, err := ask()
+	if err != nil {
+		return false, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.known == nil || len(w.known) >= maxWays {
+		w.known = map[files.Place]way{}
+	}
+	w.known[dir] = way{open, now}
+	return open, nil
 }
 
 // step is a file that a map shows, in addition to the image itself.
@@ -98,14 +147,15 @@ type step struct {
 	st    unix.Stat_t
 	kind  uint32 // abi.KindBacking, ...
 	depth int
-	name  string // as it is shown
+	name  string // as the file has it that names it
+	label string // as it is shown
 	raw   bool   // its locks are those of a raw image
 }
 
 // steps are the files of a chain but for the image itself.
 func (c *chain) steps() (list []step) {
 	for _, n := range c.files()[1:] {
-		list = append(list, step{n.at, n.st, n.kind, n.depth, n.name, n.layer != nil && n.layer.Format == formatRaw})
+		list = append(list, step{n.at, n.st, n.kind, n.depth, n.named, n.name, n.layer != nil && n.layer.Format == formatRaw})
 	}
 	return list
 }
@@ -122,10 +172,10 @@ func (e *Engine) mayRead(ctx context.Context, who *Caller, steps []step, locks b
 			if !locks {
 				return nil
 			}
-			return usersOf(fd, s.name).err(s.raw, s.kind == abi.KindDataFile)
+			return usersOf(fd, s.label).err(s.raw, s.kind == abi.KindDataFile)
 		})
 		if err != nil {
-			return &referenceError{kind: s.kind, name: s.name, label: s.name, depth: s.depth, err: denied(err)}
+			return &referenceError{kind: s.kind, name: s.name, label: s.label, depth: s.depth, err: denied(err)}
 		}
 	}
 	return nil

@@ -74,6 +74,7 @@ type Engine struct {
 	access     Access
 	gate       *files.Gate
 	everything *files.Tree // for References == Any
+	ways       ways
 	maps       *cache.Cache[key, kept]
 }
 
@@ -170,11 +171,14 @@ func (e *Engine) mapOnce(ctx context.Context, top *node, o Options, who *Caller)
 	defer c.close()
 	followed := c.follow(ctx, e.mapper())
 	// What who may not read says nothing to him, not even what is wrong with it.
-	if err := e.mayRead(ctx, who, c.steps(), false); err != nil {
-		return nil, c.reached, err
-	}
-	if followed != nil {
-		return nil, c.reached, e.told(ctx, who, c.missing, followed)
+	denied := e.mayRead(ctx, who, c.steps(), false)
+	switch {
+	case followed != nil && denied != nil:
+		return nil, c.reached, noMap{denied}
+	case followed != nil:
+		return nil, c.reached, noMap{e.told(ctx, who, c.missing, followed)}
+	case denied != nil:
+		return nil, c.reached, denied
 	}
 	if l := top.layer; len(l.References) == 0 {
 		r, err := l.result(top.name)

@@ -68,6 +68,17 @@ func (e *Error) QemuReport() string {
 	return ""
 }
 
+// noMap is the error of an image that has no map for anybody, whatever this one is told.
+type noMap struct{ error }
+
+func (e noMap) Unwrap() error { return e.error }
+
+// ForAll reports whether others who ask for the map fail too, as long as the image stays as it is.
+func (e *Error) ForAll() bool {
+	var n noMap
+	return errors.As(e.Err, &n)
+}
+
 // reason is the text of an error, and what to do about it.
 func reason(err error) string {
 	var ref *referenceError

@@ -23,6 +23,7 @@ type node struct {
 	at    files.Place
 	kind  uint32  // abi.KindBacking, ...: as what another file names it
 	depth int     // of the layer that it is, or belongs to
+	named string  // what that file calls it
 	layer *layer  // nil: a file without a map of its own, or one of which nothing is known yet
 	files []*node // those that the layer's references name, by number; nil for its backing file
 	parts []part  // what the layer's disk is put together from, if other files say what they hold; see assemble.go
@@ -177,7 +178,7 @@ func (c *chain) reach(ctx context.Context, n *node, ref abi.Reference, x *explor
 		c.missing = c.engine.places(from.at, name)
 		return nil, &referenceError{kind: ref.Kind, name: ref.Name, label: label, depth: depth, err: err}
 	}
-	f.kind, f.depth = ref.Kind, depth
+	f.kind, f.depth, f.named = ref.Kind, depth, ref.Name
 	return f, nil
 }
 

@@ -115,13 +115,18 @@ func (s *Source) under(ctx context.Context, p string, st *unix.Stat_t, i *Info) 
 	c := &chain{engine: s.engine, options: s.options, nodes: []*node{{image: top, at: s.place(p)}}}
 	defer c.close()
 	// An error is part of the generation, and told when the image is mapped.
-	_ = c.follow(ctx, s.engine.seer())
+	if err := c.follow(ctx, s.engine.seer()); err != nil {
+		i.Mode &^= 0o444 // there is no map for anybody
+	}
 	i.Generation, i.Alone = c.reached, false
-	for _, n := range c.files() {
+	for _, n := range c.files()[1:] {
 		if t := time.Unix(n.st.Mtim.Unix()); t.After(i.MTime) {
 			i.MTime = t
 		}
 		i.Mode = shared(i, &n.st)
+		if open, err := s.engine.openToAll(ctx, n.at, 0); !open || err != nil {
+			i.Mode &^= 0o444
+		}
 	}
 }
 

@@ -132,7 +132,14 @@ func (w *walk) run(p Place) (*File, error) {
 		w.todo = w.todo[1:]
 		last := len(w.todo) == 0
 		switch name {
-		case "", ".":
+		case "":
+			continue
+		case ".": // which only those may name who may search the directory
+			f, _, err := w.step(name)
+			if err != nil {
+				return nil, err
+			}
+			w.enter(f)
 			continue
 		case "..":
 			if err := w.parent(); err != nil {
