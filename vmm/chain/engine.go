@@ -190,7 +190,9 @@ func (e *Engine) mapOnce(ctx context.Context, top *node, o Options, who *Caller)
 		}
 		defer c.close()
 		for _, n := range c.others {
-			n.settle(ctx)
+			if err := n.settle(ctx); err != nil {
+				return kept{}, 0, err
+			}
 		}
 		r, err := c.compose(ctx, maxExtents)
 		if err != nil {

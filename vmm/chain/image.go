@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -124,20 +123,6 @@ func (f *image) changed(ctx context.Context) (bool, error) {
 		after.CTimeNs = before.CTimeNs
 	}
 	return after != before, nil
-}
-
-// quiet is how long ago a file must have changed before it is read. The kernel notes the time of a write before it copies
-// the bytes, and its clock has ticks of some milliseconds: what is read too soon may lack bytes of the very identity that it
-// would be kept for. No write of a disk image's metadata takes longer.
-const quiet = 30 * time.Millisecond
-
-// settle waits until what is read from now on is the content of the identity that the file has. A write that is under way, however
-// long it takes, holds the file's lock, for which lseek(2) waits on most file systems.
-func (f *image) settle(ctx context.Context) {
-	_, _ = do(ctx, f, func() (int64, error) { return f.Seek(0, unix.SEEK_DATA) })
-	if age := time.Since(time.Unix(f.st.Mtim.Unix())); age >= 0 && age < quiet {
-		time.Sleep(quiet - age)
-	}
 }
 
 // allocated is what the file occupies, bytes (st_blocks counts 512 whatever the file system).

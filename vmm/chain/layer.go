@@ -33,7 +33,9 @@ func (e *Engine) layerOf(ctx context.Context, f *image, o Options) (*layer, erro
 			return kept{}, 0, errAbandoned
 		}
 		defer f.close()
-		f.settle(ctx)
+		if err := f.settle(ctx); err != nil {
+			return kept{}, 0, err
+		}
 		l, err := e.run(ctx, f, o)
 		if changed, lookErr := f.changed(ctx); lookErr != nil {
 			return kept{}, 0, lookErr
