@@ -7,6 +7,8 @@ HOST     := bin/instarfs
 # The guest must come out the same wherever it is built: no paths, no build id, no version control.
 GUESTENV := CGO_ENABLED=0 GOOS=linux GOARCH=amd64 GOAMD64=v1 GOFLAGS=
 GUESTOPT := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
+# The first code of the host program: cmd/instarfs/addresses.go.
+ENTRY    := -E main.entry
 
 .PHONY: all help guest host demo test check check-kvm-amd bench fuzz install clean deps
 
@@ -20,7 +22,7 @@ guest: ## build the map guest that the host program carries
 
 host: guest ## build instarfs
 	@mkdir -p bin
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-X main.version=$(VERSION)' -o $(HOST) ./cmd/instarfs
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-X main.version=$(VERSION) $(ENTRY)' -o $(HOST) ./cmd/instarfs
 
 demo: deps all ## make sample images, mount them, look at their maps, unmount
 	@./.ci/demo

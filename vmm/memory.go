@@ -5,9 +5,14 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/guest/abi"
 )
 
 var le = binary.LittleEndian
+
+// MachineAddresses is the address space that each machine of a pool takes, bytes.
+const MachineAddresses = abi.RAMLen + 1<<20
 
 // memory is the guest's RAM, from guest-physical address 0, and a record of the pages that the host changed: KVM's log has
 // only the guest's own writes. It is used by the one goroutine that runs the machine.

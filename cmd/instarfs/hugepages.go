@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -14,8 +15,11 @@ const heapRoom = 1 << 30
 // on virtual processors for which the hypervisor keeps page tables these take longer than all else. It is a matter of speed
 // only, so nothing is done about failure. It takes some milliseconds, which nobody has to wait for.
 func askForHugePages(n uint64) {
+	if freeAddresses() < math.MaxUint64 {
+		return // under a limit, other things need them more
+	}
 	n = min(n, heapRoom)
-	// The runtime would end the program if there is no such room, as under ulimit -v.
+	// The runtime would end the program if there is no such room.
 	trial, err := unix.Mmap(-1, 0, int(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil || unix.Munmap(trial) != nil {
 		return

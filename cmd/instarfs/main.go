@@ -11,7 +11,10 @@ import (
 	"syscall"
 )
 
-func main() { os.Exit(start(os.Args[1:], wire())) }
+func main() {
+	restoreAddresses()
+	os.Exit(start(os.Args[1:], wire()))
+}
 
 // start runs the program as a process: with what signals mean to it.
 func start(args []string, e *env) int {

@@ -101,7 +101,11 @@ func newMount(o mountOptions) (mounted, error) {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
 	}
 	// One more than map ahead, so that nobody who waits for a map stands behind them.
-	pool, err := newPool(runtime.GOMAXPROCS(0) + 1)
+	machines, err := machinesThatFit(runtime.GOMAXPROCS(0) + 1)
+	if err != nil {
+		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
+	}
+	pool, err := newPool(machines)
 	if err != nil {
 		return nil, err
 	}
