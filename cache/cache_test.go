@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"instarfs/bug"
 )
 
 var errBad = errors.New("bad image")
@@ -92,8 +94,8 @@ func TestFailureIsNotKept(t *testing.T) {
 func TestPanicIsAnError(t *testing.T) {
 	c := New[int, string](10)
 	_, err := c.Load(context.Background(), 1, func(context.Context) (string, int, error) { panic("boom") })
-	var p *PanicError
-	if !errors.As(err, &p) || err.Error() != "loader panicked: boom" || len(p.Stack) == 0 {
+	var p *bug.Error
+	if !errors.As(err, &p) || p.Value != "boom" || p.Where == "" {
 		t.Fatalf("%v", err)
 	}
 	_, err = c.Load(context.Background(), 1, func(context.Context) (string, int, error) {

@@ -3,9 +3,9 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
+
+	"instarfs/bug"
 )
 
 // linger is how long a run goes on when nobody waits for it any more: a reader that was interrupted often asks again at
@@ -14,14 +14,6 @@ const linger = 2 * time.Second
 
 // Loader makes the value of a key and tells its cost in bytes. Its context ends a moment after the last waiter has left.
 type Loader[V any] func(ctx context.Context) (value V, cost int, err error)
-
-// PanicError is a panic of a loader, told to all who waited for it.
-type PanicError struct {
-	Value any    // what the loader panicked with
-	Stack []byte // where
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("loader panicked: %v", e.Value) }
 
 var errExited = errors.New("cache: loader left without a result")
 
@@ -87,15 +79,13 @@ func (c *Cache[K, V]) start(ctx context.Context, key K, load Loader[V]) *flight[
 	return f
 }
 
-// guarded runs load and turns a panic into an error.
+// guarded runs load. A panic is the error of all who wait for it.
 func guarded[V any](ctx context.Context, load Loader[V]) (value V, cost int, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			var none V
-			value, cost, err = none, 0, &PanicError{Value: p, Stack: debug.Stack()}
-		}
-	}()
-	return load(ctx)
+	err = bug.Guard(func() (err error) {
+		value, cost, err = load(ctx)
+		return err
+	})
+	return value, cost, err
 }
 
 // land ends a run.

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"instarfs/bug"
 )
 
 // TestHammer lets many goroutines load, leave, fail and panic on few keys. At any time at most one run of a key that was not
@@ -40,7 +42,7 @@ func TestHammer(t *testing.T) {
 					return key * 1000, 10 + 10*key, nil
 				})
 				cancel()
-				var p *PanicError
+				var p *bug.Error
 				switch {
 				case err == nil && v == key*1000:
 				case errors.Is(err, errBad), errors.As(err, &p), errors.Is(err, context.DeadlineExceeded):

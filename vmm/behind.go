@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"instarfs/bug"
 	"instarfs/guest/abi"
 )
 
@@ -34,7 +35,7 @@ func newBehind(d *decoder) *behind {
 		defer close(b.done)
 		for records := range b.work {
 			if b.err == nil {
-				b.err = guarded(func() error { return d.decode(records) })
+				b.err = bug.Guard(func() error { return d.decode(records) })
 				b.failed.Store(b.err != nil)
 			}
 			b.free <- (*[abi.RingLen]byte)(records[:abi.RingLen])

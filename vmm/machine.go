@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/bug"
 	"instarfs/guest/abi"
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/virtio"
@@ -49,26 +50,26 @@ func newMachine(sys *kvm.System) (*machine, error) {
 	return m, nil
 }
 
-// do runs f on the machine's thread and waits for it. A panic of f is a *PanicError.
+// do runs f on the machine's thread and waits for it. A panic of f is a *bug.Error.
 func (m *machine) do(f func() error) (err error) {
 	done := make(chan struct{})
 	m.work <- func() {
 		defer close(done)
-		err = guarded(f)
+		err = bug.Guard(f)
 	}
 	<-done
 	return err
 }
 
 // until runs f, which enters the guest, on the machine's own thread; when ctx is done first, the guest is kicked out. A panic
-// of f is a *PanicError.
+// of f is a *bug.Error.
 func (m *machine) until(ctx context.Context, f func() error) error {
 	kicked := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		m.kick()
 		close(kicked)
 	})
-	err := guarded(f)
+	err := bug.Guard(f)
 	if !stop() {
 		<-kicked // or it would hit the machine's next run, or its remains
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"instarfs/bug"
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 )
@@ -28,10 +29,10 @@ func (b buggy) ReadAt(_ context.Context, p []byte, _ int64) (int, error) {
 	return len(p), nil
 }
 
-// isBug reports whether err is a *PanicError of one line that says text, where it happened included.
+// isBug reports whether err is a *bug.Error of one line that says text, where it happened included.
 func isBug(err error, text string) bool {
-	var bug *PanicError
-	return errors.As(err, &bug) && strings.Contains(err.Error(), text) && !strings.Contains(err.Error(), "\n")
+	var ours *bug.Error
+	return errors.As(err, &ours) && strings.Contains(err.Error(), text) && !strings.Contains(err.Error(), "\n")
 }
 
 // TestPanicEndsItsRunOnly: a bug that strikes on a machine's own thread is the error of that run, and

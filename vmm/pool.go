@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"instarfs/bug"
 	"instarfs/guest/abi"
 	"instarfs/vmm/kvm"
 )
@@ -116,7 +117,7 @@ func (p *Pool) Run(ctx context.Context, job *Job) (*Layer, error) {
 		// The caller does not wait for the reset; who comes next does, for that is faster than a new machine. After
 		// anything but a result the guest is not what it should be.
 		reset := func() error { return m.reset(p.snapshot()) }
-		if err != nil && !isFault(err) || guarded(reset) != nil {
+		if err != nil && !isFault(err) || bug.Guard(reset) != nil {
 			go m.destroy()
 			m = nil
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"instarfs/bug"
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
@@ -105,10 +106,10 @@ func (m *machine) serve(b *meter, job *Job) (*Layer, error) {
 		default:
 			return nil, m.blame(KindProtocol, "doorbell %#x during a run", bell)
 		}
-		var bug *PanicError
+		var ours *bug.Error
 		if errors.Is(err, extent.ErrTooMany) {
 			return nil, guestError(KindExtents, "more than %d extents", b.budget.Extents)
-		} else if errors.As(err, &bug) {
+		} else if errors.As(err, &ours) {
 			return nil, err // which is not the guest's
 		} else if err != nil {
 			return nil, m.blame(KindProtocol, "extent %d: %v", s.decoded, err)

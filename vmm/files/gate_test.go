@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/bug"
 )
 
 const here, there = 1, 2
@@ -28,9 +30,9 @@ func TestDo(t *testing.T) {
 	if _, err := Do(t.Context(), g, On{Device: here}, nil, func() (int, error) { return 0, want }); err != want {
 		t.Errorf("got %v", err)
 	}
-	var panicked *PanicError
+	var panicked *bug.Error
 	_, err := Do(t.Context(), g, On{Device: here}, nil, func() (int, error) { panic("inside") })
-	if !errors.As(err, &panicked) || panicked.Value != "inside" || len(panicked.Stack) == 0 {
+	if !errors.As(err, &panicked) || panicked.Value != "inside" || panicked.Where == "" {
 		t.Errorf("a panic came out as %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -178,7 +180,7 @@ func TestRightsEndWithTheCall(t *testing.T) {
 		_, err := Do(t.Context(), g, On{User: &User{UID: 2001, GID: 2001}}, nil, func() (int, error) {
 			panic("with the rights of another")
 		})
-		var panicked *PanicError
+		var panicked *bug.Error
 		if !errors.As(err, &panicked) {
 			t.Fatal(err)
 		}

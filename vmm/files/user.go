@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/bug"
 )
 
 // User is somebody whose rights to files a call may have: what the kernel compares with the owner,
@@ -40,21 +41,13 @@ func as[T any](u *User, f func() (T, error)) (value T, err error) {
 	return value, err
 }
 
-// PanicError is a panic of a call, as the error of that call alone.
-type PanicError struct {
-	Value any
-	Stack []byte
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
-
+// guarded calls f. A panic is the error of this call alone.
 func guarded[T any](f func() (T, error)) (value T, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
-		}
-	}()
-	return f()
+	err = bug.Guard(func() (err error) {
+		value, err = f()
+		return err
+	})
+	return value, err
 }
 
 // rights are what a thread may do with files, see credentials(7) and capabilities(7).
