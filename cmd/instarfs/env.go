@@ -56,7 +56,7 @@ type mapResult struct {
 // line of its own before that.
 type qemuTexter interface {
 	QemuText() string
-	QemuReport() string
+	QemuStderr() []string
 }
 
 // mountOptions are those of a mount.

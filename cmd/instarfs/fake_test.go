@@ -62,11 +62,14 @@ func (f *fakeEngine) Close() error {
 }
 
 // openError is an error that qemu-img has words for.
-type openError struct{ text, qemu, report string }
+type openError struct {
+	text, qemu string
+	stderr     []string
+}
 
-func (e openError) Error() string      { return e.text }
-func (e openError) QemuText() string   { return e.qemu }
-func (e openError) QemuReport() string { return e.report }
+func (e openError) Error() string        { return e.text }
+func (e openError) QemuText() string     { return e.qemu }
+func (e openError) QemuStderr() []string { return e.stderr }
 
 // fakeMount is a mount that is over at once, or when the context ends.
 type fakeMount struct {

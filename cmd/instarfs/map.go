@@ -125,7 +125,7 @@ func (a *mapArgs) mapFile(ctx context.Context, e *env, name string) (*mapResult,
 	case a.options.Profile.IsQemu() && errors.As(err, &f) && aborts(f):
 		return nil, abortError{f.Message()}
 	case a.options.Profile.IsQemu() && errors.As(err, &qemu) && qemu.QemuText() != "":
-		if line := qemu.QemuReport(); line != "" {
+		for _, line := range qemu.QemuStderr() {
 			e.say("%s", line)
 		}
 		return nil, qemuError{fmt.Sprintf("Could not open '%s': %s", a.file, qemu.QemuText())}

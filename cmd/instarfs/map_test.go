@@ -47,11 +47,11 @@ func TestMapMistakes(t *testing.T) {
 func TestMapFailures(t *testing.T) {
 	tool := newTool()
 	tool.engine.errs = map[string]error{
-		"nope":    openError{"map nope: no such file", "Could not open 'nope': No such file or directory", ""},
+		"nope":    openError{"map nope: no such file", "Could not open 'nope': No such file or directory", nil},
 		"a\nb":    errors.New("map a\nb: \x1b[31mbad"),
-		"busy":    openError{"map busy: in use", "Failed to get shared \"write\" lock\nIs another process using the image [busy]?", ""},
-		"nowords": openError{"map nowords: KVM is not usable", "", ""},
-		"broken":  openError{"map broken: damaged", "Could not open 'broken': Invalid argument", "Entry 1 is damaged"},
+		"busy":    openError{"map busy: in use", "Failed to get shared \"write\" lock\nIs another process using the image [busy]?", nil},
+		"nowords": openError{"map nowords: KVM is not usable", "", nil},
+		"broken":  openError{"map broken: damaged", "Could not open 'broken': Invalid argument", []string{"Entry 1 is damaged"}},
 	}
 	expectRun(t, tool, []string{"map", "nope"}, 1, "", "instarfs: map nope: no such file\n")
 	expectRun(t, tool, []string{"map", "a\nb"}, 1, "", `instarfs: map a\x0ab: \x1b[31mbad`+"\n")

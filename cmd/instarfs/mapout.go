@@ -71,35 +71,33 @@ func printLikeQemu(e *env, a *mapArgs, res *mapResult) error {
 	if res.Failed != nil {
 		newRendering = render.NewCut
 	}
+	warnOfOpening(e, res.Warnings)
 	r, err := newRendering(res.Map, a.view, a.options.Profile)
 	if err == nil && res.Failed != nil {
-		if assertion, aborts := res.Failed.Ends(); aborts {
+		if assertion, aborts := res.Failed.QemuWalkEnd(a.file); aborts {
 			_, _ = io.Copy(e.stdout, io.NewSectionReader(r, 0, r.Size()/stdioBuffer*stdioBuffer))
 			return abortError{assertion}
 		}
 	}
 	_, _ = r.WriteTo(e.stdout)
-	if err != nil {
+	switch {
+	case err != nil:
 		// qemu-img looks no further than the extent that it cannot show.
-		warnLikeQemu(e, res.Format, res.Warnings)
+		warnOfCorruption(e, res.Format, res.Warnings)
 		return qemuError{err.Error()}
-	}
-	if res.Failed == nil {
-		warnLikeQemu(e, res.Format, res.Warnings)
+	case res.Failed == nil:
+		warnOfCorruption(e, res.Format, res.Warnings)
 		return nil
 	}
 	events := res.Warnings[:len(res.Warnings):len(res.Warnings)]
-	if isCorruption(res.Failed.Reason) {
-		events = append(events, res.Failed)
-	}
-	warnLikeQemu(e, res.Format, events)
-	strerror, _ := res.Failed.Ends()
-	return qemuError{"Could not read file metadata: " + strerror}
+	warnOfCorruption(e, res.Format, append(events, res.Failed))
+	text, _ := res.Failed.QemuWalkEnd(a.file)
+	return qemuError{text}
 }
 
 // aborts reports whether an assertion of qemu-img fails when it meets f.
 func aborts(f *fault.Fault) bool {
-	_, yes := f.Ends()
+	_, yes := f.QemuWalkEnd("")
 	return yes
 }
 
@@ -107,17 +105,23 @@ func aborts(f *fault.Fault) bool {
 // aborts are lost.
 const stdioBuffer = 4096
 
-// warnLikeQemu tells of what the walk met on its way. Of corruption only the first is told, in the name of the format.
-func warnLikeQemu(e *env, format string, events []*fault.Fault) {
-	told := false
-	for _, f := range events {
-		switch {
-		case !isCorruption(f.Reason):
+// warnOfOpening prints what qemu-img finds when it opens an image, whatever is mapped of it.
+func warnOfOpening(e *env, warnings []*fault.Fault) {
+	for _, f := range warnings {
+		if !isCorruption(f.Reason) {
 			e.say("warning: %s", f.Message())
-		case !told:
-			told = true
+		}
+	}
+}
+
+// warnOfCorruption prints the first corruption that the walk met on its way, in the name of the
+// format.
+func warnOfCorruption(e *env, format string, events []*fault.Fault) {
+	for _, f := range events {
+		if isCorruption(f.Reason) {
 			_, _ = fmt.Fprintf(e.stderr, "%s: Image is corrupt: %s; further non-fatal corruption events will be suppressed\n",
 				format, f.Message())
+			return
 		}
 	}
 }

@@ -126,7 +126,7 @@ func TestDecodeResultRefuses(t *testing.T) {
 		{"references", 32, MaxReferences + 1, ErrResultCounts},
 		{"text", 36, TextLen + 1, ErrResultCounts},
 		{"no role", faultsOffset, 0, ErrResultCodes},
-		{"role", faultsOffset, uint32(RoleWarn) + 1, ErrResultCodes},
+		{"role", faultsOffset, uint32(RoleRefuse) + 1, ErrResultCodes},
 		{"no reason", faultsOffset + 4, 0, ErrResultCodes},
 		{"reason", faultsOffset + 4, 0xffff, ErrResultCodes},
 		{"wide reason", faultsOffset + 4, 0x10001, ErrResultCodes},

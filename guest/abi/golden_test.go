@@ -115,6 +115,7 @@ func TestResultBytes(t *testing.T) {
 			t.Fatalf("byte %#x is %#x, want %#x", i, got[i], want[i])
 		}
 	}
+	r.Faults[0].Before = []*fault.Fault{r.Faults[1].Fault} // of a run that failed
 	if back, err := DecodeResult(want); err != nil || !reflect.DeepEqual(back, r) {
 		t.Errorf("%+v, %v", back, err)
 	}

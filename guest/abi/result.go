@@ -33,9 +33,10 @@ type Role uint32
 
 // The roles of faults.
 const (
-	RoleRun  Role = 1 + iota // the run failed with it: nothing of the layer is known
-	RoleBad                  // extents with extent.Bad point to it by index
-	RoleWarn                 // corruption that does not change the map
+	RoleRun    Role = 1 + iota // the run failed with it: only warnings follow
+	RoleBad                    // extents with extent.Bad point to it by index
+	RoleWarn                   // told beside the map; see fault.Fault
+	RoleRefuse                 // the image is refused with it once its data files are open
 )
 
 // RoleFault is a fault and its role.
@@ -160,7 +161,8 @@ func DecodeResult(b []byte) (*Result, error) {
 	for i := range int(faults) {
 		p := b[faultsOffset+i*faultLen:][:faultLen]
 		f := RoleFault{Role(le.Uint32(p)), &fault.Fault{Reason: fault.Reason(le.Uint32(p[4:])), Offset: le.Uint64(p[8:])}}
-		if f.Role < RoleRun || f.Role > RoleWarn || le.Uint32(p[4:]) > 0xffff || !f.Reason.Known() || f.Reason == fault.None {
+		known := le.Uint32(p[4:]) <= 0xffff && f.Reason.Known() && f.Reason != fault.None
+		if f.Role < RoleRun || f.Role > RoleRefuse || !known {
 			return nil, ErrResultCodes
 		}
 		for j := range f.Args {
@@ -171,6 +173,11 @@ func DecodeResult(b []byte) (*Result, error) {
 			return nil, ErrResultText
 		}
 		r.Faults = append(r.Faults, f)
+	}
+	if len(r.Faults) > 0 && r.Faults[0].Role == RoleRun {
+		for _, w := range r.Faults[1:] {
+			r.Faults[0].Before = append(r.Faults[0].Before, w.Fault)
+		}
 	}
 	for i := range int(references) {
 		p := b[referencesOffset+i*referenceLen:][:referenceLen]

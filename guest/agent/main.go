@@ -59,11 +59,19 @@ func run(shared []byte, d *disk, s *sink) abi.Result {
 	if f != nil {
 		return failure(f)
 	}
-	image, f := driver.Open(&format.Params{Dev: d, Allocated: c.Allocated, Qemu: c.QemuVersion})
+	p := &format.Params{Dev: d, Allocated: c.Allocated, Qemu: c.QemuVersion}
+	image, f := driver.Open(p)
+	for _, w := range p.Warnings {
+		s.Warn(w)
+	}
 	if f != nil {
 		r := failure(f)
 		r.Format = uint32(driver.ID)
+		r.Faults = append(r.Faults, s.faults...)
 		return r
+	}
+	if p.Refuse != nil {
+		s.faults = append(s.faults, abi.RoleFault{Role: abi.RoleRefuse, Fault: p.Refuse})
 	}
 	start, end := c.Window(image.Size())
 	s.next = start

@@ -26,6 +26,8 @@ const (
 	DmgChunkStart
 	DmgOverlap
 	DmgRaw
+	DmgNoChunks
+	DmgRawLength
 )
 
 const invalid = "Invalid argument"
@@ -61,5 +63,9 @@ var dmg = [...]row{
 	DmgChunks - dmgBlock:     {class: LimitExceeded, field: "block tables", text: "more than {0} extents"},
 	DmgChunkStart - dmgBlock: {class: Corrupt, field: "start of a chunk", text: "sector {0} behind sector {1} is none"},
 	DmgOverlap - dmgBlock:    {class: Corrupt, field: "start of a chunk", text: "two chunks hold sector {0}"},
-	DmgRaw - dmgBlock:        {class: Corrupt, field: "length of a chunk", text: "{0} bytes at {1} are not those of {2} sectors"},
+	DmgNoChunks - dmgBlock: {class: Unsupported, field: "block tables", bare: true, told: invalid,
+		text: "no chunk of a type that qemu reads"},
+	DmgRawLength - dmgBlock: {class: Corrupt, field: "length of a chunk", bare: true, told: invalid, reported: true,
+		text: "length {0} for chunk {1} is inconsistent with sector count {2}"},
+	DmgRaw - dmgBlock: {class: Corrupt, field: "length of a chunk", text: "{0} bytes at {1} are not those of {2} sectors"},
 }

@@ -35,6 +35,8 @@ type Fault struct {
 	Offset uint64    // bytes from the start of the device: the field or entry that is wrong
 	Args   [3]uint64 // the numbers that the text of the reason names
 	Text   string    // bytes of the image that the text quotes, at most MaxText; hostile
+	// Before are the warnings that were given by the time an image was refused with this fault.
+	Before []*Fault
 }
 
 // New makes a fault found at a device offset, with the numbers of its text.
@@ -77,24 +79,33 @@ func (f *Fault) Told(name string) string {
 	return text
 }
 
-// Reported is what qemu-img says of f before that, on a line of its own. Empty is nothing.
-func (f *Fault) Reported() string {
-	if !f.Reason.row().reported {
-		return ""
+// QemuStderr returns the lines that qemu-img prints before it refuses an image with f.
+func (f *Fault) QemuStderr() (lines []string) {
+	for _, w := range f.Before {
+		lines = append(lines, "warning: "+w.Message())
 	}
-	return f.Message()
+	if f.Reason.row().reported {
+		lines = append(lines, f.Message())
+	}
+	return lines
 }
 
-// Ends is how qemu-img ends a walk that meets f: with the text of an error number, or of an assertion that fails.
-func (f *Fault) Ends() (strerror string, aborts bool) {
-	switch w := f.Reason.row(); {
+// QemuWalkEnd returns what qemu-img prints last when it meets f while it maps the image of that
+// name, and whether that is an assertion that fails.
+func (f *Fault) QemuWalkEnd(name string) (text string, aborts bool) {
+	w := f.Reason.row()
+	switch {
 	case w.aborts:
 		return f.Message(), true
-	case w.einval:
-		return "Invalid argument", false
+	case w.ends != "":
+		return string(f.expand(nil, w.ends, name)), false
 	}
-	return "Input/output error", false
+	return "Could not read file metadata: Input/output error", false
 }
+
+// Stops reports whether qemu-img maps an image with this warning no further than up to byte Args[0]
+// of the disk.
+func (f *Fault) Stops() bool { return f.Reason.row().stops }
 
 // Field names the field or structure that is wrong, in the words of the format's specification.
 func (f *Fault) Field() string { return f.Reason.row().field }

@@ -23,6 +23,8 @@ const (
 	ParallelsBitmapL1Size
 	ParallelsBitmapExists
 	ParallelsBitmaps
+	ParallelsExtensionOffset
+	ParallelsCatalogSmall
 )
 
 // parallels words the reasons of package parallels.
@@ -32,8 +34,7 @@ var parallels = [...]row{
 	ParallelsTracks - parallelsBlock:      {class: LimitExceeded, field: "tracks", text: "Invalid image: Too big cluster"},
 	ParallelsCatalog - parallelsBlock:     {class: LimitExceeded, field: "bat_entries", text: "Catalog too large"},
 	ParallelsVirtualSize - parallelsBlock: {class: LimitExceeded, field: "nb_sectors", text: "Could not refresh total sector count: File too large"},
-	ParallelsLength - parallelsBlock: {class: Unsupported, field: "nb_sectors", aborts: true,
-		text: "../../block/io.c:2532: bdrv_co_block_status: Assertion `*pnum && QEMU_IS_ALIGNED(*pnum, align) && align > offset - aligned_offset' failed."},
+	ParallelsLength - parallelsBlock:      {class: Unsupported, field: "nb_sectors", text: noProgress, aborts: true, stops: true},
 	ParallelsExtensionSign - parallelsBlock: {class: Corrupt, field: "ext_off", aborts: true,
 		text: "../../block/parallels-ext.c:287: parallels_read_format_extension: Assertion `ext_off > 0' failed."},
 	ParallelsExtensionRead - parallelsBlock:     {class: Corrupt, field: "ext_off", text: "Failed to read Format Extension cluster: Input/output error"},
@@ -50,5 +51,7 @@ var parallels = [...]row{
 	ParallelsBitmapL1 - parallelsBlock:          {class: Corrupt, field: "dirty bitmap l1_size", text: "Bitmaps feature corrupted: l1 table exceeds extension data_size"},
 	ParallelsBitmapL1Size - parallelsBlock:      {class: Corrupt, field: "dirty bitmap l1_size", text: "Bitmap table size {0} does not correspond to bitmap size and cluster size. Expected {1}"},
 	ParallelsBitmapExists - parallelsBlock:      {class: Corrupt, field: "dirty bitmap id", text: "Bitmap already exists: {text}"},
+	ParallelsExtensionOffset - parallelsBlock:   {class: Corrupt, field: "ext_off", text: "Invalid image: Too big offset"},
+	ParallelsCatalogSmall - parallelsBlock:      {class: Corrupt, field: "bat_entries", text: "Invalid image: Catalog size too small for advertised disk size"},
 	ParallelsBitmaps - parallelsBlock:           {class: LimitExceeded, field: "format extension", text: "more than {0} dirty bitmaps are not looked at"},
 }

@@ -28,8 +28,7 @@ var qed = [...]row{
 	QedBackingNameOffset - qedBlock: {class: Corrupt, field: "backing_filename_offset", text: "QED backing filename offset is invalid"},
 	QedBackingNameRead - qedBlock:   {class: LimitExceeded, field: "backing_filename_size", text: "Failed to read backing filename: Invalid argument"},
 	QedVirtualSize - qedBlock:       {class: LimitExceeded, field: "image_size", text: "Could not refresh total sector count: File too large"},
-	QedL2Offset - qedBlock:          {class: Corrupt, field: "L1 table entry", text: "L2 table offset {0:#x} is not that of a table", einval: true},
-	QedClusterOffset - qedBlock:     {class: Corrupt, field: "L2 table entry", text: "cluster offset {0:#x} is not that of a cluster", einval: true},
-	QedRunLength - qedBlock: {class: Corrupt, field: "L2 table", aborts: true,
-		text: "../../block/io.c:2532: bdrv_co_block_status: Assertion `*pnum && QEMU_IS_ALIGNED(*pnum, align) && align > offset - aligned_offset' failed."},
+	QedL2Offset - qedBlock:          {class: Corrupt, field: "L1 table entry", text: "L2 table offset {0:#x} is not that of a table", ends: endsWithEINVAL},
+	QedClusterOffset - qedBlock:     {class: Corrupt, field: "L2 table entry", text: "cluster offset {0:#x} is not that of a cluster", ends: endsWithEINVAL},
+	QedRunLength - qedBlock:         {class: Corrupt, field: "L2 table", text: noProgress, aborts: true},
 }

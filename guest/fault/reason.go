@@ -55,10 +55,15 @@ type row struct {
 	hint string
 	// reported: qemu-img prints text too, on a line of its own in front.
 	reported bool
-	// einval and aborts tell how a walk of qemu-img ends that meets it: with EINVAL rather than EIO, or by an assertion that
-	// fails, whose text it is.
-	einval, aborts bool
+	// ends is the last line of a qemu-img that meets it while it maps, if that is not about EIO.
+	ends string
+	// aborts: that line is text, an assertion that fails.
+	aborts bool
+	// stops is explained at Fault.Stops.
+	stops bool
 }
+
+const endsWithEINVAL = "Could not read file metadata: Invalid argument"
 
 const (
 	None Reason = generalBlock + iota
@@ -68,6 +73,8 @@ const (
 	BadConfig
 	TooManyReferences
 	NoMemory
+	NoSize
+	SizeWraps
 )
 
 // The verbs of texts are explained at Fault.expand.
@@ -79,6 +86,10 @@ var general = [...]row{
 	BadConfig:         {class: InvalidOption, field: "configuration", text: "field {0} of the configuration is not understood"},
 	TooManyReferences: {class: LimitExceeded, field: "references", text: "more than {0} references to other files"},
 	NoMemory:          {class: LimitExceeded, field: "guest memory", text: "no {0} bytes of memory are left"},
+	NoSize: {class: LimitExceeded, field: "number of sectors", stops: true,
+		text: "the size of the disk in bytes has more than 64 bits", ends: "Failed to get size for '{file}'"},
+	SizeWraps: {class: LimitExceeded, field: "number of sectors",
+		text: "the size of the disk in bytes does not fit in 64 bits", ends: "Could not read file metadata: File too large"},
 }
 
 const RawTooLarge Reason = rawBlock

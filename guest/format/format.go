@@ -43,6 +43,40 @@ type Params struct {
 	Allocated uint64
 	// Qemu is the release whose behaviour is asked for, major<<16 | minor; 0 is instarfs' own, see docs/quirks.md.
 	Qemu uint32
+
+	// What Open finds beside its results. Warnings are told, see fault.Fault. Refuse is why an
+	// image is refused, found when others open it only after they have opened the files that hold
+	// its data: what is wrong with those comes first then.
+	Warnings []*fault.Fault
+	Refuse   *fault.Fault
+}
+
+// RefuseLate is what Open returns for an image that is refused with f when the files that it names
+// are open. Without such files, and outside the profiles of qemu, that is now.
+func (p *Params) RefuseLate(f *fault.Fault, refs []Reference) (Image, *fault.Fault) {
+	if p.Qemu == 0 || len(refs) == 0 {
+		return nil, f
+	}
+	p.Refuse = f
+	return &Sizeless{Refs: refs, Why: f}, nil
+}
+
+// Since reports whether the behaviour asked for is that of a release of qemu, of the given one or a
+// newer.
+func (p *Params) Since(major, minor uint32) bool { return p.Qemu != 0 && p.Qemu >= major<<16|minor }
+
+// Warn adds a warning to p, once for each reason.
+func (p *Params) Warn(f *fault.Fault) { p.Warnings = Once(p.Warnings, f) }
+
+// Once returns a list with f, unless it has a fault with that reason. So a list stays short,
+// whatever an image is made of.
+func Once(list []*fault.Fault, f *fault.Fault) []*fault.Fault {
+	for _, w := range list {
+		if w.Reason == f.Reason {
+			return list
+		}
+	}
+	return append(list, f)
 }
 
 // What a probe scores.

@@ -35,9 +35,13 @@ const maxDisk = 1<<63 - 1<<30
 // maxParts is how many parts a disk may have: no text of 1 MiB describes as many.
 const maxParts = 1 << 17
 
-// assemble puts the parts of a layer one after the other. What a guest says of files whose maps it has not seen may be wrong.
+// assemble puts the parts of a layer one after the other, unless the layer is refused. What a guest
+// says of files whose maps it has not seen may be wrong.
 func (n *node) assemble() error {
-	if !n.layer.inParts() {
+	for _, f := range n.layer.faults(abi.RoleRefuse) {
+		return f
+	}
+	if !n.layer.inParts() || n.layer.VirtualSize > maxDisk {
 		return nil
 	}
 	m := n.layer.Map

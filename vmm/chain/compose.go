@@ -45,11 +45,17 @@ func (c *chain) compose(ctx context.Context, limit int) (*Result, error) {
 	start, end := c.window()
 	r := &Result{VirtualSize: c.nodes[0].size(), Format: abi.FormatName(top.Format)}
 	for _, n := range c.nodes {
-		r.Warnings = append(r.Warnings, n.layer.warnings()...)
+		for _, w := range n.layer.faults(abi.RoleWarn) {
+			if !w.Stops() {
+				r.Warnings = append(r.Warnings, w)
+			}
+		}
 	}
 	s := c.options.style()
 	files := c.names()
-	if len(c.nodes) == 1 && top.Map.Flags()&(extent.Bad|extent.Holes) == 0 && len(c.others) == 0 {
+	stop, stopped := top.stop(end)
+	plain := stopped == nil && top.Map.Flags()&(extent.Bad|extent.Holes) == 0
+	if plain && len(c.nodes) == 1 && len(c.others) == 0 {
 		if m, ok := top.Map.Remap(files, s.state); ok {
 			r.Map, r.shared = m, true
 			return r, nil
@@ -57,7 +63,7 @@ func (c *chain) compose(ctx context.Context, limit int) (*Result, error) {
 	}
 	out := &output{chain: c, ctx: ctx, style: s, builder: extent.NewBuilder(start, end, limit)}
 	out.number()
-	for pos := start; pos < end; {
+	for pos := start; pos < stop; {
 		a := out.resolve(0, pos, end)
 		if a.bad != nil {
 			err := error(a.bad)
@@ -71,11 +77,15 @@ func (c *chain) compose(ctx context.Context, limit int) (*Result, error) {
 			r.Failed, r.Map = a.bad, out.builder.Cut(files)
 			return r, nil
 		}
-		a.Length = min(a.Length, end-pos)
+		a.Length = min(a.Length, stop-pos)
 		if err := out.add(a); err != nil {
 			return nil, fmt.Errorf("compose the map: %w", err)
 		}
 		pos = a.End()
+	}
+	if stopped != nil {
+		r.Failed, r.Map = stopped, out.builder.Cut(files)
+		return r, nil
 	}
 	var err error
 	if r.Map, err = out.builder.Finish(files); err != nil {

@@ -59,13 +59,13 @@ func (e *Error) Unwrap() error { return e.Err }
 // QemuText is what qemu-img prints behind "Could not open 'NAME': " for the same image, empty when there is no such text.
 func (e *Error) QemuText() string { return e.qemu }
 
-// QemuReport is what qemu-img prints on a line of its own before that, empty when there is nothing.
-func (e *Error) QemuReport() string {
+// QemuStderr is what qemu-img prints on lines of their own before that.
+func (e *Error) QemuStderr() []string {
 	var f *fault.Fault
 	if errors.As(e.Err, &f) {
-		return f.Reported()
+		return f.QemuStderr()
 	}
-	return ""
+	return nil
 }
 
 // noMap is the error of an image that has no map for anybody, whatever this one is told.

@@ -181,12 +181,23 @@ func splitOwn(ctx context.Context, l *vmm.Layer, f holes, limit int) (*extent.Ma
 	return out.Finish(nil)
 }
 
-// warnings are the corruptions that do not change the map.
-func (l *layer) warnings() (list []*fault.Fault) {
-	for _, w := range l.Faults {
-		if w.Role == abi.RoleWarn {
-			list = append(list, w.Fault)
+// faults are those with a role.
+func (l *layer) faults(role abi.Role) (list []*fault.Fault) {
+	for _, f := range l.Faults {
+		if f.Role == role {
+			list = append(list, f.Fault)
 		}
 	}
 	return list
+}
+
+// stop is the byte of the disk, end at most, up to which qemu-img maps an image with this layer on
+// top, and why no further. Under other layers it asks for less at a time, and may get there.
+func (l *layer) stop(end uint64) (uint64, *fault.Fault) {
+	for _, w := range l.faults(abi.RoleWarn) {
+		if w.Stops() {
+			return min(end, w.Args[0]), w
+		}
+	}
+	return end, nil
 }

@@ -44,6 +44,9 @@ func (Walker) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error) {
 	for _, f := range found.Warnings {
 		l.Faults = append(l.Faults, abi.RoleFault{Role: abi.RoleWarn, Fault: f})
 	}
+	if found.Refuse != nil {
+		l.Faults = append(l.Faults, abi.RoleFault{Role: abi.RoleRefuse, Fault: found.Refuse})
+	}
 	for _, r := range found.References {
 		l.References = append(l.References, abi.Reference{Kind: uint32(r.Kind), Name: r.Name, Format: r.Format})
 	}

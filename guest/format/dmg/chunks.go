@@ -5,11 +5,13 @@ import (
 	"slices"
 
 	"instarfs/guest/fault"
+	"instarfs/guest/format"
 )
 
 // chunks gathers the chunks of all block tables, whose bytes it is given one by one.
 type chunks struct {
-	qemu     bool   // check what qemu checks, and keep nothing
+	p        *format.Params
+	strict   bool   // qemu 10.0 and newer: the length of raw chunks has to fit
 	dataFork uint64 // device offset
 	sectors  uint64 // of the disk
 
@@ -19,7 +21,7 @@ type chunks struct {
 	other  bool // this is no block table
 
 	known    uint64         // chunks of a type that qemu knows
-	warnings []*fault.Fault // of types that it does not know, once for each reason
+	warnings []*fault.Fault // of the table that is being read
 	failed   *fault.Fault   // what went wrong first; nothing is looked at any more
 
 	runs   []run
@@ -50,6 +52,16 @@ func (r *run) end() uint64 { return r.start + r.sectors }
 
 // begin starts what may be a block table.
 func (c *chunks) begin() { c.taken, c.other = 0, false }
+
+// end ends a block table. A table whose end is missing is not looked at by qemu, which decodes it
+// as a whole.
+func (c *chunks) end() *fault.Fault {
+	for _, w := range c.warnings {
+		c.p.Warn(w)
+	}
+	c.warnings = nil
+	return c.failed
+}
 
 // add takes the next byte, which is at a device offset or was decoded from what is there.
 func (c *chunks) add(x byte, at uint64) {
@@ -84,7 +96,7 @@ func (c *chunks) complete(at uint64) {
 	case typeADC, typeZlib, typeBzip2, typeLZFSE, typeLZMA:
 		k = compressed
 	}
-	if c.qemu {
+	if c.p.Qemu != 0 {
 		c.check(k, t, at)
 		return
 	}
@@ -97,28 +109,20 @@ func (c *chunks) check(k kind, t uint32, at uint64) {
 	count, length := c.u64(offChunkSectors), c.u64(offChunkLength)
 	switch {
 	case t == typeBzip2:
-		c.warn(fault.New(fault.DmgBzip2, at))
+		c.warnings = format.Once(c.warnings, fault.New(fault.DmgBzip2, at))
 	case t == typeLZFSE:
-		c.warn(fault.New(fault.DmgLZFSE, at))
+		c.warnings = format.Once(c.warnings, fault.New(fault.DmgLZFSE, at))
 	case k == strange, k == compressed && t != typeZlib:
-		c.warn(fault.New(fault.DmgChunkType, at, uint64(t)))
+		c.warnings = format.Once(c.warnings, fault.New(fault.DmgChunkType, at, uint64(t)))
 	case k != zero && count > maxChunkCount:
 		c.failed = fault.New(fault.DmgSectorCount, at, count, c.known, maxChunkCount)
 	case length > maxChunkLength:
 		c.failed = fault.New(fault.DmgLength, at, length, c.known, maxChunkLength)
+	case c.strict && k == raw && count != (length+sectorSize-1)/sectorSize:
+		c.failed = fault.New(fault.DmgRawLength, at, length, c.known, count)
 	default:
 		c.known++
 	}
-}
-
-// warn notes what is not yet said.
-func (c *chunks) warn(f *fault.Fault) {
-	for _, w := range c.warnings {
-		if w.Reason == f.Reason {
-			return
-		}
-	}
-	c.warnings = append(c.warnings, f)
 }
 
 // keep adds a chunk to the runs, as far as it lies on the disk. r.start still counts from the start of the table.
@@ -164,6 +168,15 @@ func (c *chunks) place(r *run) {
 // continues reports whether next goes on where r ends, as if they were one.
 func (r *run) continues(next *run) bool {
 	return r.kind == next.kind && r.kind != bad && next.start == r.end() && (r.kind != raw || next.offset == r.offset+r.sectors*sectorSize)
+}
+
+// size is the disk's, bytes, of which the trailer says that it has so many sectors. Some writers
+// leave that out: then the disk ends with its last chunk.
+func (c *chunks) size(sectors uint64) uint64 {
+	if sectors == 0 && len(c.runs) > 0 {
+		sectors = c.runs[len(c.runs)-1].end() // they do not overlap, and lie within maxVirtualSize
+	}
+	return sectors * sectorSize
 }
 
 // arrange puts the runs into the order of the disk.

@@ -43,7 +43,12 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	case p.Qemu == 0 && t.segmentCount() > 1:
 		return nil, fault.New(fault.DmgSegments, at+offSegmentCount, uint64(t.segmentCount()))
 	}
-	c := &chunks{qemu: p.Qemu != 0, dataFork: t.dataForkOffset(), sectors: t.sectorCount()}
+	c := &chunks{
+		p: p, strict: p.Since(10, 0), dataFork: t.dataForkOffset(), sectors: t.sectorCount(),
+	}
+	if p.Qemu == 0 && c.sectors == 0 {
+		c.sectors = maxVirtualSize / sectorSize // the chunks tell
+	}
 	s := &stream{dev: p.Dev, buf: buf}
 	switch {
 	case t.rsrcForkLength() != 0:
@@ -56,15 +61,22 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	switch {
 	case f != nil:
 		return nil, f
-	case t.sectorCount() > maxVirtualSize/sectorSize:
-		return nil, fault.New(fault.DmgVirtualSize, at+offSectorCount)
+	case c.strict && c.known == 0:
+		return nil, fault.New(fault.DmgNoChunks, at)
+	}
+	sizeless, f := format.CheckSectors(p, t.sectorCount(), at+offSectorCount, fault.DmgVirtualSize)
+	switch {
+	case f != nil:
+		return nil, f
+	case sizeless != nil:
+		return sizeless, nil
 	case p.Qemu != 0:
-		return unmapped{format.Unmapped(t.sectorCount() * sectorSize), c.warnings}, nil
+		return format.Unmapped(t.sectorCount() * sectorSize), nil
 	}
 	if f := c.arrange(); f != nil {
 		return nil, f
 	}
-	return &image{t.sectorCount() * sectorSize, c.runs}, nil
+	return &image{c.size(t.sectorCount()), c.runs}, nil
 }
 
 // findTrailer returns the device offset of the trailer.
@@ -95,18 +107,4 @@ func findTrailer(p *format.Params, buf []byte) (uint64, *fault.Fault) {
 		}
 	}
 	return 0, fault.New(fault.DmgTrailer, from)
-}
-
-// unmapped is what qemu-img says of an image: that there is data, and which chunks of it cannot be read.
-type unmapped struct {
-	format.Uniform
-	warnings []*fault.Fault
-}
-
-// Walk emits the window as one extent.
-func (u unmapped) Walk(start, end uint64, sink format.Sink) *fault.Fault {
-	for _, w := range u.warnings {
-		sink.Warn(w)
-	}
-	return u.Uniform.Walk(start, end, sink)
 }

@@ -16,6 +16,7 @@ import (
 
 const (
 	qemu       = 7<<16 | 2
+	qemu10     = 10 << 16
 	zero       = extent.Present | extent.Zero
 	data       = extent.Present | extent.Data | extent.Offset
 	compressed = extent.Present | extent.Data | extent.Compressed
@@ -111,6 +112,21 @@ func TestVectors(t *testing.T) {
 		{Name: "start", Image: func() []byte { d := image(chunk{0, 1<<64 - 1, 1, 0, 0}); d.Tables[0].First = 1; return d.Bytes() }(),
 			Fault: "sector 18446744073709551615 behind sector 1 is none"},
 		{Name: "no sectors", Image: koly(image().Bytes(), 0x1ec, 0)},
+		{Name: "no sectors and chunks", Image: koly(image(chunk{1, 4, 4, 0, 2048}, chunk{0, 0, 3, 0, 0}).Bytes(), 0x1ec, 0),
+			Want: []extent.Extent{e(0, 3, 0, zero), e(3, 1, 0, 0), e(4, 4, 0, data)}},
+		{Name: "no sectors and chunks, qemu", Image: koly(image(chunk{0, 0, 3, 0, 0}).Bytes(), 0x1ec, 0), Qemu: qemu},
+		{Name: "no sectors and a chunk without an end", Image: koly(image(chunk{0, 1, 1<<64 - 1, 0, 0}).Bytes(), 0x1ec, 0),
+			Want: []extent.Extent{e(0, 1, 0, 0), e(1, 1<<54-1<<21-1, 0, zero)}},
+		{Name: "no chunk that qemu keeps", Image: image(chunk{0x80000008, 0, 100, 0, 0}).Bytes(), Qemu: qemu, Want: all},
+		{Name: "no chunk that qemu 10 keeps", Image: image(chunk{0x80000008, 0, 100, 0, 0}).Bytes(), Qemu: qemu10, Fault: "no chunk of a type that qemu reads"},
+		{Name: "no chunk for qemu 10, in a fork", Image: fork(image(chunk{0xffffffff, 0, 0, 0, 0})).Bytes(), Qemu: qemu10,
+			Fault: "no chunk of a type that qemu reads"},
+		{Name: "no chunk for qemu 10 before a NUL", Image: plist("\x00" + string(image(every...).Bytes()[8192:9000])), Qemu: qemu10,
+			Fault: "no chunk of a type that qemu reads"},
+		{Name: "raw of another length", Image: image(chunk{1, 0, 100, 0, 51201}).Bytes(), Qemu: qemu, Want: all},
+		{Name: "raw of another length, qemu 10", Image: image(chunk{0, 0, 0, 0, 9}, chunk{1, 0, 100, 0, 51201}).Bytes(), Qemu: qemu10,
+			Fault: "length 51201 for chunk 1 is inconsistent with sector count 100"},
+		{Name: "raw whose last sector is not whole, qemu 10", Image: image(chunk{1, 0, 100, 0, 51199}).Bytes(), Qemu: qemu10, Want: all},
 
 		{Name: "trailer cut", Image: image(every...).Bytes()[:8192+300], Fault: "Could not locate UDIF trailer in dmg file"},
 		{Name: "empty", Fault: "dmg file must be at least 512 bytes long"},
@@ -192,7 +208,8 @@ func TestQemuLimits(t *testing.T) {
 	}{
 		{chunks{{1, 0, 131072, 0, 64 << 20}}, "", false},
 		{chunks{{1, 0, 131073, 0, 64 << 20}}, "sector count 131073 for chunk 0" + sectors, true},
-		{chunks{{0, 0, 1 << 40, 0, 0}, {0x80000006, 0, 1 << 40, 0, 1 << 40}, {0x80000005, 0, 1 << 40, 0, 0}}, "sector count 1099511627776 for chunk 1" + sectors, true},
+		{chunks{{0, 0, 1 << 40, 0, 0}, {0x80000006, 0, 1 << 40, 0, 1 << 40}, {0x80000005, 0, 1 << 40, 0, 0}},
+			"warning: " + bzip2 + "\nsector count 1099511627776 for chunk 1" + sectors, true},
 		{chunks{{0, 0, 4, 0, 64<<20 + 1}}, "length 67108865 for chunk 0" + length, true},
 		{chunks{{0xffffffff, 0, 4, 0, 64<<20 + 1}, {0x7ffffffe, 0, 4, 0, 64<<20 + 1}}, "", false},
 		{chunks{{0x80000008, 0, 4, 0, 64<<20 + 1}, {0x80000004, 0, 4, 0, 64<<20 + 1}}, typ, false},
@@ -207,8 +224,8 @@ func TestQemuLimits(t *testing.T) {
 			case tc.openFails != (f != nil):
 				t.Errorf("%+v: %v", tc, f)
 			case f != nil:
-				if f.Reported() != tc.want || !f.Bare() {
-					t.Errorf("%+v: %q", tc, f.Reported())
+				if got := strings.Join(f.QemuStderr(), "\n"); got != tc.want || !f.Bare() {
+					t.Errorf("%+v: %q", tc, got)
 				}
 			case len(r.Warnings) == 0:
 				if tc.want != "" {
@@ -367,4 +384,50 @@ func FuzzDmgTable(f *testing.F) {
 		d := &formattest.Dmg{Sectors: sectors, Plist: "<data>" + base64.StdEncoding.EncodeToString(b) + "</data>"}
 		formattest.Properties(t, &dmg.Driver, append([]byte(nil), d.Bytes()...), 0, 700, 5000, true)
 	})
+}
+
+// TestQemuOpensWhatItCannotMeasure: qemu multiplies the sectors by 512 in 64 bits and looks at the
+// product.
+func TestQemuOpensWhatItCannotMeasure(t *testing.T) {
+	for sectors, opens := range map[uint64]bool{1 << 54: false, 1<<55 - 1: false, 1 << 55: true, 1<<55 + 8: true, 3<<54 + 1: false} {
+		b := koly(image(every...).Bytes(), 0x1ec, sectors)
+		for _, release := range []uint32{0, qemu} {
+			r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(b), Qemu: release}, formattest.Whole)
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case !opens || release == 0:
+				if f == nil || f.Reason != fault.DmgVirtualSize {
+					t.Errorf("%d sectors: %v", sectors, f)
+				}
+			case f != nil:
+				t.Errorf("%d sectors: %v", sectors, f)
+			case r.Size != format.UnknownSize || r.Map.At(0).Flags != extent.Bad || r.Map.Len() != 1:
+				t.Errorf("%d sectors: %d bytes, %v", sectors, r.Size, formattest.Extents(r.Map))
+			case !r.Warnings[len(r.Warnings)-1].Stops():
+				t.Errorf("%d sectors: %v", sectors, r.Warnings)
+			}
+		}
+	}
+}
+
+// TestWarningsOfWholeTables: qemu decodes a table when it has found its end.
+func TestWarningsOfWholeTables(t *testing.T) {
+	text := string(image(chunk{0x80000008, 0, 1, 0, 0}).Bytes()[8192:])
+	text = text[:strings.Index(text, "</data>")]
+	for end, want := range map[string]int{"</data>": 1, "": 0} {
+		r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(plist(text + end)), Qemu: qemu}, formattest.Whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := 0
+		if f != nil {
+			got = len(f.Before)
+		} else {
+			got = len(r.Warnings)
+		}
+		if got != want || (f == nil) != (want == 1) {
+			t.Errorf("%q: %d warnings, %v", end, got, f)
+		}
+	}
 }

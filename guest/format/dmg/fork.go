@@ -49,8 +49,8 @@ func readFork(s *stream, c *chunks, off, length uint64) *fault.Fault {
 				c.add(x, at+uint64(i))
 			}
 		}
-		if c.failed != nil {
-			return c.failed
+		if f := c.end(); f != nil {
+			return f
 		}
 	}
 	return nil

@@ -18,7 +18,7 @@ type plist struct {
 // readPlist reads the block tables out of a property list, which is length bytes at off. Like a string in C it ends with a NUL.
 func readPlist(s *stream, c *chunks, off, length uint64) *fault.Fault {
 	switch {
-	case c.qemu && length > maxPlist:
+	case c.p.Qemu != 0 && length > maxPlist:
 		return fault.New(fault.DmgPlistLength, off)
 	case length > maxTables:
 		return fault.New(fault.DmgTables, off, length, maxTables)
@@ -37,9 +37,8 @@ func readPlist(s *stream, c *chunks, off, length uint64) *fault.Fault {
 				ended = true
 				break
 			}
-			p.add(x, at+uint64(i))
-			if !p.inside && c.failed != nil {
-				return c.failed
+			if f := p.add(x, at+uint64(i)); f != nil {
+				return f
 			}
 		}
 	}
@@ -50,8 +49,8 @@ func readPlist(s *stream, c *chunks, off, length uint64) *fault.Fault {
 }
 
 // add takes the next character, which is at a device offset. Of both tags only the first character is a <, so that what did not
-// match a tag can only match it anew from there.
-func (p *plist) add(x byte, at uint64) {
+// match a tag can only match it anew from there. The fault is that of an element that ends here.
+func (p *plist) add(x byte, at uint64) *fault.Fault {
 	tag := openTag
 	if p.inside {
 		tag = closeTag
@@ -67,12 +66,14 @@ func (p *plist) add(x byte, at uint64) {
 		p.decode(x, at)
 	case p.matched == len(tag)-1:
 		p.inside, p.matched, p.base64 = !p.inside, 0, base64{}
-		if p.inside {
-			p.c.begin()
+		if !p.inside {
+			return p.c.end()
 		}
+		p.c.begin()
 	default:
 		p.matched++
 	}
+	return nil
 }
 
 func (p *plist) decode(x byte, at uint64) {

@@ -54,6 +54,7 @@ type Result struct {
 	Size       uint64
 	Overhang   uint64
 	References []format.Reference
+	Refuse     *fault.Fault
 	Map        *extent.Map
 }
 
@@ -71,6 +72,7 @@ func Run(d *format.Driver, p *format.Params, window Window) (*Result, *fault.Fau
 		return nil, nil, fmt.Errorf("%s: open returned image %v and fault %v", d.Name, image, f)
 	}
 	if f != nil {
+		f.Before = p.Warnings
 		return nil, f, nil
 	}
 	if image.Size()%512 != 0 {
@@ -78,6 +80,7 @@ func Run(d *format.Driver, p *format.Params, window Window) (*Result, *fault.Fau
 	}
 	start, end := window(image.Size())
 	r := &Result{Sink: NewSink(start, end), Size: image.Size(), References: image.References()}
+	r.Warnings, r.Refuse = append(r.Warnings, p.Warnings...), p.Refuse
 	if o, ok := image.(format.Overhanging); ok {
 		r.Overhang = o.Overhang()
 	}

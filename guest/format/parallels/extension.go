@@ -13,7 +13,7 @@ import (
 // twice, for its checksum and for its features: the first says whether the second is worth anything.
 func (m *image) checkExtension(sector uint64) *fault.Fault {
 	at := sector * sectorSize // wraps around as in qemu
-	if m.qemu && int64(at) <= 0 {
+	if m.release != 0 && int64(at) <= 0 {
 		return fault.New(fault.ParallelsExtensionSign, offExtension)
 	}
 	if at > maxVirtualSize-m.cluster {

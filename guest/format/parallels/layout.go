@@ -14,6 +14,7 @@ const (
 	entryLen   = 4 // bytes of an entry of the BAT, which follows the header
 
 	maxTracks     = (1<<31 - 1) / 513
+	maxExtOff     = (1<<63-1)/sectorSize - 1 // since qemu 10.0
 	maxBATEntries = (1<<31 - 1) / entryLen
 
 	// maxVirtualSize is the largest disk that qemu opens, bytes (BDRV_MAX_LENGTH).
@@ -26,6 +27,7 @@ const (
 	offTracks     = 28
 	offBATEntries = 32
 	offSectors    = 36
+	offData       = 48
 	offExtension  = 56
 )
 
@@ -37,7 +39,8 @@ func (h *header) version() uint32    { return binary.LittleEndian.Uint32(h[offVe
 func (h *header) tracks() uint64     { return uint64(binary.LittleEndian.Uint32(h[offTracks:])) } // sectors of a cluster
 func (h *header) batEntries() uint64 { return uint64(binary.LittleEndian.Uint32(h[offBATEntries:])) }
 func (h *header) nbSectors() uint64  { return binary.LittleEndian.Uint64(h[offSectors:]) }
-func (h *header) extOff() uint64     { return binary.LittleEndian.Uint64(h[offExtension:]) } // sectors; 0 is none
+func (h *header) dataOff() uint64    { return uint64(binary.LittleEndian.Uint32(h[offData:])) } // sectors; 0 is unknown
+func (h *header) extOff() uint64     { return binary.LittleEndian.Uint64(h[offExtension:]) }    // sectors; 0 is none
 
 // The format extension: a cluster with a header, the features one behind the other, and zeroes.
 const (

@@ -1,6 +1,7 @@
 // Package parallels maps images of Parallels Desktop.
 //
-// Specification: docs/interop/parallels.rst of qemu. Where it is silent, what qemu 7.2 does decides.
+// Specification: docs/interop/parallels.rst of qemu. Where it is silent, what qemu does decides, in
+// our own profile qemu 11.1.
 package parallels
 
 import (
@@ -26,16 +27,19 @@ const bufferLen = 1 << 20
 type image struct {
 	dev        block.Device
 	buf        []byte
-	qemu       bool   // the release to imitate fails where qemu does
+	release    uint32 // the release of qemu to imitate, 0 is none
 	sectors    uint64 // of the virtual disk
 	cluster    uint64 // bytes
 	multiplier uint64 // sectors that a BAT entry counts
 	batEntries uint64
+	// Clusters lie between these sectors of the file. What a BAT entry places elsewhere is not
+	// allocated.
+	dataStart, dataEnd uint64
 }
 
 // open makes the checks of qemu's parallels_open, in its order.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	m := &image{dev: p.Dev, buf: p.Dev.Buffer(bufferLen), qemu: p.Qemu != 0}
+	m := &image{dev: p.Dev, buf: p.Dev.Buffer(bufferLen), release: p.Qemu}
 	if m.buf == nil {
 		return nil, fault.New(fault.NoMemory, 0, bufferLen)
 	}
@@ -59,17 +63,41 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, fault.New(fault.ParallelsTracks, offTracks)
 	case h.batEntries() > maxBATEntries:
 		return nil, fault.New(fault.ParallelsCatalog, offBATEntries)
+	case p.Since(10, 0) && h.extOff() > maxExtOff:
+		return nil, fault.New(fault.ParallelsExtensionOffset, offExtension)
+	case p.Since(11, 1) && h.batEntries()*h.tracks() < m.sectors:
+		return nil, fault.New(fault.ParallelsCatalogSmall, offBATEntries)
 	}
 	m.cluster, m.batEntries = h.tracks()*sectorSize, h.batEntries()
+	m.dataEnd = ^uint64(0)
+	if p.Since(11, 1) || p.Qemu == 0 {
+		m.setData(&h)
+	}
 	if h.extOff() != 0 {
 		if f := m.checkExtension(h.extOff()); f != nil {
 			return nil, f
 		}
 	}
-	if m.sectors > maxVirtualSize/sectorSize {
-		return nil, fault.New(fault.ParallelsVirtualSize, offSectors)
+	sizeless, f := format.CheckSectors(p, m.sectors, offSectors, fault.ParallelsVirtualSize)
+	switch {
+	case f != nil:
+		return nil, f
+	case sizeless != nil:
+		return sizeless, nil
 	}
 	return m, nil
+}
+
+// setData sets where clusters may lie: behind the header and the BAT, in the file as a whole.
+func (m *image) setData(h *header) {
+	m.dataStart = (headerSize + m.batEntries*entryLen + sectorSize - 1) / sectorSize
+	m.dataEnd = block.Length(m.dev) / sectorSize
+	if h.magic() == magicExt {
+		m.dataStart = (m.dataStart + h.tracks() - 1) / h.tracks() * h.tracks()
+	}
+	if off := h.dataOff(); off >= m.dataStart && off <= m.dataEnd {
+		m.dataStart = off
+	}
 }
 
 // Size is the virtual disk's size in bytes.
@@ -83,33 +111,30 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	if start >= end {
 		return nil
 	}
-	stop, bad := end, (*fault.Fault)(nil)
-	if m.qemu {
-		stop, bad = abort(start, end)
+	if m.release != 0 {
+		m.warnOfAbort(start, end, sink)
 	}
-	if f := m.walkBAT(start, stop, sink); f != nil {
-		return f
-	}
-	if bad != nil {
-		sink.Bad(end-stop, bad)
-	}
-	return nil
+	return m.walkBAT(start, end, sink)
 }
 
-// abort is where an assertion of qemu fails, which keeps the sectors that are left to map in a signed 32-bit number. Where that is
-// too small it looks no further than the number says, until that is 0.
-func abort(start, end uint64) (uint64, *fault.Fault) {
+// warnOfAbort tells where an assertion of qemu fails, which keeps the sectors that are left to map
+// in a signed 32-bit number. Where that is too small it looks no further than the number says,
+// until that is 0. Of an image under another it is never asked for as many sectors.
+func (m *image) warnOfAbort(start, end uint64, sink format.Sink) {
 	first := start / sectorSize
 	left := (end+sectorSize-1)/sectorSize - first
 	if left < 1<<31 {
-		return end, nil
+		return
 	}
 	stop := start
 	if low := left & (1<<32 - 1); low != 0 && low < 1<<31 {
 		stop = (first + low) * sectorSize
 	}
-	return stop, fault.New(fault.ParallelsLength, 0)
+	sink.Warn(fault.NoProgress(fault.ParallelsLength, m.release, stop))
 }
+
+// stored is what a cluster shows that is in the file.
+const stored = extent.Present | extent.Data | extent.Offset
 
 // walkBAT emits what the BAT says of [start, end).
 func (m *image) walkBAT(start, end uint64, sink format.Sink) *fault.Fault {
@@ -128,13 +153,18 @@ func (m *image) walkBAT(start, end uint64, sink format.Sink) *fault.Fault {
 			entry := uint64(binary.LittleEndian.Uint32(entries[i*entryLen:]))
 			inside := pos - (first+i)*m.cluster
 			length := min(m.cluster-inside, end-pos)
-			if entry == 0 {
-				sink.Emit(length, 0, 0, 0)
+			if sector := entry * m.multiplier; m.allocated(sector) {
+				sink.Emit(length, stored, sector*sectorSize+inside, 0)
 			} else {
-				sink.Emit(length, extent.Present|extent.Data|extent.Offset, entry*m.multiplier*sectorSize+inside, 0)
+				sink.Emit(length, 0, 0, 0)
 			}
 			pos += length
 		}
 	}
 	return nil
+}
+
+// allocated reports whether a cluster lies at a sector of the file.
+func (m *image) allocated(sector uint64) bool {
+	return sector != 0 && sector >= m.dataStart && sector+m.cluster/sectorSize <= m.dataEnd
 }

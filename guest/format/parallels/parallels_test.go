@@ -15,6 +15,9 @@ import (
 
 const (
 	qemu    = 7<<16 | 2
+	qemu10  = 10 << 16
+	qemu11  = 11<<16 | 1
+	small   = "Invalid image: Catalog size too small for advertised disk size"
 	data    = extent.Present | extent.Data | extent.Offset
 	cluster = 8 * 512
 )
@@ -73,10 +76,28 @@ func TestVectors(t *testing.T) {
 	sound := []extent.Extent{e(0, c, c, data), e(c, c, 0, 0), e(2*c, 2*c, 2*c, data), e(4*c, c-512, 0, 0)}
 	for _, v := range []formattest.Vector{
 		{Name: "sound", Image: image(nothing), Qemu: qemu, Want: sound},
-		{Name: "in sectors", Image: image(func(b []byte) { copy(b, "WithoutFreeSpace"); b[64+8] = 40; b[64+12] = 48 }),
+		{Name: "in sectors", Image: image(func(b []byte) { copy(b, "WithoutFreeSpace"); b[64+8] = 40; b[64+12] = 48 }), Qemu: qemu,
 			Want: []extent.Extent{e(0, c, 512, data), e(c, c, 0, 0), e(2*c, 2*c, 40*512, data), e(4*c, c-512, 0, 0)}},
 		{Name: "size of more than 32 bits", Image: image(func(b []byte) { copy(b, "WithoutFreeSpace"); b[40] = 1; b[32] = 0 }),
 			Want: []extent.Extent{e(0, 5*c-512, 0, 0)}},
+		{Name: "a cluster that is not whole", Image: image(nothing)[:4*c-512], Want: []extent.Extent{e(0, c, c, data), e(c, c, 0, 0), e(2*c, c, 2*c, data),
+			e(3*c, 2*c-512, 0, 0)}},
+		{Name: "a cluster that is whole in sectors", Image: image(nothing)[:4*c-511], Qemu: qemu11, Want: nil, Fault: small},
+		{Name: "a cluster in the header", Image: image(func(b []byte) { copy(b, "WithoutFreeSpace"); b[64] = 7; b[64+8] = 16; b[64+12] = 24; b[48] = 8 }),
+			Want: []extent.Extent{e(0, 2*c, 0, 0), e(2*c, 2*c, 2*c, data), e(4*c, c-512, 0, 0)}},
+		{Name: "clusters behind the BAT", Image: image(func(b []byte) { copy(b, "WithoutFreeSpace"); b[64] = 1; b[64+8] = 16; b[64+12] = 24 }),
+			Want: []extent.Extent{e(0, c, 512, data), e(c, c, 0, 0), e(2*c, 2*c, 2*c, data), e(4*c, c-512, 0, 0)}},
+		{Name: "data in the header", Image: image(func(b []byte) { b[48] = 7 }), Want: sound},
+		{Name: "data behind the file", Image: image(func(b []byte) { b[48] = 33 }), Want: sound},
+		{Name: "data at the third cluster", Image: image(func(b []byte) { b[48] = 16 }), Want: []extent.Extent{e(0, 2*c, 0, 0), e(2*c, 2*c, 2*c, data),
+			e(4*c, c-512, 0, 0)}},
+		{Name: "data at the third cluster, qemu 10", Image: image(func(b []byte) { b[48] = 16 }), Qemu: qemu10, Want: sound},
+		{Name: "data at the third cluster, qemu 11.1", Image: image(func(b []byte) { b[48], b[36] = 16, 32 }), Qemu: qemu11,
+			Want: []extent.Extent{e(0, 2*c, 0, 0), e(2*c, 2*c, 2*c, data)}},
+		{Name: "catalog too small, qemu 11.1", Image: image(nothing), Qemu: qemu11, Fault: small},
+		{Name: "offset of an extension", Image: image(func(b []byte) { le.PutUint64(b[56:], 1<<54-1) }), Qemu: qemu10, Fault: "Invalid image: Too big offset"},
+		{Name: "offset before the catalog, qemu 11.1", Image: image(func(b []byte) { le.PutUint64(b[56:], 1<<63) }), Qemu: qemu11,
+			Fault: "Invalid image: Too big offset"},
 		{Name: "extension without features", Image: image(extension(nothing)), Want: sound},
 		{Name: "extension with a bitmap", Image: image(extension(bitmap(nothing))), Qemu: qemu, Want: sound},
 		{Name: "magic", Image: image(func(b []byte) { b[0] = 0 }), Fault: "Image not in Parallels format"},
@@ -170,10 +191,11 @@ func TestTerabyte(t *testing.T) {
 			t.Fatal(f, err)
 		}
 		good := tc.end - tc.start
-		if last := r.Map.At(r.Map.Len() - 1); last.Flags == extent.Bad {
-			good = last.Start - tc.start
-			if _, aborts := r.Faults[0].Ends(); !aborts {
-				t.Errorf("%v does not abort", r.Faults[0])
+		if len(r.Warnings) > 0 {
+			w := r.Warnings[0]
+			good = w.Args[0] - tc.start
+			if _, aborts := w.QemuWalkEnd(""); !aborts || !w.Stops() {
+				t.Errorf("%v does not abort", w)
 			}
 		}
 		if good != tc.good {
@@ -187,7 +209,7 @@ func TestModel(t *testing.T) {
 	for seed := range int64(60) {
 		rng := rand.New(rand.NewSource(seed))
 		b := formattest.RandomParallels(rng)
-		r := formattest.Properties(t, &parallels.Driver, b, 0, rng.Uint64(), rng.Uint64(), true)
+		r := formattest.Properties(t, &parallels.Driver, b, qemu, rng.Uint64(), rng.Uint64(), true)
 		if r == nil || r.Map.End() == 0 {
 			continue
 		}

@@ -81,7 +81,7 @@ func sameContent(t *testing.T, whole, part *formattest.Result) {
 		n := min(w.Length, p.Length)
 		w.Length, p.Length = n, n
 		if w.Flags == extent.Bad && p.Flags == extent.Bad {
-			if *whole.Faults[w.Offset] != *part.Faults[p.Offset] {
+			if whole.Faults[w.Offset].Error() != part.Faults[p.Offset].Error() {
 				t.Fatalf("at %d: fault %v, in a window %v", at, whole.Faults[w.Offset], part.Faults[p.Offset])
 			}
 			w, p = extent.Extent{}, extent.Extent{}

@@ -64,7 +64,7 @@ func same(t testing.TB, got *formattest.Result, want []extent.Extent, faults []*
 		t.Fatalf("%d faults, want %d", len(got.Faults), len(faults))
 	}
 	for i, f := range got.Faults {
-		if *f != *faults[i] {
+		if f.Error() != faults[i].Error() {
 			t.Fatalf("fault %d is %v, want %v", i, f, faults[i])
 		}
 	}

@@ -52,7 +52,7 @@ func TestRefblockUnaligned(t *testing.T) {
 	r, n := image(q)
 	res := agree(t, r, n, 0, formattest.Whole)
 	want := fault.New(fault.Qcow2RefblockUnaligned, table, 0x20200, 0)
-	if len(res.Warnings) != 1 || *res.Warnings[0] != *want {
+	if len(res.Warnings) != 1 || res.Warnings[0].Error() != want.Error() {
 		t.Errorf("warnings %v, want %v", res.Warnings, want)
 	}
 	if text := "Refblock offset 0x20200 unaligned (reftable index: 0)"; want.Message() != text {

@@ -22,7 +22,7 @@ func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 type image struct {
 	h        header
 	fileSize uint64 // block.Length, rounded down to clusters
-	qemu     bool   // the release to imitate fails where qemu does
+	release  uint32 // of qemu to imitate, 0 is none
 	tables   format.TwoLevel
 	refs     []format.Reference
 }
@@ -33,7 +33,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if buf == nil {
 		return nil, fault.New(fault.NoMemory, 0, maxBackingName+1)
 	}
-	m := &image{qemu: p.Qemu != 0}
+	m := &image{release: p.Qemu}
 	m.tables = format.TwoLevel{Dev: p.Dev, L1EntryLen: entryLen, EntryLen: entryLen, Table: m.l2Table}
 	if f := m.read(buf[:headerSize], 0); f != nil {
 		return nil, f

@@ -183,7 +183,7 @@ func TestLongRun(t *testing.T) {
 			}
 		}
 		for _, f := range r.Faults {
-			if _, aborts := f.Ends(); !aborts {
+			if _, aborts := f.QemuWalkEnd(""); !aborts {
 				t.Errorf("%v does not abort", f)
 			}
 		}

@@ -116,14 +116,14 @@ func (w *walker) flush() {
 		w.pos = to
 		return
 	}
-	if total := w.to - w.start; w.qemu && total>>32 != 0 {
+	if total := w.to - w.start; w.release != 0 && total>>32 != 0 {
 		cut := total & (1<<32 - 1)
 		if inside := (w.pos - w.start) &^ (sectorSize - 1); cut == 0 && inside != 0 {
 			w.emit(min(w.boundary, w.end))
 			return
 		}
 		w.emit(max(w.start+cut, w.pos))
-		w.sink.Bad(to-w.pos, fault.New(fault.QedRunLength, 0))
+		w.sink.Bad(to-w.pos, fault.NoProgress(fault.QedRunLength, w.release, w.start+cut))
 		w.pos = to
 		return
 	}

@@ -169,11 +169,7 @@ func says(f *fault.Fault) string {
 	if f == nil {
 		return ""
 	}
-	text := "Could not open 'x': " + f.Told("x") + "\n"
-	if line := f.Reported(); line != "" {
-		text = line + "\n" + text
-	}
-	return text
+	return strings.Join(append(f.QemuStderr(), "Could not open 'x': "+f.Told("x")), "\n") + "\n"
 }
 
 func le32(v uint32) []byte { return binary.LittleEndian.AppendUint32(nil, v) }

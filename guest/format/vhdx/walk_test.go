@@ -92,7 +92,7 @@ func TestBad(t *testing.T) {
 	}
 	same(t, "bad", res, []piece{{mib, 0, 0}, {mib, extent.Bad, 0}, {mib, extent.Bad, 1}, {mib, extent.Bad, 2}, {mib, extent.Bad, 3}, {mib, data, host}})
 	for i, f := range res.Faults {
-		if *f != *want[i] {
+		if f.Error() != want[i].Error() {
 			t.Errorf("fault %d is %v, want %v", i, f, want[i])
 		}
 	}

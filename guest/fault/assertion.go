@@ -1,0 +1,22 @@
+package fault
+
+// noProgress is the assertion of qemu that fails when a driver is asked what lies in a part of a
+// disk and says nothing of its first byte. Where it stands is Fault.Text, by NoProgress.
+const noProgress = "{text}: Assertion `*pnum && QEMU_IS_ALIGNED(*pnum, align) && " +
+	"align > offset - aligned_offset' failed."
+
+// NoProgress makes a fault whose reason is that assertion, in a release of qemu as major<<16 |
+// minor, at a byte of the disk. Lines are those of the releases in Debian: 7.2.22, 10.0.13 and
+// 11.1.3.
+func NoProgress(r Reason, release uint32, at uint64) *Fault {
+	f := New(r, 0, at)
+	switch {
+	case release < 10<<16:
+		f.Text = "../../block/io.c:2532: bdrv_co_block_status"
+	case release < 11<<16|1:
+		f.Text = "block/io.c:2547: bdrv_co_do_block_status"
+	default:
+		f.Text = "block/io.c:2553: bdrv_co_do_block_status"
+	}
+	return f
+}
