@@ -40,6 +40,7 @@ func RandomEntries(rng *rand.Rand, dataFile string) *Qcow2 {
 		g.run(c, n)
 		c += n
 	}
+	q.start() // no run may have set an entry
 	for range rng.Intn(3) {
 		if g.wrong > 0 && rng.Intn(4) == 0 {
 			*q.L1(uint64(rng.Intn(len(q.l1)))) ^= 0x200 << rng.Intn(int(bits)-8)

@@ -227,10 +227,8 @@ func RandomVmdk(tb testing.TB, rng *rand.Rand, dir, name string) []string {
 	}
 	switch rng.Intn(4) {
 	case 3:
-		// What hangs over from one file into the next depends on grains of the layer above that no map shows: no texts here.
 		under := "under-" + name
-		top := RandomSparse(rng, "KDMV")
-		top.Text += "parentFileNameHint=\"" + under + "\"\n"
+		top := overVmdk(rng, under)
 		paths := []string{put(name, top.Bytes())}
 		if rng.Intn(2) == 0 {
 			return append(paths, put(under, RandomSparse(rng, "KDMV").Bytes()))
@@ -238,8 +236,35 @@ func RandomVmdk(tb testing.TB, rng *rand.Rand, dir, name string) []string {
 		return append(paths, madeVmdk(tb, rng, dir, under)...)
 	case 0:
 		return madeVmdk(tb, rng, dir, name)
-	case 1:
+	}
+	return WrittenVmdk(tb, rng, dir, name)
+}
+
+// overVmdk is a file whose parent has the given name. What hangs over from one file into the next
+// depends on grains of the layer above that no map shows, so a parent must be no text of several
+// files.
+func overVmdk(rng *rand.Rand, under string) *VmdkSparse {
+	top := RandomSparse(rng, "KDMV")
+	top.Text += "parentFileNameHint=\"" + under + "\"\n"
+	return top
+}
+
+// WrittenVmdk is RandomVmdk without help of qemu-img, which makes large files.
+func WrittenVmdk(tb testing.TB, rng *rand.Rand, dir, name string) []string {
+	tb.Helper()
+	put := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o644); err != nil {
+			tb.Fatal(err)
+		}
+		return path
+	}
+	switch rng.Intn(4) {
+	case 0:
 		return []string{put(name, RandomSparse(rng, []string{"KDMV", "KDMV", "KDMV", "COWD"}[rng.Intn(4)]).Bytes())}
+	case 1:
+		under := "under-" + name
+		return []string{put(name, overVmdk(rng, under).Bytes()), put(under, RandomSparse(rng, "KDMV").Bytes())}
 	}
 	var paths []string
 	var lines []string

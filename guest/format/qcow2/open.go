@@ -28,7 +28,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		m.readSnapshots, m.readBitmaps, m.checkSize,
 	} {
 		if f := check(); f != nil {
-			return nil, f
+			return p.RefuseLate(f, m.refs)
 		}
 	}
 	m.setFlags()

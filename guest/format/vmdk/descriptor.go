@@ -14,14 +14,11 @@ import (
 type descriptor struct {
 	text []byte
 	qemu bool
-	size uint64 // bytes, of which sparse files have sparseLen each: how long they are they say themselves
+	all  uint64 // sectors; sparse files count as one, and say themselves how long they are
 	refs []format.Reference
 	// numbers are those of the files. The same file is one, so that its extents go on with each other.
 	numbers map[file]uint16
 }
-
-// sparseLen stands for the length of an extent in a sparse file, bytes.
-const sparseLen = sectorSize
 
 // file is a file as a line names it.
 type file struct {
@@ -29,7 +26,8 @@ type file struct {
 	name  string
 }
 
-// readText reads the descriptor at a device offset. head is the start of the device.
+// readText reads the descriptor at a device offset. head is the start of the device. With a fault
+// comes what precedes it in the text, if that may name files.
 func readText(p *format.Params, off uint64, head []byte) (disk, *fault.Fault) {
 	b, f := textAt(p.Dev, off, head)
 	if f != nil {
@@ -43,9 +41,13 @@ func readText(p *format.Params, off uint64, head []byte) (disk, *fault.Fault) {
 	if d.qemu && !known(kind) {
 		return nil, fault.Quoting(fault.VmdkCreateType, off, string(kind))
 	}
-	if f := d.addAll(); f != nil {
-		f.Offset += off
+	switch f := d.addAll(); {
+	case f == nil:
+	case f.Reason == fault.TooManyReferences:
 		return nil, f
+	default:
+		f.Offset += off
+		return d, f
 	}
 	return d, nil
 }
@@ -108,37 +110,32 @@ func known(kind []byte) bool {
 
 // addAll reads all extents for the first time: it checks them, and gives their files numbers.
 func (d *descriptor) addAll() *fault.Fault {
-	sectors := uint64(0)
 	x := extents{text: d.text, qemu: d.qemu}
 	for {
 		e, f := x.next()
 		if f != nil || e.place == nowhere {
-			d.size = sectors * sectorSize
 			return f
 		}
 		if f := d.addFile(e); f != nil {
 			return f
 		}
-		length := e.length() / sectorSize
-		if length > maxSectors-sectors {
+		n := e.length()
+		if n > ^uint64(0)-d.all {
 			return fault.New(fault.VmdkTooLarge, 0)
 		}
-		sectors += length
-		if e.offset > maxSectors-length {
+		d.all += n
+		if n <= maxSectors && e.offset > maxSectors-n {
 			return fault.New(fault.VmdkFlatOffset, 0, e.offset)
 		}
 	}
 }
 
-// length is how many bytes stand for the extent in the map of the descriptor.
+// length is how many sectors stand for the extent in the map of the descriptor.
 func (e *description) length() uint64 {
-	switch {
-	case e.place == sparse || e.place == seSparse:
-		return sparseLen
-	case e.sectors > maxSectors:
-		return maxFileOffset + sectorSize // too many
+	if e.place == sparse || e.place == seSparse {
+		return 1
 	}
-	return e.sectors * sectorSize
+	return e.sectors
 }
 
 // addFile gives the file of an extent a number, unless it has one.
@@ -171,7 +168,9 @@ func (d *descriptor) setBacking(name string) {
 }
 
 // Size is what all extents have together.
-func (d *descriptor) Size() uint64 { return d.size }
+func (d *descriptor) Size() uint64 { return d.all * sectorSize }
+
+func (d *descriptor) sectors() uint64 { return d.all }
 
 // References are the files of extents, in the order of the text, and then the backing file.
 func (d *descriptor) References() []format.Reference { return d.refs }
@@ -184,11 +183,11 @@ func (d *descriptor) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 		if f != nil || e.place == nowhere {
 			return f
 		}
-		from, to := max(pos, start), min(pos+e.length(), end)
-		if from < to {
+		next := pos + e.length()*sectorSize
+		if from, to := max(pos, start), min(next, end); from < to {
 			d.emit(e, from-pos, to-from, sink)
 		}
-		pos += e.length()
+		pos = next
 	}
 	return nil
 }

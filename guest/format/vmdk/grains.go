@@ -15,7 +15,7 @@ type grains struct {
 	qemu bool
 	part bool // the file holds an extent of a disk
 
-	capacity         uint64 // bytes
+	capacity         uint64 // sectors
 	grain            uint64 // bytes
 	tableEntries     uint64 // in a grain table
 	entrySize        int    // bytes, in the directory and in tables
@@ -33,15 +33,18 @@ type grains struct {
 // hanging is what the last grain has beyond the capacity, bytes. Where the disk goes on in another file, qemu takes that for
 // the beginning of what is there.
 func (g *grains) hanging() uint64 {
-	n := (g.grain - g.capacity%g.grain) % g.grain
-	if !g.part || !g.qemu || n > math.MaxInt64-g.capacity {
+	size := g.capacity * sectorSize
+	n := (g.grain - size%g.grain) % g.grain
+	if !g.part || !g.qemu || n > math.MaxInt64-size {
 		return 0
 	}
 	return n
 }
 
 // Size is the virtual disk's size, or in the ways of qemu that of all grains of an extent of one.
-func (g *grains) Size() uint64 { return g.capacity + g.hanging() }
+func (g *grains) Size() uint64 { return g.capacity*sectorSize + g.hanging() }
+
+func (g *grains) sectors() uint64 { return g.capacity }
 
 // Overhang is what of Size is not the extent's own.
 func (g *grains) Overhang() uint64 { return g.hanging() }

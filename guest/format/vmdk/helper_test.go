@@ -43,6 +43,9 @@ func walk(t testing.TB, d *format.Driver, b []byte, release uint32, w formattest
 	if dev.Bytes > 1<<26 {
 		t.Fatalf("%d bytes read", dev.Bytes)
 	}
+	if res != nil && res.Refuse != nil {
+		return nil, res.Refuse
+	}
 	return res, f
 }
 

@@ -22,9 +22,20 @@ func openSparse(p *format.Params) (format.Image, *fault.Fault) {
 	}
 	switch string(head[:4]) {
 	case magicKDMV, magicCOWD:
-		return readSparse(p, (*header)(head), false)
+		return asPart(readSparse(p, (*header)(head), false))
 	}
 	return nil, fault.New(fault.VmdkNotSparse, 0)
+}
+
+// asPart is what a file is that holds an extent of a disk.
+func asPart(image disk, f *fault.Fault) (format.Image, *fault.Fault) {
+	switch {
+	case f != nil:
+		return nil, f
+	case image.sectors() > maxSectors:
+		return nil, fault.New(fault.VmdkTooLarge, offCapacity)
+	}
+	return image, nil
 }
 
 // readSparse reads the header of a sparse file: all of a disk, or an extent of one. A hosted one may hold no grains but the
@@ -124,14 +135,12 @@ func (g *grains) setSize(capacity, grain uint64, at uint64) *fault.Fault {
 		return fault.New(fault.VmdkDirectorySize, at)
 	case !g.readable(g.directory):
 		return fault.New(fault.VmdkDirectoryRead, offGdOffset)
-	case capacity > maxSectors:
-		return fault.New(fault.VmdkTooLarge, offCapacity)
 	case uint64(uint32(grain*g.tableEntries)) != grain*g.tableEntries || grain == 0:
 		// qemu divides by a number that it has cut to 32 bits, by zero perhaps.
 		return fault.New(fault.VmdkEntryReach, at)
 	}
 	g.grain = grain * sectorSize
-	g.capacity = capacity * sectorSize
+	g.capacity = capacity
 	return nil
 }
 

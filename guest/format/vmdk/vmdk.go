@@ -83,12 +83,23 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	default:
 		image, f = readText(p, 0, head)
 	}
-	if f != nil {
+	if image == nil {
 		return nil, f
 	}
-	name, f := parent(head[at:at+parentLen], at, p.Qemu != 0)
+	name := ""
+	if f == nil {
+		name, f = parent(head[at:at+parentLen], at, p.Qemu != 0)
+	}
 	if f != nil {
-		return nil, f
+		return p.RefuseLate(f, image.References())
+	}
+	sizeless, f := format.CheckSectors(p, image.sectors(), offCapacity, fault.VmdkTooLarge)
+	switch {
+	case f != nil:
+		return p.RefuseLate(f, image.References())
+	case sizeless != nil:
+		sizeless.Refs = image.References()
+		return sizeless, nil
 	}
 	if name != "" {
 		image.setBacking(name)
@@ -99,6 +110,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 // disk is what a sparse file and a text have in common.
 type disk interface {
 	format.Image
+	// sectors is how many the disk has, which may be more than there can be.
+	sectors() uint64
 	// setBacking adds the backing file to the references.
 	setBacking(name string)
 }
