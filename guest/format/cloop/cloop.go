@@ -67,8 +67,11 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if f := checkOffsets(p.Dev, buf, blocks+1); f != nil {
 		return nil, f
 	}
-	if p.Qemu != 0 {
-		sectors := uint32(blocks) * uint32(blockSize/sectorSize) // as qemu counts them
+	switch {
+	case p.Since(10, 0):
+		return format.Unmapped(blocks * blockSize), nil
+	case p.Qemu != 0:
+		sectors := uint32(blocks) * uint32(blockSize/sectorSize) // as qemu counted them
 		return format.Unmapped(uint64(sectors) * sectorSize), nil
 	}
 	return format.Uniform{Bytes: blocks * blockSize, Flags: extent.Present | extent.Data | extent.Compressed}, nil
