@@ -124,6 +124,8 @@ func qemuText(name string, err error) string {
 		return lock.qemuText()
 	case errors.Is(err, ErrNotRegular):
 		return fmt.Sprintf("'file' driver requires '%s' to be a regular file", name)
+	case errors.Is(err, errNoName):
+		return "The 'file' block driver requires a file name"
 	case errors.As(err, &format):
 		return fmt.Sprintf("Unknown driver '%s'", printable(format.name))
 	case errors.As(err, &errno):

@@ -15,6 +15,7 @@ var (
 	errDeep     = errors.New("too many backing files, one under the other")
 	errNested   = errors.New("a file that holds a part of a disk may name no further files")
 	errFiles    = errors.New("too many files")
+	errNoName   = errors.New("the name is empty")
 )
 
 // maxFiles is how many files may be under one image. They are open together until the map is made, and other images need descriptors
@@ -75,16 +76,21 @@ func kindName(kind uint32) string {
 }
 
 // plainName takes the one protocol off that means a plain file, where qemu looks for protocols: in the names of backing
-// files.
-func plainName(ref abi.Reference) (string, error) {
-	if ref.Kind != abi.KindBacking {
-		return ref.Name, nil
+// files. What cannot be a reference is an error before any file is looked for, as in qemu.
+func plainName(ref abi.Reference) (name string, err error) {
+	name = ref.Name
+	if ref.Kind == abi.KindBacking {
+		if ref.Format != "" && abi.FormatID(ref.Format) == 0 {
+			return "", formatError{ref.Format}
+		}
+		var plain bool
+		name, plain = strings.CutPrefix(name, "file:")
+		if i := strings.IndexAny(name, ":/"); !plain && i >= 0 && name[i] == ':' {
+			return "", errProtocol
+		}
 	}
-	if name, ok := strings.CutPrefix(ref.Name, "file:"); ok {
-		return name, nil
+	if name == "" {
+		return "", errNoName
 	}
-	if i := strings.IndexAny(ref.Name, ":/"); i >= 0 && ref.Name[i] == ':' {
-		return "", errProtocol
-	}
-	return ref.Name, nil
+	return name, nil
 }
