@@ -15,7 +15,32 @@ type option struct {
 type item struct {
 	name    string // option.long
 	value   string
-	problem string // in the words of qemu-img, instead of the above
+	problem error // an optionError instead of the above
+}
+
+// optionError is what is wrong with an option.
+type optionError struct {
+	kind   optionKind
+	word   string // of the command line, with all that it holds
+	letter byte   // of a short option, else 0
+	long   string // of a long option: its name, or as much as was typed of one that is ambiguous
+}
+
+type optionKind uint8
+
+const (
+	optionUnknown optionKind = iota
+	optionAmbiguous
+	optionTakesNothing
+	optionNeedsArgument
+)
+
+// Error is in the words of qemu-img before 10.0, which are good enough for us.
+func (e optionError) Error() string {
+	if e.kind == optionNeedsArgument {
+		return "missing argument for option '" + e.word + "'"
+	}
+	return "unrecognized option '" + e.word + "'"
 }
 
 // getopt splits a command line into options and operands. It goes on behind problems.
@@ -27,14 +52,22 @@ func getopt(args []string, options []option) (items []item, operands []string) {
 			return items, append(operands, args[i+1:]...)
 		case strings.HasPrefix(arg, "--"):
 			name, value, joined := strings.Cut(arg[2:], "=")
-			o, ok := byName(options, name)
+			o, matches := byName(options, name)
 			switch {
-			case !ok || joined && !o.takes:
-				items = append(items, item{problem: "unrecognized option '" + arg + "'"})
+			case matches == 0:
+				items = append(items, item{problem: optionError{optionUnknown, arg, 0, name}})
+				continue
+			case matches > 1:
+				items = append(items, item{problem: optionError{optionAmbiguous, arg, 0, name}})
+				continue
+			case joined && !o.takes:
+				problem := optionError{optionTakesNothing, arg, 0, o.long}
+				items = append(items, item{problem: problem})
 				continue
 			case o.takes && !joined:
 				if i++; i == len(args) {
-					return append(items, item{problem: missingArgument(arg)}), operands
+					problem := optionError{optionNeedsArgument, arg, 0, o.long}
+					return append(items, item{problem: problem}), operands
 				}
 				value = args[i]
 			}
@@ -56,7 +89,7 @@ func cluster(word string, rest []string, options []option) (used int, items []it
 		o, ok := byLetter(options, word[at])
 		switch {
 		case !ok:
-			items = append(items, item{problem: "unrecognized option '" + word + "'"})
+			items = append(items, item{problem: optionError{optionUnknown, word, word[at], ""}})
 		case !o.takes:
 			items = append(items, item{name: o.long})
 		case at+1 < len(word):
@@ -64,21 +97,21 @@ func cluster(word string, rest []string, options []option) (used int, items []it
 		case len(rest) > 0:
 			return 1, append(items, item{name: o.long, value: rest[0]})
 		default:
-			return 0, append(items, item{problem: missingArgument(word)})
+			problem := optionError{optionNeedsArgument, word, o.short, ""}
+			return 0, append(items, item{problem: problem})
 		}
 	}
 	return 0, items
 }
 
-func missingArgument(word string) string { return "missing argument for option '" + word + "'" }
-
-// byName finds the option with this name, or the only one whose name begins with it, among those of qemu-img first.
-func byName(options []option, name string) (found option, ok bool) {
-	matches, ours := 0, 0
+// byName finds the option with this name, or those whose names begin with it, among those of
+// qemu-img first.
+func byName(options []option, name string) (found option, matches int) {
+	ours := 0
 	for _, o := range options {
 		switch {
 		case o.long == name:
-			return o, true
+			return o, 1
 		case !strings.HasPrefix(o.long, name):
 		case o.ours:
 			ours++
@@ -90,7 +123,10 @@ func byName(options []option, name string) (found option, ok bool) {
 			found = o
 		}
 	}
-	return found, matches == 1 || matches == 0 && ours == 1
+	if matches == 0 {
+		matches = ours
+	}
+	return found, matches
 }
 
 func byLetter(options []option, letter byte) (option, bool) {

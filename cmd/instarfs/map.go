@@ -73,7 +73,7 @@ func mapCommand(e *env) *cobra.Command {
 		case errors.Is(err, errHelp):
 			return cmd.Help()
 		case err != nil:
-			return a.misuse(err)
+			return a.words().misuse(err, a.warnings)
 		default:
 			return runMap(cmd.Context(), e, a)
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	"instarfs/render"
 	"instarfs/vmm/chain"
@@ -25,10 +24,13 @@ const noLength = math.MaxUint64
 
 var errHelp = errors.New("help is wanted")
 
-// usageText is a mistake on the command line in qemu-img's words, which are good enough for us.
-type usageText string
+// errOneName is a command line without the name of a file, or with more than one.
+var errOneName = errors.New("expecting one image file name")
 
-func (t usageText) Error() string { return string(t) }
+// outputError is a value of --output that is none.
+type outputError struct{ value string }
+
+func (o outputError) Error() string { return "--output '" + o.value + "' must be human or json" }
 
 // numberError is a number that is none, or out of range.
 type numberError struct {
@@ -37,15 +39,6 @@ type numberError struct {
 }
 
 func (n numberError) Error() string { return fmt.Sprintf("%s '%s' %v", n.name, n.value, n.err) }
-
-// qemuText is what qemu-img says of it, in lines.
-func (n numberError) qemuText() []string {
-	if errors.Is(n.err, errNumberRange) {
-		return []string{"Invalid " + n.what + " specified. Must be between 0 and 9223372036854775807."}
-	}
-	return []string{"Invalid " + n.what + " specified. You may use k, M, G, T, P or E suffixes for",
-		"kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes."}
-}
 
 // parseMap makes sense of the command line in the order in which qemu-img does. The profile is known even if it fails.
 func parseMap(items []item, names []string) (*mapArgs, error) {
@@ -61,8 +54,8 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 	}
 	output, hasFormat, unsupported := "human", false, ""
 	for _, it := range items {
-		if it.problem != "" {
-			return a, usageText(it.problem)
+		if it.problem != nil {
+			return a, it.problem
 		}
 		var err error
 		switch it.name {
@@ -72,6 +65,9 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 			a.options.Format, hasFormat = it.value, true
 		case "output":
 			output = it.value
+			if a.words().modern {
+				err = a.setView(output)
+			}
 		case "start-offset":
 			a.options.Start, err = a.number(it, "start offset")
 		case "max-length":
@@ -101,16 +97,11 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 		return a, err
 	}
 	if len(names) != 1 {
-		return a, usageText("Expecting one image file name")
+		return a, errOneName
 	}
 	a.file = names[0]
-	switch output {
-	case "human":
-		a.view = render.Text
-	case "json":
-		a.view = render.JSON
-	default:
-		return a, a.words("--output must be used with human or json as argument.", "--output '%s' must be human or json", output)
+	if err := a.setView(output); err != nil {
+		return a, err
 	}
 	switch {
 	case unsupported == "image-opts" && hasFormat && a.options.Profile.IsQemu():
@@ -119,7 +110,10 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 		return a, fmt.Errorf("--%s is not supported (instarfs accepts FILENAME directly; see docs/quirks.md)", unsupported)
 	}
 	if hasFormat && a.options.Format == "" {
-		return a, a.words("Could not open '"+a.file+"': Unknown driver ''", "--format '' names no format")
+		if a.options.Profile.IsQemu() {
+			return a, qemuError{"Could not open '" + a.file + "': Unknown driver ''"}
+		}
+		return a, errors.New("--format '' names no format")
 	}
 	a.window()
 	return a, nil
@@ -141,7 +135,7 @@ func (a *mapArgs) window() {
 }
 
 func (a *mapArgs) number(it item, what string) (uint64, error) {
-	n, hexSuffix, err := parseNumber(it.value)
+	n, hexSuffix, err := parseNumber(it.value, a.words().modern)
 	if hexSuffix && a.options.Profile.IsQemu() {
 		a.warnings = append(a.warnings, "warning: Using a multiplier suffix on hex numbers is deprecated: "+it.value)
 	}
@@ -153,44 +147,32 @@ func (a *mapArgs) number(it item, what string) (uint64, error) {
 
 // parseDepth takes the one depth that can be asked for.
 func parseDepth(s string) error {
-	if n, _, err := parseNumber(s); err != nil || n != 0 {
+	if n, _, err := parseNumber(s, false); err != nil || n != 0 {
 		return fmt.Errorf("--depth '%s' must be 0, the file itself", s)
 	}
 	return nil
 }
 
 func parseSectorSize(s string) (uint32, error) {
-	n, _, err := parseNumber(s)
+	n, _, err := parseNumber(s, false)
 	if err != nil || n < 512 || n > 65536 || n&(n-1) != 0 {
 		return 0, fmt.Errorf("--sector-size '%s' must be a power of two from 512 to 65536", s)
 	}
 	return uint32(n), nil
 }
 
-// words makes an error of qemu-img's text in its profile, and of ours otherwise.
-func (a *mapArgs) words(qemu, format string, args ...any) error {
-	if a.options.Profile.IsQemu() {
-		return qemuError{qemu}
+// setView takes a value of --output.
+func (a *mapArgs) setView(output string) error {
+	switch output {
+	case "human":
+		a.view = render.Text
+	case "json":
+		a.view = render.JSON
+	default:
+		return outputError{output}
 	}
-	return fmt.Errorf(format, args...)
+	return nil
 }
 
-// misuse words an error of parseMap: in a qemu-img profile as qemu-img does.
-func (a *mapArgs) misuse(err error) error {
-	var text usageText
-	var number numberError
-	qemu := a.options.Profile.IsQemu()
-	switch {
-	case errors.As(err, new(qemuError)):
-		return err
-	case errors.As(err, &text) && qemu:
-		return qemuError{string(text) + "\nTry 'qemu-img --help' for more information"}
-	case errors.As(err, &text):
-		return fmt.Errorf("map: %s (see 'instarfs map --help')", strings.ToLower(string(text[:1]))+string(text[1:]))
-	case errors.As(err, &number) && qemu:
-		lines := append(a.warnings, number.qemuText()...)
-		return qemuError{strings.Join(lines, "\ninstarfs: ")}
-	default:
-		return fmt.Errorf("map: %w", err)
-	}
-}
+// words are those of the profile.
+func (a *mapArgs) words() words { return wordsOf(a.options.Profile.Release()) }

@@ -15,11 +15,14 @@ var (
 	errNumberRange = errors.New("must be between 0 and " + strconv.FormatInt(math.MaxInt64, 10))
 )
 
-// parseNumber reads a number of bytes, 0 to 2^63-1, the way qemu-img does: a decimal integer, a decimal fraction with a
-// suffix, or hexadecimal digits after 0x; the suffix is one letter of bkmgtpe in either case and means a power of 1024. Blanks
-// and a plus sign may stand in front. A fraction is taken as 64 bits and the product rounded to the nearest byte, half up.
-// hexSuffix tells of a suffix behind hexadecimal digits, which qemu-img accepts with a warning.
-func parseNumber(s string) (n uint64, hexSuffix bool, err error) {
+// parseNumber reads a number of bytes, 0 to 2^63-1, the way qemu-img does: a decimal integer, a
+// decimal fraction with a suffix, or hexadecimal digits after 0x; the suffix is one letter of
+// bkmgtpe in either case and means a power of 1024. Blanks and a plus sign may stand in front. A
+// fraction is taken as 64 bits and the product rounded to the nearest byte, half up. hexSuffix
+// reports whether a suffix followed hexadecimal digits, which older releases accept with a warning.
+// modern is the way of qemu-img 10.0 and newer: no such suffix, no digits needed in front of a
+// point, and less than 0 is out of range.
+func parseNumber(s string, modern bool) (n uint64, hexSuffix bool, err error) {
 	s = strings.TrimLeft(s, " \t\n\v\f\r")
 	negative := strings.HasPrefix(s, "-")
 	s = strings.TrimLeft(s[:min(1, len(s))], "+-") + s[min(1, len(s)):]
@@ -32,24 +35,30 @@ func parseNumber(s string) (n uint64, hexSuffix bool, err error) {
 		s, hex = rest[1:], true
 		digits = span(s, "0123456789abcdefABCDEF")
 	}
-	if digits == 0 {
+	pointFirst := modern && !hex && len(s) > 1 && s[0] == '.' && s[1] >= '0' && s[1] <= '9'
+	if digits == 0 && !pointFirst {
 		return 0, false, errNumber
 	}
 	base := 10
 	if hex {
 		base = 16
 	}
-	whole, overflow := strconv.ParseUint(s[:digits], base, 64)
+	whole, overflow := strconv.ParseUint("0"+s[:digits], base, 64)
 	s = s[digits:]
 	switch {
-	case overflow != nil && s != "", overflow == nil && negative:
+	case overflow != nil && s != "", negative && overflow == nil && !(modern && s == ""):
 		return 0, false, errNumber
-	case overflow != nil:
+	case overflow != nil, negative:
 		return 0, false, errNumberRange
 	}
 	var fraction uint64 // in units of 2^-64
 	if !hex && strings.HasPrefix(s, ".") {
-		fraction, s = parseFraction(s[1:])
+		var one bool
+		if fraction, one, s = parseFraction(s[1:]); one && modern {
+			if whole++; whole == 0 {
+				return 0, false, errNumberRange
+			}
+		}
 	}
 	shift := uint(0)
 	if s != "" {
@@ -58,6 +67,9 @@ func parseNumber(s string) (n uint64, hexSuffix bool, err error) {
 			return 0, false, errNumber
 		}
 		s, shift, hexSuffix = s[1:], uint(at)*10, hex
+		if hex && modern {
+			return 0, false, errNumber
+		}
 	}
 	switch {
 	case s != "", shift == 0 && fraction != 0:
@@ -79,15 +91,16 @@ func parseNumber(s string) (n uint64, hexSuffix bool, err error) {
 	return n, hexSuffix, nil
 }
 
-// parseFraction reads the digits behind a point as a multiple of 2^-64, and returns what follows them. No digits are zero. A
-// fraction that a double cannot tell from 1 becomes 0, as it does on x86-64 in C.
-func parseFraction(s string) (fraction uint64, rest string) {
+// parseFraction reads the digits behind a point as a multiple of 2^-64, and returns what follows
+// them. No digits are zero. one is a fraction that a double cannot tell from 1, which older
+// releases take for 0.
+func parseFraction(s string) (fraction uint64, one bool, rest string) {
 	n := span(s, "0123456789")
 	f, err := strconv.ParseFloat("0."+s[:n]+"0", 64)
 	if err != nil || f >= 1 {
-		return 0, s[n:]
+		return 0, err == nil, s[n:]
 	}
-	return uint64(math.Ldexp(f, 64)), s[n:]
+	return uint64(math.Ldexp(f, 64)), false, s[n:]
 }
 
 // span is the length of the longest prefix of s made of the given characters.
@@ -99,7 +112,7 @@ func span(s, of string) int {
 type numberValue struct{ n *uint64 }
 
 func (v numberValue) Set(s string) error {
-	n, _, err := parseNumber(s)
+	n, _, err := parseNumber(s, false)
 	if err == nil {
 		*v.n = n
 	}

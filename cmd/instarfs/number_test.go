@@ -18,12 +18,12 @@ func TestParseNumber(t *testing.T) {
 		"0x0": 0, "0x200": 512, "0X10": 16, "0x1b": 27, "0x1e": 30, "+0x5": 5,
 		"9223372036854775807": math.MaxInt64, "0x7fffffffffffffff": math.MaxInt64, "8796093022207M": 8796093022207 << 20,
 	} {
-		if n, hexSuffix, err := parseNumber(s); n != want || hexSuffix || err != nil {
+		if n, hexSuffix, err := parseNumber(s, false); n != want || hexSuffix || err != nil {
 			t.Errorf("%q: %d, %t, %v; want %d", s, n, hexSuffix, err, want)
 		}
 	}
 	for s, want := range map[string]uint64{"0x1k": 1024, "0x1g": 1 << 30, "0x10K": 1 << 14} {
-		if n, hexSuffix, err := parseNumber(s); n != want || !hexSuffix || err != nil {
+		if n, hexSuffix, err := parseNumber(s, false); n != want || !hexSuffix || err != nil {
 			t.Errorf("%q: %d, %t, %v; want %d", s, n, hexSuffix, err, want)
 		}
 	}
@@ -33,7 +33,7 @@ func TestParseNumber(t *testing.T) {
 		"0x 5", "00x10", "0x0x5", "-0x5", "-0x1ffffffffffffffff", "0x1p3", "0b11", "1_000", "-18446744073709551615",
 		"99999999999999999999k", "99999999999999999999 ", "0x1fffffffffffffffffk", "1\x00", "１",
 	} {
-		if n, _, err := parseNumber(s); !errors.Is(err, errNumber) {
+		if n, _, err := parseNumber(s, false); !errors.Is(err, errNumber) {
 			t.Errorf("%q: %d, %v; want %v", s, n, err, errNumber)
 		}
 	}
@@ -41,8 +41,29 @@ func TestParseNumber(t *testing.T) {
 		"9223372036854775808", "18446744073709551616", "-99999999999999999999", "8E", "16E", "8796093022208M",
 		"0x8000000000000000", "0x1ffffffffffffffff", "0x8000000000000000k",
 	} {
-		if n, _, err := parseNumber(s); !errors.Is(err, errNumberRange) {
+		if n, _, err := parseNumber(s, false); !errors.Is(err, errNumberRange) {
 			t.Errorf("%q: %d, %v; want %v", s, n, err, errNumberRange)
+		}
+	}
+}
+
+// TestParseNumberOfNewReleases: what qemu-img 10.0 and newer understand differently.
+func TestParseNumberOfNewReleases(t *testing.T) {
+	for s, want := range map[string]uint64{
+		".5k": 512, "1.99999999999999999k": 2048, ".9999999999999999999999k": 1024, "1.k": 1024,
+	} {
+		if n, hexSuffix, err := parseNumber(s, true); n != want || hexSuffix || err != nil {
+			t.Errorf("%q: %d, %t, %v; want %d", s, n, hexSuffix, err, want)
+		}
+	}
+	for s, want := range map[string]error{
+		"0x1k": errNumber, "0x8000000000000000k": errNumber, ".5": errNumber, ".k": errNumber,
+		".": errNumber, "-.5k": errNumber, "-5k": errNumber, "-0x5": errNumber, "-1.0": errNumber,
+		"-5": errNumberRange, "-0": errNumberRange, "7.99999999999999999E": errNumberRange,
+		"18446744073709551615.99999999999999999k": errNumberRange,
+	} {
+		if n, _, err := parseNumber(s, true); !errors.Is(err, want) {
+			t.Errorf("%q: %d, %v; want %v", s, n, err, want)
 		}
 	}
 }
@@ -53,7 +74,7 @@ func TestNumbersAgainstQemuImg(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	parts := []string{"0", "1", "9", "07", "512", "1048575", "9223372036854775807", "99999999999999999999", ".", ".5", ".25",
 		".7", "x", "0x", "0X", "a", "f", "e", "E", "b", "k", "K", "M", "g", "T", "p", "P", "+", "-", " ", "\t", "inf", ".0"}
-	for range 300 {
+	for range 600 {
 		var s strings.Builder
 		for range 1 + r.IntN(4) {
 			s.WriteString(parts[r.IntN(len(parts))])
@@ -67,9 +88,10 @@ func FuzzParseNumber(f *testing.F) {
 	f.Add("0x1p3")
 	f.Add("-99999999999999999999")
 	f.Fuzz(func(t *testing.T, s string) {
-		n, _, err := parseNumber(s)
-		if n > math.MaxInt64 || err != nil && n != 0 {
-			t.Fatalf("%q: %d, %v", s, n, err)
+		for _, modern := range []bool{false, true} {
+			if n, _, err := parseNumber(s, modern); n > math.MaxInt64 || err != nil && n != 0 {
+				t.Fatalf("%q, %t: %d, %v", s, modern, n, err)
+			}
 		}
 	})
 }

@@ -34,6 +34,11 @@ type qemuError struct{ text string }
 
 func (e qemuError) Error() string { return e.text }
 
+// getoptError is a text of the C library's getopt, which names the command too.
+type getoptError struct{ text string }
+
+func (e getoptError) Error() string { return e.text }
+
 // abortError is an assertion that fails in qemu-img, which ends it by SIGABRT.
 type abortError struct{ assertion string }
 
@@ -82,11 +87,14 @@ func run(ctx context.Context, args []string, e *env) int {
 // report prints an error.
 func (e *env) report(err error) {
 	var qemu qemuError
+	var getopt getoptError
 	switch {
 	case errors.Is(err, errSilent), errors.Is(err, syscall.EPIPE):
 		// Whoever closed the other end of standard output knows.
 	case errors.As(err, &qemu):
 		e.say("%s", qemu.text)
+	case errors.As(err, &getopt):
+		_, _ = io.WriteString(e.stderr, "instarfs map: "+getopt.text+"\n")
 	default:
 		e.say("%s", oneLine(err.Error()))
 	}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// This file has the words of qemu-img for mistakes on the command line, which changed with 10.0 and
+// a little with 11.1.
+
+// words are those of one release, or none of them in our own profile.
+type words struct {
+	qemu   bool // a release
+	modern bool // 10.0 or newer
+	newest bool // 11.1 or newer
+}
+
+// wordsOf are those of a release as major<<16 | minor; 0 is our own profile.
+func wordsOf(release uint32) words {
+	return words{qemu: release != 0, modern: release >= 10<<16, newest: release >= 11<<16|1}
+}
+
+// misuse words an error of parseMap.
+func (w words) misuse(err error, warnings []string) error {
+	var option optionError
+	var number numberError
+	var output outputError
+	switch {
+	case errors.As(err, new(qemuError)):
+		return err
+	case errors.As(err, &option):
+		return w.option(option)
+	case errors.As(err, &output) && w.qemu:
+		return w.output(output)
+	case errors.As(err, &number) && w.qemu:
+		return qemuError{strings.Join(append(warnings, w.number(number)...), "\ninstarfs: ")}
+	case errors.Is(err, errOneName) && w.qemu:
+		return qemuError{"Expecting one image file name\n" + w.try()}
+	case errors.Is(err, errOneName):
+		return fmt.Errorf("map: %w (see 'instarfs map --help')", err)
+	default:
+		return fmt.Errorf("map: %w", err)
+	}
+}
+
+// try is the line that follows most mistakes.
+func (w words) try() string {
+	switch {
+	case w.newest:
+		return "Try 'qemu-img map --help' for more information"
+	case w.modern:
+		return "Try 'qemu-img map --help' for more info"
+	}
+	return "Try 'qemu-img --help' for more information"
+}
+
+// number is what qemu-img says of a number that is none, or out of range, in lines.
+func (w words) number(n numberError) []string {
+	switch {
+	case errors.Is(n.err, errNumberRange):
+		const limits = " specified. Must be between 0 and 9223372036854775807."
+		return []string{"Invalid " + n.what + limits}
+	case w.newest:
+		return []string{"Invalid " + n.what + " specified: '" + oneLine(n.value) + "'"}
+	case w.modern:
+		return []string{"Invalid " + n.what + " specified: '" + oneLine(n.value) + "'."}
+	}
+	return []string{"Invalid " + n.what + " specified. You may use k, M, G, T, P or E suffixes for",
+		"kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes."}
+}
+
+func (w words) output(o outputError) error {
+	comma := ""
+	if w.newest {
+		comma = ","
+	}
+	if w.modern {
+		return qemuError{fmt.Sprintf("--output expects 'human' or 'json'%s not '%s'\n%s", comma,
+			oneLine(o.value), w.try())}
+	}
+	return qemuError{"--output must be used with human or json as argument."}
+}
+
+// option words what getopt found wrong.
+func (w words) option(o optionError) error {
+	switch {
+	case !w.qemu:
+		return fmt.Errorf("map: %w (see 'instarfs map --help')", o)
+	case !w.modern:
+		return qemuError{oneLine(o.Error()) + "\n" + w.try()}
+	}
+	text := ""
+	switch {
+	case o.kind == optionUnknown && o.letter != 0:
+		text = fmt.Sprintf("invalid option -- '%c'", o.letter)
+	case o.kind == optionUnknown:
+		text = "unrecognized option '" + o.word + "'"
+	case o.kind == optionAmbiguous:
+		text = "option '" + o.word + "' is ambiguous; possibilities:"
+		for _, name := range w.order() {
+			if strings.HasPrefix(name, o.long) {
+				text += " '--" + name + "'"
+			}
+		}
+	case o.kind == optionTakesNothing:
+		text = "option '--" + o.long + "' doesn't allow an argument"
+	case o.letter != 0:
+		text = fmt.Sprintf("option requires an argument -- '%c'", o.letter)
+	default:
+		text = "option '--" + o.long + "' requires an argument"
+	}
+	return getoptError{oneLine(text) + "\n" + w.try()}
+}
+
+// order is that of qemu-img's own table of options.
+func (w words) order() []string {
+	if w.newest {
+		return []string{"help", "format", "image-opts", "start-offset", "max-length", "force-share",
+			"output", "object"}
+	}
+	return []string{"help", "format", "output", "object", "image-opts", "force-share",
+		"start-offset", "max-length"}
+}
