@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"instarfs/guest/format/formattest"
 	"instarfs/vmm/chain"
@@ -116,8 +117,10 @@ func crafted(t *testing.T, rng *rand.Rand, name string) {
 	}
 }
 
-// settle makes a file give the same answers whoever looks at it: what it occupies decides whether qcow2 looks for holes, so it
-// is written out; what was reserved and never written is a hole until somebody has read it, so it is read.
+// settle makes a file give the same answers whoever looks at it: what it occupies decides whether
+// qcow2 looks for holes, so it is written out; what was reserved and never written is a hole until
+// somebody has read it, so it is read. It seems to be a minute old, so that nobody waits for its
+// last write to be over.
 func settle(t *testing.T, name string) {
 	t.Helper()
 	f, err := os.Open(name)
@@ -130,5 +133,8 @@ func settle(t *testing.T, name string) {
 	}
 	if _, err := io.Copy(io.Discard, f); err != nil {
 		t.Fatal(err)
+	}
+	if old := time.Now().Add(-time.Minute); os.Chtimes(name, old, old) != nil {
+		t.Fatalf("%s: its times cannot be set", name)
 	}
 }

@@ -124,12 +124,12 @@ var outputs = map[string]string{".map.json": "--output=json", ".map.txt": "--out
 func TestMountShowsEveryMap(t *testing.T) {
 	source := sampleTree(t)
 	real := realTool(t)
-	newOracle(t)
+	qemu := newOracle(t).releases[0]
 	var listed []string
 	for _, image := range sampleImages {
 		listed = append(listed, image+".map.json", image+".map.txt")
 	}
-	for _, profile := range [][]string{nil, {"--qemu-version", oracleVersion}} {
+	for _, profile := range [][]string{nil, {"--qemu-version", qemu.version}} {
 		s := serve(t, source, profile...)
 		if got := filesBelow(t, s.dir); !slices.Equal(got, listed) {
 			t.Errorf("%v: the mount lists %q, want %q", profile, got, listed)
@@ -142,7 +142,7 @@ func TestMountShowsEveryMap(t *testing.T) {
 			code := real.run(append(args, profile...)...)
 			want := real.stdout.String()
 			if profile != nil {
-				out, err := exec.Command("qemu-img", args...).Output()
+				out, err := exec.Command(qemu.program, args...).Output()
 				if err != nil && !errors.As(err, new(*exec.ExitError)) {
 					t.Fatal(err)
 				}
