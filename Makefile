@@ -39,7 +39,7 @@ check-kvm-amd: deps all ## run vmm's tests and map samples on a kvm_amd that QEM
 bench: deps all ## compare with qemu-img on this machine and write docs/benchmarks.md
 	@$(GO) run ./testdata/bench -instarfs $(HOST) -o docs/benchmarks.md
 
-fuzz: deps guest ## fuzz for a while: FUZZTIME=1m for each target, DIFF=5000 random images against qemu-img
+fuzz: deps guest ## fuzz for a while: FUZZTIME=1m for each target, DIFF=5000 random images against three releases of qemu-img
 	@./.ci/fuzz
 
 install: all ## install instarfs below PREFIX (/usr/local)

@@ -1,0 +1,315 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"instarfs/guest/format/formattest"
+)
+
+// region is a part of a file.
+type region = formattest.Region
+
+// mutantsEach is how many mutants are made of each random image.
+const mutantsEach = 16
+
+// TestDifferentialMutants is TestDifferential for images of which a few bits are changed: headers,
+// entries of tables, lengths of files. A failure names the seed; with -artifacts, go test keeps the
+// image.
+func TestDifferentialMutants(t *testing.T) {
+	for _, f := range mutated {
+		t.Run(f.name, func(t *testing.T) {
+			o := newOracle(t)
+			t.Chdir(o.dir)
+			n, silent := differences(t), 0
+			for seed := range (n + mutantsEach - 1) / mutantsEach {
+				m := f.make(t, rand.New(rand.NewSource(int64(seed))), o.dir)
+				for i := range min(n-seed*mutantsEach, mutantsEach) {
+					rng := rand.New(rand.NewSource(int64(seed*mutantsEach + i)))
+					args := m.next(t, rng)
+					switch err := o.differs(walkedTool(), args); {
+					case errors.Is(err, errNoAnswer):
+						silent++
+						t.Logf("%d/%d: %v", seed, i, err)
+					case err != nil:
+						t.Errorf("%d/%d: %v", seed, i, err)
+						m.keep(t, fmt.Sprintf("%d-%d", seed, i))
+					}
+				}
+				m.remove(t)
+			}
+			if silent > n/20+1 {
+				t.Errorf("qemu-img gave no answer to %d of %d", silent, n)
+			}
+		})
+	}
+}
+
+// mutant is an image that is changed again and again.
+type mutant struct {
+	name    string // of the file that is mapped
+	changed string // of the file of which bits are changed, the same or one that it refers to
+	format  string // given with -f, if the format does not show by itself
+	bytes   []byte
+	regions []region
+	repair  func(*rand.Rand, []byte) // makes checksums right, mostly
+}
+
+// next writes another mutant, and returns a command line that maps it.
+func (m *mutant) next(t *testing.T, rng *rand.Rand) []string {
+	t.Helper()
+	b := formattest.Mutate(rng, m.bytes, m.regions...)
+	if m.repair != nil {
+		m.repair(rng, b)
+	}
+	writeSparse(t, m.changed, b)
+	args := []string{"--output=json"}
+	if rng.Intn(3) == 0 {
+		args[0] = "--output=human"
+	}
+	switch rng.Intn(8) {
+	case 0:
+		args = append(args, "-l0")
+	case 1, 2, 3:
+		start, length := formattest.RandomWindow(rng, 1<<(9+rng.Intn(24)))
+		args = append(args, "-s", fmt.Sprint(start), "-l", fmt.Sprint(length))
+	}
+	if m.format != "" {
+		args = append(args, "-f", m.format)
+	}
+	return append(args, m.name)
+}
+
+// writeSparse writes a file whose blocks of zeroes are holes, and settles it.
+func writeSparse(t *testing.T, name string, b []byte) {
+	t.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(off int64, b []byte) error {
+		_, err := f.WriteAt(b, off)
+		return err
+	}
+	err = errors.Join(formattest.WriteSparse(b, put), f.Truncate(int64(len(b))), f.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	settle(t, name)
+}
+
+// keep saves the changed file among the artifacts of the test.
+func (m *mutant) keep(t *testing.T, id string) {
+	t.Helper()
+	b, err := os.ReadFile(m.changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(t.ArtifactDir(), id+"-"+m.changed), b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// remove removes all files but a.raw.
+func (m *mutant) remove(t *testing.T) {
+	t.Helper()
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name() == "a.raw" {
+			continue
+		}
+		if err := os.Remove(e.Name()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// mutated are the formats, and how images of each are made and where their metadata lies.
+var mutated = []struct {
+	name string
+	make func(t *testing.T, rng *rand.Rand, dir string) *mutant
+}{
+	{"raw", func(t *testing.T, rng *rand.Rand, dir string) *mutant {
+		formattest.RandomRaw(t, rng, dir, "image")
+		return newMutant(t, rng, "image", region{Len: 600})
+	}},
+	{"qcow2", mutantQcow2},
+	{"qcow", mutantOfTables("qcow", region{Len: 72}, region{Off: 40, Len: 24},
+		region{Off: 4096, Len: 6000})},
+	{"qed", mutantOfTables("qed", region{Len: 80}, region{Off: 4096, Len: 40000})},
+	{"parallels", mutantOfTables("parallels", region{Len: 64}, region{Off: 64, Len: 200})},
+	{"vdi", func(t *testing.T, rng *rand.Rand, dir string) *mutant {
+		v := formattest.RandomVdiMap(rng)
+		v.Size = uint64(rng.Intn(100 << 20))
+		writeSparse(t, "image", append(v.Bytes(), make([]byte, rng.Intn(1<<20))...))
+		return newMutant(t, rng, "image", region{Off: 0x40, Len: 0x190},
+			region{Off: uint64(v.OffBlocks), Len: uint64(4*len(v.Map)) + 4})
+	}},
+	{"vmdk", mutantVmdk},
+	{"vpc", mutantVpc},
+	{"vhdx", mutantVhdx},
+	{"luks", func(t *testing.T, rng *rand.Rand, _ string) *mutant {
+		writeSparse(t, "image", formattest.RandomLuks(rng))
+		m := newMutant(t, rng, "image", region{Len: 208}, region{Off: 208, Len: 384},
+			region{Off: 4096, Len: 1000})
+		if rng.Intn(3) == 0 {
+			m.format = "luks"
+		}
+		return m
+	}},
+	{"dmg", mutantDmg},
+	{"cloop", func(t *testing.T, rng *rand.Rand, _ string) *mutant {
+		writeSparse(t, "image", formattest.RandomCloop(rng))
+		return newMutant(t, rng, "image", region{Off: 120, Len: 24},
+			region{Off: 136, Len: 4000})
+	}},
+	{"bochs", func(t *testing.T, rng *rand.Rand, _ string) *mutant {
+		writeSparse(t, "image", formattest.RandomBochs(rng))
+		return newMutant(t, rng, "image", region{Len: 96}, region{Off: 32, Len: 64},
+			region{Off: 512, Len: 240})
+	}},
+}
+
+// newMutant takes a file for one. Some are the backing file of another image, which may hide parts
+// of it.
+func newMutant(t *testing.T, rng *rand.Rand, name string, regions ...region) *mutant {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mutant{name: name, changed: name, bytes: b, regions: regions}
+	if rng.Intn(6) == 0 {
+		m.name = "overlay.qcow2"
+		q := formattest.NewQcow2(uint64(rng.Intn(4<<20)), 16)
+		q.Backing = name
+		for c := range (q.Size + 65535) / 65536 {
+			if rng.Intn(3) == 0 {
+				q.Sparse(c, 1)
+			}
+		}
+		writeImage(t, m.name, q)
+		settle(t, m.name)
+	}
+	return m
+}
+
+func mutantQcow2(t *testing.T, rng *rand.Rand, dir string) *mutant {
+	extensions := region{Off: 104, Len: 300}
+	if rng.Intn(3) == 0 {
+		formattest.RandomQcow2(t, rng, dir, "image")
+		return newMutant(t, rng, "image", region{Len: 112}, extensions)
+	}
+	q := formattest.RandomEntries(rng, "data")
+	writeSparse(t, "data", make([]byte, rng.Intn(1<<20)))
+	if rng.Intn(4) == 0 {
+		q.Backing = "a.raw"
+		q.Extensions = append(q.Extensions,
+			formattest.Extension{Type: formattest.ExtensionBackingFormat, Data: []byte("raw")})
+	}
+	writeImage(t, "image", q)
+	cluster := q.Cluster()
+	return newMutant(t, rng, "image", region{Len: 112}, extensions,
+		region{Off: q.L1Offset(), Len: 32},
+		region{Off: q.TableOffset(0), Len: min(cluster, 2048)},
+		region{Off: q.TableOffset(0), Len: min(cluster, 128)})
+}
+
+// mutantOfTables makes images in one of the formats of formattest.RandomTables.
+func mutantOfTables(format string, regions ...region) func(*testing.T, *rand.Rand, string) *mutant {
+	return func(t *testing.T, rng *rand.Rand, dir string) *mutant {
+		formattest.RandomTables(t, rng, dir, "image", format)
+		m := newMutant(t, rng, "image", regions...)
+		if rng.Intn(4) == 0 && m.name == m.changed {
+			m.format = format
+		}
+		return m
+	}
+}
+
+func mutantVmdk(t *testing.T, rng *rand.Rand, dir string) *mutant {
+	paths := formattest.WrittenVmdk(t, rng, dir, "image.vmdk")
+	name := filepath.Base(paths[rng.Intn(len(paths))])
+	st, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMutant(t, rng, name, region{Len: 80}, region{Off: 512, Len: 400},
+		region{Off: 21 * 512, Len: 3000})
+	if st.Size() < 4096 {
+		m.regions = []region{{Len: uint64(st.Size()) + 1}}
+	}
+	if m.name == name {
+		m.name = "image.vmdk"
+	}
+	return m
+}
+
+func mutantVpc(t *testing.T, rng *rand.Rand, _ string) *mutant {
+	v := formattest.RandomVpcTable(rng, formattest.VpcDynamic)
+	b := v.Bytes()
+	footer := 0
+	format := ""
+	if rng.Intn(4) == 0 {
+		v.Type = formattest.VpcFixed
+		b = append(make([]byte, v.Size), v.Bytes()...)
+		footer, format = int(v.Size), "vpc"
+	}
+	writeSparse(t, "image", b)
+	m := newMutant(t, rng, "image", region{Off: uint64(footer), Len: 68},
+		region{Off: 512, Len: 48},
+		region{Off: formattest.VpcTable, Len: uint64(4*len(v.Table)) + 1})
+	if m.name == m.changed {
+		m.format = format
+	}
+	m.repair = func(rng *rand.Rand, b []byte) {
+		if len(b) >= footer+512 && rng.Intn(5) > 0 {
+			formattest.VpcSum(b[footer : footer+512])
+		}
+	}
+	return m
+}
+
+func mutantVhdx(t *testing.T, rng *rand.Rand, dir string) *mutant {
+	formattest.RandomVhdx(t, rng, dir, "image")
+	m := newMutant(t, rng, "image", region{Off: formattest.VhdxHeader1, Len: 80},
+		region{Off: formattest.VhdxHeader2, Len: 80},
+		region{Off: formattest.VhdxRegions, Len: 80}, region{Off: 2 << 20, Len: 200},
+		region{Off: 3 << 20, Len: 200}, region{Off: 2<<20 + 64<<10, Len: 48})
+	sums := map[int]int{ // offset and length of what has a checksum
+		formattest.VhdxHeader1: 4096, formattest.VhdxHeader2: 4096, formattest.VhdxRegions: 64 << 10,
+	}
+	m.repair = func(rng *rand.Rand, b []byte) {
+		for off, n := range sums {
+			if len(b) >= off+n && rng.Intn(8) > 0 {
+				formattest.VhdxSum(b[off : off+n])
+			}
+		}
+	}
+	return m
+}
+
+func mutantDmg(t *testing.T, rng *rand.Rand, _ string) *mutant {
+	d := formattest.RandomDmg(rng)
+	d.Body = rng.Intn(2000)
+	d.DataFork = min(d.DataFork, uint64(d.Body))
+	for _, tab := range d.Tables {
+		if i := rng.Intn(len(tab.Chunks)); rng.Intn(6) == 0 {
+			tab.Chunks[i][rng.Intn(5)] = rng.Uint64() >> rng.Intn(64)
+		}
+	}
+	b := d.Bytes()
+	writeSparse(t, "image.dmg", b)
+	body, end := uint64(d.Body), uint64(len(b))
+	return newMutant(t, rng, "image.dmg", region{Off: body, Len: end - 512 - body},
+		region{Off: body, Len: 300}, region{Off: end - 512, Len: 4},
+		region{Off: end - 512 + 0x18, Len: 0x1c}, region{Off: end - 512 + 0xd8, Len: 16},
+		region{Off: end - 512 + 0x1ec, Len: 8})
+}
