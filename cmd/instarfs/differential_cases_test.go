@@ -1,0 +1,273 @@
+package main
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+
+	"instarfs/guest/format/formattest"
+)
+
+// hand is an image written by hand that releases of qemu-img judge differently, or for two reasons.
+type hand struct {
+	name  string
+	bytes []byte
+	want  map[string]said // by release, of all of it as JSON; others are compared only
+}
+
+// said is what map says of an image: a part of standard output, all of standard error, the exit
+// status.
+type said struct {
+	stdout, stderr string
+	status         int
+}
+
+// refusal is what is said of an image that is not opened.
+func refusal(name, why string) said {
+	return said{"", "instarfs: Could not open '" + name + "': " + why + "\n", 1}
+}
+
+var allReleases = []string{"7.2", "10.0", "11.1"}
+
+// everywhere is the same for each release.
+func everywhere(s said) map[string]said {
+	return map[string]said{"7.2": s, "10.0": s, "11.1": s}
+}
+
+// parallelsOf is an image of clusters of 64 KiB, as many as the BAT has entries, and tail bytes
+// after the header's cluster.
+func parallelsOf(bat []uint32, tail int, change func(b []byte)) []byte {
+	le := binary.LittleEndian
+	b := make([]byte, 65536+tail)
+	copy(b, "WithoutFreeSpace")
+	le.PutUint32(b[16:], 2)
+	le.PutUint32(b[28:], 128)
+	le.PutUint32(b[32:], uint32(len(bat)))
+	le.PutUint64(b[36:], uint64(128*len(bat)))
+	le.PutUint32(b[48:], 128)
+	for i, e := range bat {
+		le.PutUint32(b[64+4*i:], e)
+	}
+	change(b)
+	return b
+}
+
+func magic(s string) func(b []byte) { return func(b []byte) { copy(b, s) } }
+
+func put64(off int, v uint64) func(b []byte) {
+	return func(b []byte) { binary.LittleEndian.PutUint64(b[off:], v) }
+}
+
+// handDmg is an image of 8 sectors with these chunks.
+func handDmg(sectors uint64, chunks ...formattest.DmgChunk) []byte {
+	tables := []formattest.DmgTable{{Chunks: chunks}}
+	return (&formattest.Dmg{Sectors: sectors, Body: 4096, Tables: tables}).Bytes()
+}
+
+// handQcow2 is an image of 1 MiB without data, changed.
+func handQcow2(change func(q *formattest.Qcow2)) []byte {
+	q := formattest.NewQcow2(1<<20, 16)
+	q.NoRefcounts = true
+	change(q)
+	var f formattest.Sparse
+	if _, err := q.Write(sparseWriter{&f}); err != nil {
+		panic(err)
+	}
+	return f.Bytes(0, int(f.Size))
+}
+
+// sparseWriter writes to a formattest.Sparse.
+type sparseWriter struct{ *formattest.Sparse }
+
+func (s sparseWriter) WriteAt(b []byte, off int64) (int, error) {
+	s.Put(uint64(off), b)
+	return len(b), nil
+}
+
+func withDataFile(name string) func(q *formattest.Qcow2) {
+	return func(q *formattest.Qcow2) {
+		q.Incompatible |= 1 << 2
+		q.Extensions = append(q.Extensions,
+			formattest.Extension{Type: formattest.ExtensionDataFile, Data: []byte(name)})
+	}
+}
+
+func onBase(name, format string) func(q *formattest.Qcow2) {
+	return func(q *formattest.Qcow2) {
+		q.Backing = name
+		q.Extensions = append(q.Extensions,
+			formattest.Extension{Type: formattest.ExtensionBackingFormat, Data: []byte(format)})
+	}
+}
+
+// handText is the descriptor of a VMDK of these extents.
+func handText(extents ...string) []byte {
+	const head = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType=\"vmfs\"\n"
+	return []byte(head + strings.Join(extents, "\n") + "\n")
+}
+
+// hands are those of which releases of qemu-img were found to say other things than we did.
+func hands() []hand {
+	const (
+		invalid = "Invalid argument"
+		lzma    = "instarfs: warning: Image contains chunks of unknown type 80000008, " +
+			"accessing them will result in I/O errors\n"
+		noSize   = "instarfs: Failed to get size for '"
+		noData   = `"present": false, "zero": true, "data": false`
+		wraps    = 1<<55 + 8
+		big      = "Could not refresh total sector count: File too large"
+		noFile   = "No such file or directory"
+		catalog  = "Invalid image: Catalog size too small for advertised disk size"
+		offset   = "Invalid image: Too big offset"
+		assert   = "instarfs: ../../block/parallels-ext.c:287: parallels_read_format_extension: "
+		lzmaType = 0x80000008
+	)
+	unread := formattest.DmgChunk{lzmaType, 0, 8, 0, 100}
+	zero := formattest.DmgChunk{0, 0, 8, 0, 0}
+	mapped := said{`"start": 131072, "length": 65536, "depth": 0, "present": true`, "", 0}
+	gone := said{`{ "start": 65536, "length": 196608, "depth": 0, ` + noData, "", 0}
+	only11 := func(s said) map[string]said {
+		return map[string]said{"7.2": mapped, "10.0": mapped, "11.1": s}
+	}
+	dmg10 := func(name string, old said) map[string]said {
+		s := refusal(name, "Could not open '"+name+"': "+invalid)
+		s.stderr = old.stderr + s.stderr
+		return map[string]said{"7.2": old, "10.0": s, "11.1": s}
+	}
+	dataFile := said{`"data": true`, "", 0}
+	warned := said{`"data": true`, lzma, 0}
+	nul := &formattest.Dmg{Sectors: 8, Body: 512, Plist: "\x00<data>bWlzaA==</data>"}
+	sparse := formattest.NewVmdkSparse("KDMV", wraps, 1<<16)
+	sparse.Spoil64(12, wraps)
+	return []hand{
+		{"inside.hdd", parallelsOf([]uint32{128, 0, 256, 0}, 1<<17, magic("")), everywhere(mapped)},
+		{"partial.hdd", parallelsOf([]uint32{128, 0, 256, 0}, 1<<16+512, magic("")), only11(gone)},
+		{"at-end.hdd", parallelsOf([]uint32{128, 0, 256, 0}, 1<<16, magic("")), only11(gone)},
+		{"beyond.hdd", parallelsOf([]uint32{128, 0, 1152, 0}, 1<<16, magic("")), only11(gone)},
+		{"huge.hdd", parallelsOf([]uint32{128, 0, 0xfffffff0, 0}, 1<<16, magic("")), only11(gone)},
+		{"in-header.hdd", parallelsOf([]uint32{0, 0, 1, 0}, 1<<16, magic("")), map[string]said{
+			"7.2": mapped, "10.0": mapped,
+			"11.1": {`"length": 262144, "depth": 0, ` + noData, "", 0}}},
+		{"in-clusters.hdd", parallelsOf([]uint32{1, 0, 9, 0}, 1<<16, magic("WithouFreSpacExt")),
+			only11(gone)},
+		{"twice.hdd", parallelsOf([]uint32{128, 128}, 1<<16, magic("")), nil},
+		{"no-data-off.hdd", parallelsOf([]uint32{128, 0, 1152, 0}, 1<<16, func(b []byte) { b[48] = 0 }),
+			only11(gone)},
+		{"catalog.hdd", parallelsOf([]uint32{128, 0}, 1<<16, put64(36, 5*128)), map[string]said{
+			"7.2": {"", "", 0}, "10.0": {"", "", 0}, "11.1": refusal("catalog.hdd", catalog)}},
+		{"ext-off.hdd", parallelsOf([]uint32{128, 0}, 1<<16, put64(56, 1<<62)), map[string]said{
+			"7.2":  {"", assert + "Assertion `ext_off > 0' failed.\n", 134},
+			"10.0": refusal("ext-off.hdd", offset), "11.1": refusal("ext-off.hdd", offset)}},
+		{"wrap.hdd", parallelsOf(nil, 0, func(b []byte) {
+			copy(b, "WithouFreSpacExt")
+			put64(36, wraps)(b)
+		}), map[string]said{"7.2": {"[", noSize + "wrap.hdd'\n", 1},
+			"10.0": {"[", noSize + "wrap.hdd'\n", 1}, "11.1": refusal("wrap.hdd", catalog)}},
+
+		{"unread.dmg", handDmg(8, unread), dmg10("unread.dmg", warned)},
+		{"one-read.dmg", handDmg(8, unread, zero), everywhere(warned)},
+		{"no-chunks.dmg", handDmg(8), dmg10("no-chunks.dmg", dataFile)},
+		{"comment.dmg", handDmg(8, formattest.DmgChunk{0x7ffffffe}), dmg10("comment.dmg", dataFile)},
+		{"empty-disk.dmg", handDmg(0, unread, formattest.DmgChunk{0, 8, 8, 0, 0}),
+			everywhere(said{`"length": 0`, lzma, 0})},
+		{"nul.dmg", nul.Bytes(), dmg10("nul.dmg", dataFile)},
+		{"long-raw.dmg", handDmg(8, formattest.DmgChunk{1, 0, 8, 0, 4097}), nil},
+		{"refused.dmg", handDmg(8, unread, formattest.DmgChunk{1, 0, 1 << 30, 0, 1}), nil},
+		{"wrap.dmg", handDmg(wraps, zero), everywhere(said{"[", noSize + "wrap.dmg'\n", 1})},
+		{"big.dmg", handDmg(1<<54, zero), everywhere(refusal("big.dmg", big))},
+		{"over.qcow2", handQcow2(onBase("one-read.dmg", "dmg")), everywhere(said{"", lzma, 0})},
+		{"over-wrap.qcow2", handQcow2(onBase("wrap.dmg", "dmg")),
+			everywhere(said{"[", "instarfs: Could not read file metadata: File too large\n", 1})},
+		{"over-big.hdd.qcow2", handQcow2(onBase("terabytes.hdd", "parallels")), nil},
+		{"terabytes.hdd", parallelsOf(make([]uint32, 1<<16), 1<<20, put64(36, 3<<21)), nil},
+
+		{"wrap.vmdk", sparse.Bytes(), nil},
+		{"wrap-text.vmdk", handText(`RW 36028797018963976 VMFS "a.raw"`),
+			everywhere(said{"[", noSize + "wrap-text.vmdk'\n", 1})},
+		{"line.vmdk", handText(`RW 8 VMFS "none"`, `RW 8 FLAT "a.raw"`),
+			everywhere(refusal("line.vmdk", "Could not open 'none': "+noFile))},
+		{"line-first.vmdk", handText(`RW 8 FLAT "a.raw"`, `RW 8 VMFS "none"`),
+			everywhere(refusal("line-first.vmdk", `Invalid extent line: RW 8 FLAT "a.raw"`))},
+
+		{"format.qcow2", handQcow2(onBase("none", "qcox2")), everywhere(
+			refusal("format.qcow2", "Could not open backing file: Unknown driver 'qcox2'"))},
+		{"format-there.qcow2", handQcow2(onBase("a.raw", "qcox2")), everywhere(
+			refusal("format-there.qcow2", "Could not open backing file: Unknown driver 'qcox2'"))},
+		{"no-name.qcow2", handQcow2(withDataFile("")), everywhere(
+			refusal("no-name.qcow2", "The 'file' block driver requires a file name"))},
+		{"data-size.qcow2", handQcow2(func(q *formattest.Qcow2) {
+			withDataFile("none")(q)
+			q.Spoil64(formattest.OffSize, 1<<63+512)
+			q.Spoil32(formattest.OffL1Size, 1<<22)
+		}), nil},
+		{"crypt.qcow2", handQcow2(func(q *formattest.Qcow2) {
+			withDataFile("none")(q)
+			q.Crypt = 1
+		}), nil},
+	}
+}
+
+// TestDifferentialCases maps images on which releases of qemu-img differ, and compares with what is
+// known of each release and with those that are there.
+func TestDifferentialCases(t *testing.T) {
+	o := newOracle(t)
+	t.Chdir(o.dir)
+	list := hands()
+	for _, h := range list {
+		writeSparse(t, h.name, h.bytes)
+	}
+	for _, h := range list {
+		tool := walkedTool()
+		for _, release := range allReleases {
+			want, known := h.want[release]
+			if !known {
+				continue
+			}
+			tool.stdout.Reset()
+			tool.stderr.Reset()
+			status := tool.run("map", "--qemu-version", release, "--output=json", h.name)
+			got := said{tool.stdout.String(), tool.stderr.String(), status}
+			if status != want.status || !strings.Contains(got.stdout, want.stdout) || got.stderr != want.stderr {
+				t.Errorf("%s, %s: %+v, want %+v", release, h.name, got, want)
+			}
+		}
+		for _, line := range []string{"--output=json", "", "-l0", "-l0 --output=json", "-s8k -l70000"} {
+			args := append(strings.Fields(line), h.name)
+			if err := o.differs(tool, args); err != nil {
+				t.Errorf("%s: %v", h.name, err)
+			}
+		}
+	}
+}
+
+// TestOwnProfileOfHands is what our own profile makes of some of these images.
+func TestOwnProfileOfHands(t *testing.T) {
+	t.Chdir(t.TempDir())
+	writeSparse(t, "a.raw", make([]byte, 4096))
+	for _, h := range hands() {
+		writeSparse(t, h.name, h.bytes)
+	}
+	const text = "Offset          Length          Mapped to       File\n"
+	for name, want := range map[string]said{
+		"at-end.hdd":    {"0               0x10000         0x10000         at-end.hdd\n", "", 0},
+		"in-header.hdd": {"", "", 0},
+		"catalog.hdd":   {"0               0x10000         0x10000         catalog.hdd\n", "", 0},
+		"unread.dmg":    {"0               0x1000          compressed      unread.dmg\n", "", 0},
+		"wrap.dmg":      {"", "instarfs: map wrap.dmg: SectorCount at offset ", 1},
+		"no-name.qcow2": {"", "instarfs: map no-name.qcow2: data file \"\": the name is empty\n", 1},
+	} {
+		tool := walkedTool()
+		status := tool.run("map", name)
+		got := said{tool.stdout.String(), tool.stderr.String(), status}
+		if status != want.status || got.stdout != text+want.stdout && status == 0 ||
+			!strings.HasPrefix(got.stderr, want.stderr) {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
+		}
+	}
+	tool := walkedTool()
+	tool.run("map", "--output=json", "empty-disk.dmg")
+	const last = `"start": 4096, "length": 4096, "depth": 0, "present": true, "zero": true`
+	if !strings.Contains(tool.stdout.String(), last) {
+		t.Errorf("a dmg that tells no size: %q, %q", tool.stdout.String(), tool.stderr.String())
+	}
+}
