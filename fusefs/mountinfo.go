@@ -1,6 +1,7 @@
 package fusefs
 
 import (
+	"iter"
 	"os"
 	"strings"
 )
@@ -27,20 +28,34 @@ func mountAt(point string) (mount, bool, error) {
 	return m, ok, nil
 }
 
-// findMount returns the last line for a mount point, which is the mount on top. Fields end at a
-// plain space and lines at a plain newline: the kernel escapes these two, backslashes and tabs, and
-// leaves everything else in a name as it is, other kinds of space and carriage returns included.
+// findMount returns the last mount on a mount point, which is the one on top.
 func findMount(mountinfo, point string) (top mount, found bool) {
-	for line := range strings.SplitSeq(mountinfo, "\n") {
-		// 36 35 98:0 /root /point rw,noatime shared:1 - ext4 /dev/root rw
-		before, after, ok := strings.Cut(line, " - ")
-		where, what := strings.Split(before, " "), strings.Split(after, " ")
-		if !ok || len(where) < 5 || len(what) < 2 || unescape(where[4]) != point {
-			continue
+	for m := range mounts(mountinfo) {
+		if m.point == point {
+			top, found = m, true
 		}
-		top, found = mount{device: where[2], point: point, fsType: unescape(what[0]), source: unescape(what[1])}, true
 	}
 	return top, found
+}
+
+// mounts are the mounts that a mountinfo lists. Fields end at a plain space and lines at a plain newline: the kernel
+// escapes these two, backslashes and tabs, and leaves everything else in a name as it is, other kinds of space and
+// carriage returns included.
+func mounts(mountinfo string) iter.Seq[mount] {
+	return func(yield func(mount) bool) {
+		for line := range strings.SplitSeq(mountinfo, "\n") {
+			// 36 35 98:0 /root /point rw,noatime shared:1 - ext4 /dev/root rw
+			before, after, ok := strings.Cut(line, " - ")
+			where, what := strings.Split(before, " "), strings.Split(after, " ")
+			if !ok || len(where) < 5 || len(what) < 2 {
+				continue
+			}
+			m := mount{device: where[2], point: unescape(where[4]), fsType: unescape(what[0]), source: unescape(what[1])}
+			if !yield(m) {
+				return
+			}
+		}
+	}
 }
 
 // unescape undoes the escapes of mountinfo: a backslash and three octal digits stand for a byte.

@@ -22,7 +22,10 @@ type env struct {
 	checkFUSE func() error                      // the same of FUSE
 	checkOpen func() error                      // the same of opening files beneath a directory
 
-	leave leaving
+	mayHold func(dir string) bool // files in it may hold a process that has ended, see front.go
+
+	behind bool // this process is the child of another, see front.go
+	leave  leaving
 }
 
 // engine maps images. It is safe for use by many goroutines.

@@ -107,7 +107,7 @@ func newTool() *tool {
 		payload:   func() (*io.SectionReader, error) { return io.NewSectionReader(strings.NewReader("guest"), 0, 5), nil },
 		checkKVM:  func() error { return nil },
 		checkFUSE: func() error { return nil },
-		checkOpen: func() error { return nil },
+		mayHold:   func(string) bool { return false }, checkOpen: func() error { return nil },
 	}
 	return t
 }

@@ -20,8 +20,12 @@ func main() {
 func start(args []string, e *env) int {
 	// A reader that leaves is an error of the write, not the end of the program: qemu-img ignores it and so does its profile.
 	signal.Ignore(syscall.SIGPIPE)
+	e.behind = isBehind()
+	e.leave.tell = tellFront()
 	dumpOnSignal(&e.leave)
-	return run(untilSignal(context.Background(), &e.leave), args, e)
+	code := run(untilSignal(context.Background(), &e.leave), args, e)
+	e.leave.tell(code)
+	return code
 }
 
 // untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. The second SIGINT
@@ -43,7 +47,7 @@ func untilSignal(parent context.Context, leave *leaving) context.Context {
 			switch {
 			case next == syscall.SIGHUP:
 			case insisting:
-				leave.exit(exitCode(signalError{next.(syscall.Signal)}))
+				leave.exit(next.(syscall.Signal), exitCode(signalError{next.(syscall.Signal)}))
 			default:
 				insisting = true
 			}
@@ -65,18 +69,20 @@ func dumpOnSignal(leave *leaving) {
 		dump := make([]byte, maxDump)
 		dump = dump[:runtime.Stack(dump, true)]
 		fmt.Fprintf(os.Stderr, "instarfs: %v\n\n%s\n", asked, dump)
-		leave.exit(2)
+		leave.exit(asked.(syscall.Signal), 2)
 	}()
 }
 
 // leaving is what must not be left undone even when the program ends at once.
 type leaving struct {
 	mu sync.Mutex // guards last
-	// last must be quick. It is nil when there is nothing to do.
-	last func()
+	// last is given the signal that ends the program. It must be quick, and is nil when there is nothing to do.
+	last func(syscall.Signal)
+	// tell tells the exit status to the front process, if there is one. It is set at the start.
+	tell func(code int)
 }
 
-func (l *leaving) do(last func()) {
+func (l *leaving) do(last func(syscall.Signal)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last = last
@@ -84,10 +90,11 @@ func (l *leaving) do(last func()) {
 
 // exit ends the program. It keeps the lock, so that a command whose work ends by this does not end
 // the program first and with another status.
-func (l *leaving) exit(code int) {
+func (l *leaving) exit(by syscall.Signal, code int) {
 	l.mu.Lock()
 	if l.last != nil {
-		l.last()
+		l.last(by)
 	}
+	l.tell(code)
 	os.Exit(code)
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -139,13 +141,16 @@ func applyMountOptions(cmd *cobra.Command, list string) error {
 
 // runMount mounts and serves until the mount is gone.
 func runMount(ctx context.Context, e *env, o mountOptions) error {
+	if !e.behind && slices.ContainsFunc(append([]string{o.Source}, o.Access.AllowDirs...), e.mayHold) {
+		return serveBehind(ctx, e)
+	}
 	o.Log = func(line string) { e.say("%s", oneLine(line)) }
 	o.Access.warn(e)
 	m, err := e.newMount(o)
 	if err != nil {
 		return err
 	}
-	e.leave.do(func() { _ = m.Abort() })
+	e.leave.do(func(syscall.Signal) { _ = m.Abort() })
 	defer e.leave.do(nil)
 	e.say("%s", oneLine(fmt.Sprintf("mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", o.Source, o.Mountpoint, o.Mountpoint)))
 	return m.Serve(ctx)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"instarfs/fusefs"
 )
 
 // asChild tells the test binary to be the program on the command line that follows: real, or with fakes around it.
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 	case walkedChild:
 		tool := walkedTool()
 		tool.env.newMount = func(o mountOptions) (mounted, error) { return newMountOn(walkedGuests{}, o) }
-		tool.env.stdout, tool.env.stderr = os.Stdout, os.Stderr
+		tool.env.stdout, tool.env.stderr, tool.env.mayHold = os.Stdout, os.Stderr, fusefs.ServedByProgram
 		os.Exit(start(os.Args[1:], &tool.env))
 	case fakeChild:
 		tool := newTool()

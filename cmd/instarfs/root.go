@@ -50,9 +50,12 @@ func exitCode(err error) int {
 	var usage usageError
 	var sig signalError
 	var abort abortError
+	var status statusError
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &status):
+		return status.code
 	case errors.As(err, &abort):
 		return 128 + int(syscall.SIGABRT)
 	case errors.As(err, &sig):
@@ -88,7 +91,9 @@ func run(ctx context.Context, args []string, e *env) int {
 func (e *env) report(err error) {
 	var qemu qemuError
 	var getopt getoptError
+	var status statusError
 	switch {
+	case errors.As(err, &status): // the process that did the work has said why
 	case errors.Is(err, errSilent), errors.Is(err, syscall.EPIPE):
 		// Whoever closed the other end of standard output knows.
 	case errors.As(err, &qemu):

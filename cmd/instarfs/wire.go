@@ -34,6 +34,7 @@ func wire() *env {
 		checkKVM:  checkKVM,
 		checkFUSE: checkFUSE,
 		checkOpen: chain.CheckOpenat2,
+		mayHold:   fusefs.ServedByProgram,
 	}
 }
 

@@ -38,7 +38,7 @@ func (s *Source) ReadDir(ctx context.Context, who *Caller, dir string) ([]DirEnt
 	list := make([]DirEntry, 0, len(entries))
 	for _, e := range entries {
 		p := path.Join(dir, e.name)
-		if e.mode == unix.S_IFREG {
+		if e.mode != unix.S_IFLNK {
 			if e.known {
 				list = append(list, DirEntry{e.name, e.mode, true, s.info(ctx, p, &e.st, e.list)})
 			} else {
@@ -93,7 +93,7 @@ func (s *Source) openDir(ctx context.Context, who *Caller, dir string) (*files.F
 type name struct {
 	name  string
 	mode  uint32 // type bits of st_mode
-	known bool   // of a regular file: st and list are set
+	known bool   // st and list are set
 	st    unix.Stat_t
 	list  []byte
 }
@@ -132,8 +132,8 @@ func (e *Engine) names(ctx context.Context, who *Caller, f *files.File) ([]name,
 	})
 }
 
-// statFiles looks at the regular files of a directory, all in one call: ten thousand would take as many threads to wake. The result is
-// without those that vanished.
+// statFiles looks at the files and directories in a directory, all in one call: ten thousand would take as many threads to wake. The
+// result is without those that vanished. What is mounted there is left alone: its file system is another, and may not answer.
 func (e *Engine) statFiles(ctx context.Context, f *files.File, names []name) ([]name, error) {
 	held, err := f.Dup()
 	if err != nil {
@@ -143,16 +143,22 @@ func (e *Engine) statFiles(ctx context.Context, f *files.File, names []name) ([]
 	return files.Do(ctx, e.gate, on, nil, func() ([]name, error) {
 		left := make([]name, 0, len(names))
 		for _, n := range names {
-			if n.mode == unix.S_IFREG {
-				err := unix.Fstatat(held.FD, n.name, &n.st, unix.AT_SYMLINK_NOFOLLOW)
-				if err == unix.ENOENT || err == nil && n.st.Mode&unix.S_IFMT != unix.S_IFREG {
-					continue
-				}
+			if n.mode == unix.S_IFLNK {
+				left = append(left, n)
+				continue
+			}
+			if n.mode == unix.S_IFDIR && files.MountedAt(held.FD, n.name, f.Dev) {
+				left = append(left, n)
+				continue
+			}
+			err := unix.Fstatat(held.FD, n.name, &n.st, unix.AT_SYMLINK_NOFOLLOW)
+			if err == unix.ENOENT || err == nil && n.st.Mode&unix.S_IFMT != n.mode {
+				continue
+			}
+			n.known = err == nil
+			if n.known && n.st.Mode&0o070 != 0 {
+				n.list, err = files.ListedAt(held.FD, n.name)
 				n.known = err == nil
-				if n.known && n.st.Mode&0o070 != 0 {
-					n.list, err = files.ListedAt(held.FD, n.name)
-					n.known = err == nil
-				}
 			}
 			left = append(left, n)
 		}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// hangingSource is a source with an image in it, and a directory that is a mount of another instarfs, which answers nothing
+// once it was stopped.
+func hangingSource(t *testing.T) (source string, stop, goOn func()) {
+	t.Helper()
+	source = smallSource(t)
+	net := filepath.Join(source, "net")
+	if err := os.Mkdir(net, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	below := smallSource(t)
+	for i := range 40 {
+		writeAt(t, filepath.Join(below, strconv.Itoa(i)+".raw"), map[int64]string{0: "x"})
+	}
+	server := serveBy(t, child(walkedChild, "mount", below, net), below, net)
+	send := func(s syscall.Signal) func() {
+		return func() {
+			if err := server.cmd.Process.Signal(s); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	goOn = send(syscall.SIGCONT)
+	t.Cleanup(goOn)
+	return source, send(syscall.SIGSTOP), goOn
+}
+
+// within runs a command that must end in time, and returns what it printed.
+func within(t *testing.T, limit time.Duration, name string, args ...string) string {
+	t.Helper()
+	begin := time.Now()
+	out, _ := exec.Command(name, args...).CombinedOutput()
+	if took := time.Since(begin); took > limit*slowness {
+		t.Errorf("%s %q took %v", name, args, took)
+	}
+	return string(out)
+}
+
+// TestSourceThatHangs: a part of the source that does not answer takes nothing from the rest, and does not keep the mount.
+func TestSourceThatHangs(t *testing.T) {
+	source, stop, goOn := hangingSource(t)
+	dir := t.TempDir()
+	s := serveBy(t, child(walkedChild, "mount", source, dir), source, dir)
+	want := s.read("a.qcow2.map.json")
+	if got := s.read("net/0.raw.map.txt.map.json"); got == "" {
+		t.Error("the other file system has no images")
+	}
+	stop()
+	// More than may be under way, of every kind: each reader is killed, and what it asked stays in the kernel.
+	var readers []*exec.Cmd
+	for i := range 40 {
+		file := s.path("net/" + strconv.Itoa(i) + ".raw.map.json")
+		for _, args := range [][]string{{"cat", file + ".map.json"}, {"stat", file + ".map.txt"}, {"ls", s.path("net")}} {
+			cmd := exec.Command(args[0], args[1:]...)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			readers = append(readers, cmd)
+		}
+	}
+	time.Sleep(time.Second)
+	if got := within(t, 5*time.Second, "cat", s.path("a.qcow2.map.json")); got != want {
+		t.Errorf("the image beside it: %.200q", got)
+	}
+	writeAt(t, filepath.Join(source, "new.qcow2"), map[int64]string{0: string(variant(2))})
+	if got := within(t, 5*time.Second, "cat", s.path("new.qcow2.map.json")); !strings.HasPrefix(got, "[{") {
+		t.Errorf("a new image beside it: %.200q", got)
+	}
+	within(t, 5*time.Second, "ls", dir)
+	for _, cmd := range readers {
+		begin := time.Now()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if took := time.Since(begin); took > 5*time.Second*slowness {
+			t.Errorf("%q was killed, and took %v to end", cmd.Args, took)
+		}
+	}
+	begin := time.Now()
+	if code := s.end(syscall.SIGTERM); code != 0 {
+		t.Errorf("status %d: %q", code, s.log())
+	}
+	if took := time.Since(begin); took > 15*time.Second*slowness {
+		t.Errorf("the mount took %v to end", took)
+	}
+	if isMounted(t, dir) {
+		t.Error("it is still mounted")
+	}
+	goOn()
+}
+
+// TestFrontProcess: who waits for a mount whose source is served by a program is told what the process behind it did.
+func TestFrontProcess(t *testing.T) {
+	source, _, _ := hangingSource(t)
+	start := func() (*server, string) {
+		dir := t.TempDir()
+		return serveBy(t, child(walkedChild, "mount", source, dir), source, dir), dir
+	}
+	s, dir := start()
+	if code := s.end(syscall.SIGINT); code != 0 || isMounted(t, dir) {
+		t.Errorf("status %d, mounted %v: %q", code, isMounted(t, dir), s.log())
+	}
+	s, dir = start()
+	if code := s.end(syscall.SIGKILL); code != -1 {
+		t.Errorf("status %d after SIGKILL", code)
+	}
+	await(t, "the mount of a process that was killed is gone", func() bool { return !isMounted(t, dir) })
+	out, err := child(walkedChild, "mount", source, filepath.Join(source, "net")).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.HasPrefix(string(out), "instarfs: mount") || strings.Count(string(out), "\n") != 1 {
+		t.Errorf("a mount that fails: %v, %q", err, out)
+	}
+}
