@@ -88,14 +88,16 @@ var _ = (fs.NodeGetattrer)((*mapFile)(nil))
 // have it is shown another inode, see deniedFile.
 func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	who := f.tree.caller(ctx)
+	patient, done := patience(f.tree.ctx, ctx)
+	defer done()
 	size, known := f.known()
-	if !known || !f.readers.has(who) && !f.check(ctx, who) {
+	if !known || !f.readers.has(who) && !f.check(patient, who) {
 		f.dir.mapAhead(who, f.image)
-		r, g, err := f.content(ctx, who, f.info.Generation)
+		r, g, err := f.content(patient, who, f.info.Generation)
 		switch {
 		case err == nil:
 			size, _ = f.bind(g, r.Size())
-			if info, errno := f.stat(ctx); errno == 0 {
+			if info, errno := f.stat(patient, who); errno == 0 {
 				f.update(info)
 			}
 			f.readers.add(who)
@@ -112,7 +114,7 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 	}
 	info := f.attributes()
 	fileAttributes(&out.Attr, info, size)
-	if f.tree.visible(info) && f.dir.public(ctx) {
+	if f.tree.visible(info) && f.dir.public(patient) {
 		out.SetTimeout(timeout)
 	}
 	return 0
@@ -120,21 +122,17 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 
 // check reports whether who may have the content of the inode for certain.
 func (f *mapFile) check(ctx context.Context, who *Caller) bool {
-	patient, done := patience(f.tree.ctx, ctx)
-	defer done()
 	g, _ := f.generation()
-	known, err := f.tree.source.Check(patient, who, f.image, g)
+	known, err := f.tree.source.Check(ctx, who, f.image, g)
 	if known && err == nil {
 		f.readers.add(who)
 	}
 	return known && err == nil
 }
 
-// stat looks at the image for who makes the request.
-func (f *mapFile) stat(ctx context.Context) (Info, syscall.Errno) {
-	patient, done := patience(f.tree.ctx, ctx)
-	defer done()
-	info, err := f.tree.source.Stat(patient, f.tree.caller(ctx), f.image)
+// stat looks at the image for somebody.
+func (f *mapFile) stat(ctx context.Context, who *Caller) (Info, syscall.Errno) {
+	info, err := f.tree.source.Stat(ctx, who, f.image)
 	return info, errnoOf(err)
 }
 
@@ -149,12 +147,12 @@ func (f *mapFile) Access(ctx context.Context, mask uint32) syscall.Errno {
 	if who == nil {
 		return 0
 	}
-	if mask&accessRead == 0 {
-		_, errno := f.stat(ctx)
-		return errno
-	}
 	patient, done := patience(f.tree.ctx, ctx)
 	defer done()
+	if mask&accessRead == 0 {
+		_, errno := f.stat(patient, who)
+		return errno
+	}
 	g, _ := f.generation()
 	if _, err := f.tree.source.Check(patient, who, f.image, g); mayNot(err) {
 		return syscall.EACCES
@@ -176,7 +174,9 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	again := f.tree.stale.take(ctx, f.image, f.view)
 	g, bound := f.generation()
 	who := f.tree.caller(ctx)
-	info, errno := f.stat(ctx)
+	patient, done := patience(f.tree.ctx, ctx)
+	defer done()
+	info, errno := f.stat(patient, who)
 	if who != nil && (errno == syscall.EACCES || errno == syscall.EPERM) {
 		return nil, 0, errno
 	}
@@ -198,7 +198,7 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	if errno == 0 {
 		g = info.Generation // which a lookup did not lead to
 	}
-	r, got, err := f.content(ctx, who, g)
+	r, got, err := f.content(patient, who, g)
 	if err != nil {
 		return nil, 0, errnoOf(err)
 	}

@@ -37,7 +37,9 @@ func (f *reasonFile) content(ctx context.Context) (string, syscall.Errno) {
 	if bound {
 		return text, 0
 	}
-	err := f.failure(ctx)
+	patient, done := patience(f.tree.ctx, ctx)
+	defer done()
+	err := f.failure(patient)
 	if errnoOf(err) == syscall.EINTR {
 		return "", syscall.EINTR
 	}

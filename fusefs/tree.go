@@ -47,14 +47,12 @@ func (t *tree) render(image string, v View, m *extent.Map, g Generation) (Render
 	return r, err
 }
 
-// mapOf returns the map of an image as it is now if who may have it, preferably the one of generation g.
+// mapOf returns the map of an image as it is now if who may have it, preferably the one of generation g. ctx is that of patience.
 func (t *tree) mapOf(ctx context.Context, who *Caller, image string, g Generation) (*extent.Map, Generation, error) {
-	patient, done := patience(t.ctx, ctx)
-	defer done()
-	m, at, err := t.mapFor(patient, who, image, g)
+	m, at, err := t.mapFor(ctx, who, image, g)
 	switch {
 	case err == nil:
-	case errors.Is(context.Cause(patient), errInterrupted):
+	case errors.Is(context.Cause(ctx), errInterrupted):
 		err = errInterrupted
 	case errors.Is(err, context.Canceled): // which is the end of the mount
 	case who != nil && mayNot(err): // which is as it should be

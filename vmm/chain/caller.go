@@ -91,9 +91,8 @@ func (e *Engine) allows(ctx context.Context, at files.Place, bits uint32) (bool,
 		return false, err
 	}
 	defer f.Close()
-	list, err := e.list(ctx, f)
 	mode := f.Stat.Mode
-	return err == nil && len(list) == 0 && mode&unix.S_IFMT != unix.S_IFLNK && mode&bits == bits, err
+	return len(f.List) == 0 && mode&unix.S_IFMT != unix.S_IFLNK && mode&bits == bits, nil
 }
 
 // Public reports whether everybody may search a directory: what is known of its files need not be kept from anybody then.
@@ -224,19 +223,14 @@ func (s *Source) Check(ctx context.Context, who *Caller, p string, g Generation)
 	if who == nil && (!locks || !known) {
 		return known, nil
 	}
-	top, err := s.openImage(ctx, who, p)
+	err = s.lookAt(ctx, who, p, func(fd int) error {
+		if !known || !locks {
+			return nil
+		}
+		return usersOf(fd, s.label(p)).err(raw, false)
+	})
 	if err != nil {
 		return known, failure(s.label(p), err)
-	}
-	defer top.close()
-	if known && locks {
-		u, err := top.users(ctx)
-		if err == nil {
-			err = u.err(raw, false)
-		}
-		if err != nil {
-			return known, failure(s.label(p), err)
-		}
 	}
 	if v.result != nil {
 		if err := s.engine.mayRead(ctx, who, v.result.steps, locks); err != nil {

@@ -33,11 +33,7 @@ func (s *Source) statLink(ctx context.Context, p string, f *files.File) (Info, e
 		return Info{}, err
 	}
 	defer to.Close()
-	list, err := s.engine.list(ctx, to)
-	if err != nil {
-		return Info{}, err
-	}
-	i := s.info(ctx, p, &to.Stat, list)
+	i := s.info(ctx, p, &to.Stat, to.List)
 	i.Alone = false // the way to it is not the way to the link
 	return i, nil
 }

@@ -156,8 +156,8 @@ func (e *Engine) statFiles(ctx context.Context, f *files.File, names []name) ([]
 				continue
 			}
 			n.known = err == nil
-			if n.known && n.st.Mode&0o070 != 0 {
-				n.list, err = files.ListedAt(held.FD, n.name)
+			if n.known {
+				n.list, err = files.ListedAt(held.FD, n.name, n.st.Mode)
 				n.known = err == nil
 			}
 			left = append(left, n)

@@ -47,15 +47,11 @@ func (s *Source) Stat(ctx context.Context, who *Caller, p string) (Info, error) 
 		return Info{}, err
 	}
 	defer f.Close()
-	list, err := s.engine.list(ctx, f)
-	if err != nil {
-		return Info{}, err
-	}
 	switch f.Stat.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
 		return s.statLink(ctx, p, f)
 	case unix.S_IFREG, unix.S_IFDIR:
-		return s.info(ctx, p, &f.Stat, list), nil
+		return s.info(ctx, p, &f.Stat, f.List), nil
 	}
 	return Info{}, unix.ENOENT
 }
@@ -74,19 +70,6 @@ func (s *Source) find(ctx context.Context, who *Caller, p string, follow bool) (
 		return nil, err
 	}
 	return f, nil
-}
-
-// list is the access control list of a file, if its mode may hide one: the mask stands where the group's bits are.
-func (e *Engine) list(ctx context.Context, f *files.File) ([]byte, error) {
-	if f.Stat.Mode&0o070 == 0 || f.Stat.Mode&unix.S_IFMT == unix.S_IFLNK {
-		return nil, nil
-	}
-	held, err := f.Dup()
-	if err != nil {
-		return nil, err
-	}
-	on := files.On{Device: f.Dev, Release: held.Close}
-	return files.Do(ctx, e.gate, on, nil, func() ([]byte, error) { return files.Listed(held.FD) })
 }
 
 // info is what a stat says of a regular file or directory.
@@ -176,35 +159,52 @@ func (s *Source) Map(ctx context.Context, who *Caller, p string) (*extent.Map, G
 	return r.Map, g, nil
 }
 
-// openImage opens a regular file of the tree, as somebody. A link leads to a file in a directory that is allowed, as far as the
-// owner of the link could follow it: where a link to a file in the tree leads is for the reader of the mount to find out.
+// openImage opens a regular file of the tree, as somebody.
 func (s *Source) openImage(ctx context.Context, who *Caller, p string) (*node, error) {
-	f, err := s.find(ctx, who, p, false)
+	f, u, err := s.findImage(ctx, who, p)
 	if err != nil {
-		return nil, fmt.Errorf("open: %w", err)
-	}
-	u := who.user()
-	if f.Stat.Mode&unix.S_IFMT == unix.S_IFLNK {
-		defer f.Close()
-		if f, err = s.follow(ctx, p, f); err != nil {
-			return nil, err
-		}
-		at, st := s.place(p), f.Stat
-		if err := s.engine.read(ctx, who, at, &st, nil); err != nil {
-			f.Close()
-			return nil, fmt.Errorf("open: %w", err)
-		}
-		u = nil
-	}
-	if err := s.engine.everybody(ctx, who, s.place(p), 0o444); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("open: %w", err)
+		return nil, err
 	}
 	n, err := s.engine.openFound(ctx, u, f, s.place(p), s.label(p))
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
 	return n, nil
+}
+
+// lookAt opens a regular file of the tree, as somebody, and gives it to look.
+func (s *Source) lookAt(ctx context.Context, who *Caller, p string, look func(fd int) error) error {
+	f, u, err := s.findImage(ctx, who, p)
+	if err != nil {
+		return err
+	}
+	return s.engine.gate.Look(ctx, u, f, look)
+}
+
+// findImage finds a regular file of the tree, which who may read or which is to be opened with the rights of u. A link leads to a
+// file in a directory that is allowed, as far as the owner of the link could follow it: where a link to a file in the tree leads
+// is for the reader of the mount to find out.
+func (s *Source) findImage(ctx context.Context, who *Caller, p string) (f *files.File, u *files.User, err error) {
+	if f, err = s.find(ctx, who, p, false); err != nil {
+		return nil, nil, fmt.Errorf("open: %w", err)
+	}
+	if f.Stat.Mode&unix.S_IFMT == unix.S_IFLNK {
+		link := f
+		f, err = s.follow(ctx, p, link)
+		link.Close()
+		if err != nil {
+			return nil, nil, err
+		}
+		err = s.engine.read(ctx, who, s.place(p), &f.Stat, nil)
+	} else {
+		u = who.user()
+		err = s.engine.everybody(ctx, who, s.place(p), 0o444)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, fmt.Errorf("open: %w", err)
+	}
+	return f, u, nil
 }
 
 // errnoOf takes the error number out of what package os wraps it in, path and all.

@@ -43,6 +43,6 @@ func searchable(dir int, path string) (bool, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return false, err
 	}
-	list, err := Listed(fd)
+	list, err := listed(ProcFD(fd), st.Mode)
 	return st.Mode&0o111 == 0o111 && len(list) == 0, err
 }

@@ -20,13 +20,16 @@ const (
 // maxACL is the most bytes of an attribute that the kernel gives out.
 const maxACL = 64 << 10
 
-// Listed returns the access control list of the file that a descriptor holds; nil if it has none.
-func Listed(fd int) ([]byte, error) { return listed(ProcFD(fd)) }
+// ListedAt returns the access control list of a name in a directory, which is a file of that mode, or nil if it has
+// none. One without bits for its group has a mask that lets no entry of a list count.
+func ListedAt(dir int, name string, mode uint32) ([]byte, error) {
+	return listed(ProcFD(dir)+"/"+name, mode)
+}
 
-// ListedAt returns the access control list of a name in a directory; nil if it has none.
-func ListedAt(dir int, name string) ([]byte, error) { return listed(ProcFD(dir) + "/" + name) }
-
-func listed(path string) ([]byte, error) {
+func listed(path string, mode uint32) ([]byte, error) {
+	if mode&0o070 == 0 || mode&unix.S_IFMT == unix.S_IFLNK {
+		return nil, nil
+	}
 	var short [256]byte
 	b := short[:]
 	n, err := unix.Getxattr(path, aclName, b)

@@ -36,6 +36,7 @@ func (hangs) Errno() syscall.Errno { return syscall.ETIMEDOUT }
 // that hangs takes nothing from others. It is safe for concurrent use.
 type Gate struct {
 	callTime time.Duration
+	local    localDevices
 
 	mu      sync.Mutex // guards devices and all that they hold
 	devices map[uint64]*device
@@ -62,7 +63,8 @@ type On struct {
 	Release func() // called when the call has returned, or is not made at all; may be nil
 }
 
-// Do calls f, which may make any system calls on files of a device. It returns what f returns, or
+// Do calls f, which may make any system calls on files of a device: in place where that is a local
+// file system, else on a goroutine of its own. It returns what f returns, or
 // the cause as soon as ctx ends, or ErrHangs after the time that a call may take. What f returns
 // after that is given to drop, which may be nil. So f must not write to anything that its caller
 // goes on to use, and what it needs of descriptors On.Release must keep open.
@@ -77,6 +79,10 @@ func Do[T any](
 	if ctx.Err() != nil {
 		release()
 		return none, context.Cause(ctx)
+	}
+	if g.local.has(on.Device) {
+		defer release()
+		return as(on.User, f)
 	}
 	timer := time.NewTimer(g.callTime)
 	defer timer.Stop()

@@ -49,6 +49,20 @@ func Regular(fd int) error {
 	return nil
 }
 
+// Look opens what f holds, like Open, and gives it to look. It closes f.
+func (g *Gate) Look(ctx context.Context, u *User, f *File, look func(fd int) error) error {
+	on := On{Device: f.Dev, User: u, Release: f.Close}
+	_, err := Do(ctx, g, on, nil, func() (struct{}, error) {
+		fd, err := reopen(f.FD)
+		if err != nil {
+			return struct{}{}, err
+		}
+		defer unix.Close(fd)
+		return struct{}{}, look(fd)
+	})
+	return err
+}
+
 // Read opens the regular file that p names for reading, as u, and gives it to look. It must be the
 // one of st, which was found there before: else the error is ENOENT. Links lead anywhere.
 func (g *Gate) Read(ctx context.Context, u *User, p Place, st *unix.Stat_t, look func(fd int) error) error {

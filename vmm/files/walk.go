@@ -17,6 +17,7 @@ type File struct {
 	FD   int
 	Dev  uint64 // of the file system that it lies on
 	Stat unix.Stat_t
+	List []byte // its access control list, see Narrow, as far as its mode may hide one
 }
 
 // Close lets the descriptor go.
@@ -75,7 +76,7 @@ func (p Place) cached(u *User, follow bool) (*File, error) {
 	}
 	f := &File{FD: fd}
 	if f.Dev, err = deviceOf(fd); err == nil && f.Dev == p.Tree.dev {
-		err = unix.Fstat(fd, &f.Stat)
+		err = f.stat()
 	}
 	if err != nil {
 		f.Close()
@@ -84,7 +85,7 @@ func (p Place) cached(u *User, follow bool) (*File, error) {
 	return f, nil
 }
 
-// look fills in the Stat of a file that a walk found.
+// look fills in the Stat and the List of a file that a walk found.
 func (g *Gate) look(ctx context.Context, u *User, f *File) (*File, error) {
 	held, err := f.Dup()
 	if err != nil {
@@ -92,14 +93,26 @@ func (g *Gate) look(ctx context.Context, u *User, f *File) (*File, error) {
 		return nil, err
 	}
 	on := On{Device: f.Dev, User: u, Release: held.Close}
-	f.Stat, err = Do(ctx, g, on, nil, func() (st unix.Stat_t, err error) {
-		return st, unix.Fstat(held.FD, &st)
+	seen, err := Do(ctx, g, on, nil, func() (File, error) {
+		err := held.stat()
+		return *held, err
 	})
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
+	f.Stat, f.List = seen.Stat, seen.List
 	return f, nil
+}
+
+// stat asks for what Stat and List hold.
+func (f *File) stat() error {
+	if err := unix.Fstat(f.FD, &f.Stat); err != nil {
+		return err
+	}
+	list, err := listed(ProcFD(f.FD), f.Stat.Mode)
+	f.List = list
+	return err
 }
 
 // walk follows a path step by step, each charged to the device that it asks.
