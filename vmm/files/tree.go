@@ -1,9 +1,11 @@
 package files
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +27,20 @@ func OpenTree(name string) (*Tree, error) { return openTree(name, unix.O_RDONLY)
 // OpenPath opens a directory that need not be listable, only passed through.
 func OpenPath(name string) (*Tree, error) { return openTree(name, unix.O_PATH) }
 
+// openTime is how long a tree may take to be opened: a program that is being started should say
+// soon that it cannot be.
+const openTime = 5 * time.Second
+
 func openTree(name string, flags int) (*Tree, error) {
+	t, err := Do(context.Background(), newGate(openTime), On{}, func(t *Tree) { t.Close() },
+		func() (*Tree, error) { return openTreeNow(name, flags) })
+	if err == ErrHangs {
+		err = fmt.Errorf("open directory %s: %w", name, err)
+	}
+	return t, err
+}
+
+func openTreeNow(name string, flags int) (*Tree, error) {
 	abs, err := filepath.Abs(name)
 	if err != nil {
 		return nil, fmt.Errorf("open directory %s: %w", name, err)
