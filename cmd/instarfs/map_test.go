@@ -232,7 +232,7 @@ func TestMapStdoutThatFails(t *testing.T) {
 }
 
 func TestMapInterrupted(t *testing.T) {
-	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
 		tool := newTool()
 		tool.engine.block = true
 		ctx, cancel := context.WithCancelCause(context.Background())
