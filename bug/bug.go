@@ -1,5 +1,5 @@
-// Package bug turns panics into errors. A panic that no function of its goroutine recovers from ends
-// the program; here it ends one piece of work, and whoever waits for that is told.
+// Package bug turns panics into errors. A panic that no function of its goroutine recovers from
+// ends the program; here it ends one piece of work, and whoever waits for that is told.
 package bug
 
 import (

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// statfsTime is how long a file system may take to answer before it counts as silent. It is more
-	// than a busy one needs, and less than what a person waits.
+	// statfsTime is how long a file system may take to answer before it counts as silent. It is
+	// more than a busy one needs, and less than what a person waits.
 	statfsTime = 2 * time.Second
 	// maxStacked bounds the dead mounts that are removed from one directory.
 	maxStacked = 64
@@ -67,13 +67,15 @@ func clearDead(real, point string, log *logger) error {
 		}
 		switch err := ask(real); {
 		case errors.Is(err, errSilent):
-			return fmt.Errorf("mount at %s: the server of what is mounted there (%s, type %s) does not answer within %v: "+
-				"it may be stopped; let it continue, or detach its mount with: umount -l %s",
+			return fmt.Errorf("mount at %s: the server of what is mounted there (%s, type %s) does "+
+				"not answer within %v: it may be stopped; let it continue, or detach its mount with: "+
+				"umount -l %s",
 				point, m.source, m.fsType, statfsTime, real)
 		case !errors.Is(err, unix.ENOTCONN):
 			return nil // it lives, or fails in a way that the checks that follow see too
 		case m.fsType != fsType:
-			return fmt.Errorf("mount at %s: a dead file system (%s, type %s) is mounted there; unmount it with: umount -l %s",
+			return fmt.Errorf("mount at %s: a dead file system (%s, type %s) is mounted there; "+
+				"unmount it with: umount -l %s",
 				point, m.source, m.fsType, real)
 		}
 		if err := detach(real); err != nil {
@@ -81,6 +83,6 @@ func clearDead(real, point string, log *logger) error {
 		}
 		log.printf("mount at %s: removed a dead mount of %s", oneLine(point), oneLine(m.source))
 	}
-	return fmt.Errorf("mount at %s: more than %d dead mounts are stacked there; unmount them with: umount -l %s",
-		point, maxStacked, real)
+	return fmt.Errorf("mount at %s: more than %d dead mounts are stacked there; "+
+		"unmount them with: umount -l %s", point, maxStacked, real)
 }

@@ -46,9 +46,10 @@ type request struct {
 	ending      bool // the mount is being ended
 }
 
-// answer is the table of what may leave the mount. Everything else is EIO: a number that a source or
-// a library made up may mean something to the kernel (ENOSYS ends a kind of request for the whole
-// mount, one past 511 leaves the caller waiting for ever) or to programs (EAGAIN, EINTR: try again).
+// answer is the table of what may leave the mount. Everything else is EIO: a number that a source
+// or a library made up may mean something to the kernel (ENOSYS ends a kind of request for the
+// whole mount, one past 511 leaves the caller waiting for ever) or to programs (EAGAIN, EINTR: try
+// again).
 func (r request) answer(e syscall.Errno) syscall.Errno {
 	allowed := false
 	switch e {

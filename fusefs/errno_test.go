@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The numbers that mean something special leave in the one case in which they are meant, and numbers
-// that are no error numbers never do.
+// The numbers that mean something special leave in the one case in which they are meant, and
+// numbers that are no error numbers never do.
 func TestAnswers(t *testing.T) {
 	special := map[syscall.Errno]request{
 		syscall.ESTALE: {again: true}, syscall.EOPNOTSUPP: {open: true},

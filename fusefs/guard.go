@@ -22,7 +22,10 @@ func (g *guard) check(cancel <-chan struct{}, kind, name string, got fuse.Status
 	if got == fuse.OK {
 		return got
 	}
-	r := request{open: kind == "OPEN", again: kind == "OPEN" || kind == "GETATTR", ending: g.ending.Err() != nil}
+	r := request{
+		open: kind == "OPEN", again: kind == "OPEN" || kind == "GETATTR",
+		ending: g.ending.Err() != nil,
+	}
 	select {
 	case <-cancel:
 		r.interrupted = true
@@ -38,7 +41,9 @@ func (g *guard) check(cancel <-chan struct{}, kind, name string, got fuse.Status
 	return fuse.Status(answer)
 }
 
-func (g *guard) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+func (g *guard) Lookup(
+	cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut,
+) fuse.Status {
 	return g.check(cancel, "LOOKUP", name, g.RawFileSystem.Lookup(cancel, in, name, out))
 }
 
@@ -59,7 +64,9 @@ func (g *guard) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 	return g.check(cancel, "OPEN", "", g.RawFileSystem.Open(cancel, in, out))
 }
 
-func (g *guard) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+func (g *guard) Read(
+	cancel <-chan struct{}, in *fuse.ReadIn, buf []byte,
+) (fuse.ReadResult, fuse.Status) {
 	result, status := g.RawFileSystem.Read(cancel, in, buf)
 	return result, g.check(cancel, "READ", "", status)
 }
@@ -72,11 +79,15 @@ func (g *guard) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenO
 	return g.check(cancel, "OPENDIR", "", g.RawFileSystem.OpenDir(cancel, in, out))
 }
 
-func (g *guard) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+func (g *guard) ReadDir(
+	cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList,
+) fuse.Status {
 	return g.check(cancel, "READDIR", "", g.RawFileSystem.ReadDir(cancel, in, out))
 }
 
-func (g *guard) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+func (g *guard) ReadDirPlus(
+	cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList,
+) fuse.Status {
 	return g.check(cancel, "READDIRPLUS", "", g.RawFileSystem.ReadDirPlus(cancel, in, out))
 }
 

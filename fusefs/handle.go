@@ -18,11 +18,14 @@ type handle struct {
 
 // openHandle makes the answer to an OPEN of node. The kernel may keep pages between opens: an inode
 // whose content changes drops them. closed is called once, unless the answer is an error.
-func openHandle(node *fs.Inode, content Rendering, log *logger, closed func()) (fs.FileHandle, uint32, syscall.Errno) {
+func openHandle(
+	node *fs.Inode, content Rendering, log *logger, closed func(),
+) (fs.FileHandle, uint32, syscall.Errno) {
 	if errno := pushSize(node, content); errno != 0 {
 		return nil, 0, errno
 	}
-	return &handle{content: content, log: log, closed: closed}, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
+	h := &handle{content: content, log: log, closed: closed}
+	return h, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
 }
 
 // smallContent is how many bytes are handed over at once: a map of a few dozen extents, which spares its reader a request.
@@ -48,9 +51,9 @@ func pushSize(node *fs.Inode, content Rendering) syscall.Errno {
 var _ = (fs.FileReader)((*handle)(nil))
 
 // Read renders straight into the buffer of the reply. The kernel asks for bytes past the end only
-// while it takes a content for longer than it is, as after a change of shown. It learns the end from
-// a READ that is answered with less than was asked; no bytes at all would move the end to where that
-// READ began.
+// while it takes a content for longer than it is, as after a change of shown. It learns the end
+// from a READ that is answered with less than was asked; no bytes at all would move the end to
+// where that READ began.
 func (h *handle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	if off > h.content.Size() {
 		return nil, syscall.EIO

@@ -30,8 +30,8 @@ func checkMountpoint(source, point string, log *logger) (string, error) {
 		return real, err
 	})
 	if errors.Is(err, errSilent) {
-		err = fmt.Errorf("mount %s at %s: a file system on the way to one of them does not answer within %v",
-			source, point, checkTime)
+		err = fmt.Errorf("mount %s at %s: a file system on the way to one of them does not answer "+
+			"within %v", source, point, checkTime)
 	}
 	return real, err
 }
@@ -53,8 +53,8 @@ func checkFree(source, real, point string) error {
 		return fmt.Errorf("mount at %s: %w", point, err)
 	}
 	if mounted && m.fsType != "autofs" {
-		return fmt.Errorf("mount at %s: %s (type %s) is mounted there already; unmount it or choose a directory below it",
-			point, m.source, m.fsType)
+		return fmt.Errorf("mount at %s: %s (type %s) is mounted there already; "+
+			"unmount it or choose a directory below it", point, m.source, m.fsType)
 	}
 	return nil
 }

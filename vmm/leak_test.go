@@ -44,7 +44,8 @@ func (a *asm) findInRegisters() *asm {
 	return a
 }
 
-// plantInRegisters leaves the mark, or something unusual, in every register that a program can write.
+// plantInRegisters leaves the mark, or something unusual, in every register that a program can
+// write.
 func (a *asm) plantInRegisters(avx bool) *asm {
 	const scratch = dataVA + 2048
 	a.imm(rax, mark)
@@ -96,8 +97,8 @@ func marker(t *testing.T) *asm {
 	return a.plantInRegisters(hasAVX(t)).bell(abi.BellDone)
 }
 
-// TestNothingLeaks: after the reset a machine is byte for byte what it was before the run, in all of
-// its memory and in every register that KVM shows, whatever the run wrote there.
+// TestNothingLeaks: after the reset a machine is byte for byte what it was before the run, in all
+// of its memory and in every register that KVM shows, whatever the run wrote there.
 func TestNothingLeaks(t *testing.T) {
 	p := budgetPool(t, marker(t), DefaultBudget)
 	m, err := p.take(t.Context())

@@ -35,8 +35,8 @@ func isBug(err error, text string) bool {
 	return errors.As(err, &ours) && strings.Contains(err.Error(), text) && !strings.Contains(err.Error(), "\n")
 }
 
-// TestPanicEndsItsRunOnly: a bug that strikes on a machine's own thread is the error of that run, and
-// the pool goes on, with its slots and with machines that are as they should be.
+// TestPanicEndsItsRunOnly: a bug that strikes on a machine's own thread is the error of that run,
+// and the pool goes on, with its slots and with machines that are as they should be.
 func TestPanicEndsItsRunOnly(t *testing.T) {
 	p := tinyPool(t, good(func(a *asm) {
 		queueUp(a, table(desc(dma, 16, 1, 1), desc(dma+4096, 512, 3, 2), desc(dma+32, 1, 2, 0)), available(1, 0))

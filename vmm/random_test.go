@@ -109,8 +109,8 @@ func randomExtents(rng *rand.Rand, number func() uint64) []extent.Extent {
 	return es
 }
 
-// TestRandomGuests: whatever a guest does, its run ends soon, well or with an error of the guest, and
-// never with a bug of the host.
+// TestRandomGuests: whatever a guest does, its run ends soon, well or with an error of the guest,
+// and never with a bug of the host.
 func TestRandomGuests(t *testing.T) {
 	const guests, runs = 150, 2
 	seed := time.Now().UnixNano()

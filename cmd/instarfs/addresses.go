@@ -21,8 +21,8 @@ const (
 	leastAddresses = 896 << 20
 	// fewAddresses is a limit under which the runtime does not get its last part, and works.
 	fewAddresses = 1 << 30
-	// manyAddresses is enough for all that the runtime reserves and for a map. Between the two entry
-	// lowers the limit to fewAddresses, until the runtime has started.
+	// manyAddresses is enough for all that the runtime reserves and for a map. Between the two
+	// entry lowers the limit to fewAddresses, until the runtime has started.
 	manyAddresses = 3 << 29
 	// spareAddresses is what a mount needs beside its machines, bytes: heap, buffers, threads.
 	spareAddresses = 128 << 20
@@ -37,8 +37,8 @@ var _ = entry
 var loweredFrom uint64
 
 // tooFewAddresses is what entry prints before it ends the program with status 1.
-var tooFewAddresses = "instarfs: the address space is limited to less than 896 MiB, of which the Go runtime reserves " +
-	"690: raise the limit to 1 GiB or more (ulimit -v, prlimit --as, LimitAS=)\n"
+var tooFewAddresses = "instarfs: the address space is limited to less than 896 MiB, of which the " +
+	"Go runtime reserves 690: raise the limit to 1 GiB or more (ulimit -v, prlimit --as, LimitAS=)\n"
 
 // restoreAddresses undoes what entry did to the limit.
 func restoreAddresses() {
@@ -73,8 +73,9 @@ func machinesThatFit(n int) (int, error) {
 	free := freeAddresses()
 	fit := (free - min(free, spareAddresses)) / vmm.MachineAddresses
 	if fit == 0 {
-		return 0, fmt.Errorf("%d MiB of address space are left, and a mount needs %d: raise the limit (ulimit -v, prlimit --as, "+
-			"LimitAS=)", free>>20, (spareAddresses+vmm.MachineAddresses)>>20)
+		return 0, fmt.Errorf("%d MiB of address space are left, and a mount needs %d: "+
+			"raise the limit (ulimit -v, prlimit --as, LimitAS=)",
+			free>>20, (spareAddresses+vmm.MachineAddresses)>>20)
 	}
 	return int(min(fit, uint64(n))), nil
 }

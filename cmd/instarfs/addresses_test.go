@@ -34,8 +34,8 @@ func limited(bytes uint64, program string, args ...string) *exec.Cmd {
 	return exec.Command("prlimit", append([]string{fmt.Sprintf("--as=%d", bytes), program}, args...)...)
 }
 
-// Under a limit of the address space the program works, or says in one line that it cannot; it never
-// depends on chance.
+// Under a limit of the address space the program works, or says in one line that it cannot; it
+// never depends on chance.
 func TestAddressSpaceLimits(t *testing.T) {
 	program, source := linked(t), smallSource(t)
 	image := filepath.Join(source, "a.qcow2")

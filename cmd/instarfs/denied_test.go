@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// denied has a child answer a system call with an error before it does anything else: "NUMBER ERRNO".
+// denied has a child answer a system call with an error before it does anything else: "NUMBER
+// ERRNO".
 const denied = "INSTARFS_TEST_DENY"
 
 // deny is what a seccomp filter of a service manager or of a container runtime does.

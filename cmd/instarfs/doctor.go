@@ -111,8 +111,8 @@ func openDevice(name, missing, forbidden string) error {
 	case errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("%s does not exist: %s", name, missing)
 	case errors.Is(err, syscall.EPERM):
-		return fmt.Errorf("%s is not allowed here: give it to the container (--device %s) or to the service (DeviceAllow=%s rw)",
-			name, name, name)
+		return fmt.Errorf("%s is not allowed here: give it to the container (--device %s) or to the "+
+			"service (DeviceAllow=%s rw)", name, name, name)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("no permission to open %s: %s", name, forbidden)
 	case err != nil:

@@ -28,10 +28,10 @@ func start(args []string, e *env) int {
 	return code
 }
 
-// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. The second SIGINT
-// or SIGTERM ends the program at once, unless SIGHUP came first: systemd ends a session with SIGTERM
-// and SIGHUP together, in either order. A SIGHUP that was ignored from the start, as by nohup(1),
-// stays so.
+// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. The second
+// SIGINT or SIGTERM ends the program at once, unless SIGHUP came first: systemd ends a session with
+// SIGTERM and SIGHUP together, in either order. A SIGHUP that was ignored from the start, as by
+// nohup(1), stays so.
 func untilSignal(parent context.Context, leave *leaving) context.Context {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 4)
@@ -59,8 +59,8 @@ func untilSignal(parent context.Context, leave *leaving) context.Context {
 // maxDump bounds what dumpOnSignal prints, bytes: a kilobyte for each of some thousand goroutines.
 const maxDump = 16 << 20
 
-// dumpOnSignal makes SIGQUIT and SIGABRT print what all goroutines are doing and end the program with
-// status 2, as the Go runtime does, but not before what must not be left undone is done.
+// dumpOnSignal makes SIGQUIT and SIGABRT print what all goroutines are doing and end the program
+// with status 2, as the Go runtime does, but not before what must not be left undone is done.
 func dumpOnSignal(leave *leaving) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGQUIT, syscall.SIGABRT)

@@ -89,8 +89,8 @@ func checkGlobs(cmd *cobra.Command, flags ...string) error {
 		}
 		for _, glob := range globs {
 			if _, err := path.Match(glob, ""); err != nil {
-				return fmt.Errorf("--%s '%s' is no glob: a [ needs its ], and a \\ needs a character after it "+
-					"(see 'instarfs mount --help')", name, glob)
+				return fmt.Errorf("--%s '%s' is no glob: a [ needs its ], and a \\ needs a character "+
+					"after it (see 'instarfs mount --help')", name, glob)
 			}
 		}
 	}

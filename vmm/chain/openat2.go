@@ -19,6 +19,7 @@ func CheckOpenat2() error {
 		unix.Close(fd)
 		err = fmt.Errorf("it opened / beneath another directory")
 	}
-	return fmt.Errorf("openat2, which keeps paths beneath their directory: %w; use Linux 5.6 or newer, and allow the "+
-		"call in the seccomp filter (newer runc and libseccomp; systemd: SystemCallFilter=openat2, RestrictSUIDSGID=no)", err)
+	return fmt.Errorf("openat2, which keeps paths beneath their directory: %w; use Linux 5.6 or newer, "+
+		"and allow the call in the seccomp filter (newer runc and libseccomp; systemd: "+
+		"SystemCallFilter=openat2, RestrictSUIDSGID=no)", err)
 }

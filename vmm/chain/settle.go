@@ -7,14 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// quiet is how long ago a file must have changed before it is read. The kernel notes the time of a write before it copies
-// the bytes, and its clock has ticks of some milliseconds: what is read too soon may lack bytes of the very identity that it
-// would be kept for. No write of a disk image's metadata takes longer.
+// quiet is how long ago a file must have changed before it is read. The kernel notes the time of a
+// write before it copies the bytes, and its clock has ticks of some milliseconds: what is read too
+// soon may lack bytes of the very identity that it would be kept for. No write of a disk image's
+// metadata takes longer.
 const quiet = 30 * time.Millisecond
 
 // settle waits until what is read from now on is the content of the identity that the file has: a
-// change that is still to come shows in its times. A write that is under way, however long it takes,
-// holds the file's lock, for which lseek(2) waits on most file systems. The error is the cause of ctx.
+// change that is still to come shows in its times. A write that is under way, however long it
+// takes, holds the file's lock, for which lseek(2) waits on most file systems. The error is the
+// cause of ctx.
 func (f *image) settle(ctx context.Context) error {
 	_, _ = do(ctx, f, func() (int64, error) { return f.Seek(0, unix.SEEK_DATA) })
 	wait := unsettled(&f.st, time.Now())
@@ -43,10 +45,10 @@ func unsettled(st *unix.Stat_t, now time.Time) time.Duration {
 	return min(limit-now.Sub(last), limit)
 }
 
-// tick is the resolution of a file's times, as far as they show it; less than quiet is 0. Where whole
-// seconds are all that is stored (ext4 with inodes of 128 bytes, ext3, FAT with two seconds, servers
-// of NFS, SFTP and SMB that have such a disk), both times have no nanoseconds. With a better clock
-// the kernel's own time has some, all but one in a billion.
+// tick is the resolution of a file's times, as far as they show it; less than quiet is 0. Where
+// whole seconds are all that is stored (ext4 with inodes of 128 bytes, ext3, FAT with two seconds,
+// servers of NFS, SFTP and SMB that have such a disk), both times have no nanoseconds. With a
+// better clock the kernel's own time has some, all but one in a billion.
 func tick(st *unix.Stat_t) time.Duration {
 	mtime, ctime := st.Mtim, st.Ctim
 	switch {

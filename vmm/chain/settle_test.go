@@ -47,7 +47,8 @@ func TestUnsettled(t *testing.T) {
 	}
 }
 
-// coarseMount mounts a file system whose times have ticks of one second, for the duration of the test.
+// coarseMount mounts a file system whose times have ticks of one second, for the duration of the
+// test.
 func coarseMount(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

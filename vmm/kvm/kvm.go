@@ -74,13 +74,13 @@ func openError(path string, err error) error {
 	advice := ""
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
-		advice = ": load the module (modprobe kvm_intel or kvm_amd), or enable virtualisation in the firmware or nested " +
-			"virtualisation on the host"
+		advice = ": load the module (modprobe kvm_intel or kvm_amd), or enable virtualisation in the " +
+			"firmware or nested virtualisation on the host"
 	case errors.Is(err, unix.EACCES):
 		advice = ": join its group (usermod -aG kvm USER, then log in again) or run as root"
 	case errors.Is(err, unix.EPERM):
-		advice = ": the device is not allowed here; give it to the container (--device /dev/kvm) or to the service " +
-			"(DeviceAllow=/dev/kvm rw)"
+		advice = ": the device is not allowed here; give it to the container (--device /dev/kvm) or to " +
+			"the service (DeviceAllow=/dev/kvm rw)"
 	}
 	return fmt.Errorf("%w: open %s: %w%s", ErrNoKVM, path, err, advice)
 }
