@@ -47,7 +47,7 @@ func BenchmarkReset(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		if err := m.do(func() error {
-			if _, err := m.run(b.Context(), &job, DefaultBudget); err != nil {
+			if _, err := p.runOn(b.Context(), m, &job); err != nil {
 				return err
 			}
 			b.StartTimer()

@@ -288,7 +288,7 @@ func TestTripleFault(t *testing.T) {
 			return err
 		}
 		clear(m.mem.b[le.Uint64(m.mem.b[at:])&pteAddress:][:pageLen])
-		_, err = m.run(t.Context(), testJob(), testBudget)
+		_, err = p.runOn(t.Context(), m, testJob())
 		return err
 	})
 	var g *GuestError

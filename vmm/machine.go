@@ -61,19 +61,13 @@ func (m *machine) do(f func() error) (err error) {
 	return err
 }
 
-// until runs f, which enters the guest, on the machine's own thread; when ctx is done first, the guest is kicked out. A panic
-// of f is a *bug.Error.
-func (m *machine) until(ctx context.Context, f func() error) error {
-	kicked := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		m.kick()
-		close(kicked)
-	})
-	err := bug.Guard(f)
-	if !stop() {
-		<-kicked // or it would hit the machine's next run, or its remains
-	}
-	return err
+// until runs f, which enters the guest, on the machine's own thread. The guest is kicked out when ctx is done, and when f's
+// kick is called. A panic of f is a *bug.Error.
+func (m *machine) until(ctx context.Context, f func(kick func()) error) error {
+	a := &alarm{kick: m.kick}
+	defer a.off()
+	defer context.AfterFunc(ctx, a.ring)()
+	return bug.Guard(func() error { return f(a.ring) })
 }
 
 func (m *machine) create(sys *kvm.System) (err error) {
@@ -153,8 +147,10 @@ func (m *machine) enter(b *meter) (bell uint64, err error) {
 		}
 		switch err := m.cpu.Run(); {
 		case errors.Is(err, unix.EINTR):
-			if b.over() {
-				return 0, errKicked
+			// In this order: a kick that comes in between is not lost.
+			m.cpu.SetImmediateExit(false)
+			if err := b.yield(); err != nil {
+				return 0, err
 			}
 			continue
 		case err != nil:

@@ -63,7 +63,7 @@ func TestMirror(t *testing.T) {
 			m := testMachine(t)
 			image := &cached{ram: disk[:test.size], have: test.have}
 			job := &Job{Image: image, Size: uint64(test.size), SectorSize: test.sector, Format: test.format}
-			if err := m.configure(&meter{ctx: context.Background()}, job); err != nil {
+			if err := m.configure(&meter{}, job); err != nil {
 				t.Fatal(err)
 			}
 			c, err := abi.DecodeConfig(m.mem.b[abi.SharedGPA+abi.ConfigOffset:])

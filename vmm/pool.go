@@ -12,6 +12,7 @@ import (
 	"instarfs/bug"
 	"instarfs/guest/abi"
 	"instarfs/vmm/kvm"
+	"instarfs/vmm/turns"
 )
 
 // Options of a Pool.
@@ -20,14 +21,20 @@ type Options struct {
 	Device  string      // of KVM; empty is /dev/kvm
 	Budget  Budget      // of each run; zero is DefaultBudget
 	Idle    int         // machines kept warm; zero is the number of CPUs
+	Seats   int         // machines of long runs that wait for their turns; zero is defaultSeats
+	Turns   *turns.Desk // who may run; nil makes one for Idle processors
 }
 
+// defaultSeats is far more long runs than a computer has use for at a time.
+const defaultSeats = 64
+
 // Pool runs jobs, each in a machine of its own that stands at the snapshot of a freshly booted guest. Machines are made on
-// demand, at most Idle run at a time, and they are kept warm. It is safe for concurrent use.
+// demand, run when it is their turn, and up to Idle of them are kept warm. It is safe for concurrent use.
 type Pool struct {
 	sys    *kvm.System
 	budget Budget
-	slots  chan struct{} // one token a run under way
+	turns  *turns.Desk
+	seats  chan struct{} // one token a long run under way
 
 	// idle hands over machines that stand at the snapshot; nil stands for one that could not be brought there.
 	idle chan *machine
@@ -63,46 +70,69 @@ func NewPool(opts Options) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.Seats <= 0 {
+		opts.Seats = defaultSeats
+	}
+	if opts.Turns == nil {
+		opts.Turns = turns.New(opts.Idle)
+	}
 	return &Pool{
-		sys: sys, budget: opts.Budget, opts: opts,
-		slots: make(chan struct{}, opts.Idle), idle: make(chan *machine, opts.Idle),
+		sys: sys, budget: opts.Budget, opts: opts, turns: opts.Turns,
+		seats: make(chan struct{}, opts.Seats), idle: make(chan *machine, opts.Idle),
 	}, nil
 }
 
 // Warm boots the guest and makes one machine ready, so that the first run does not wait for it.
 func (p *Pool) Warm(ctx context.Context) error {
-	if err := p.enter(ctx); err != nil {
+	turn, err := p.turns.Enter(ctx)
+	if err != nil {
 		return err
 	}
-	defer func() { <-p.slots }()
+	defer turn.Leave()
 	m, err := p.take(ctx)
 	if err != nil {
 		return err
 	}
-	p.promise()
-	p.put(m)
+	if p.promise() {
+		p.idle <- m
+	} else {
+		m.destroy()
+	}
 	return nil
 }
 
-// enter takes a slot, or gives up when ctx ends.
-func (p *Pool) enter(ctx context.Context) error {
-	select {
-	case p.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// Run carries out a job. The error is a *fault.Fault when the image is to blame, a *GuestError when its run misbehaved or
+// asked for too much, the reader's error when the image could not be read, or the cause of ctx.
+//
+// A run that takes longer than a moment goes on in slices, see package turns. Where more of those are under way than there
+// are seats it is given up, and begins again when there is a seat.
+func (p *Pool) Run(ctx context.Context, job *Job) (*Layer, error) {
+	s := &seat{free: p.seats}
+	defer s.leave()
+	for {
+		layer, err := p.attempt(ctx, job, s)
+		if err != errCrowded {
+			return layer, err
+		}
+		if err := s.take(ctx); err != nil {
+			return nil, err
+		}
 	}
 }
 
-// Run carries out a job. The error is a *fault.Fault when the image is to blame, a *GuestError when its run misbehaved or
-// asked for too much, the reader's error when the image could not be read, or ctx's.
-func (p *Pool) Run(ctx context.Context, job *Job) (*Layer, error) {
-	if err := p.enter(ctx); err != nil {
+// attempt is a run. The error is errCrowded when it needs a seat and there is none.
+func (p *Pool) attempt(ctx context.Context, job *Job, s *seat) (*Layer, error) {
+	turn, err := p.turns.Enter(ctx)
+	if err != nil {
 		return nil, err
+	}
+	if turn.Slow() && !s.try() {
+		turn.Leave()
+		return nil, errCrowded
 	}
 	m, err := p.take(ctx)
 	if err != nil {
-		<-p.slots
+		turn.Leave()
 		return nil, err
 	}
 	type outcome struct {
@@ -111,18 +141,17 @@ func (p *Pool) Run(ctx context.Context, job *Job) (*Layer, error) {
 	}
 	done := make(chan outcome, 1)
 	m.work <- func() {
-		layer, err := m.run(ctx, job, p.budget)
-		p.promise()
-		done <- outcome{layer, err}
+		defer turn.Leave()
+		layer, err := m.run(ctx, job, p.budget, turn, s)
 		// The caller does not wait for the reset; who comes next does, for that is faster than a new machine. After
 		// anything but a result the guest is not what it should be.
-		reset := func() error { return m.reset(p.snapshot()) }
-		if err != nil && !isFault(err) || bug.Guard(reset) != nil {
-			go m.destroy()
-			m = nil
+		keep := (err == nil || isFault(err)) && p.promise()
+		done <- outcome{layer, err}
+		if keep {
+			p.put(m)
+		} else {
+			go m.destroy() // not here: this is the machine's own thread
 		}
-		p.put(m)
-		<-p.slots
 	}
 	o := <-done
 	return o.layer, o.err
@@ -135,7 +164,7 @@ func (p *Pool) snapshot() *snapshot {
 }
 
 // take returns a machine that stands at the snapshot: an idle one, that which was booted, or a new one. Precondition: the
-// caller has a slot.
+// caller has a turn.
 func (p *Pool) take(ctx context.Context) (*machine, error) {
 	p.mu.Lock()
 	closed, claim := p.closed, p.coming > 0
@@ -182,19 +211,23 @@ func (p *Pool) newMachine() (*machine, error) {
 	return m, nil
 }
 
-// promise announces that put will be called.
-func (p *Pool) promise() {
+// promise announces a machine for the next run, unless enough are waiting already or the pool was closed. Something must be
+// sent to idle afterwards, for which there is room.
+func (p *Pool) promise() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed || p.coming == cap(p.idle) {
+		return false
+	}
 	p.coming++
+	return true
 }
 
-// put keeps a machine for the next run. There is always room: no more machines exist than slots.
+// put resets a machine, on its own thread, and keeps it as promised.
 func (p *Pool) put(m *machine) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed && m != nil {
-		go m.destroy() // not here: this may be the machine's own thread
+	reset := func() error { return m.reset(p.snapshot()) }
+	if bug.Guard(reset) != nil {
+		go m.destroy()
 		m = nil
 	}
 	p.idle <- m
@@ -231,16 +264,23 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 
 // boot runs a program until it rings Ready, and copies what it is then.
 func (m *machine) boot(ctx context.Context, program io.ReaderAt) (snap *snapshot, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, bootTime, errTime)
-	defer cancel()
 	if err := m.load(program); err != nil {
 		return nil, err
 	}
-	err = m.until(ctx, func() error {
-		b := meter{ctx: ctx, budget: DefaultBudget}
-		switch bell, err := m.enter(&b); {
+	// All runs wait for this one, so it does not wait for a turn.
+	turn, err := turns.New(1).Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer turn.Leave()
+	budget := DefaultBudget
+	budget.Time = bootTime
+	err = m.until(ctx, func(kick func()) error {
+		b := newMeter(ctx, budget, turn, &seat{free: make(chan struct{}, 1)}, kick)
+		defer b.stop()
+		switch bell, err := m.enter(b); {
 		case errors.Is(err, errKicked):
-			return cutShort(ctx, guestError(KindDeadline, "not ready after %v", bootTime))
+			return context.Cause(ctx)
 		case err != nil:
 			return err
 		case bell != abi.BellReady:

@@ -298,8 +298,8 @@ func TestCloseLeavesTheRunUnderWay(t *testing.T) {
 	}
 }
 
-// TestWaitingForASlot: who waits for a machine can give up.
-func TestWaitingForASlot(t *testing.T) {
+// TestSlowSource: a run that waits for its image is in nobody's way.
+func TestSlowSource(t *testing.T) {
 	p := agentPool(t, 1)
 	image := slow{make(chan struct{}), make(chan struct{})}
 	done := make(chan error)
@@ -308,16 +308,30 @@ func TestWaitingForASlot(t *testing.T) {
 		done <- err
 	}()
 	<-image.reading
+	l, err := p.Run(t.Context(), rawJob(512))
+	if err := checkRaw(l, err, 512); err != nil {
+		t.Error(err)
+	}
+	close(image.release)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWaitingForATurn: who waits for a turn can give up.
+func TestWaitingForATurn(t *testing.T) {
+	p := agentPool(t, 1)
+	turn, err := p.turns.Enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer turn.Leave()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := p.Run(ctx, rawJob(512)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 	if err := p.Warm(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
-	}
-	close(image.release)
-	if err := <-done; err != nil {
 		t.Error(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/vmm/turns"
 	"instarfs/vmm/virtio"
 )
 
@@ -55,30 +56,18 @@ type Layer struct {
 
 // run carries out a job on a machine that stands at its snapshot. The machine is fit for a reset only if the error is nil
 // or a *fault.Fault, which is the image's own.
-func (m *machine) run(ctx context.Context, job *Job, budget Budget) (layer *Layer, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, budget.Time, errTime)
-	defer cancel()
-	err = m.until(ctx, func() (err error) {
-		layer, err = m.serve(&meter{ctx: ctx, budget: budget}, job)
+func (m *machine) run(ctx context.Context, job *Job, budget Budget, turn *turns.Turn, s *seat) (layer *Layer, err error) {
+	err = m.until(ctx, func(kick func()) (err error) {
+		b := newMeter(ctx, budget, turn, s, kick)
+		defer b.stop()
+		layer, err = m.serve(b, job)
 		return err
 	})
 	if err != nil && ctx.Err() != nil && !isFault(err) {
 		// Whatever it looked like to the guest, it was this.
-		return nil, cutShort(ctx, guestError(KindDeadline, "no result after %v", budget.Time))
+		return nil, context.Cause(ctx)
 	}
 	return layer, err
-}
-
-// errTime is the cause with which the host's own time limits end a context.
-var errTime = errors.New("time limit")
-
-// cutShort is why something ended whose context is done: late when the host's time limit was the cause, else that of the
-// caller.
-func cutShort(ctx context.Context, late *GuestError) error {
-	if cause := context.Cause(ctx); cause != errTime {
-		return cause
-	}
-	return late
 }
 
 func isFault(err error) bool {
@@ -139,7 +128,7 @@ func (m *machine) configure(b *meter, job *Job) error {
 	}
 	c.Encode(at)
 	m.disk.Attach(virtio.Backend{
-		Image: reader{b.ctx, job.Image}, Size: job.Size, BlockSize: c.SectorSize, ReadLimit: b.budget.Read,
+		Image: reader{b, job.Image}, Size: job.Size, BlockSize: c.SectorSize, ReadLimit: b.budget.Read,
 	})
 	return nil
 }
@@ -182,22 +171,27 @@ func (job *Job) config() abi.Config {
 	return c
 }
 
-// reader is the image of one run as the device reads it. Reads fail once the run is over: a single notification of the guest
-// may ask for many.
+// reader is the image of one run as the device reads it. A single notification of the guest may ask for many reads, so the
+// run yields between them, and they fail once it must end. What is not in memory is read without a turn.
 type reader struct {
-	ctx   context.Context
+	*meter
 	image Image
 }
 
 // ReadAt implements io.ReaderAt.
-func (r reader) ReadAt(p []byte, off int64) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
+func (r reader) ReadAt(p []byte, off int64) (n int, err error) {
+	if r.left() <= 0 || r.ctx.Err() != nil {
+		if err := r.yield(); err != nil {
+			return 0, err
+		}
 	}
 	if r.image.Peek(p, off) {
 		return len(p), nil
 	}
-	return r.image.ReadAt(r.ctx, p, off)
+	if over := r.away(func() { n, err = r.image.ReadAt(r.ctx, p, off) }); over != nil {
+		return 0, over
+	}
+	return n, err
 }
 
 // finish reads the Result and checks it against the extents that came.

@@ -1,0 +1,46 @@
+package vmm
+
+import (
+	"context"
+	"errors"
+)
+
+// errCrowded says that too many long runs are under way: the run is to be begun again when one of them has ended.
+var errCrowded = errors.New("too many long runs are under way")
+
+// seat is the right of a long run to keep its machine while it waits for its turns. Short runs need none.
+type seat struct {
+	free  chan struct{} // takes a token for each seat that is taken
+	taken bool
+}
+
+// try takes the seat if there is one.
+func (s *seat) try() bool {
+	if s.taken {
+		return true
+	}
+	select {
+	case s.free <- struct{}{}:
+		s.taken = true
+	default:
+	}
+	return s.taken
+}
+
+// take waits for the seat.
+func (s *seat) take(ctx context.Context) error {
+	select {
+	case s.free <- struct{}{}:
+		s.taken = true
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// leave gives the seat to the next one.
+func (s *seat) leave() {
+	if s.taken {
+		<-s.free
+	}
+}

@@ -1,0 +1,135 @@
+package vmm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"instarfs/guest/abi"
+	"instarfs/vmm/turns"
+)
+
+// runOn carries out a job on a machine of the test's, on whose thread it is called.
+func (p *Pool) runOn(ctx context.Context, m *machine, job *Job) (*Layer, error) {
+	turn, err := p.turns.Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer turn.Leave()
+	s := &seat{free: p.seats}
+	defer s.leave()
+	return m.run(ctx, job, p.budget, turn, s)
+}
+
+// endless is the format for which loops never ends.
+const endless = 7
+
+// loops is a guest that maps a disk of 4096 bytes, unless it is told a format that makes it run for ever.
+func loops() []byte {
+	return good(func(a *asm) {
+		a.imm(rcx, shared+abi.ConfigOffset+36).raw(0x83, 0x39, endless) // cmp dword [rcx], endless
+		a.raw(0x75, 0x02).raw(0xeb, 0xfe)                               // jne over jmp to itself
+	}).elf()
+}
+
+func loopsPool(t *testing.T, o Options) *Pool {
+	t.Helper()
+	o.Program, o.Idle = bytes.NewReader(loops()), 1
+	p, err := NewPool(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// endlessRuns starts runs that never end, waits until all are in the slow lane, and returns what ends them.
+func endlessRuns(t *testing.T, p *Pool, n int, owner uint64) (stop func()) {
+	ctx, cancel := context.WithCancel(turns.With(t.Context(), owner))
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			job := testJob()
+			job.Format = endless
+			ctx := turns.With(ctx, owner)
+			if _, err := p.Run(ctx, job); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+	}
+	for len(p.seats) < min(n, cap(p.seats)) {
+		time.Sleep(time.Millisecond)
+	}
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+// TestEndlessRunsGiveWay: with one processor and a few guests that never end, others are served, and what the former had
+// in their machines is still there in the end: each of them is cancelled in the loop in which it was.
+func TestEndlessRunsGiveWay(t *testing.T) {
+	before := inUse(t)
+	p := loopsPool(t, Options{})
+	stop := endlessRuns(t, p, 4, 1)
+	for range 20 {
+		if l, err := p.Run(t.Context(), testJob()); err != nil || l.VirtualSize != 4096 {
+			t.Fatal(l, err)
+		}
+	}
+	stop()
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	grew(t, before)
+}
+
+// TestSeats: of more endless runs than seats the rest have no machine, and get their seat when one is free.
+func TestSeats(t *testing.T) {
+	before := inUse(t)
+	p := loopsPool(t, Options{Seats: 2})
+	first := endlessRuns(t, p, 2, 1)
+	second := endlessRuns(t, p, 3, 2)
+	time.Sleep(100 * time.Millisecond)
+	if l, err := p.Run(t.Context(), testJob()); err != nil || l.VirtualSize != 4096 {
+		t.Fatal(l, err)
+	}
+	first()
+	second()
+	if len(p.seats) != 0 {
+		t.Errorf("%d seats are taken by nobody", len(p.seats))
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	grew(t, before)
+}
+
+// TestTimeOfTheGuest: what a run waits for is not its time. One that only waits is never late, one that only runs is.
+func TestTimeOfTheGuest(t *testing.T) {
+	budget := testBudget
+	budget.Time = 300 * time.Millisecond
+	p := loopsPool(t, Options{Budget: budget})
+	job := testJob()
+	job.Format = endless
+	var g *GuestError
+	if _, err := p.Run(t.Context(), job); !errors.As(err, &g) || g.Kind != KindDeadline {
+		t.Error(err)
+	}
+	agent := agentPool(t, 1)
+	agent.budget.Time = 300 * time.Millisecond
+	image := slow{make(chan struct{}), make(chan struct{})}
+	go func() {
+		for range image.reading {
+			time.Sleep(2 * agent.budget.Time)
+			image.release <- struct{}{}
+		}
+	}()
+	defer close(image.reading)
+	if _, err := agent.Run(t.Context(), &Job{Image: image, Size: 512}); err != nil {
+		t.Error(err)
+	}
+}
