@@ -65,7 +65,7 @@ func BenchmarkReset(b *testing.B) {
 func BenchmarkClone(b *testing.B) {
 	p := newTestPool(b)
 	for b.Loop() {
-		m, err := newMachine(p.sys)
+		m, err := newMachine(p.sys, p.memory)
 		if err == nil {
 			err = m.do(func() error { return m.clone(p.snap) })
 		}
@@ -82,7 +82,7 @@ func BenchmarkClone(b *testing.B) {
 func BenchmarkBoot(b *testing.B) {
 	p := newTestPool(b)
 	for b.Loop() {
-		m, err := newMachine(p.sys)
+		m, err := newMachine(p.sys, p.memory)
 		if err == nil {
 			err = m.do(func() error {
 				_, err := m.boot(b.Context(), p.opts.Program)

@@ -12,6 +12,7 @@ import (
 	"instarfs/bug"
 	"instarfs/guest/abi"
 	"instarfs/vmm/kvm"
+	"instarfs/vmm/ledger"
 	"instarfs/vmm/virtio"
 )
 
@@ -26,13 +27,19 @@ type machine struct {
 	dirty bitmap // for KVM_GET_DIRTY_LOG
 	large bool   // the last run filled the ring
 
+	books *ledger.Ledger // on which layers are accounted
+	lease *ledger.Lease  // the machine's own
+
 	work chan func()
 	tid  int
 }
 
-// newMachine makes a machine without a program. Its thread ends with destroy.
-func newMachine(sys *kvm.System) (*machine, error) {
-	m := &machine{work: make(chan func())}
+// newMachine makes a machine without a program, and accounts for it and for what it finds. Its thread ends with destroy.
+func newMachine(sys *kvm.System, books *ledger.Ledger) (*machine, error) {
+	m := &machine{work: make(chan func()), books: books, lease: books.First()}
+	if err := m.lease.Grow(machineCost); err != nil {
+		return nil, err
+	}
 	tid := make(chan int)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
@@ -104,6 +111,7 @@ func (m *machine) destroy() {
 		return nil
 	})
 	close(m.work)
+	m.lease.Free()
 }
 
 // kick makes the processor leave the guest as soon as it can, now or at its next entry. It may be called from anywhere.
@@ -149,6 +157,9 @@ func (m *machine) enter(b *meter) (bell uint64, err error) {
 		case errors.Is(err, unix.EINTR):
 			// In this order: a kick that comes in between is not lost.
 			m.cpu.SetImmediateExit(false)
+			if err := m.measure(); err != nil {
+				return 0, err
+			}
 			if err := b.yield(); err != nil {
 				return 0, err
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"instarfs/bug"
 	"instarfs/guest/abi"
 	"instarfs/vmm/kvm"
+	"instarfs/vmm/ledger"
 	"instarfs/vmm/turns"
 )
 
@@ -23,6 +25,8 @@ type Options struct {
 	Idle    int         // machines kept warm; zero is the number of CPUs
 	Seats   int         // machines of long runs that wait for their turns; zero is defaultSeats
 	Turns   *turns.Desk // who may run; nil makes one for Idle processors
+	// Memory is what machines and layer maps are accounted on; nil is without a limit.
+	Memory *ledger.Ledger
 }
 
 // defaultSeats is far more long runs than a computer has use for at a time.
@@ -34,6 +38,7 @@ type Pool struct {
 	sys    *kvm.System
 	budget Budget
 	turns  *turns.Desk
+	memory *ledger.Ledger
 	seats  chan struct{} // one token a long run under way
 
 	// idle hands over machines that stand at the snapshot; nil stands for one that could not be brought there.
@@ -73,11 +78,14 @@ func NewPool(opts Options) (*Pool, error) {
 	if opts.Seats <= 0 {
 		opts.Seats = defaultSeats
 	}
+	if opts.Memory == nil {
+		opts.Memory = ledger.New(math.MaxInt64)
+	}
 	if opts.Turns == nil {
 		opts.Turns = turns.New(opts.Idle)
 	}
 	return &Pool{
-		sys: sys, budget: opts.Budget, opts: opts, turns: opts.Turns,
+		sys: sys, budget: opts.Budget, opts: opts, turns: opts.Turns, memory: opts.Memory,
 		seats: make(chan struct{}, opts.Seats), idle: make(chan *machine, opts.Idle),
 	}, nil
 }
@@ -204,7 +212,7 @@ func (p *Pool) newMachine() (*machine, error) {
 	if closed {
 		return nil, ErrClosed
 	}
-	m, err := newMachine(p.sys)
+	m, err := newMachine(p.sys, p.memory)
 	if err != nil {
 		return nil, fmt.Errorf("new virtual machine: %w", err)
 	}

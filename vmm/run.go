@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/vmm/ledger"
 	"instarfs/vmm/turns"
 	"instarfs/vmm/virtio"
 )
@@ -76,12 +77,23 @@ func isFault(err error) bool {
 }
 
 // serve runs the guest until it rings Done, on the machine's thread.
-func (m *machine) serve(b *meter, job *Job) (*Layer, error) {
+func (m *machine) serve(b *meter, job *Job) (layer *Layer, err error) {
 	if err := m.configure(b, job); err != nil {
 		return nil, err
 	}
-	s := stream{mem: m.mem, decoder: decoder{out: extent.NewBuilder(job.Start, math.MaxInt64, b.budget.Extents)}}
-	defer s.stop()
+	lease := m.books.Lease()
+	if err := lease.Grow(layerCost); err != nil {
+		return nil, err
+	}
+	out := extent.NewBuilder(job.Start, math.MaxInt64, b.budget.Extents)
+	out.Account(lease)
+	s := stream{mem: m.mem, decoder: decoder{out: out}}
+	defer func() {
+		_ = s.stop() // an error was returned before, or is of records that no result claims
+		if err != nil {
+			lease.Free()
+		}
+	}()
 	for {
 		bell, err := m.enter(b)
 		if err != nil {
@@ -95,17 +107,21 @@ func (m *machine) serve(b *meter, job *Job) (*Layer, error) {
 		default:
 			return nil, m.blame(KindProtocol, "doorbell %#x during a run", bell)
 		}
-		var ours *bug.Error
-		if errors.Is(err, extent.ErrTooMany) {
+		switch {
+		case err == nil:
+		case errors.Is(err, extent.ErrTooMany):
 			return nil, guestError(KindExtents, "more than %d extents", b.budget.Extents)
-		} else if errors.As(err, &ours) {
+		case errors.Is(err, ledger.ErrFull), errors.As(err, new(*bug.Error)):
 			return nil, err // which is not the guest's
-		} else if err != nil {
+		default:
 			return nil, m.blame(KindProtocol, "extent %d: %v", s.decoded, err)
 		}
 		if bell == abi.BellDone {
 			m.large = s.taken > abi.RingRecords
-			return m.finish(&s, job)
+			if layer, err = m.finish(&s, job); err != nil {
+				return nil, err
+			}
+			return layer, lease.Grow(layer.beside())
 		}
 	}
 }
@@ -223,6 +239,8 @@ func (m *machine) finish(s *stream, job *Job) (*Layer, error) {
 	switch layer.Map, err = s.out.Finish(nil); {
 	case errors.Is(err, extent.ErrTooMany):
 		return nil, guestError(KindExtents, "more extents than the budget allows")
+	case errors.Is(err, ledger.ErrFull):
+		return nil, err
 	case err != nil:
 		return nil, m.blame(KindProtocol, "%v", err)
 	}

@@ -45,6 +45,9 @@ func (m *machine) takeSnapshot() (*snapshot, error) {
 // image; they stay until a run comes that is not of one, for large images seldom come alone.
 const maxHot = 128
 
+// maxKept is how many pages a run may have written whose machine is kept, 16 MiB: the pages stay with the machine.
+const maxKept = 16 << 20 / pageLen
+
 // written calls f with the number and the bytes of every page that guest or host wrote since the last call, and perhaps of
 // some that were written before; it returns how many of them are in the guest's log.
 func (m *machine) written(f func(page uint64, b []byte)) (logged int, err error) {
@@ -110,6 +113,9 @@ func (m *machine) reset(s *snapshot) error {
 	})
 	if err != nil {
 		return err
+	}
+	if logged > maxKept {
+		return fmt.Errorf("the run used %d pages", logged)
 	}
 	if logged > maxHot && !m.large {
 		if err := m.vm.ClearDirtyLog(m.dirty); err != nil {

@@ -104,6 +104,9 @@ func (b *Builder) stateIndex(s State) (uint16, error) {
 	if len(b.m.states) > math.MaxUint16 {
 		return 0, ErrStates
 	}
+	if err := b.grow(stateCost); err != nil {
+		return 0, err
+	}
 	i := uint16(len(b.m.states))
 	b.m.states = append(b.m.states, s)
 	b.index[s] = i
@@ -129,7 +132,9 @@ func (b *Builder) store() error {
 		return ErrTooMany
 	}
 	if b.used == len(b.scratch.start) {
-		b.room()
+		if err := b.room(); err != nil {
+			return err
+		}
 	}
 	b.scratch.start[b.used] = b.last.Start
 	b.scratch.offset[b.used] = b.last.Offset
@@ -140,11 +145,16 @@ func (b *Builder) store() error {
 }
 
 // room makes the scratch chunk take at least one more: most maps are small, so it starts small.
-func (b *Builder) room() {
+func (b *Builder) room() error {
 	if b.used == chunkLen {
 		b.flush()
 	}
-	b.scratch = b.scratch.resize(min(max(64, 8*b.used), chunkLen), b.used)
+	n := min(max(64, 8*b.used), chunkLen)
+	if err := b.grow((n - b.used) * extentCost); err != nil {
+		return err
+	}
+	b.scratch = b.scratch.resize(n, b.used)
+	return nil
 }
 
 // resize returns a chunk of length n with the first used extents of c.

@@ -26,6 +26,7 @@ type Map struct {
 	start, end uint64
 	files      []string
 	memo       *memo
+	memory     Memory // what the map's memory is accounted on, nil for nothing
 }
 
 // memo keeps what others derived from a map, see Map.Memo.
@@ -73,7 +74,8 @@ func (m *Map) Find(off uint64) int {
 }
 
 // Memo returns what derive made for key the first time, and keeps it as long as the map lives: an index of a rendering,
-// say. derive must not use Memo itself, and what it makes must be small beside the map, for Bytes does not count it.
+// say. derive must not use Memo itself, and what it makes must be small beside the map: Bytes does not count it, and a
+// Builder accounts for little (see Builder.Account).
 func (m *Map) Memo(key any, derive func() any) any {
 	m.memo.mu.Lock()
 	defer m.memo.mu.Unlock()

@@ -1,0 +1,109 @@
+package ledger
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestLimit: what is booked never exceeds the limit, and large leases leave the last quarter to small ones.
+func TestLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const mib = 1 << 20
+		l := New(16 * mib)
+		large := l.Lease()
+		for _, step := range []struct {
+			lease *Lease
+			grow  int
+			err   error
+			used  int64
+		}{
+			{large, 12 * mib, nil, 12 * mib},
+			{large, 1, ErrFull, 12 * mib},
+			{l.Lease(), mib, nil, 13 * mib},
+			{l.Lease(), mib + 1, ErrFull, 13 * mib},
+			{l.Lease(), 17 * mib, ErrFull, 13 * mib},
+			{l.Lease(), mib, nil, 14 * mib},
+			{l.First(), 2 * mib, nil, 16 * mib},
+			{l.Lease(), 1, ErrFull, 16 * mib},
+			{l.First(), 1, ErrFull, 16 * mib},
+		} {
+			if err := step.lease.Grow(step.grow); !errors.Is(err, step.err) || l.Used() != step.used {
+				t.Errorf("%d more: %v, %d bytes used; want %v, %d", step.grow, err, l.Used(), step.err, step.used)
+			}
+			defer step.lease.Free()
+		}
+		large.Free()
+		large.Free()
+		if l.Used() != 4*mib || large.Bytes() != 0 {
+			t.Error(l.Used(), large.Bytes())
+		}
+	})
+}
+
+// TestWait: who asks for more than is left gets it as soon as another ends.
+func TestWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(100)
+		first, second := l.Lease(), l.Lease()
+		if err := first.Grow(60); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		time.AfterFunc(patience/2, first.Free)
+		defer first.Free()
+		if err := second.Grow(100); err != nil || time.Since(begin) != patience/2 {
+			t.Error(err, time.Since(begin))
+		}
+		begin = time.Now()
+		if err := l.Lease().Grow(1); !errors.Is(err, ErrFull) || time.Since(begin) > patience+2*pause {
+			t.Error(err, time.Since(begin))
+		}
+		second.Free()
+	})
+}
+
+// TestEvict: a cache is asked for what is missing before anybody waits for long.
+func TestEvict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(100)
+		kept := l.Lease()
+		if err := kept.Grow(80); err != nil {
+			t.Fatal(err)
+		}
+		var asked []int64
+		l.OnFull(func(n int64) {
+			asked = append(asked, n)
+			kept.Free()
+		})
+		begin, lease := time.Now(), l.Lease()
+		defer lease.Free()
+		if err := lease.Grow(50); err != nil || time.Since(begin) > pause || len(asked) != 1 || asked[0] != 50 {
+			t.Error(err, time.Since(begin), asked)
+		}
+	})
+}
+
+// TestUnreachable: what nobody refers to any more is free, without a word. Many try at the same time.
+func TestUnreachable(t *testing.T) {
+	l := New(1000)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 20 {
+				lease := l.Lease()
+				if err := lease.Grow(300); err != nil {
+					t.Error(err)
+				}
+				runtime.KeepAlive(lease)
+			}
+		})
+	}
+	wg.Wait()
+	if err := l.Lease().Grow(1000); err != nil {
+		t.Error(err, l.Used())
+	}
+}
