@@ -1,7 +1,7 @@
 // Package cache keeps results that are costly to make, within a budget of bytes, and makes each one once for all that ask
 // for it at the same time. It knows nothing of what it keeps. A Cache is safe for use by many goroutines.
 //
-// Failures are never kept: whoever asks after a failed run starts a new one.
+// Errors are never kept: whoever asks after a failed run starts a new one. What failed for good can be kept as a value.
 package cache
 
 import (
@@ -52,6 +52,22 @@ func (c *Cache[K, V]) Peek(key K) (V, bool) {
 	defer c.mu.Unlock()
 	e, ok := c.lru.Peek(key)
 	return e.value, ok
+}
+
+// Drop forgets the value of key.
+func (c *Cache[K, V]) Drop(key K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lru.Remove(key)
+}
+
+// Evict forgets what was used least recently until that many bytes are free which were used before, or nothing is left.
+func (c *Cache[K, V]) Evict(bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for until := c.used - bytes; c.used > until && c.lru.Len() > 0; {
+		c.lru.RemoveOldest()
+	}
 }
 
 // Bytes is the cost of all that is kept.

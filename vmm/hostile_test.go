@@ -311,7 +311,7 @@ func TestRunFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = m.do(func() error {
-		_, err := m.run(t.Context(), testJob(), testBudget)
+		_, err := p.runOn(t.Context(), m, testJob())
 		return err
 	})
 	var g *GuestError

@@ -42,7 +42,7 @@ func toolOn(r chain.Runner) *tool {
 		if err != nil {
 			return nil, err
 		}
-		return keptEngine{&oneMap{engine: chain.NewEngine(r, 0, access), done: done}}, nil
+		return keptEngine{&oneMap{engine: chain.NewEngine(r, access, chain.Limits{}), done: done}}, nil
 	}
 	return t
 }

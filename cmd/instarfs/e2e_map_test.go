@@ -115,7 +115,7 @@ func TestMapOfRemovedFile(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "a.qcow2")
 	writeAt(t, file, map[int64]string{0: string(variant(0))})
-	e := &oneMap{pool, chain.NewEngine(&removingRunner{pool, file}, 0, chain.Access{}), func() {}}
+	e := &oneMap{pool, chain.NewEngine(&removingRunner{pool, file}, chain.Access{}, chain.Limits{}), func() {}}
 	defer e.Close()
 	o := mapOptions{End: 1 << 62, SectorSize: 65536}
 	if r, err := e.Map(t.Context(), file, o); err != nil || r.Map.End() != r.VirtualSize {

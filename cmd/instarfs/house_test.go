@@ -45,7 +45,7 @@ var lattice = []room{
 	{"vmm/vmmtest", []string{"guest/abi", "guest/format", "guest/format/all", "guest/format/formattest", "vmm"}, "the guest's code in the process of a test"},
 	{"cache", []string{"bug"}, "it knows nothing of what it keeps"},
 	{"vmm/files", []string{"bug"}, "whose rights, and which file system: not which image, nor why"},
-	{"vmm/chain", []string{"guest/extent", "guest/fault", "guest/abi", "vmm", "vmm/files", "vmm/kvm", "cache"}, "the only place where an image's text may become a path"},
+	{"vmm/chain", []string{"guest/extent", "guest/fault", "guest/abi", "vmm", "vmm/files", "vmm/kvm", "vmm/turns", "vmm/ledger", "cache"}, "the only place where an image's text may become a path"},
 	{"render", []string{"guest/extent"}, "pure: a map in, bytes out"},
 	{"fusefs", []string{"guest/extent"}, "sees maps through interfaces of its own, not what makes them"},
 	{"cmd/instarfs", []string{"guest/extent", "guest/fault", "guest/payload", "vmm", "vmm/kvm", "vmm/chain", "vmm/files", "render", "fusefs"}, "where everything meets"},

@@ -65,7 +65,7 @@ func newEngine(o accessOptions) (engine, error) {
 		return nil, err
 	}
 	go askForHugePages(defaultCacheBytes)
-	return &oneMap{pool, chain.NewEngine(pool, 0, access), done}, nil
+	return &oneMap{pool, chain.NewEngine(pool, access, chain.Limits{}), done}, nil
 }
 
 // Map implements engine.
@@ -134,7 +134,7 @@ func newMountOn(pool guests, o mountOptions) (mounted, error) {
 		return nil, err
 	}
 	go askForHugePages(o.CacheBytes)
-	engine := chain.NewEngine(pool, int64(o.CacheBytes), access)
+	engine := chain.NewEngine(pool, access, chain.Limits{Cache: int64(o.CacheBytes)})
 	m, err := fusefs.Mount(fusefs.Options{
 		Source:     source{chain.NewSource(tree, engine, chain.Options{Qemu: o.Profile.Release()})},
 		SourceDir:  o.Source,

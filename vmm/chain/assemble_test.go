@@ -69,7 +69,7 @@ func disks(t *testing.T, files map[string]fileMap) (*Engine, *fakeRunner, string
 		}
 		return l, nil
 	}}
-	return NewEngine(r, 1<<20, Access{}), r, dir
+	return NewEngine(r, Access{}, Limits{Cache: 1 << 20}), r, dir
 }
 
 // of is an extent whose place is in a file.

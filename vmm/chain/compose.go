@@ -1,7 +1,6 @@
 package chain
 
 import (
-	"context"
 	"fmt"
 
 	"instarfs/guest/abi"
@@ -40,7 +39,7 @@ func (s style) state(l extent.State) extent.State {
 
 // compose makes the map of a chain, of at most limit extents. A walk that failed is an error by default; in the style of qemu
 // it is Result.Failed, beside a map of the extents before it.
-func (c *chain) compose(ctx context.Context, limit int) (*Result, error) {
+func (c *chain) compose(p *pace, limit int) (*Result, error) {
 	top := c.nodes[0].layer
 	start, end := c.window()
 	r := &Result{VirtualSize: c.nodes[0].size(), Format: abi.FormatName(top.Format)}
@@ -61,7 +60,11 @@ func (c *chain) compose(ctx context.Context, limit int) (*Result, error) {
 			return r, nil
 		}
 	}
-	out := &output{chain: c, ctx: ctx, style: s, builder: extent.NewBuilder(start, end, limit)}
+	b, err := p.builder(start, end, limit)
+	if err != nil {
+		return nil, fmt.Errorf("compose the map: %w", err)
+	}
+	out := &output{chain: c, pace: p, style: s, builder: b}
 	out.number()
 	for pos := start; pos < stop; {
 		a := out.resolve(0, pos, end)
@@ -87,7 +90,6 @@ func (c *chain) compose(ctx context.Context, limit int) (*Result, error) {
 		r.Failed, r.Map = stopped, out.builder.Cut(files)
 		return r, nil
 	}
-	var err error
 	if r.Map, err = out.builder.Finish(files); err != nil {
 		return nil, fmt.Errorf("compose the map: %w", err)
 	}
@@ -109,14 +111,13 @@ func (c *chain) names() []string {
 // output composes a chain from its start to its end.
 type output struct {
 	*chain
-	ctx     context.Context
+	pace    *pace
 	style   style
 	builder *extent.Builder
 	known   []answer         // the last one of each depth
 	at      []int            // the extent that each layer was asked for last
 	numbers map[*node]uint16 // State.File of the result
 	regions map[*node]*regions
-	pieces  int
 }
 
 // answer is what the chain says of a range of the disk from some depth on. Its Start may lie before what was asked for.
@@ -200,8 +201,8 @@ func (s style) keep(l extent.State) extent.State {
 
 // add takes an answer into the map.
 func (o *output) add(a answer) error {
-	if o.pieces++; o.pieces%4096 == 0 && o.ctx.Err() != nil {
-		return context.Cause(o.ctx)
+	if err := o.pace.step(); err != nil {
+		return err
 	}
 	if a.Flags&extent.Holes == 0 {
 		return o.builder.Add(a.Extent)
@@ -209,12 +210,12 @@ func (o *output) add(a answer) error {
 	n := o.fileNode(a.File)
 	region := o.regions[n]
 	if region == nil {
-		region = &regions{file: n.image}
+		region = &regions{file: n.image, pace: o.pace}
 		o.regions[n] = region
 	}
 	return region.split(a.Extent, func(piece extent.Extent) error {
-		if o.ctx.Err() != nil {
-			return context.Cause(o.ctx)
+		if err := o.pace.step(); err != nil {
+			return err
 		}
 		piece.State = o.style.state(piece.State)
 		return o.builder.Add(piece)

@@ -69,13 +69,18 @@ func compose(ctx context.Context, l *vmm.Layer, file holes, name string, s style
 	if o.style() != s {
 		panic("no release has this style")
 	}
+	limits := Limits{}.complete()
+	p, err := limits.pace(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer p.stop()
 	split := *l
-	var err error
-	if split.Map, err = splitOwn(ctx, l, file, limit); err != nil {
+	if split.Map, err = splitOwn(p, l, file, limit); err != nil {
 		return nil, nil, err
 	}
 	c := &chain{options: o, nodes: []*node{{image: &image{name: name}, layer: &layer{Layer: &split}}}}
-	r, err := c.compose(ctx, limit)
+	r, err := c.compose(p, limit)
 	var f *fault.Fault
 	switch {
 	case errors.As(err, &f):

@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -62,25 +61,28 @@ type key struct {
 	name       string // of an image that refers to others: the table view shows it. Empty for layers.
 }
 
-// kept is a layer, or the map of an image that refers to other files.
+// kept is a layer, the map of an image that refers to other files, or why there is none.
 type kept struct {
 	layer  *layer
 	result *Result
+	failed *failed
 }
 
 // Engine maps files. It is safe for concurrent use.
 type Engine struct {
 	runner     Runner
 	access     Access
+	limits     Limits
 	gate       *files.Gate
 	everything *files.Tree // for References == Any
 	ways       ways
 	maps       *cache.Cache[key, kept]
 }
 
-// NewEngine keeps up to cacheBytes bytes of maps.
-func NewEngine(r Runner, cacheBytes int64, a Access) *Engine {
-	e := &Engine{runner: r, access: a, gate: files.NewGate(), maps: cache.New[key, kept](cacheBytes)}
+// NewEngine maps files by runs of r, as far as a and l allow. It has what it keeps given back when l.Memory is full.
+func NewEngine(r Runner, a Access, l Limits) *Engine {
+	e := &Engine{runner: r, access: a, limits: l.complete(), gate: files.NewGate(), maps: cache.New[key, kept](l.Cache)}
+	e.limits.Memory.OnFull(e.maps.Evict)
 	if a.References == Any {
 		// Without it references are refused, as they are where References is Beneath.
 		e.everything, _ = files.OpenPath("/")
@@ -147,6 +149,8 @@ func (e *Engine) workingDirectory() files.Place {
 
 // mapOpened maps what open opens, again when something changed during a run.
 func (e *Engine) mapOpened(ctx context.Context, name string, o Options, who *Caller, open func() (*node, error)) (*Result, Generation, error) {
+	ctx, cancel := e.limits.begin(ctx)
+	defer cancel()
 	var g Generation
 	for range maxRuns {
 		top, err := open()
@@ -167,7 +171,7 @@ func (e *Engine) mapOpened(ctx context.Context, name string, o Options, who *Cal
 
 // mapOnce maps an opened file and all under it, and closes them in the end.
 func (e *Engine) mapOnce(ctx context.Context, top *node, o Options, who *Caller) (*Result, Generation, error) {
-	c := &chain{engine: e, options: o, nodes: []*node{top}, begun: time.Now()}
+	c := &chain{engine: e, options: o, nodes: []*node{top}}
 	defer c.close()
 	followed := c.follow(ctx, e.mapper())
 	// What who may not read says nothing to him, not even what is wrong with it.
@@ -194,24 +198,47 @@ func (e *Engine) mapOnce(ctx context.Context, top *node, o Options, who *Caller)
 				return kept{}, 0, err
 			}
 		}
-		r, err := c.compose(ctx, maxExtents)
-		if err != nil {
-			return kept{}, 0, err
-		}
+		r, err := e.compose(ctx, c)
 		for _, n := range c.others {
-			if changed, err := n.changed(ctx); err != nil {
-				return kept{}, 0, err
+			if changed, lookErr := n.changed(ctx); lookErr != nil {
+				return kept{}, 0, lookErr
 			} else if changed {
 				return kept{}, 0, ErrChanging
 			}
 		}
+		if err != nil {
+			return keepFailure(err)
+		}
 		r.steps = c.steps()
-		return kept{result: r}, r.Map.Bytes(), nil
+		return kept{result: r}, resultCost + r.Map.Bytes(), nil
 	}
+	v, err := e.load(ctx, key{c.reached, top.name}, load)
+	return v.result, c.reached, err
+}
+
+// compose makes the map of a chain when it is its turn.
+func (e *Engine) compose(ctx context.Context, c *chain) (*Result, error) {
+	p, err := e.limits.pace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop()
+	return c.compose(p, maxExtents)
+}
+
+// load returns what is kept for a key, or what load makes. The error may be one that is kept.
+func (e *Engine) load(ctx context.Context, k key, load cache.Loader[kept]) (kept, error) {
 	for {
-		v, err := e.maps.Load(ctx, key{c.reached, top.name}, load)
-		if !errors.Is(err, errAbandoned) {
-			return v.result, c.reached, err
+		v, err := e.maps.Load(ctx, k, load)
+		switch {
+		// Ann starts a run and leaves before it has begun, with the file it was to read. Bob, who joined it, starts his own.
+		case errors.Is(err, errAbandoned):
+		case err == nil && v.failed != nil && v.failed.over():
+			e.maps.Drop(k)
+		case err == nil && v.failed != nil:
+			return kept{}, v.failed.err
+		default:
+			return v, err
 		}
 	}
 }

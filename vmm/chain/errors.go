@@ -17,6 +17,7 @@ import (
 	"instarfs/vmm"
 	"instarfs/vmm/files"
 	"instarfs/vmm/kvm"
+	"instarfs/vmm/ledger"
 )
 
 // Sentinels that a caller may match.
@@ -27,8 +28,8 @@ var (
 	ErrNotRegular = files.ErrNotRegular
 	// ErrFormat: no format has the name that was asked for.
 	ErrFormat = errors.New("unknown format")
-	// ErrSlow: a run has its own time limit, and so have all runs for one map.
-	ErrSlow = errors.New("the files under the image take too long to map")
+	// ErrSlow: one of Limits was met. What is not a run of a guest has limits of its own, and so has a map in all.
+	ErrSlow = errors.New("the image takes too long to map")
 )
 
 // formatError is ErrFormat with the name that was asked for.
@@ -83,10 +84,15 @@ func (e *Error) ForAll() bool {
 func reason(err error) string {
 	var ref *referenceError
 	var f *fault.Fault
-	if errors.As(err, &ref) {
+	var g *vmm.GuestError
+	switch {
+	case errors.As(err, &ref):
 		return ref.Error()
-	}
-	if !errors.As(err, &f) {
+	case errors.As(err, &g) && g.Kind == vmm.KindDeadline:
+		return err.Error() + " (--guest-time allows more)"
+	case errors.Is(err, ledger.ErrFull):
+		return err.Error() + ": the map needs more than --memory leaves (allow more, or try again when less is read at a time)"
+	case !errors.As(err, &f):
 		return err.Error()
 	}
 	text := f.Error()
@@ -185,6 +191,8 @@ func (e *Error) Errno() syscall.Errno {
 		return unix.EIO
 	case errors.Is(e.Err, ErrChanging):
 		return unix.EBUSY
+	case errors.Is(e.Err, ledger.ErrFull):
+		return unix.ENOMEM
 	case errors.Is(e.Err, ErrSlow):
 		return unix.ETIMEDOUT
 	case errors.Is(e.Err, ErrFormat):

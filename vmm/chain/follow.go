@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,7 +36,6 @@ type chain struct {
 	others  []*node // the files that layers name beside, in the order in which they were met
 	reached Generation
 	missing []files.Place // where the file may be that could not be opened
-	begun   time.Time     // zero where no guests run
 	held    int           // extents of all layers
 }
 
@@ -201,16 +199,8 @@ func (c *chain) blame(kind uint32, n *node, err error) error {
 // maxHeld is how many extents all layers of a chain may have together, which are in memory until the map is made: 2.4 GB.
 const maxHeld = 2 * maxExtents
 
-// maxTime is how long all runs for one map may take together. Each has a limit of its own, but a descriptor may name a slow file two
-// thousand times.
-const maxTime = 10 * time.Minute
-
-// hold counts the extents of a layer, and the time that it took to get there. Each image of a chain may be small, and have as many
-// as one run may find.
+// hold counts the extents of a layer. Each image of a chain may be small, and have as many as one run may find.
 func (c *chain) hold(l *layer) error {
-	if !c.begun.IsZero() && time.Since(c.begun) > maxTime {
-		return ErrSlow
-	}
 	if c.held += l.Map.Len(); c.held > maxHeld {
 		return fmt.Errorf("layers of the image: %w", extent.ErrTooMany)
 	}

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
@@ -24,7 +21,7 @@ func opened(t *testing.T) *node {
 		t.Fatal(err)
 	}
 	defer tree.Close()
-	n, err := NewEngine(nil, 0, Access{}).openNamed(t.Context(), name, files.Place{Tree: tree, Path: "file"})
+	n, err := NewEngine(nil, Access{}, Limits{}).openNamed(t.Context(), name, files.Place{Tree: tree, Path: "file"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,33 +65,15 @@ func TestHeldExtents(t *testing.T) {
 	l := layerOf(t, ext(0, 512, 0, 0), ext(512, 512, present|zero, 0))
 	for held, want := range map[int]error{maxHeld - 2: nil, maxHeld - 1: extent.ErrTooMany} {
 		n := opened(t)
-		c := &chain{engine: NewEngine(nil, 0, Access{}), nodes: []*node{n}, held: held}
+		c := &chain{engine: NewEngine(nil, Access{}, Limits{}), nodes: []*node{n}, held: held}
 		x := &explorer{layer: func(context.Context, *node, Options, string) (*layer, error) { return &layer{Layer: l}, nil }}
 		if err := c.follow(t.Context(), x); !errors.Is(err, want) {
 			t.Errorf("%d and 2: %v", held, err)
 		}
 		f := opened(t)
-		c = &chain{engine: NewEngine(nil, 0, Access{}), nodes: []*node{n}, others: []*node{f}, held: held}
+		c = &chain{engine: NewEngine(nil, Access{}, Limits{}), nodes: []*node{n}, others: []*node{f}, held: held}
 		if err := c.enter(t.Context(), f, &abi.Reference{Kind: abi.KindExtent}, x); !errors.Is(err, want) {
 			t.Errorf("%d and 2 of an extent: %v", held, err)
-		}
-		c.close()
-	}
-}
-
-// TestSlowFiles: each run is in time, and all of them together are not.
-func TestSlowFiles(t *testing.T) {
-	l := layerOf(t, ext(0, 512, 0, 0))
-	for began, want := range map[time.Duration]error{0: nil, maxTime / 2: nil, maxTime + time.Second: ErrSlow} {
-		c := &chain{engine: NewEngine(nil, 0, Access{}), nodes: []*node{opened(t)}, begun: time.Now().Add(-began)}
-		x := &explorer{layer: func(context.Context, *node, Options, string) (*layer, error) { return &layer{Layer: l}, nil }}
-		err := c.follow(t.Context(), x)
-		if !errors.Is(err, want) {
-			t.Errorf("begun %v ago: %v", began, err)
-		}
-		var e *Error
-		if want != nil && (!errors.As(failure("x", err), &e) || e.Errno() != unix.ETIMEDOUT) {
-			t.Errorf("%v", err)
 		}
 		c.close()
 	}
@@ -117,7 +96,7 @@ func TestManyFiles(t *testing.T) {
 	for others, want := range map[int]error{maxFiles - 2: nil, maxFiles - 1: errFiles} {
 		last := &node{image: &image{}}
 		last.st.Ino = 1
-		c := &chain{engine: NewEngine(nil, 0, Access{}), nodes: []*node{n, last}, others: make([]*node, others)}
+		c := &chain{engine: NewEngine(nil, Access{}, Limits{}), nodes: []*node{n, last}, others: make([]*node, others)}
 		if err := c.mayGoOn(last); !errors.Is(err, want) {
 			t.Errorf("%d: %v", others, err)
 		}

@@ -18,17 +18,18 @@ type holes interface {
 // file need one question together, not one each.
 type regions struct {
 	file       holes
+	pace       *pace
 	start, end uint64 // bytes of the file; empty at first
 	hole       bool
 }
 
 // at returns whether byte off of the file lies in a hole, and up to where that is so at least.
-func (r *regions) at(off uint64) (hole bool, end uint64) {
+func (r *regions) at(off uint64) (hole bool, end uint64, err error) {
 	if off < r.start || off >= r.end {
 		r.start = off
-		r.hole, r.end = r.ask(off)
+		err = r.pace.ask(func() { r.hole, r.end = r.ask(off) })
 	}
-	return r.hole, r.end
+	return r.hole, r.end, err
 }
 
 const endOfTime = 1<<63 - 1
@@ -57,7 +58,10 @@ func (r *regions) ask(off uint64) (hole bool, end uint64) {
 // is then not Data.
 func (r *regions) split(e extent.Extent, emit func(extent.Extent) error) error {
 	for {
-		hole, end := r.at(e.Offset)
+		hole, end, err := r.at(e.Offset)
+		if err != nil {
+			return err
+		}
 		piece := e
 		piece.Length = min(e.Length, end-e.Offset)
 		if hole {

@@ -134,13 +134,17 @@ func dmg(name string) bool { return len(name) > len(".dmg") && strings.HasSuffix
 // ReadAt implements vmm.Image. The bytes come by a buffer of the read's own, because a read that hangs may end when p is
 // somebody else's.
 func (f *image) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
-	b, err := do(ctx, f, func() ([]byte, error) {
-		b := make([]byte, len(p))
-		n, err := f.pread(b, off)
-		if err == io.EOF {
-			return b[:n], nil
-		}
-		return b[:n], err
+	var b []byte
+	err := reading(ctx, func(ctx context.Context) (err error) {
+		b, err = do(ctx, f, func() ([]byte, error) {
+			b := make([]byte, len(p))
+			n, err := f.pread(b, off)
+			if err == io.EOF {
+				return b[:n], nil
+			}
+			return b[:n], err
+		})
+		return err
 	})
 	n := copy(p, b)
 	if err == nil && n < len(p) {

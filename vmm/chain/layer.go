@@ -43,17 +43,12 @@ func (e *Engine) layerOf(ctx context.Context, f *image, o Options) (*layer, erro
 			return kept{}, 0, ErrChanging // whatever it was that the run found
 		}
 		if err != nil {
-			return kept{}, 0, err
+			return keepFailure(err)
 		}
 		return kept{layer: l}, l.bytes(), nil
 	}
-	for {
-		v, err := e.maps.Load(ctx, k, load)
-		// Ann starts a run and leaves before it has begun, with the file it was to read. Bob, who joined it, starts his own.
-		if !errors.Is(err, errAbandoned) {
-			return v.layer, err
-		}
-	}
+	v, err := e.load(ctx, k, load)
+	return v.layer, err
 }
 
 // asStored gets the layer of a file of which another says the format. What is said of a format that shows by itself changes
@@ -88,8 +83,13 @@ func (e *Engine) run(ctx context.Context, f *image, o Options) (*layer, error) {
 	if err := wellFormed(found); err != nil {
 		return nil, err
 	}
+	p, err := e.limits.pace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop()
 	if found.Map.Flags()&extent.Holes != 0 {
-		if found.Map, err = splitOwn(ctx, found, f, maxExtents); err != nil {
+		if found.Map, err = splitOwn(p, found, f, maxExtents); err != nil {
 			return nil, fmt.Errorf("compose the map: %w", err)
 		}
 	}
@@ -97,8 +97,10 @@ func (e *Engine) run(ctx context.Context, f *image, o Options) (*layer, error) {
 	if len(found.References) == 0 {
 		// Made now, where its memory is counted.
 		alone := &chain{options: o, nodes: []*node{{image: f, layer: l}}}
-		if l.own, l.ownErr = alone.compose(ctx, maxExtents); ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		l.own, l.ownErr = alone.compose(p, maxExtents)
+		// What is wrong with the image may be hidden by a layer above it.
+		if l.ownErr != nil && !errors.As(l.ownErr, new(*fault.Fault)) {
+			return nil, l.ownErr
 		}
 	}
 	return l, nil
@@ -123,19 +125,12 @@ func wellFormed(l *vmm.Layer) error {
 	return nil
 }
 
-// bytes is the memory that l holds, or less than nothing for a layer that is not worth keeping: the map of a damaged file fails
-// each time anew.
+// bytes is the memory that l holds.
 func (l *layer) bytes() int {
-	if l.ownErr != nil {
-		return -1
+	if l.own == nil || l.own.shared {
+		return l.Layer.Bytes()
 	}
-	switch {
-	case l.own == nil:
-		return l.Map.Bytes()
-	case l.own.shared:
-		return l.own.Map.Bytes()
-	}
-	return l.Map.Bytes() + l.own.Map.Bytes()
+	return l.Layer.Bytes() + resultCost + l.own.Map.Bytes()
 }
 
 // result is the map of a file that refers to no other, under the name that it is asked by.
@@ -156,10 +151,16 @@ func (l *layer) result(name string) (*Result, error) {
 
 // splitOwn is the layer's map with the holes of its own file in it. Those of files that it names depend on more than this
 // file; and where a fault lies ahead, how far a question reaches matters, which only who asks knows.
-func splitOwn(ctx context.Context, l *vmm.Layer, f holes, limit int) (*extent.Map, error) {
-	out := extent.NewBuilder(l.Map.Start(), l.Map.End(), limit)
-	region := regions{file: f}
+func splitOwn(p *pace, l *vmm.Layer, f holes, limit int) (*extent.Map, error) {
+	out, err := p.builder(l.Map.Start(), l.Map.End(), limit)
+	if err != nil {
+		return nil, err
+	}
+	region := regions{file: f, pace: p}
 	for i := range l.Map.Len() {
+		if err := p.step(); err != nil {
+			return nil, err
+		}
 		e := l.Map.At(i)
 		if e.Flags&extent.Holes == 0 || e.Flags&extent.BadAhead != 0 || e.File != 0 {
 			if err := out.Add(e); err != nil {
@@ -168,8 +169,8 @@ func splitOwn(ctx context.Context, l *vmm.Layer, f holes, limit int) (*extent.Ma
 			continue
 		}
 		err := region.split(e, func(piece extent.Extent) error {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
+			if err := p.step(); err != nil {
+				return err
 			}
 			piece.Flags &^= extent.Holes | extent.Bare
 			return out.Add(piece)

@@ -66,7 +66,7 @@ func TestLocks(t *testing.T) {
 			qcow2(t, dir+"/over", "base", "qcow2", 2)
 			held(t, append(tc.hold, dir+"/base")...)
 			for name, want := range map[string]error{"/base": tc.base, "/over": tc.over} {
-				_, err := NewEngine(vmmtest.Walker{}, 0, Access{}).MapFile(t.Context(), dir+name, Options{})
+				_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), dir+name, Options{})
 				var failed *Error
 				if (err == nil) != (want == nil) || errors.As(err, &failed) && failed.Errno() != want {
 					t.Errorf("%s: %v, want %v", name, err, want)
@@ -79,7 +79,7 @@ func TestLocks(t *testing.T) {
 				if failed != nil && "qemu-img: Could not open '"+dir+name+"': "+failed.QemuText()+"\n" != string(out) {
 					t.Errorf("%s: %s\nqemu-img says: %s", name, failed.QemuText(), out)
 				}
-				if _, err := NewEngine(vmmtest.Walker{}, 0, Access{ForceShare: true}).MapFile(t.Context(), dir+name, Options{}); err != nil {
+				if _, err := NewEngine(vmmtest.Walker{}, Access{ForceShare: true}, Limits{}).MapFile(t.Context(), dir+name, Options{}); err != nil {
 					t.Errorf("%s, shared by force: %v", name, err)
 				}
 			}
@@ -95,7 +95,7 @@ func TestLocksOfRaw(t *testing.T) {
 	}
 	held(t, "-f", "raw", dir+"/raw")
 	for _, format := range []string{"", "raw"} {
-		_, err := NewEngine(vmmtest.Walker{}, 0, Access{}).MapFile(t.Context(), dir+"/raw", Options{Format: format})
+		_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), dir+"/raw", Options{Format: format})
 		args := []string{"map", dir + "/raw"}
 		if format != "" {
 			args = append(args, "-f", format)
@@ -111,7 +111,7 @@ func TestLocksOfRaw(t *testing.T) {
 func TestLooksAtLocksOnly(t *testing.T) {
 	dir := t.TempDir()
 	qcow2(t, dir+"/base", "", "", 1)
-	e := NewEngine(vmmtest.Walker{}, 1<<20, Access{})
+	e := NewEngine(vmmtest.Walker{}, Access{}, Limits{Cache: 1 << 20})
 	stop := make(chan struct{})
 	done := make(chan struct{})
 	go func() {
@@ -146,7 +146,7 @@ func TestLocksOfDataFiles(t *testing.T) {
 				t.Fatalf("%v: %s", err, out)
 			}
 			held(t, hold...)
-			_, err := NewEngine(vmmtest.Walker{}, 0, Access{}).MapFile(t.Context(), "top", Options{})
+			_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), "top", Options{})
 			out, qemuErr := exec.Command(formattest.Tool(t, "qemu-img"), "map", "top").CombinedOutput()
 			if (err == nil) != (qemuErr == nil) {
 				t.Errorf("%v, qemu-img: %s", err, out)

@@ -66,7 +66,7 @@ func TestSharedBase(t *testing.T) {
 	}
 	defer tree.Close()
 	var walker countingWalker
-	s := NewSource(tree, NewEngine(&walker, 64<<20, Access{}), Options{})
+	s := NewSource(tree, NewEngine(&walker, Access{}, Limits{Cache: 64 << 20}), Options{})
 	all := func() (generations []Generation) {
 		for i := range overlays {
 			name := fmt.Sprintf("overlay%d", i)
@@ -207,7 +207,7 @@ func TestHostileReferences(t *testing.T) {
 	} {
 		qcow2(t, dir+"/top", tc.name, tc.format, 0)
 		for _, how := range []string{"mapped alone", "mounted"} {
-			e := NewEngine(vmmtest.Walker{}, 1<<20, Access{})
+			e := NewEngine(vmmtest.Walker{}, Access{}, Limits{Cache: 1 << 20})
 			var err error
 			if how == "mounted" {
 				tree, terr := files.OpenTree(dir)
@@ -243,7 +243,7 @@ func TestNameOfAGibibyte(t *testing.T) {
 		if err := os.WriteFile(name, q.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, err := NewEngine(vmmtest.Walker{}, 0, Access{}).MapFile(t.Context(), name, Options{})
+		_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), name, Options{})
 		var failed *Error
 		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "Backing file name too long") || len(err.Error()) > 500 {
 			t.Errorf("%d bytes: %v", n, err)
@@ -264,7 +264,7 @@ func TestRefusalsAreAlike(t *testing.T) {
 	}
 	said := func(name string) string {
 		qcow2(t, root+"/images/top", name, "raw")
-		_, err := NewEngine(vmmtest.Walker{}, 0, Access{}).MapFile(t.Context(), root+"/images/top", Options{})
+		_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), root+"/images/top", Options{})
 		return strings.ReplaceAll(fmt.Sprint(err), name, "NAME")
 	}
 	for _, prefix := range []string{"../outside/", root + "/outside/"} {
@@ -304,7 +304,7 @@ func TestDepth(t *testing.T) {
 		{chain(100, "100-0"), 0, errDeep},
 		{chain(100, "100-0"), 1000, errLoop},
 	} {
-		r, err := NewEngine(vmmtest.Walker{}, 1<<20, Access{MaxDepth: tc.max}).MapFile(t.Context(), tc.top, Options{})
+		r, err := NewEngine(vmmtest.Walker{}, Access{MaxDepth: tc.max}, Limits{Cache: 1 << 20}).MapFile(t.Context(), tc.top, Options{})
 		if !errors.Is(err, tc.want) {
 			t.Errorf("%s, up to %d: %v, want %v", filepath.Base(tc.top), tc.max, err, tc.want)
 		}
@@ -349,7 +349,7 @@ func TestLinkSwappedWhileOpening(t *testing.T) {
 		}
 	}()
 	defer func() { close(stop); <-swapped }()
-	e := NewEngine(vmmtest.Walker{}, 1<<20, Access{})
+	e := NewEngine(vmmtest.Walker{}, Access{}, Limits{Cache: 1 << 20})
 	var mapped, refusals int
 	for until := time.Now().Add(30 * time.Second); (mapped < 50 || refusals < 50) && time.Now().Before(until); {
 		r, err := e.MapFile(t.Context(), dir+"/top", Options{})
@@ -412,7 +412,7 @@ func TestAllowedDirectories(t *testing.T) {
 		{Access{References: Any}, "../bases/not-there", unix.ENOENT},
 	} {
 		qcow2(t, root+"/images/top", tc.backing, "")
-		r, err := NewEngine(vmmtest.Walker{}, 1<<20, tc.access).MapFile(t.Context(), root+"/images/top", Options{})
+		r, err := NewEngine(vmmtest.Walker{}, tc.access, Limits{Cache: 1 << 20}).MapFile(t.Context(), root+"/images/top", Options{})
 		if !errors.Is(err, tc.want) {
 			t.Errorf("%q with %+v: %v, want %v", tc.backing, tc.access, err, tc.want)
 		}

@@ -133,15 +133,15 @@ func shared(i *Info, st *unix.Stat_t) uint32 {
 // Cached returns the map of a generation of an image if it is at hand. Who may have it, Check tells.
 func (s *Source) Cached(p string, g Generation) (*extent.Map, bool) {
 	name := s.label(p)
-	if v, ok := s.engine.maps.Get(key{generation: g}); ok && len(v.layer.References) == 0 {
+	if v, _ := s.engine.maps.Get(key{generation: g}); v.layer != nil && len(v.layer.References) == 0 {
 		r, err := v.layer.result(name)
 		if err != nil || r.Failed != nil {
 			return nil, false
 		}
 		return r.Map, true
 	}
-	v, ok := s.engine.maps.Get(key{g, name})
-	if !ok || v.result.Failed != nil {
+	v, _ := s.engine.maps.Get(key{g, name})
+	if v.result == nil || v.result.Failed != nil {
 		return nil, false
 	}
 	return v.result.Map, true

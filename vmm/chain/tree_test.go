@@ -57,7 +57,7 @@ func newSource(t *testing.T) (*Source, *fakeRunner, string) {
 	r := &fakeRunner{t: t, during: func(_ int32, job *vmm.Job) (*vmm.Layer, error) {
 		return layerOf(t, ext(0, job.Size, present|zero, 0)), nil
 	}}
-	return NewSource(tree, NewEngine(r, 1<<20, Access{}), Options{}), r, root
+	return NewSource(tree, NewEngine(r, Access{}, Limits{Cache: 1 << 20}), Options{}), r, root
 }
 
 // soon fails the test when f blocks, as the open of a FIFO without a writer would.

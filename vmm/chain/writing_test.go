@@ -37,7 +37,7 @@ func TestMapDuringWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	e := NewEngine(lastByte{}, 1<<20, Access{})
+	e := NewEngine(lastByte{}, Access{}, Limits{Cache: 1 << 20})
 	write := func(i int) {
 		if _, err := f.WriteAt(bytes.Repeat([]byte{byte(i)}, 16<<20), 0); err != nil {
 			t.Error(err)

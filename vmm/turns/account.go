@@ -2,14 +2,17 @@ package turns
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
 // Account is what one map has used of the processors. All work that is done for it counts.
 type Account struct {
 	owner uint64
-	used  time.Duration // guarded by Desk.mu; an account is used at one desk only
+	nanos atomic.Int64 // processor time of turns that ended
 }
+
+func (a *Account) used() time.Duration { return time.Duration(a.nanos.Load()) }
 
 type accountKey struct{}
 

@@ -27,7 +27,7 @@ const (
 
 // Desk hands out turns.
 type Desk struct {
-	mu         sync.Mutex // guards all below, and Account.used
+	mu         sync.Mutex // guards all below
 	processors int
 	fast, slow lane
 }
@@ -103,7 +103,7 @@ func (t *Turn) Slow() bool { return t.lane == &t.desk.slow }
 // queue puts t into the queue of its lane, and grants what can be granted. Precondition: desk.mu is held.
 func (t *Turn) queue() {
 	l := &t.desk.fast
-	if t.account.used >= fastTime {
+	if t.account.used() >= fastTime {
 		l = &t.desk.slow
 	}
 	t.granted = make(chan struct{})
@@ -140,14 +140,14 @@ func (t *Turn) release() {
 	}
 	used := time.Since(t.since)
 	t.held += used
-	t.account.used += used
+	t.account.nanos.Add(int64(used))
 	t.lane.taken--
 	t.lane = nil
 }
 
 // grant gives the turns that are free to those who wait. Precondition: mu is held.
 func (d *Desk) grant() {
-	d.fast.grant(d.processors, func(a *Account) time.Duration { return min(fastSlice, fastTime-a.used) })
+	d.fast.grant(d.processors, func(a *Account) time.Duration { return min(fastSlice, fastTime-a.used()) })
 	// The last processor is for the fast lane as long as it has work.
 	n := d.processors
 	if d.fast.taken > 0 {

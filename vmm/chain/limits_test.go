@@ -1,0 +1,280 @@
+package chain
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"instarfs/guest/extent"
+	"instarfs/guest/fault"
+	"instarfs/vmm"
+	"instarfs/vmm/ledger"
+)
+
+// late checks that an error says which limit was met and which option raises it.
+func late(t *testing.T, err error, option string) {
+	t.Helper()
+	e, ok := failure("x", err).(*Error)
+	if !ok || !errors.Is(err, ErrSlow) || e.Errno() != unix.ETIMEDOUT {
+		t.Errorf("%v is not ETIMEDOUT", err)
+	}
+	oneLine(t, e, "map x: ", " ("+option+" allows more)")
+}
+
+// TestReadingHasALimit: the time of all reads for a map counts, and nothing else does.
+func TestReadingHasALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := Limits{Source: 10 * time.Second, Map: time.Hour}.complete()
+		ctx, cancel := l.begin(t.Context())
+		defer cancel()
+		read := func(ctx context.Context) error {
+			select {
+			case <-time.After(4 * time.Second):
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		for range 2 {
+			if err := reading(ctx, read); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		begun := time.Now()
+		late(t, reading(ctx, read), "--source-time")
+		if took := time.Since(begun); took != 2*time.Second {
+			t.Error("ended after", took)
+		}
+		late(t, reading(ctx, read), "--source-time")
+	})
+}
+
+// slowHoles is manyHoles on a file system whose lseek takes a millisecond.
+type slowHoles struct{ manyHoles }
+
+func (f slowHoles) Seek(off int64, whence int) (int64, error) {
+	time.Sleep(time.Millisecond)
+	return f.manyHoles.Seek(off, whence)
+}
+
+// TestComposingHasALimit: the time that a file system takes to tell its holes counts.
+func TestComposingHasALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := Limits{Compose: 10 * time.Second}.complete()
+		ctx, cancel := l.begin(t.Context())
+		defer cancel()
+		p, err := l.pace(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.stop()
+		begun := time.Now()
+		_, err = splitOwn(p, layerOf(t, ext(0, 1<<50, bare, 0)), slowHoles{}, 0)
+		late(t, err, "--compose-time")
+		if took := time.Since(begun); took < 10*time.Second || took > 11*time.Second {
+			t.Error("ended after", took)
+		}
+	})
+}
+
+// TestComposingGivesWay: one processor, one composition without an end, and others that come.
+func TestComposingGivesWay(t *testing.T) {
+	l := Limits{}.complete()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		p, err := l.pace(ctx)
+		if err == nil {
+			_, err = splitOwn(p, layerOf(t, ext(0, 1<<50, bare, 0)), manyHoles{}, 0)
+			p.stop()
+		}
+		done <- err
+	}()
+	for range 10 {
+		p, err := l.pace(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.stop()
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// stuck is a runner whose runs end with their context only.
+type stuck struct{}
+
+func (stuck) Run(ctx context.Context, _ *vmm.Job) (*vmm.Layer, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+// TestMapHasALimit: whatever takes so long, a map ends.
+func TestMapHasALimit(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "disk")
+	write(t, name, "disk")
+	_, err := NewEngine(stuck{}, Access{}, Limits{Map: 50 * time.Millisecond}).MapFile(t.Context(), name, Options{})
+	oneLine(t, err, "--map-time")
+	late(t, err.(*Error).Err, "--map-time")
+}
+
+// TestMemoryHasALimit: a map that does not fit is ENOMEM, says what to do, and is tried again.
+func TestMemoryHasALimit(t *testing.T) {
+	r := &fakeRunner{t: t, during: func(int32, *vmm.Job) (*vmm.Layer, error) {
+		return layerOf(t, ext(0, 1<<50, bare, 0)), nil
+	}}
+	books := ledger.New(1 << 20)
+	dir := t.TempDir()
+	name := filepath.Join(dir, "disk")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for i := range int64(8192) {
+		if _, err := f.WriteAt([]byte{1}, i*8192); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := NewEngine(r, Access{}, Limits{Cache: 1 << 20, Memory: ledger.New(64 << 10)})
+	for range 2 {
+		_, err = e.MapFile(t.Context(), name, Options{})
+		oneLine(t, err, "--memory")
+		var typed *Error
+		if !errors.As(err, &typed) || typed.Errno() != unix.ENOMEM {
+			t.Errorf("%v", err)
+		}
+	}
+	r.count(2)
+	// What is kept is given back to those who need it.
+	e = NewEngine(r, Access{}, Limits{Cache: 1 << 30, Memory: books})
+	for i := range 8 {
+		if err := os.Chtimes(name, time.Time{}, time.Unix(int64(1000+i), 0)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.MapFile(t.Context(), name, Options{}); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	if kept := e.maps.Len(); kept < 1 || kept > 3 {
+		t.Errorf("%d maps are kept in 1 MiB", kept)
+	}
+}
+
+// TestLasting: what is kept of a failure, and for how long.
+func TestLasting(t *testing.T) {
+	const no, minute, ever = 0, 1, 2
+	kinds := map[vmm.Kind]int{vmm.KindMachine: no}
+	for k := vmm.KindFault; k <= vmm.KindMachine; k++ {
+		want, ok := kinds[k]
+		if !ok {
+			want = minute
+		}
+		checkLasting(t, &vmm.GuestError{Kind: k}, want == minute, want == ever)
+	}
+	checkLasting(t, fault.New(fault.Qcow2L2Unaligned, 0), false, true)
+	checkLasting(t, &referenceError{err: fault.New(fault.Qcow2L2Unaligned, 0)}, false, true)
+	checkLasting(t, limitError{}, true, false)
+	checkLasting(t, extent.ErrTooMany, true, false)
+	for _, err := range []error{unix.EIO, context.Canceled, context.DeadlineExceeded, ledger.ErrFull, &lockError{}, ErrChanging, errAbandoned} {
+		checkLasting(t, err, false, false)
+	}
+}
+
+func checkLasting(t *testing.T, err error, minute, ever bool) {
+	t.Helper()
+	f := lasting(err)
+	if (f != nil) != (minute || ever) {
+		t.Errorf("%v: %+v", err, f)
+		return
+	}
+	if f != nil && (f.until.IsZero() != ever || f.over()) {
+		t.Errorf("%v: until %v", err, f.until)
+	}
+}
+
+// TestFailuresAreKept: a broken image is mapped once, until it changes; one that took too long until a while has passed.
+func TestFailuresAreKept(t *testing.T) {
+	_, damage := badLayer(t)
+	budget := &vmm.GuestError{Kind: vmm.KindReads}
+	for _, want := range []error{damage, budget} {
+		e, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) { return nil, want })
+		try := func(runs int32) {
+			t.Helper()
+			if _, err := e.MapFile(t.Context(), name, Options{}); !errors.Is(err, want) {
+				t.Errorf("%v, want %v", err, want)
+			}
+			r.count(runs)
+		}
+		try(1)
+		try(1)
+		write(t, name, "another")
+		try(2)
+		try(2)
+		var st unix.Stat_t
+		if err := unix.Stat(name, &st); err != nil {
+			t.Fatal(err)
+		}
+		o := Options{}
+		v, ok := e.maps.Peek(key{generation: o.generation(identity(&st), false)})
+		if !ok || v.failed == nil {
+			t.Fatal("not kept")
+		}
+		v.failed.until = time.Now().Add(-time.Second)
+		try(3)
+	}
+	e, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) { return nil, unix.EIO })
+	for n := range int32(2) {
+		if _, err := e.MapFile(t.Context(), name, Options{}); !errors.Is(err, unix.EIO) {
+			t.Error(err)
+		}
+		r.count(n + 1)
+	}
+}
+
+// TestCostOfAnEntry: what the cache counts for small maps is what they take.
+func TestCostOfAnEntry(t *testing.T) {
+	const n = 2000
+	e, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) {
+		return layerOf(t, ext(0, 512, present|zero, 0), ext(512, 512, stored, 0), ext(1024, 512, present|zero, 0)), nil
+	})
+	e = NewEngine(r, Access{}, Limits{Cache: math.MaxInt64})
+	before := heap()
+	for i := range n {
+		if err := os.Chtimes(name, time.Time{}, time.Unix(int64(1000+i), 0)); err != nil {
+			t.Fatal(err)
+		}
+		res, err := e.MapFile(t.Context(), name, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What package render keeps of both views.
+		for _, view := range []int{1, 2} {
+			res.Map.Memo(view, func() any { return bytes.Repeat([]byte{1}, 800) })
+		}
+	}
+	took, counted := int64(heap()-before), e.CacheBytes()
+	if e.maps.Len() != n || took > counted || took < counted/8 {
+		t.Errorf("%d entries take %d bytes each, %d are counted", e.maps.Len(), took/n, counted/n)
+	}
+}
+
+// heap is the bytes that are reachable.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
