@@ -120,7 +120,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	on(func() { memory, before = bytes.Clone(m.mem.b), readRegisters(m.cpu, indexes) })
 	for i := range 3 {
-		on(func() { _, err = m.run(t.Context(), testJob(), p.budget) })
+		on(func() { _, err = p.runOn(t.Context(), m, testJob()) })
 		if err != nil {
 			t.Fatalf("run %d found the mark, or failed: %v", i, err)
 		}
@@ -187,7 +187,7 @@ func TestEndsOfRuns(t *testing.T) {
 			err = m.do(func() error {
 				before := readRegisters(m.cpu, indexes)
 				for range 3 {
-					if _, err := m.run(t.Context(), testJob(), testBudget); err != nil {
+					if _, err := p.runOn(t.Context(), m, testJob()); err != nil {
 						return nil // which has the machine thrown away
 					}
 					if m.reset(p.snap) != nil {

@@ -36,12 +36,12 @@ func isBug(err error, text string) bool {
 }
 
 // TestPanicEndsItsRunOnly: a bug that strikes on a machine's own thread is the error of that run,
-// and the pool goes on, with its slots and with machines that are as they should be.
+// and the pool goes on, with its turns and with machines that are as they should be.
 func TestPanicEndsItsRunOnly(t *testing.T) {
 	p := tinyPool(t, good(func(a *asm) {
 		queueUp(a, table(desc(dma, 16, 1, 1), desc(dma+4096, 512, 3, 2), desc(dma+32, 1, 2, 0)), available(1, 0))
 	}))
-	for range 2 * cap(p.slots) {
+	for range 2 * p.opts.Idle {
 		_, err := p.Run(t.Context(), &Job{Image: buggy{peek: true}, Size: 1 << 20})
 		if !isBug(err, "injected into Peek (panic_test.go:") {
 			t.Errorf("panic in Peek: %v", err)
@@ -54,10 +54,12 @@ func TestPanicEndsItsRunOnly(t *testing.T) {
 			t.Errorf("the run after a panic: %v", err)
 		}
 	}
-	for range cap(p.slots) { // each is given back, when the machine is reset or gone
-		if err := p.enter(t.Context()); err != nil {
+	for range p.opts.Idle { // each is given back, when the machine is reset or gone
+		turn, err := p.turns.Enter(t.Context())
+		if err != nil {
 			t.Fatal(err)
 		}
+		defer turn.Leave()
 	}
 }
 

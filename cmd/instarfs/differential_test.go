@@ -26,7 +26,7 @@ func (e keptEngine) Close() error {
 // realTool is the whole program, whose guest boots once for many maps.
 func realTool(t *testing.T) *tool {
 	t.Helper()
-	pool, err := newPool(1)
+	pool, err := newPool(1, limitOptions{}.allowance())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func realTool(t *testing.T) *tool {
 // toolOn is the whole program on a runner that it does not close.
 func toolOn(r chain.Runner) *tool {
 	t := newTool()
-	t.newEngine = func(o accessOptions) (engine, error) {
+	t.newEngine = func(o accessOptions, _ limitOptions) (engine, error) {
 		access, done, err := o.open()
 		if err != nil {
 			return nil, err

@@ -78,7 +78,7 @@ func (e *env) testRun(ctx context.Context) error {
 	if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil {
 		return fmt.Errorf("make a test image: %w", err)
 	}
-	eng, err := e.newEngine(accessOptions{})
+	eng, err := e.newEngine(accessOptions{}, limitOptions{})
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func (c *counted) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error) {
 // mountCounted mounts in this process, real guests and all, and returns what counts them.
 func mountCounted(t *testing.T, source, dir string) *counted {
 	t.Helper()
-	pool, err := newPool(0)
+	pool, err := newPool(0, limitOptions{}.allowance())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func mountCounted(t *testing.T, source, dir string) *counted {
 // mountOn mounts in this process until the test ends.
 func mountOn(t *testing.T, g guests, o mountOptions) {
 	t.Helper()
-	m, err := newMountOn(g, o)
+	m, err := newMountOn(g, limitOptions{}.allowance(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

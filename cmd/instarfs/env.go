@@ -15,7 +15,7 @@ type env struct {
 	terminal       bool // stderr is a terminal
 	root           bool // the effective user is root
 
-	newEngine func(accessOptions) (engine, error) // for one map
+	newEngine func(accessOptions, limitOptions) (engine, error) // for one map
 	newMount  func(mountOptions) (mounted, error)
 	payload   func() (*io.SectionReader, error) // the guest program
 	checkKVM  func() error                      // says why KVM is not usable and what to do
@@ -69,6 +69,7 @@ type mountOptions struct {
 	AllowOther         bool
 	CacheBytes         uint64
 	Access             accessOptions
+	Limits             limitOptions
 	Debug              bool
 	Profile            render.Profile
 	Log                func(line string)

@@ -99,7 +99,7 @@ func newTool() *tool {
 		stderr: &t.stderr,
 		root:   true,
 
-		newEngine: func(accessOptions) (engine, error) { return &t.engine, nil },
+		newEngine: func(accessOptions, limitOptions) (engine, error) { return &t.engine, nil },
 		newMount: func(o mountOptions) (mounted, error) {
 			t.mount.asked = o
 			return &t.mount, nil

@@ -48,7 +48,7 @@ var lattice = []room{
 	{"vmm/chain", []string{"guest/extent", "guest/fault", "guest/abi", "vmm", "vmm/files", "vmm/kvm", "vmm/turns", "vmm/ledger", "cache"}, "the only place where an image's text may become a path"},
 	{"render", []string{"guest/extent"}, "pure: a map in, bytes out"},
 	{"fusefs", []string{"guest/extent"}, "sees maps through interfaces of its own, not what makes them"},
-	{"cmd/instarfs", []string{"guest/extent", "guest/fault", "guest/payload", "vmm", "vmm/kvm", "vmm/chain", "vmm/files", "render", "fusefs"}, "where everything meets"},
+	{"cmd/instarfs", []string{"guest/extent", "guest/fault", "guest/payload", "vmm", "vmm/kvm", "vmm/turns", "vmm/ledger", "vmm/chain", "vmm/files", "render", "fusefs"}, "where everything meets"},
 	{"testdata/generate", []string{"guest/format/formattest"}, "sample images come from the builder that the tests use"},
 	{"testdata/bench", []string{"guest/format/formattest"}, "measures the finished program from outside, over images that it builds"},
 }

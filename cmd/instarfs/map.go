@@ -27,6 +27,11 @@ var mapFlags = []option{
 	{0, "references", true, true},
 	{0, "reference-rights", true, true},
 	{0, "allow-dir", true, true},
+	{0, "memory", true, true},
+	{0, "guest-time", true, true},
+	{0, "source-time", true, true},
+	{0, "compose-time", true, true},
+	{0, "map-time", true, true},
 }
 
 const mapHelp = `Print which parts of the virtual disk in FILENAME hold data, and where in the file they are.
@@ -54,6 +59,11 @@ const mapOptionsHelp = `Options:
       --reference-rights WHOSE  open them with the rights of the owner of the file that names them (owner, default),
                           or of this process (mount)
       --allow-dir DIR     a directory in which such files may lie too (repeatable)
+      --memory BYTES      what the map may take (default: by what the process may have)
+      --guest-time TIME   processor time of a run of the guest (default 1m)
+      --source-time TIME  to read the files under the map (default 10m)
+      --compose-time TIME to put the map together (default 1m)
+      --map-time TIME     for the map in all (default 15m)
   -h, --help              print this help`
 
 func mapCommand(e *env) *cobra.Command {
@@ -107,7 +117,7 @@ func (a *mapArgs) failed(err error) error { return fmt.Errorf("map %s: %w", a.fi
 
 // mapFile runs the engine, with progress on a terminal.
 func (a *mapArgs) mapFile(ctx context.Context, e *env, name string) (*mapResult, error) {
-	eng, err := e.newEngine(a.access)
+	eng, err := e.newEngine(a.access, a.limits)
 	if err != nil {
 		return nil, a.failed(err)
 	}

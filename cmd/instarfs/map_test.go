@@ -30,6 +30,9 @@ func TestMapMistakes(t *testing.T) {
 		"--object secret,id=s a.raw": "--object is not supported (instarfs accepts FILENAME directly; see docs/quirks.md)",
 		"--sector-size 1000 a.raw":   "--sector-size '1000' must be a power of two from 512 to 65536",
 		"--sector-size 256 a.raw":    "--sector-size '256' must be a power of two from 512 to 65536",
+		"--map-time 0 a.raw":         "--map-time '0' is not a time: use a number of seconds, or numbers with h, m, s or ms, more than 0",
+		"--guest-time -1s a.raw":     "--guest-time '-1s' is not a time: use a number of seconds, or numbers with h, m, s or ms, more than 0",
+		"--memory 1M a.raw":          "--memory 1048576 must be at least 67108864 (64M)",
 		"--sector-size 128k a.raw":   "--sector-size '128k' must be a power of two from 512 to 65536",
 		"--qemu-version 5.0 a.raw":   "--qemu-version: qemu-img 5.0 is not reproduced, only 5.1 and newer are",
 		"--qemu-version new a.raw":   `--qemu-version: "new" is not a version of the form X.Y`,
@@ -66,7 +69,9 @@ func TestMapFailures(t *testing.T) {
 	if !tool.engine.closed {
 		t.Error("the engine is left open")
 	}
-	tool.newEngine = func(accessOptions) (engine, error) { return nil, errors.New("KVM is not usable: no /dev/kvm") }
+	tool.newEngine = func(accessOptions, limitOptions) (engine, error) {
+		return nil, errors.New("KVM is not usable: no /dev/kvm")
+	}
 	expectRun(t, tool, []string{"map", "a.raw"}, 1, "", "instarfs: map a.raw: KVM is not usable: no /dev/kvm\n")
 }
 

@@ -15,6 +15,7 @@ type mapArgs struct {
 	view     render.View
 	options  mapOptions
 	access   accessOptions
+	limits   limitOptions
 	length   uint64 // bytes; noLength if there is no bound
 	warnings []string
 }
@@ -86,6 +87,10 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 			a.access.AllowDirs = append(a.access.AllowDirs, it.value)
 		case "image-opts", "object":
 			unsupported = it.name
+		case "memory":
+			a.limits.Memory, err = a.number(it, "memory")
+		case "guest-time", "source-time", "compose-time", "map-time":
+			err = a.time(it)
 		case "sector-size":
 			a.options.SectorSize, err = parseSectorSize(it.value)
 		}
@@ -93,8 +98,10 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 			return a, err
 		}
 	}
-	if err := a.access.check(); err != nil {
-		return a, err
+	for _, check := range []func() error{a.access.check, a.limits.check} {
+		if err := check(); err != nil {
+			return a, err
+		}
 	}
 	if len(names) != 1 {
 		return a, errOneName
@@ -143,6 +150,19 @@ func (a *mapArgs) number(it item, what string) (uint64, error) {
 		return 0, numberError{"--" + it.name, it.value, what, err}
 	}
 	return n, nil
+}
+
+func (a *mapArgs) time(it item) error {
+	d, err := parseTime(it.value)
+	if err != nil {
+		return fmt.Errorf("--%s '%s' is %w", it.name, it.value, err)
+	}
+	for _, t := range a.limits.times() {
+		if t.name == it.name {
+			*t.d = d
+		}
+	}
+	return nil
 }
 
 // parseDepth takes the one depth that can be asked for.

@@ -57,8 +57,10 @@ func mountCommand(e *env) *cobra.Command {
 			if err := checkGlobs(cmd, "include", "exclude"); err != nil {
 				return usageError{fmt.Errorf("mount: %w", err)}
 			}
-			if err := o.Access.check(); err != nil {
-				return usageError{fmt.Errorf("mount: %w", err)}
+			for _, check := range []func() error{o.Access.check, o.Limits.check} {
+				if err := check(); err != nil {
+					return usageError{fmt.Errorf("mount: %w", err)}
+				}
 			}
 			return runMount(cmd.Context(), e, *o)
 		},
@@ -68,7 +70,11 @@ func mountCommand(e *env) *cobra.Command {
 	f.BoolVar(&o.AllowOther, "allow-other", false, "let other users in, as far as the modes of the images let them")
 	f.StringArrayVar(&o.Include, "include", nil, "list files that match this `GLOB` instead of known extensions (repeatable)")
 	f.StringArrayVar(&o.Exclude, "exclude", nil, "leave out files and directories that match this `GLOB` (repeatable)")
-	f.Var(numberValue{&o.CacheBytes}, "cache-bytes", "keep maps up to this many `BYTES`; suffixes k, M, G")
+	f.Var(numberValue{&o.CacheBytes}, "cache-bytes", "keep maps up to this many `BYTES`, half of --memory at most; suffixes k, M, G")
+	f.Var(numberValue{&o.Limits.Memory}, "memory", "what maps may take in all, `BYTES` (default: by what the process may have)")
+	for _, t := range o.Limits.times() {
+		f.Var(timeValue{t.d}, t.name, t.help)
+	}
 	f.StringVar(&version, "qemu-version", "", "make the bytes of this release of qemu-img, `X.Y`, 5.1 or newer")
 	f.BoolVarP(&o.Access.ForceShare, "force-share", "U", false, "map images although somebody has them open for writing")
 	f.StringVar(&o.Access.References, "references", "beneath", "files that images name and that may be opened, `WHICH`: beneath SOURCE, none, or any")
@@ -109,6 +115,7 @@ var ignoredMountOptions = map[string]bool{
 var mountFlagNames = map[string]bool{
 	"allow-other": true, "include": true, "exclude": true, "cache-bytes": true, "qemu-version": true,
 	"force-share": true, "debug": true, "references": true, "reference-rights": true, "allow-dir": true, "max-depth": true,
+	"memory": true, "guest-time": true, "source-time": true, "compose-time": true, "map-time": true,
 }
 
 // applyMountOptions sets the flags that a list of mount options names, with _ for - as mount options are written.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"instarfs/render"
 )
@@ -35,6 +36,8 @@ func TestMountMistakes(t *testing.T) {
 		"-o qemu_version=1.7 a b":       "--qemu-version: qemu-img 1.7 is not reproduced, only 5.1 and newer are",
 		"--cache-bytes 1e3 a b":         "invalid argument \"1e3\" for \"--cache-bytes\" flag: not a number of bytes: use digits, 0x and hexadecimal digits, or a decimal number with a suffix of k, M, G, T, P or E (see 'instarfs mount --help')",
 		"--allow-other=perhaps a b ":    "invalid argument \"perhaps\" for \"--allow-other\" flag: strconv.ParseBool: parsing \"perhaps\": invalid syntax (see 'instarfs mount --help')",
+		"--memory 63M a b":              "--memory 66060288 must be at least 67108864 (64M)",
+		"-o map_time=0 a b":             "-o map_time=0: not a time: use a number of seconds, or numbers with h, m, s or ms, more than 0 (see 'instarfs mount --help')",
 	} {
 		tool := newTool()
 		expectRun(t, tool, append([]string{"mount"}, strings.Fields(line)...), 2, "", "instarfs: mount: "+want+"\n")
@@ -70,7 +73,8 @@ func TestMountEndsBySignal(t *testing.T) {
 func TestMountOptions(t *testing.T) {
 	all := mountOptions{Source: "/images", Mountpoint: "/mnt", AllowOther: true, CacheBytes: 3 << 29, Profile: render.Qemu(8, 2),
 		Include: []string{"*.bin", "a,b"}, Exclude: []string{"old", "tmp*"}, Debug: true,
-		Access: accessOptions{References: "none", AllowDirs: []string{"/a,b", "c"}, MaxDepth: 3, ForceShare: true, Rights: "mount"}}
+		Access: accessOptions{References: "none", AllowDirs: []string{"/a,b", "c"}, MaxDepth: 3, ForceShare: true, Rights: "mount"},
+		Limits: limitOptions{2 * time.Minute, 3 * time.Second, time.Hour, 90 * time.Second, 1 << 30}}
 	plain := mountOptions{Source: "/images", Mountpoint: "/mnt", CacheBytes: defaultCacheBytes,
 		Access: accessOptions{References: "beneath", MaxDepth: 64, Rights: "owner"}}
 	split := all
@@ -83,9 +87,11 @@ func TestMountOptions(t *testing.T) {
 		{[]string{"/images", "/mnt", "-o", "rw,dev,suid,noauto,nofail,_netdev,x-systemd.automount,x-y=z,comment=hello,defaults,,"}, plain},
 		{[]string{"--allow-other", "--cache-bytes=1.5G", "/images", "--qemu-version", "8.2.1", "--include=*.bin", "--include", "a,b",
 			"/mnt", "--exclude", "old", "--exclude=tmp*", "-U", "--debug",
-			"--references", "none", "--reference-rights=mount", "--allow-dir", "/a,b", "--allow-dir=c", "--max-depth", "3"}, all},
+			"--references", "none", "--reference-rights=mount", "--allow-dir", "/a,b", "--allow-dir=c", "--max-depth", "3",
+			"--memory", "1G", "--guest-time=2m", "--source-time", "3", "--compose-time=1h", "--map-time=90"}, all},
 		{[]string{"/images", "/mnt", "--include", "*.bin", "--include", "a,b", "-o", "allow_other,cache_bytes=1.5g,qemu_version=8.2",
-			"-o", "force_share,exclude=old,exclude=tmp*,debug", "-o", "references=none,reference_rights=mount,allow_dir=a,allow_dir=c,max_depth=3"}, split},
+			"-o", "force_share,exclude=old,exclude=tmp*,debug", "-o", "references=none,reference_rights=mount,allow_dir=a,allow_dir=c,max_depth=3",
+			"-o", "memory=1G,guest_time=120,source_time=3s,compose_time=60m,map_time=1m30s"}, split},
 	} {
 		tool := newTool()
 		if code := tool.run(append([]string{"mount"}, tc.args...)...); code != 0 {

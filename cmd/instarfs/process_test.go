@@ -32,7 +32,9 @@ func TestMain(m *testing.M) {
 		main()
 	case walkedChild:
 		tool := walkedTool()
-		tool.env.newMount = func(o mountOptions) (mounted, error) { return newMountOn(walkedGuests{}, o) }
+		tool.env.newMount = func(o mountOptions) (mounted, error) {
+			return newMountOn(walkedGuests{}, o.Limits.allowance(), o)
+		}
 		tool.env.stdout, tool.env.stderr, tool.env.mayHold = os.Stdout, os.Stderr, fusefs.ServedByProgram
 		os.Exit(start(os.Args[1:], &tool.env))
 	case fakeChild:

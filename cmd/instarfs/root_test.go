@@ -57,11 +57,11 @@ func TestVersion(t *testing.T) {
 func TestDoctor(t *testing.T) {
 	const well = "guest       ok\nkvm         ok\nmap         ok\nfuse        ok\nopenat2     ok\n"
 	tool := newTool()
-	tool.newEngine = func(accessOptions) (engine, error) { return sizedEngine{}, nil }
+	tool.newEngine = func(accessOptions, limitOptions) (engine, error) { return sizedEngine{}, nil }
 	expectRun(t, tool, []string{"doctor"}, 0, well, "")
 
 	tool.checkKVM = func() error { return errors.New("no /dev/kvm: load the module") }
-	tool.newEngine = func(accessOptions) (engine, error) { return nil, errors.New("map: KVM is not usable") }
+	tool.newEngine = func(accessOptions, limitOptions) (engine, error) { return nil, errors.New("map: KVM is not usable") }
 	expectRun(t, tool, []string{"doctor"}, 1, "guest       ok\nkvm         FAILED no /dev/kvm: load the module\n"+
 		"map         FAILED map: KVM is not usable\nfuse        ok\nopenat2     ok\n", "instarfs: doctor: 2 of 5 checks failed\n")
 
@@ -70,7 +70,7 @@ func TestDoctor(t *testing.T) {
 		"map         FAILED the map guest says that an image of 4096 bytes has 1048576", 1), "instarfs: doctor: 1 of 5 checks failed\n")
 
 	t.Setenv("PATH", "/nowhere")
-	tool.newEngine = func(accessOptions) (engine, error) { return sizedEngine{}, nil }
+	tool.newEngine = func(accessOptions, limitOptions) (engine, error) { return sizedEngine{}, nil }
 	tool.root = false
 	expectRun(t, tool, []string{"doctor"}, 1, well+"fusermount3 FAILED fusermount3, which mounts for users other than root, "+
 		"is not found: install the package fuse3\n", "instarfs: doctor: 1 of 6 checks failed\n")

@@ -38,13 +38,15 @@ func wire() *env {
 	}
 }
 
-// newPool makes the pool of guests that everything runs in; idle is how many may run at a time.
-func newPool(idle int) (*vmm.Pool, error) {
+// newPool makes the pool of guests that everything runs in; idle is how many are kept warm.
+func newPool(idle int, r allowance) (*vmm.Pool, error) {
 	program, err := payload.Agent()
 	if err != nil {
 		return nil, err
 	}
-	return vmm.NewPool(vmm.Options{Program: program, Idle: idle})
+	return vmm.NewPool(vmm.Options{
+		Program: program, Idle: idle, Budget: r.budget(), Seats: r.seats(), Turns: r.turns, Memory: r.memory,
+	})
 }
 
 // oneMap is the engine of a single map: nothing is kept.
@@ -54,18 +56,19 @@ type oneMap struct {
 	done   func() // lets go of what the engine may open
 }
 
-func newEngine(o accessOptions) (engine, error) {
+func newEngine(o accessOptions, l limitOptions) (engine, error) {
 	access, done, err := o.open()
 	if err != nil {
 		return nil, err
 	}
-	pool, err := newPool(1)
+	shared := l.allowance()
+	pool, err := newPool(1, shared)
 	if err != nil {
 		done()
 		return nil, err
 	}
-	go askForHugePages(defaultCacheBytes)
-	return &oneMap{pool, chain.NewEngine(pool, access, chain.Limits{}), done}, nil
+	go askForHugePages(min(defaultCacheBytes, shared.bytes/2))
+	return &oneMap{pool, chain.NewEngine(pool, access, shared.chain(0)), done}, nil
 }
 
 // Map implements engine.
@@ -101,16 +104,17 @@ func newMount(o mountOptions) (mounted, error) {
 	if err := chain.CheckOpenat2(); err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
 	}
-	// One more than map ahead, so that nobody who waits for a map stands behind them.
+	// One more than map ahead.
 	machines, err := machinesThatFit(runtime.GOMAXPROCS(0) + 1)
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
 	}
-	pool, err := newPool(machines)
+	shared := o.Limits.allowance()
+	pool, err := newPool(machines, shared)
 	if err != nil {
 		return nil, err
 	}
-	return newMountOn(pool, o)
+	return newMountOn(pool, shared, o)
 }
 
 // guests are a pool, or a test's view of one.
@@ -120,8 +124,8 @@ type guests interface {
 	Close() error
 }
 
-// newMountOn mounts on a pool, which it takes over.
-func newMountOn(pool guests, o mountOptions) (mounted, error) {
+// newMountOn mounts on a pool, which it takes over, and which has the same resources.
+func newMountOn(pool guests, shared allowance, o mountOptions) (mounted, error) {
 	tree, err := files.OpenTree(o.Source)
 	if err != nil {
 		pool.Close()
@@ -133,8 +137,9 @@ func newMountOn(pool guests, o mountOptions) (mounted, error) {
 		tree.Close()
 		return nil, err
 	}
-	go askForHugePages(o.CacheBytes)
-	engine := chain.NewEngine(pool, access, chain.Limits{Cache: int64(o.CacheBytes)})
+	limits := shared.chain(o.CacheBytes)
+	go askForHugePages(uint64(limits.Cache))
+	engine := chain.NewEngine(pool, access, limits)
 	m, err := fusefs.Mount(fusefs.Options{
 		Source:     source{chain.NewSource(tree, engine, chain.Options{Qemu: o.Profile.Release()})},
 		SourceDir:  o.Source,

@@ -83,7 +83,7 @@ func TestCoarseTimes(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	e := NewEngine(lastByte{}, 1<<20, Access{})
+	e := NewEngine(lastByte{}, Access{}, Limits{Cache: 1 << 20})
 	shown := func() (written int, took time.Duration) {
 		start := time.Now()
 		r, err := e.MapFile(t.Context(), name, Options{})
