@@ -83,6 +83,26 @@ func (b *meter) away(f func()) error {
 	return b.err
 }
 
+// grace is how long a run waits for the host, mostly for the decoder, before it gives its turn away: the decoder may be waiting
+// for memory.
+const grace = 20 * time.Millisecond
+
+// patiently carries out f, which waits for something else on the host, and gives the turn away if it takes long.
+func (b *meter) patiently(f func()) error {
+	paused := make(chan struct{})
+	late := time.AfterFunc(grace, func() {
+		defer close(paused)
+		b.slice.Stop()
+		b.turn.Pause()
+	})
+	f()
+	if late.Stop() {
+		return nil
+	}
+	<-paused
+	return b.resume(b.turn.Resume)
+}
+
 // resume waits for the next turn, and for a seat if that is one of the slow lane.
 func (b *meter) resume(wait func(context.Context) error) error {
 	if wait(b.ctx) != nil {

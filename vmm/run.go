@@ -99,13 +99,16 @@ func (m *machine) serve(b *meter, job *Job) (layer *Layer, err error) {
 		if err != nil {
 			return nil, err
 		}
+		drain := s.drainBehind
 		switch bell {
 		case abi.BellRing:
-			err = s.drainBehind()
 		case abi.BellDone:
-			err = s.drain()
+			drain = s.drain
 		default:
 			return nil, m.blame(KindProtocol, "doorbell %#x during a run", bell)
+		}
+		if over := b.patiently(func() { err = drain() }); over != nil {
+			return nil, over
 		}
 		switch {
 		case err == nil:

@@ -18,6 +18,7 @@ type pace struct {
 	spent  *spent
 	asked  time.Duration // waited for the file system
 	steps  int
+	leases []*ledger.Lease
 }
 
 // pace waits for the turn of a composition for the map of ctx.
@@ -35,6 +36,9 @@ const resultCost = 4 << 10
 // builder is extent.NewBuilder for a map that is accounted for.
 func (p *pace) builder(start, end uint64, limit int) (*extent.Builder, error) {
 	lease := p.memory.Lease()
+	// What ask returns comes out at the next step.
+	lease.Waiting(func(wait func()) { _ = p.ask(wait) })
+	p.leases = append(p.leases, lease)
 	if err := lease.Grow(resultCost); err != nil {
 		return nil, err
 	}
@@ -45,6 +49,9 @@ func (p *pace) builder(start, end uint64, limit int) (*extent.Builder, error) {
 
 // stop gives the turn away.
 func (p *pace) stop() {
+	for _, l := range p.leases {
+		l.Waiting(nil) // maps keep their leases, and nothing else of this
+	}
 	p.turn.Leave()
 	p.spent.compose.Add(int64(p.used()))
 }

@@ -7,7 +7,10 @@ import (
 
 // Lease is the memory that one thing takes. It grows, and ends as a whole: by Free, or when it is unreachable. So what has
 // memory refers to its lease, and whatever shares that memory does too.
-type Lease struct{ balance *balance }
+type Lease struct {
+	balance *balance
+	waiting func(wait func())
+}
 
 // balance is what is booked on a lease.
 type balance struct {
@@ -24,10 +27,13 @@ func (l *Ledger) Lease() *Lease { return l.lease(false) }
 func (l *Ledger) First() *Lease { return l.lease(true) }
 
 func (l *Ledger) lease(first bool) *Lease {
-	lease := &Lease{&balance{ledger: l, first: first}}
+	lease := &Lease{balance: &balance{ledger: l, first: first}}
 	runtime.AddCleanup(lease, (*balance).release, lease.balance)
 	return lease
 }
+
+// Waiting has with called for each wait of Grow, which it must carry out; nil ends that. It must not be called during Grow.
+func (l *Lease) Waiting(with func(wait func())) { l.waiting = with }
 
 // Grow books bytes more. It may wait a second for others to give back; the error is ErrFull, and nothing is booked then.
 func (l *Lease) Grow(bytes int) error {
@@ -36,10 +42,20 @@ func (l *Lease) Grow(bytes int) error {
 	defer b.mu.Unlock()
 	// Else the lease could be cleaned up now, and that, and all cleanups after it, would wait for the lock.
 	defer runtime.KeepAlive(l)
-	if err := b.ledger.reserve(int64(bytes), b.first || b.n+int64(bytes) <= small); err != nil {
-		return err
+	n, first := int64(bytes), b.first || b.n+int64(bytes) <= small
+	if !b.ledger.take(n, first) {
+		var err error
+		wait := func() { err = b.ledger.reserve(n, first) }
+		if l.waiting != nil {
+			l.waiting(wait)
+		} else {
+			wait()
+		}
+		if err != nil {
+			return err
+		}
 	}
-	b.n += int64(bytes)
+	b.n += n
 	return nil
 }
 
