@@ -26,6 +26,8 @@ type machine struct {
 	disk  *virtio.Block
 	dirty bitmap // for KVM_GET_DIRTY_LOG
 	large bool   // the last run filled the ring
+	// touched is how many pages the guest has written, as of the last reset.
+	touched int
 
 	books *ledger.Ledger // on which layers are accounted
 	lease *ledger.Lease  // the machine's own

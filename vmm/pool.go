@@ -234,7 +234,7 @@ func (p *Pool) promise() bool {
 // put resets a machine, on its own thread, and keeps it as promised.
 func (p *Pool) put(m *machine) {
 	reset := func() error { return m.reset(p.snapshot()) }
-	if bug.Guard(reset) != nil {
+	if bug.Guard(reset) != nil || m.touched > maxKept {
 		go m.destroy()
 		m = nil
 	}

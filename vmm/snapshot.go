@@ -114,9 +114,7 @@ func (m *machine) reset(s *snapshot) error {
 	if err != nil {
 		return err
 	}
-	if logged > maxKept {
-		return fmt.Errorf("the run used %d pages", logged)
-	}
+	m.touched = logged
 	if logged > maxHot && !m.large {
 		if err := m.vm.ClearDirtyLog(m.dirty); err != nil {
 			return err
