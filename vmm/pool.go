@@ -24,6 +24,7 @@ type Options struct {
 	Budget  Budget      // of each run; zero is DefaultBudget
 	Idle    int         // machines kept warm; zero is the number of CPUs
 	Seats   int         // machines of long runs that wait for their turns; zero is defaultSeats
+	Most    int         // machines in all; zero is as many as there are runs
 	Turns   *turns.Desk // who may run; nil makes one for Idle processors
 	// Memory is what machines and layer maps are accounted on; nil is without a limit.
 	Memory *ledger.Ledger
@@ -40,6 +41,7 @@ type Pool struct {
 	turns  *turns.Desk
 	memory *ledger.Ledger
 	seats  chan struct{} // one token a long run under way
+	room   chan struct{} // one token a run under way; nil if there may be any number
 
 	// idle hands over machines that stand at the snapshot; nil stands for one that could not be brought there.
 	idle chan *machine
@@ -75,6 +77,11 @@ func NewPool(opts Options) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
+	var room chan struct{}
+	if opts.Most > 0 {
+		room = make(chan struct{}, opts.Most)
+		opts.Idle = min(opts.Idle, opts.Most)
+	}
 	if opts.Seats <= 0 {
 		opts.Seats = defaultSeats
 	}
@@ -86,7 +93,7 @@ func NewPool(opts Options) (*Pool, error) {
 	}
 	return &Pool{
 		sys: sys, budget: opts.Budget, opts: opts, turns: opts.Turns, memory: opts.Memory,
-		seats: make(chan struct{}, opts.Seats), idle: make(chan *machine, opts.Idle),
+		seats: make(chan struct{}, opts.Seats), room: room, idle: make(chan *machine, opts.Idle),
 	}, nil
 }
 
@@ -115,6 +122,13 @@ func (p *Pool) Warm(ctx context.Context) error {
 // A run that takes longer than a moment goes on in slices, see package turns. Where more of those are under way than there
 // are seats it is given up, and begins again when there is a seat.
 func (p *Pool) Run(ctx context.Context, job *Job) (*Layer, error) {
+	if p.room != nil {
+		room := &seat{free: p.room}
+		if err := room.take(ctx); err != nil {
+			return nil, err
+		}
+		defer room.leave()
+	}
 	s := &seat{free: p.seats}
 	defer s.leave()
 	for {

@@ -8,7 +8,7 @@ import (
 // errCrowded says that too many long runs are under way: the run is to be begun again when one of them has ended.
 var errCrowded = errors.New("too many long runs are under way")
 
-// seat is the right of a long run to keep its machine while it waits for its turns. Short runs need none.
+// seat is a place among a limited number: of a long run, which keeps its machine while it waits for its turns, or of any run.
 type seat struct {
 	free  chan struct{} // takes a token for each seat that is taken
 	taken bool

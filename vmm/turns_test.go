@@ -108,6 +108,21 @@ func TestSeats(t *testing.T) {
 	grew(t, before)
 }
 
+// TestMost: where there may be few machines, runs wait for them, and can give up.
+func TestMost(t *testing.T) {
+	p := loopsPool(t, Options{Most: 1})
+	stop := endlessRuns(t, p, 1, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := p.Run(ctx, testJob()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	stop()
+	if _, err := p.Run(t.Context(), testJob()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestTimeOfTheGuest: what a run waits for is not its time. One that only waits is never late, one that only runs is.
 func TestTimeOfTheGuest(t *testing.T) {
 	budget := testBudget

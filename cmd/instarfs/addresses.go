@@ -68,14 +68,17 @@ func freeAddresses() uint64 {
 	return l.Cur - min(l.Cur, pages*uint64(os.Getpagesize()))
 }
 
-// machinesThatFit is how many of n machines a mount can have in the address space.
-func machinesThatFit(n int) (int, error) {
+// machinesThatFit is how many machines a mount can have in the address space, 0 for any number.
+func machinesThatFit() (int, error) {
 	free := freeAddresses()
+	if free == math.MaxUint64 {
+		return 0, nil
+	}
 	fit := (free - min(free, spareAddresses)) / vmm.MachineAddresses
 	if fit == 0 {
 		return 0, fmt.Errorf("%d MiB of address space are left, and a mount needs %d: "+
 			"raise the limit (ulimit -v, prlimit --as, LimitAS=)",
 			free>>20, (spareAddresses+vmm.MachineAddresses)>>20)
 	}
-	return int(min(fit, uint64(n))), nil
+	return int(min(fit, math.MaxInt32)), nil
 }

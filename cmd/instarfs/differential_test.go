@@ -26,7 +26,7 @@ func (e keptEngine) Close() error {
 // realTool is the whole program, whose guest boots once for many maps.
 func realTool(t *testing.T) *tool {
 	t.Helper()
-	pool, err := newPool(1, limitOptions{}.allowance())
+	pool, err := newPool(1, 0, limitOptions{}.allowance())
 	if err != nil {
 		t.Fatal(err)
 	}

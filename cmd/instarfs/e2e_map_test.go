@@ -109,7 +109,7 @@ func (r *removingRunner) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, err
 
 // A file that is removed while it is mapped has the content that it had. The next map finds none.
 func TestMapOfRemovedFile(t *testing.T) {
-	pool, err := newPool(1, limitOptions{}.allowance())
+	pool, err := newPool(1, 0, limitOptions{}.allowance())
 	if err != nil {
 		t.Fatal(err)
 	}

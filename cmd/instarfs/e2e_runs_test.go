@@ -25,7 +25,7 @@ func (c *counted) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error) {
 // mountCounted mounts in this process, real guests and all, and returns what counts them.
 func mountCounted(t *testing.T, source, dir string) *counted {
 	t.Helper()
-	pool, err := newPool(0, limitOptions{}.allowance())
+	pool, err := newPool(0, 0, limitOptions{}.allowance())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,14 +38,15 @@ func wire() *env {
 	}
 }
 
-// newPool makes the pool of guests that everything runs in; idle is how many are kept warm.
-func newPool(idle int, r allowance) (*vmm.Pool, error) {
+// newPool makes the pool of guests that everything runs in; idle is how many are kept warm, most how many there may be, 0 for
+// any number.
+func newPool(idle, most int, r allowance) (*vmm.Pool, error) {
 	program, err := payload.Agent()
 	if err != nil {
 		return nil, err
 	}
 	return vmm.NewPool(vmm.Options{
-		Program: program, Idle: idle, Budget: r.budget(), Seats: r.seats(), Turns: r.turns, Memory: r.memory,
+		Program: program, Idle: idle, Most: most, Budget: r.budget(), Seats: r.seats(), Turns: r.turns, Memory: r.memory,
 	})
 }
 
@@ -62,7 +63,7 @@ func newEngine(o accessOptions, l limitOptions) (engine, error) {
 		return nil, err
 	}
 	shared := l.allowance()
-	pool, err := newPool(1, shared)
+	pool, err := newPool(1, 0, shared)
 	if err != nil {
 		done()
 		return nil, err
@@ -105,12 +106,12 @@ func newMount(o mountOptions) (mounted, error) {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
 	}
 	// One more than map ahead.
-	machines, err := machinesThatFit(runtime.GOMAXPROCS(0) + 1)
+	most, err := machinesThatFit()
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
 	}
 	shared := o.Limits.allowance()
-	pool, err := newPool(machines, shared)
+	pool, err := newPool(runtime.GOMAXPROCS(0)+1, most, shared)
 	if err != nil {
 		return nil, err
 	}

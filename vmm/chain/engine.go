@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"instarfs/guest/fault"
 	"instarfs/vmm"
 	"instarfs/vmm/files"
+	"instarfs/vmm/turns"
 )
 
 // Runner carries out guest runs: a *vmm.Pool, or what a test puts in its place.
@@ -158,7 +160,7 @@ func (e *Engine) mapOpened(ctx context.Context, name string, o Options, who *Cal
 			return nil, Generation{}, failure(name, err)
 		}
 		var r *Result
-		r, g, err = e.mapOnce(ctx, top, o, who)
+		r, g, err = e.mapOnce(turns.With(ctx, owner(who, top.image)), top, o, who)
 		if !errors.Is(err, ErrChanging) {
 			if err != nil {
 				err = failure(name, err)
@@ -167,6 +169,15 @@ func (e *Engine) mapOpened(ctx context.Context, name string, o Options, who *Cal
 		}
 	}
 	return nil, g, failure(name, ErrChanging)
+}
+
+// owner is who is to get no more of the processors than others: who asks, for the images of one owner.
+func owner(who *Caller, f *image) uint64 {
+	uid := uint64(math.MaxUint32) // this process
+	if who != nil {
+		uid = uint64(who.UID)
+	}
+	return uid<<32 | uint64(f.st.Uid)
 }
 
 // mapOnce maps an opened file and all under it, and closes them in the end.

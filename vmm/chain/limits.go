@@ -80,9 +80,6 @@ type spentKey struct{}
 
 // begin returns a context for one map: it ends when the map takes too long.
 func (l *Limits) begin(ctx context.Context) (context.Context, context.CancelFunc) {
-	if !turns.Has(ctx) {
-		ctx = turns.With(ctx, 0)
-	}
 	ctx = context.WithValue(ctx, spentKey{}, &spent{limits: l})
 	return context.WithTimeoutCause(ctx, l.Map, l.errMap())
 }

@@ -22,9 +22,6 @@ func With(ctx context.Context, owner uint64) context.Context {
 	return context.WithValue(ctx, accountKey{}, &Account{owner: owner})
 }
 
-// Has reports whether ctx has an account.
-func Has(ctx context.Context) bool { return ctx.Value(accountKey{}) != nil }
-
 // accountOf is the account of ctx, or a new one of owner 0.
 func accountOf(ctx context.Context) *Account {
 	if a, ok := ctx.Value(accountKey{}).(*Account); ok {
