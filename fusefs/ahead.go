@@ -4,6 +4,8 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -21,13 +23,17 @@ type ahead struct {
 	tree *tree
 	ctx  context.Context // of the mount
 	jobs chan job
+	// asked counts the requests that may wait for a map. Where these are as many as the processors nothing is done ahead.
+	asked atomic.Int64
 }
 
 // job is one image to be mapped.
 type job struct {
+	ctx  context.Context // ends when nobody is interested in the directory any more
 	dir  *dir
 	who  *Caller // whose request it is ahead of
 	name string
+	done func() // to be called at its end
 }
 
 func newAhead(ctx context.Context, t *tree) *ahead {
@@ -45,8 +51,39 @@ func (a *ahead) work() {
 		case <-a.ctx.Done():
 			return
 		case j := <-a.jobs:
-			j.dir.learn(a.ctx, j.who, j.name)
+			j.dir.learn(j.ctx, j.who, j.name)
+			j.done()
 		}
+	}
+}
+
+// crowdPoll is how often the requests are counted where there are too many to work ahead of them.
+const crowdPoll = 10 * time.Millisecond
+
+// hand gives a job to a worker when there is one that does not keep requests waiting. It reports false if ctx ends first.
+func (a *ahead) hand(ctx context.Context, j job) bool {
+	for a.asked.Load() >= int64(max(2, runtime.GOMAXPROCS(0))) {
+		select {
+		case <-time.After(crowdPoll):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	select {
+	case a.jobs <- j:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// asks notes a request for a map in d; done must be called when it is answered.
+func (d *dir) asks() (done func()) {
+	d.tree.ahead.asked.Add(1)
+	answered := d.visits.begin()
+	return func() {
+		answered()
+		d.tree.ahead.asked.Add(-1)
 	}
 }
 
@@ -83,9 +120,13 @@ func (d *dir) mapAhead(who *Caller, path string) {
 	}()
 }
 
-// feed hands out a job for each listed image but the one at path.
+// feed hands out a job for each listed image but the one at path, as long as the directory is visited.
 func (d *dir) feed(who *Caller, path string) {
-	items, errno := d.items(d.tree.ahead.ctx, who)
+	ctx, done := d.visits.during(d.tree.ahead.ctx)
+	defer done()
+	var under sync.WaitGroup
+	defer under.Wait()
+	items, errno := d.items(ctx, who)
 	if errno != 0 {
 		return // whoever lists the directory is told
 	}
@@ -93,9 +134,9 @@ func (d *dir) feed(who *Caller, path string) {
 	first := slices.IndexFunc(items, func(i item) bool { return i.path == path }) + 1
 	for _, i := range slices.Concat(items[first:], items[:max(first-1, 0)]) {
 		image, _, _ := splitName(i.name)
-		select {
-		case d.tree.ahead.jobs <- job{d, who, image}:
-		case <-d.tree.ahead.ctx.Done():
+		under.Add(1)
+		if !d.tree.ahead.hand(ctx, job{ctx, d, who, image, under.Done}) {
+			under.Done()
 			return
 		}
 	}

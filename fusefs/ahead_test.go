@@ -1,6 +1,7 @@
 package fusefs
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
@@ -45,6 +46,37 @@ func TestMappingAheadOfOpens(t *testing.T) {
 	}
 	command(t, "busybox", "cat", m.path("06.img.map.json"), m.path("07.img.map.json"))
 	waitRuns(t, src, 20)
+}
+
+// Mapping ahead ends soon after the last request in the directory, and the runs that it began with it.
+func TestMappingAheadEndsWithItsReason(t *testing.T) {
+	src := newFakeSource(t, 300*time.Millisecond)
+	for n := range 100 {
+		src.put(t, fmt.Sprintf("%03d.img", n), "s", 1000)
+	}
+	m := mountFake(t, src, nil)
+	command(t, "stat", m.path("050.img.map.json"))
+	time.Sleep(visitLinger + time.Second)
+	n := src.runs.Load()
+	time.Sleep(time.Second)
+	if after := src.runs.Load(); after != n || n > 50 {
+		t.Errorf("%d runs two seconds after the only request, %d later", n, after)
+	}
+}
+
+// While as many requests wait as there are processors nothing is done ahead of them.
+func TestNothingAheadOfACrowd(t *testing.T) {
+	a := &ahead{jobs: make(chan job, 1)}
+	a.asked.Store(int64(max(2, runtime.GOMAXPROCS(0))))
+	ctx, cancel := context.WithTimeout(t.Context(), 5*crowdPoll)
+	defer cancel()
+	if a.hand(ctx, job{}) || len(a.jobs) != 0 {
+		t.Error("a job was begun")
+	}
+	time.AfterFunc(2*crowdPoll, func() { a.asked.Add(-1) })
+	if !a.hand(t.Context(), job{}) || len(a.jobs) != 1 {
+		t.Error("no job was begun when the crowd had gone")
+	}
 }
 
 // Mapping ahead ends with the mount.

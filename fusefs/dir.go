@@ -24,6 +24,8 @@ type dir struct {
 
 	habits habits
 
+	visits visits
+
 	mu       sync.Mutex
 	mapping  bool      // the images of this directory are being mapped ahead
 	mappedAt time.Time // when that last ended

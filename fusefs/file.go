@@ -87,6 +87,7 @@ var _ = (fs.NodeGetattrer)((*mapFile)(nil))
 // Getattr answers the exact size. A view that cannot be made has size 0: whoever lists a directory is not to be bothered. Who may not
 // have it is shown another inode, see deniedFile.
 func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	defer f.dir.asks()()
 	who := f.tree.caller(ctx)
 	patient, done := patience(f.tree.ctx, ctx)
 	defer done()
@@ -170,6 +171,7 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	if errno := readOnlyOpen(flags); errno != 0 {
 		return nil, 0, errno
 	}
+	defer f.dir.asks()()
 	// One ESTALE is allowed, whichever of the two below it is.
 	again := f.tree.stale.take(ctx, f.image, f.view)
 	g, bound := f.generation()

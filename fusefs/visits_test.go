@@ -1,0 +1,49 @@
+package fusefs
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestVisits: what is done ahead goes on as long as there are requests, and a moment longer.
+func TestVisits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var v visits
+		first := v.begin()
+		ctx, done := v.during(t.Context())
+		time.Sleep(time.Hour)
+		second := v.begin()
+		first()
+		time.Sleep(time.Hour)
+		second()
+		time.Sleep(visitLinger - 1)
+		third := v.begin()
+		time.Sleep(time.Hour)
+		if ctx.Err() != nil {
+			t.Error("ended while there were requests")
+		}
+		third()
+		time.Sleep(visitLinger - 1)
+		synctest.Wait()
+		if ctx.Err() != nil {
+			t.Error("ended too early")
+		}
+		time.Sleep(1)
+		synctest.Wait()
+		if ctx.Err() == nil {
+			t.Error("goes on although nobody asks")
+		}
+		done()
+		// One that begins after the request was answered ends, too.
+		ctx, done = v.during(t.Context())
+		time.Sleep(visitLinger)
+		synctest.Wait()
+		if ctx.Err() == nil {
+			t.Error("goes on although nobody asks")
+		}
+		done()
+		v.begin()()
+		time.Sleep(time.Hour)
+	})
+}
