@@ -181,6 +181,23 @@ func TestFewQuestions(t *testing.T) {
 	}
 }
 
+// TestQuestionsTogether: the regions under one extent are asked for in a few calls, and no others.
+func TestQuestionsTogether(t *testing.T) {
+	const n = 1000
+	var rs []region
+	for i := range 2 * n {
+		rs = append(rs, region{int64(i+1) * 10, i%2 == 0})
+	}
+	file := &fakeHoles{regions: rs}
+	m, _, err := compose(t.Context(), layerOf(t, ext(0, 10*n, bare, 0)), file, "", style{}, 0)
+	if err != nil || m.Len() != n {
+		t.Fatalf("%v, %v", m, err)
+	}
+	if file.calls > n/maxSpans+1+n/10 || file.asked > 3*n/2 {
+		t.Errorf("%d calls, %d questions", file.calls, file.asked)
+	}
+}
+
 // manyHoles is a file where every other byte is a hole.
 type manyHoles struct{}
 
@@ -189,6 +206,10 @@ func (manyHoles) Seek(off int64, whence int) (int64, error) {
 		return off, nil
 	}
 	return off + 1, nil
+}
+
+func (f manyHoles) spans(_ context.Context, off, limit uint64) ([]span, error) {
+	return spansOf(f, off, limit), nil
 }
 
 // TestHolesMultiply: a composed map has a limit, and composing it an end.

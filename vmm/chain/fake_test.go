@@ -27,6 +27,7 @@ type region struct {
 type fakeHoles struct {
 	regions []region
 	asked   int
+	calls   int // in which the questions came
 }
 
 func (f *fakeHoles) Seek(off int64, whence int) (int64, error) {
@@ -48,17 +49,26 @@ func (f *fakeHoles) Seek(off int64, whence int) (int64, error) {
 	return 0, unix.ENXIO
 }
 
+func (f *fakeHoles) spans(_ context.Context, off, limit uint64) ([]span, error) {
+	f.calls++
+	return spansOf(f, off, limit), nil
+}
+
 // noHoles is a file system without the interface.
 type noHoles struct{ err error }
 
 func (f noHoles) Seek(int64, int) (int64, error) { return 0, f.err }
 
+func (f noHoles) spans(_ context.Context, off, limit uint64) ([]span, error) {
+	return spansOf(f, off, limit), nil
+}
+
 // noFile must not be asked.
 type noFile struct{ t *testing.T }
 
-func (f noFile) Seek(int64, int) (int64, error) {
+func (f noFile) spans(context.Context, uint64, uint64) ([]span, error) {
 	f.t.Error("the file was asked for its holes")
-	return 0, unix.EINVAL
+	return nil, unix.EINVAL
 }
 
 const (

@@ -62,9 +62,9 @@ func TestReadingHasALimit(t *testing.T) {
 // slowHoles is manyHoles on a file system whose lseek takes a millisecond.
 type slowHoles struct{ manyHoles }
 
-func (f slowHoles) Seek(off int64, whence int) (int64, error) {
+func (f slowHoles) spans(ctx context.Context, off, limit uint64) ([]span, error) {
 	time.Sleep(time.Millisecond)
-	return f.manyHoles.Seek(off, whence)
+	return f.manyHoles.spans(ctx, off, off+1)
 }
 
 // TestComposingHasALimit: the time that a file system takes to tell its holes counts.

@@ -37,7 +37,12 @@ const resultCost = 4 << 10
 func (p *pace) builder(start, end uint64, limit int) (*extent.Builder, error) {
 	lease := p.memory.Lease()
 	// What ask returns comes out at the next step.
-	lease.Waiting(func(wait func()) { _ = p.ask(wait) })
+	lease.Waiting(func(wait func()) {
+		_ = p.ask(func() error {
+			wait()
+			return nil
+		})
+	})
 	p.leases = append(p.leases, lease)
 	if err := lease.Grow(resultCost); err != nil {
 		return nil, err
@@ -83,12 +88,15 @@ func (p *pace) check() error {
 }
 
 // ask carries out f, which may wait for a file system, without a turn.
-func (p *pace) ask(f func()) error {
+func (p *pace) ask(f func() error) error {
 	begun := time.Now()
 	p.turn.Pause()
-	f()
+	err := f()
 	p.asked += time.Since(begun)
-	if err := p.turn.Resume(p.ctx); err != nil {
+	if over := p.turn.Resume(p.ctx); over != nil {
+		return over
+	}
+	if err != nil {
 		return err
 	}
 	return p.check()
