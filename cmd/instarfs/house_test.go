@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -361,5 +362,33 @@ func TestNoPathsOfAWorkplace(t *testing.T) {
 	})
 	if err != nil || seen < 100 {
 		t.Errorf("%d files, %v", seen, err)
+	}
+}
+
+// TestPromisesHaveTests: every test and file of tests that SECURITY.md names as the holder of a promise exists.
+func TestPromisesHaveTests(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "SECURITY.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for _, files := range sources(t) {
+		for _, f := range files {
+			there[path.Base(f.name)] = true
+			for _, d := range f.ast.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok && f.test {
+					there[fn.Name.Name] = true
+				}
+			}
+		}
+	}
+	named := regexp.MustCompile(`\bTest[A-Z]\w+|\w+_test\.go`).FindAllString(string(text), -1)
+	if len(named) < 20 {
+		t.Errorf("only %d tests are named: %q", len(named), named)
+	}
+	for _, name := range named {
+		if !there[name] {
+			t.Errorf("SECURITY.md names %s, which is not there", name)
+		}
 	}
 }
