@@ -272,7 +272,9 @@ func (e *Engine) openToMap(ctx context.Context, n *node, name, label string) (*n
 	if err != nil {
 		return nil, err
 	}
-	return e.openFound(ctx, e.rights(n), f, at, label)
+	u := e.rights(n)
+	opened, err := e.openFound(ctx, u, f, at, label)
+	return opened, ownerMay(u, err)
 }
 
 // openFound opens a file that was found with the rights of u.
@@ -296,6 +298,7 @@ func (e *Engine) openToSee(ctx context.Context, n *node, name, label string) (*n
 		return nil, err
 	}
 	f := &image{gate: e.gate, fd: found.FD, name: label, st: found.Stat}
+	f.st.Mode = files.Narrow(f.st.Mode, found.List)
 	f.held.Store(1)
 	_, err = do(ctx, f, func() (struct{}, error) { return struct{}{}, files.Regular(f.fd) })
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,6 +20,10 @@ type DirEntry struct {
 	Known bool   // Info is set; else there is such a file, and no more could be found out
 	Info  Info
 }
+
+// listTime is how long a listing looks at files that images name and at what links lead to, all together: these may lie on a
+// file system that does not answer, and a name can be listed without.
+const listTime = time.Second
 
 // ReadDir lists what Stat describes in a directory, sorted by name. Who may list it is who may read it.
 func (s *Source) ReadDir(ctx context.Context, who *Caller, dir string) ([]DirEntry, error) {
@@ -35,23 +40,30 @@ func (s *Source) ReadDir(ctx context.Context, who *Caller, dir string) ([]DirEnt
 	if err != nil {
 		return nil, err
 	}
+	aside, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
 	list := make([]DirEntry, 0, len(entries))
 	for _, e := range entries {
 		p := path.Join(dir, e.name)
-		if e.mode != unix.S_IFLNK {
-			if e.known {
-				list = append(list, DirEntry{e.name, e.mode, true, s.info(ctx, p, &e.st, e.list)})
-			} else {
-				list = append(list, DirEntry{Name: e.name, Type: e.mode})
+		var i Info
+		if e.mode == unix.S_IFLNK {
+			i, err = s.Stat(aside, nil, p)
+			if err == unix.ENOENT {
+				continue // nothing that is shown, or it vanished
 			}
-			continue
+			e.known = err == nil && aside.Err() == nil
+		} else if e.known {
+			i = s.info(aside, p, &e.st, e.list)
+			e.known = i.Alone || aside.Err() == nil
 		}
-		switch i, err := s.Stat(ctx, nil, p); {
-		case err == nil:
+		if e.known {
 			list = append(list, DirEntry{e.name, i.Mode & unix.S_IFMT, true, i})
-		case err != unix.ENOENT: // else it is nothing that is shown, or it vanished
+		} else {
 			list = append(list, DirEntry{Name: e.name, Type: e.mode})
 		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	return list, nil
 }

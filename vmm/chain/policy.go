@@ -3,6 +3,7 @@ package chain
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -69,12 +70,34 @@ func (e *Engine) find(ctx context.Context, n *node, name string) (*files.File, f
 		return nil, files.Place{}, unix.ENAMETOOLONG
 	}
 	for _, at := range e.places(n.at, name) {
-		f, err := e.gate.Find(ctx, e.rights(n), at, e.roots(), true)
+		u := e.rights(n)
+		f, err := e.gate.Find(ctx, u, at, e.roots(), true)
 		if !errors.Is(err, files.ErrOutside) {
-			return f, at, err
+			return f, at, ownerMay(u, err)
 		}
 	}
 	return nil, files.Place{}, files.ErrOutside
+}
+
+// ownerError is that the owner of a file may not open what it names.
+type ownerError struct {
+	uid uint32
+	err error
+}
+
+func (e *ownerError) Unwrap() error { return e.err }
+
+func (e *ownerError) Error() string {
+	return fmt.Sprintf("%v for user %d, who owns the file that names it (--reference-rights mount opens it all the same)",
+		e.err, e.uid)
+}
+
+// ownerMay says in an error whose rights did not suffice, if they were not those of this process.
+func ownerMay(u *files.User, err error) error {
+	if u != nil && errors.Is(err, unix.EACCES) {
+		return &ownerError{u.UID, err}
+	}
+	return err
 }
 
 // places are where a name that starts from a place may be, by the names alone.
