@@ -24,7 +24,7 @@ const (
 	// manyAddresses is enough for all that the runtime reserves and for a map. Between the two
 	// entry lowers the limit to fewAddresses, until the runtime has started.
 	manyAddresses = 3 << 29
-	// spareAddresses is what a mount needs beside its machines, bytes: heap, buffers, threads.
+	// spareAddresses is what a mount needs beside its maps and machines, bytes: buffers, threads.
 	spareAddresses = 128 << 20
 )
 
@@ -68,17 +68,29 @@ func freeAddresses() uint64 {
 	return l.Cur - min(l.Cur, pages*uint64(os.Getpagesize()))
 }
 
-// machinesThatFit is how many machines a mount can have in the address space, 0 for any number.
-func machinesThatFit() (int, error) {
+// addressesForMaps is how much of the address space maps may take, bytes: half, for the other half is
+// for machines; math.MaxInt64 without a limit.
+func addressesForMaps() int64 {
+	free := freeAddresses()
+	if free == math.MaxUint64 {
+		return math.MaxInt64
+	}
+	return int64(free-min(free, spareAddresses)) / 2
+}
+
+// machinesThatFit is how many machines a mount can have in the address space beside so many bytes for
+// maps, 0 for any number.
+func machinesThatFit(maps uint64) (int, error) {
 	free := freeAddresses()
 	if free == math.MaxUint64 {
 		return 0, nil
 	}
-	fit := (free - min(free, spareAddresses)) / vmm.MachineAddresses
+	need := spareAddresses + maps
+	fit := (free - min(free, need)) / vmm.MachineAddresses
 	if fit == 0 {
 		return 0, fmt.Errorf("%d MiB of address space are left, and a mount needs %d: "+
 			"raise the limit (ulimit -v, prlimit --as, LimitAS=)",
-			free>>20, (spareAddresses+vmm.MachineAddresses)>>20)
+			free>>20, (need+vmm.MachineAddresses)>>20)
 	}
 	return int(min(fit, math.MaxInt32)), nil
 }

@@ -29,7 +29,7 @@ func defaultMemory() int64 {
 	if limit, ok := cgroupMemory(os.DirFS("/")); ok {
 		n = min(n, limit-limit/4)
 	}
-	n = min(n, int64(freeAddresses()/2))
+	n = min(n, addressesForMaps())
 	return max(min(n, debug.SetMemoryLimit(-1)), minMemory)
 }
 

@@ -105,12 +105,12 @@ func newMount(o mountOptions) (mounted, error) {
 	if err := chain.CheckOpenat2(); err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
 	}
-	// One more than map ahead.
-	most, err := machinesThatFit()
+	shared := o.Limits.allowance()
+	most, err := machinesThatFit(shared.bytes)
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
 	}
-	shared := o.Limits.allowance()
+	// One more than map ahead.
 	pool, err := newPool(runtime.GOMAXPROCS(0)+1, most, shared)
 	if err != nil {
 		return nil, err
