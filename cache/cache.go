@@ -1,7 +1,8 @@
 // Package cache keeps results that are costly to make, within a budget of bytes, and makes each one once for all that ask
 // for it at the same time. It knows nothing of what it keeps. A Cache is safe for use by many goroutines.
 //
-// Errors are never kept: whoever asks after a failed run starts a new one. What failed for good can be kept as a value.
+// Errors are never kept: whoever asks after a failed run starts a new one. What failed for good can
+// be kept as a value.
 package cache
 
 import (
@@ -61,7 +62,8 @@ func (c *Cache[K, V]) Drop(key K) {
 	c.lru.Remove(key)
 }
 
-// Evict forgets what was used least recently until that many bytes are free which were used before, or nothing is left.
+// Evict forgets what was used least recently until that many bytes are free which were used before,
+// or nothing is left.
 func (c *Cache[K, V]) Evict(bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -23,7 +23,8 @@ type ahead struct {
 	tree *tree
 	ctx  context.Context // of the mount
 	jobs chan job
-	// asked counts the requests that may wait for a map. Where these are as many as the processors nothing is done ahead.
+	// asked counts the requests that may wait for a map. Where these are as many as the processors
+	// nothing is done ahead.
 	asked atomic.Int64
 }
 
@@ -60,7 +61,8 @@ func (a *ahead) work() {
 // crowdPoll is how often the requests are counted where there are too many to work ahead of them.
 const crowdPoll = 10 * time.Millisecond
 
-// hand gives a job to a worker when there is one that does not keep requests waiting. It reports false if ctx ends first.
+// hand gives a job to a worker when there is one that does not keep requests waiting. It reports
+// false if ctx ends first.
 func (a *ahead) hand(ctx context.Context, j job) bool {
 	for a.asked.Load() >= int64(max(2, runtime.GOMAXPROCS(0))) {
 		select {
@@ -120,7 +122,8 @@ func (d *dir) mapAhead(who *Caller, path string) {
 	}()
 }
 
-// feed hands out a job for each listed image but the one at path, as long as the directory is visited.
+// feed hands out a job for each listed image but the one at path, as long as the directory is
+// visited.
 func (d *dir) feed(who *Caller, path string) {
 	ctx, done := d.visits.during(d.tree.ahead.ctx)
 	defer done()

@@ -48,7 +48,8 @@ func TestMappingAheadOfOpens(t *testing.T) {
 	waitRuns(t, src, 20)
 }
 
-// Mapping ahead ends soon after the last request in the directory, and the runs that it began with it.
+// Mapping ahead ends soon after the last request in the directory, and the runs that it began with
+// it.
 func TestMappingAheadEndsWithItsReason(t *testing.T) {
 	src := newFakeSource(t, 300*time.Millisecond)
 	for n := range 100 {

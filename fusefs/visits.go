@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// visitLinger is how long a directory counts as visited after the last request for a map in it: programs that walk through
-// one do not stay away for longer between two files.
+// visitLinger is how long a directory counts as visited after the last request for a map in it:
+// programs that walk through one do not stay away for longer between two files.
 const visitLinger = time.Second
 
-// visits follows the requests for the maps of a directory, so that what is done ahead of them ends soon after the last.
+// visits follows the requests for the maps of a directory, so that what is done ahead of them ends
+// soon after the last.
 type visits struct {
 	mu     sync.Mutex
 	under  int                // requests under way
@@ -34,8 +35,8 @@ func (v *visits) end() {
 	v.linger()
 }
 
-// during returns a context for what is done ahead of the requests under way, and of those that follow at once. Only one such
-// thing may be done at a time; done must be called at its end.
+// during returns a context for what is done ahead of the requests under way, and of those that
+// follow at once. Only one such thing may be done at a time; done must be called at its end.
 func (v *visits) during(ctx context.Context) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	v.mu.Lock()

@@ -2,8 +2,8 @@ package vmm
 
 import "sync"
 
-// alarm kicks a machine, from any goroutine, until it is turned off. A kick that came later would hit the machine's next
-// run, or its remains.
+// alarm kicks a machine, from any goroutine, until it is turned off. A kick that came later would
+// hit the machine's next run, or its remains.
 type alarm struct {
 	mu   sync.Mutex // held during a kick, so that none is under way once off has returned
 	kick func()     // nil when the alarm is off

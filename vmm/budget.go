@@ -9,16 +9,16 @@ import (
 
 // Budget bounds one run. Nothing a guest does costs the host more.
 type Budget struct {
-	// Time is the processor time of the guest. It does not pass while the host reads the image for it, or while the run
-	// waits for its turn.
+	// Time is the processor time of the guest. It does not pass while the host reads the image for
+	// it, or while the run waits for its turn.
 	Time    time.Duration
 	Exits   int    // entries into the guest, system calls included
 	Read    uint64 // bytes of the image
 	Extents int    // extents of the layer map, which stay in host memory: 18 bytes each
 }
 
-// DefaultBudget maps every image that a person is likely to meet, a 4 TiB qcow2 with 64 Mi extents among them, and stops
-// one that was made to waste time within a minute.
+// DefaultBudget maps every image that a person is likely to meet, a 4 TiB qcow2 with 64 Mi extents
+// among them, and stops one that was made to waste time within a minute.
 var DefaultBudget = Budget{Time: time.Minute, Exits: 1 << 22, Read: 16 << 30, Extents: 64 << 20}
 
 // meter counts what a run uses up, and takes its turns.
@@ -55,8 +55,8 @@ func (b *meter) exit() error {
 // left is the time until yield must be called.
 func (b *meter) left() time.Duration { return min(b.turn.Left(), b.budget.Time-b.turn.Held()) }
 
-// yield lets others go first if the slice is over. The error says why the run must end; it ends at its next exit then
-// whatever is made of the error.
+// yield lets others go first if the slice is over. The error says why the run must end; it ends at
+// its next exit then whatever is made of the error.
 func (b *meter) yield() error {
 	switch {
 	case b.err != nil:
@@ -83,11 +83,12 @@ func (b *meter) away(f func()) error {
 	return b.err
 }
 
-// grace is how long a run waits for the host, mostly for the decoder, before it gives its turn away: the decoder may be waiting
-// for memory.
+// grace is how long a run waits for the host, mostly for the decoder, before it gives its turn
+// away: the decoder may be waiting for memory.
 const grace = 20 * time.Millisecond
 
-// patiently carries out f, which waits for something else on the host, and gives the turn away if it takes long.
+// patiently carries out f, which waits for something else on the host, and gives the turn away if
+// it takes long.
 func (b *meter) patiently(f func()) error {
 	paused := make(chan struct{})
 	late := time.AfterFunc(grace, func() {

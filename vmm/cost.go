@@ -3,8 +3,8 @@ package vmm
 import "fmt"
 
 const (
-	// machineCost is the memory of a usual machine, bytes: 5 MiB that the booted guest and its run have touched, buffers
-	// for records, and what the kernel needs.
+	// machineCost is the memory of a usual machine, bytes: 5 MiB that the booted guest and its run
+	// have touched, buffers for records, and what the kernel needs.
 	machineCost = 8 << 20
 	// layerCost is what a layer has beside its extents, bytes: headers, and where it is kept.
 	layerCost = 4 << 10

@@ -3,7 +3,6 @@ package vmm
 import (
 	"bytes"
 	"errors"
-	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -13,7 +12,8 @@ import (
 	"instarfs/vmm/ledger"
 )
 
-// ringful is a guest that fills the ring again and again with extents that do not merge, and has no end.
+// ringful is a guest that fills the ring again and again with extents that do not merge, and has no
+// end.
 func ringful() *asm {
 	return good(func(a *asm) {
 		es := make([]extent.Extent, 512)
@@ -27,7 +27,8 @@ func ringful() *asm {
 	})
 }
 
-// used waits until a ledger has no more than want, as machines end beside their runs and maps when they are collected.
+// used waits until a ledger has no more than want, as machines end beside their runs and maps when
+// they are collected.
 func used(t *testing.T, l *ledger.Ledger, want int64) {
 	t.Helper()
 	for range 100 {
@@ -40,8 +41,9 @@ func used(t *testing.T, l *ledger.Ledger, want int64) {
 	t.Errorf("%d bytes are used, want at most %d", l.Used(), want)
 }
 
-// TestMemoryOfRuns: a machine and a layer are accounted for. A layer for which there is no room fails alone, and what was
-// booked for it comes back; so does what a layer had that nobody has any more.
+// TestMemoryOfRuns: a machine and a layer are accounted for. A layer for which there is no room
+// fails alone, and what was booked for it comes back; so does what a layer had that nobody has any
+// more.
 func TestMemoryOfRuns(t *testing.T) {
 	const room = machineCost + layerCost + 4096
 	for _, test := range []struct {
@@ -77,7 +79,8 @@ func TestMemoryOfRuns(t *testing.T) {
 // TestNoRoomForAMachine: where a machine does not fit nothing is made, and that is told.
 func TestNoRoomForAMachine(t *testing.T) {
 	before := inUse(t)
-	p, err := NewPool(Options{Program: bytes.NewReader(good(func(*asm) {}).elf()), Memory: ledger.New(machineCost - 1)})
+	program := bytes.NewReader(good(func(*asm) {}).elf())
+	p, err := NewPool(Options{Program: program, Memory: ledger.New(machineCost - 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +102,8 @@ func TestMeasure(t *testing.T) {
 	for i := 0; i < len(m.mem.b); i += pageLen {
 		m.mem.b[i] = 1
 	}
-	if err := m.measure(); err != nil || m.lease.Bytes() < abi.RAMLen || m.lease.Bytes() > math.MaxInt32 {
-		t.Error(err, m.lease.Bytes())
+	err = m.measure()
+	if n := m.lease.Bytes(); err != nil || n < abi.RAMLen || n > 2*abi.RAMLen {
+		t.Error(err, n)
 	}
 }

@@ -36,7 +36,8 @@ type machine struct {
 	tid  int
 }
 
-// newMachine makes a machine without a program, and accounts for it and for what it finds. Its thread ends with destroy.
+// newMachine makes a machine without a program, and accounts for it and for what it finds. Its
+// thread ends with destroy.
 func newMachine(sys *kvm.System, books *ledger.Ledger) (*machine, error) {
 	m := &machine{work: make(chan func()), books: books, lease: books.First()}
 	if err := m.lease.Grow(machineCost); err != nil {
@@ -70,8 +71,8 @@ func (m *machine) do(f func() error) (err error) {
 	return err
 }
 
-// until runs f, which enters the guest, on the machine's own thread. The guest is kicked out when ctx is done, and when f's
-// kick is called. A panic of f is a *bug.Error.
+// until runs f, which enters the guest, on the machine's own thread. The guest is kicked out when
+// ctx is done, and when f's kick is called. A panic of f is a *bug.Error.
 func (m *machine) until(ctx context.Context, f func(kick func()) error) error {
 	a := &alarm{kick: m.kick}
 	defer a.off()

@@ -33,8 +33,9 @@ type Options struct {
 // defaultSeats is far more long runs than a computer has use for at a time.
 const defaultSeats = 64
 
-// Pool runs jobs, each in a machine of its own that stands at the snapshot of a freshly booted guest. Machines are made on
-// demand, run when it is their turn, and up to Idle of them are kept warm. It is safe for concurrent use.
+// Pool runs jobs, each in a machine of its own that stands at the snapshot of a freshly booted
+// guest. Machines are made on demand, run when it is their turn, and up to Idle of them are kept
+// warm. It is safe for concurrent use.
 type Pool struct {
 	sys    *kvm.System
 	budget Budget
@@ -116,11 +117,12 @@ func (p *Pool) Warm(ctx context.Context) error {
 	return nil
 }
 
-// Run carries out a job. The error is a *fault.Fault when the image is to blame, a *GuestError when its run misbehaved or
-// asked for too much, the reader's error when the image could not be read, or the cause of ctx.
+// Run carries out a job. The error is a *fault.Fault when the image is to blame, a *GuestError when
+// its run misbehaved or asked for too much, the reader's error when the image could not be read, or
+// the cause of ctx.
 //
-// A run that takes longer than a moment goes on in slices, see package turns. Where more of those are under way than there
-// are seats it is given up, and begins again when there is a seat.
+// A run that takes longer than a moment goes on in slices, see package turns. Where more of those
+// are under way than there are seats it is given up, and begins again when there is a seat.
 func (p *Pool) Run(ctx context.Context, job *Job) (*Layer, error) {
 	if p.room != nil {
 		room := &seat{free: p.room}
@@ -233,8 +235,8 @@ func (p *Pool) newMachine() (*machine, error) {
 	return m, nil
 }
 
-// promise announces a machine for the next run, unless enough are waiting already or the pool was closed. Something must be
-// sent to idle afterwards, for which there is room.
+// promise announces a machine for the next run, unless enough are waiting already or the pool was
+// closed. Something must be sent to idle afterwards, for which there is room.
 func (p *Pool) promise() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

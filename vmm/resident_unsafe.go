@@ -10,7 +10,8 @@ import (
 // resident is how many bytes of a mapping of whole pages are in memory, by mincore(2).
 func resident(mapping []byte) (int, error) {
 	pages := make([]byte, len(mapping)/pageLen)
-	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(unsafe.SliceData(mapping))), uintptr(len(mapping)),
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE,
+		uintptr(unsafe.Pointer(unsafe.SliceData(mapping))), uintptr(len(mapping)),
 		uintptr(unsafe.Pointer(unsafe.SliceData(pages))))
 	if errno != 0 {
 		return 0, errno

@@ -57,7 +57,9 @@ type Layer struct {
 
 // run carries out a job on a machine that stands at its snapshot. The machine is fit for a reset only if the error is nil
 // or a *fault.Fault, which is the image's own.
-func (m *machine) run(ctx context.Context, job *Job, budget Budget, turn *turns.Turn, s *seat) (layer *Layer, err error) {
+func (m *machine) run(
+	ctx context.Context, job *Job, budget Budget, turn *turns.Turn, s *seat,
+) (layer *Layer, err error) {
 	err = m.until(ctx, func(kick func()) (err error) {
 		b := newMeter(ctx, budget, turn, s, kick)
 		defer b.stop()
@@ -147,7 +149,8 @@ func (m *machine) configure(b *meter, job *Job) error {
 	}
 	c.Encode(at)
 	m.disk.Attach(virtio.Backend{
-		Image: reader{b, job.Image}, Size: job.Size, BlockSize: c.SectorSize, ReadLimit: b.budget.Read,
+		Image: reader{b, job.Image}, Size: job.Size,
+		BlockSize: c.SectorSize, ReadLimit: b.budget.Read,
 	})
 	return nil
 }
@@ -190,8 +193,9 @@ func (job *Job) config() abi.Config {
 	return c
 }
 
-// reader is the image of one run as the device reads it. A single notification of the guest may ask for many reads, so the
-// run yields between them, and they fail once it must end. What is not in memory is read without a turn.
+// reader is the image of one run as the device reads it. A single notification of the guest may ask
+// for many reads, so the run yields between them, and they fail once it must end. What is not in
+// memory is read without a turn.
 type reader struct {
 	*meter
 	image Image

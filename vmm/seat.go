@@ -5,10 +5,12 @@ import (
 	"errors"
 )
 
-// errCrowded says that too many long runs are under way: the run is to be begun again when one of them has ended.
+// errCrowded says that too many long runs are under way: the run is to be begun again when one of
+// them has ended.
 var errCrowded = errors.New("too many long runs are under way")
 
-// seat is a place among a limited number: of a long run, which keeps its machine while it waits for its turns, or of any run.
+// seat is a place among a limited number: of a long run, which keeps its machine while it waits for
+// its turns, or of any run.
 type seat struct {
 	free  chan struct{} // takes a token for each seat that is taken
 	taken bool

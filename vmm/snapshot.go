@@ -45,7 +45,8 @@ func (m *machine) takeSnapshot() (*snapshot, error) {
 // image; they stay until a run comes that is not of one, for large images seldom come alone.
 const maxHot = 128
 
-// maxKept is how many pages a run may have written whose machine is kept, 16 MiB: the pages stay with the machine.
+// maxKept is how many pages a run may have written whose machine is kept, 16 MiB: the pages stay
+// with the machine.
 const maxKept = 16 << 20 / pageLen
 
 // written calls f with the number and the bytes of every page that guest or host wrote since the last call, and perhaps of

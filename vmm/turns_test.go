@@ -27,7 +27,8 @@ func (p *Pool) runOn(ctx context.Context, m *machine, job *Job) (*Layer, error) 
 // endless is the format for which loops never ends.
 const endless = 7
 
-// loops is a guest that maps a disk of 4096 bytes, unless it is told a format that makes it run for ever.
+// loops is a guest that maps a disk of 4096 bytes, unless it is told a format that makes it run for
+// ever.
 func loops() []byte {
 	return good(func(a *asm) {
 		a.imm(rcx, shared+abi.ConfigOffset+36).raw(0x83, 0x39, endless) // cmp dword [rcx], endless
@@ -46,7 +47,8 @@ func loopsPool(t *testing.T, o Options) *Pool {
 	return p
 }
 
-// endlessRuns starts runs that never end, waits until all are in the slow lane, and returns what ends them.
+// endlessRuns starts runs that never end, waits until all are in the slow lane, and returns what
+// ends them.
 func endlessRuns(t *testing.T, p *Pool, n int, owner uint64) (stop func()) {
 	ctx, cancel := context.WithCancel(turns.With(t.Context(), owner))
 	var wg sync.WaitGroup
@@ -69,8 +71,9 @@ func endlessRuns(t *testing.T, p *Pool, n int, owner uint64) (stop func()) {
 	}
 }
 
-// TestEndlessRunsGiveWay: with one processor and a few guests that never end, others are served, and what the former had
-// in their machines is still there in the end: each of them is cancelled in the loop in which it was.
+// TestEndlessRunsGiveWay: with one processor and a few guests that never end, others are served,
+// and what the former had in their machines is still there in the end: each of them is cancelled in
+// the loop in which it was.
 func TestEndlessRunsGiveWay(t *testing.T) {
 	before := inUse(t)
 	p := loopsPool(t, Options{})
@@ -87,7 +90,8 @@ func TestEndlessRunsGiveWay(t *testing.T) {
 	grew(t, before)
 }
 
-// TestSeats: of more endless runs than seats the rest have no machine, and get their seat when one is free.
+// TestSeats: of more endless runs than seats the rest have no machine, and get their seat when one
+// is free.
 func TestSeats(t *testing.T) {
 	before := inUse(t)
 	p := loopsPool(t, Options{Seats: 2})
@@ -123,7 +127,8 @@ func TestMost(t *testing.T) {
 	}
 }
 
-// TestTimeOfTheGuest: what a run waits for is not its time. One that only waits is never late, one that only runs is.
+// TestTimeOfTheGuest: what a run waits for is not its time. One that only waits is never late, one
+// that only runs is.
 func TestTimeOfTheGuest(t *testing.T) {
 	budget := testBudget
 	budget.Time = 300 * time.Millisecond

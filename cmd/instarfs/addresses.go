@@ -68,8 +68,8 @@ func freeAddresses() uint64 {
 	return l.Cur - min(l.Cur, pages*uint64(os.Getpagesize()))
 }
 
-// addressesForMaps is how much of the address space maps may take, bytes: half, for the other half is
-// for machines; math.MaxInt64 without a limit.
+// addressesForMaps is how much of the address space maps may take, bytes: half, for the other half
+// is for machines; math.MaxInt64 without a limit.
 func addressesForMaps() int64 {
 	free := freeAddresses()
 	if free == math.MaxUint64 {
@@ -78,8 +78,8 @@ func addressesForMaps() int64 {
 	return int64(free-min(free, spareAddresses)) / 2
 }
 
-// machinesThatFit is how many machines a mount can have in the address space beside so many bytes for
-// maps, 0 for any number.
+// machinesThatFit is how many machines a mount can have in the address space beside so many bytes
+// for maps, 0 for any number.
 func machinesThatFit(maps uint64) (int, error) {
 	free := freeAddresses()
 	if free == math.MaxUint64 {

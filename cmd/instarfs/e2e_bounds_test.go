@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// amplified is a qcow2 of less than 1 MiB whose map has tables*8192 extents, data and zeroes in turn:
-// all entries of its first table lead to the same second one.
+// amplified is a qcow2 of less than 1 MiB whose map has tables*8192 extents, data and zeroes in
+// turn: all entries of its first table lead to the same second one.
 func amplified(t *testing.T, name string, tables int) {
 	t.Helper()
 	be := binary.BigEndian
@@ -38,7 +38,8 @@ func amplified(t *testing.T, name string, tables int) {
 		be.PutUint64(second[8*i:], copied|17*cluster)
 	}
 	writeAt(t, name, map[int64]string{
-		0: string(header), 2 * cluster: string(first), 16 * cluster: string(second), 18*cluster - 1: "\x00",
+		0: string(header), 2 * cluster: string(first), 16 * cluster: string(second),
+		18*cluster - 1: "\x00", // the end of what all data entries lead to
 	})
 }
 
@@ -56,8 +57,8 @@ func peak(t *testing.T, pid int) (mib int) {
 	return mib >> 10
 }
 
-// Maps take no more memory than they may in all, whoever holds them open, and a mount whose memory is
-// used up serves what is small.
+// Maps take no more memory than they may in all, whoever holds them open, and a mount whose memory
+// is used up serves what is small.
 func TestMountMemory(t *testing.T) {
 	source, dir := smallSource(t), t.TempDir()
 	image := filepath.Join(source, "large.qcow2")
@@ -111,15 +112,20 @@ func TestMountFairness(t *testing.T) {
 	source, dir := smallSource(t), t.TempDir()
 	const hostile = 8
 	for i := range hostile {
-		amplified(t, filepath.Join(source, fmt.Sprintf("hostile%d.qcow2", i)), 1<<16) // 512 Mi extents
+		// 512 Mi extents
+		amplified(t, filepath.Join(source, fmt.Sprintf("hostile%d.qcow2", i)), 1<<16)
 	}
-	s := serveBy(t, child(realChild, "mount", "--guest-time", "2", "--memory", "256M", source, dir), source, dir)
+	mount := child(realChild, "mount", "--guest-time", "2", "--memory", "256M", source, dir)
+	s := serveBy(t, mount, source, dir)
 	var readers sync.WaitGroup
 	ended := make(chan time.Time, hostile)
 	for i := range hostile {
 		readers.Go(func() {
 			_, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("hostile%d.qcow2.map.json", i)))
-			if !errors.Is(err, syscall.ETIMEDOUT) && !errors.Is(err, syscall.EFBIG) && !errors.Is(err, syscall.ENOMEM) {
+			switch {
+			case errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, syscall.EFBIG):
+			case errors.Is(err, syscall.ENOMEM):
+			default:
 				t.Error(err)
 			}
 			ended <- time.Now()

@@ -34,10 +34,12 @@ func (l *limitOptions) times() []timeOption {
 	}
 }
 
-// minMemory is the least that --memory can be, bytes: the program, and a machine or two with small maps.
+// minMemory is the least that --memory can be, bytes: the program, and a machine or two with small
+// maps.
 const minMemory = 64 << 20
 
-// ownMemory is what the program takes itself, bytes: the runtime, the guest, buffers, what is not collected yet.
+// ownMemory is what the program takes itself, bytes: the runtime, the guest, buffers, what is not
+// collected yet.
 const ownMemory = 48 << 20
 
 func (l *limitOptions) check() error {
@@ -62,7 +64,8 @@ func (l limitOptions) allowance() allowance {
 	}
 	limitHeap(int64(l.Memory))
 	return allowance{
-		bytes: l.Memory, memory: ledger.New(int64(l.Memory) - ownMemory), turns: turns.New(runtime.GOMAXPROCS(0)), limits: l,
+		bytes: l.Memory, memory: ledger.New(int64(l.Memory) - ownMemory),
+		turns: turns.New(runtime.GOMAXPROCS(0)), limits: l,
 	}
 }
 
@@ -81,7 +84,8 @@ func (r allowance) seats() int {
 	return int(max(1, min(r.bytes/4/machine, most)))
 }
 
-// chain is what package chain is to keep to, with so many bytes of maps kept, of which half of the memory is the most.
+// chain is what package chain is to keep to, with so many bytes of maps kept, of which half of the
+// memory is the most.
 func (r allowance) chain(cache uint64) chain.Limits {
 	return chain.Limits{
 		Cache: int64(min(cache, r.bytes/2)), Memory: r.memory, Turns: r.turns,
@@ -89,7 +93,8 @@ func (r allowance) chain(cache uint64) chain.Limits {
 	}
 }
 
-var errTime = errors.New("not a time: use a number of seconds, or numbers with h, m, s or ms, more than 0")
+var errTime = errors.New("not a time: use a number of seconds, or numbers with h, m, s or ms, " +
+	"more than 0")
 
 // parseTime reads a time: 90, 1.5m, 1h30m.
 func parseTime(s string) (time.Duration, error) {

@@ -13,13 +13,15 @@ import (
 )
 
 const (
-	// leastShare is the default of --memory where nothing limits the process, if a share of the computer's is less, bytes.
+	// leastShare is the default of --memory where nothing limits the process, if a share of the
+	// computer's is less, bytes.
 	leastShare = 256 << 20
 	// machineRoom is memory that the heap must leave to machines, bytes.
 	machineRoom = 24 << 20
 )
 
-// defaultMemory is how much maps may take if nobody says: a share of what there is for this process, bytes.
+// defaultMemory is how much maps may take if nobody says: a share of what there is for this
+// process, bytes.
 func defaultMemory() int64 {
 	n := int64(math.MaxInt64)
 	var info unix.Sysinfo_t
@@ -33,11 +35,13 @@ func defaultMemory() int64 {
 	return max(min(n, debug.SetMemoryLimit(-1)), minMemory)
 }
 
-// limitHeap keeps the heap, with what is not collected yet, to n bytes less the room for machines, or to GOMEMLIMIT if that is
-// less. What is reachable is bounded elsewhere: the heap never has to be collected again and again.
+// limitHeap keeps the heap, with what is not collected yet, to n bytes less the room for machines,
+// or to GOMEMLIMIT if that is less. What is reachable is bounded elsewhere: the heap never has to
+// be collected again and again.
 func limitHeap(n int64) { debug.SetMemoryLimit(min(debug.SetMemoryLimit(-1), n-machineRoom)) }
 
-// cgroupMemory is the tightest limit of memory among the cgroup of this process and those above it, bytes. root is /.
+// cgroupMemory is the tightest limit of memory among the cgroup of this process and those above it,
+// bytes. root is /.
 func cgroupMemory(root fs.FS) (limit int64, ok bool) {
 	groups, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {
@@ -93,8 +97,8 @@ func cgroupMount(line string) (m hierarchy, ok bool) {
 	return m, true
 }
 
-// dir is the directory of the cgroup of a process, whose /proc/self/cgroup is given. Of one that lies outside of what is
-// mounted it is the mount itself.
+// dir is the directory of the cgroup of a process, whose /proc/self/cgroup is given. Of one that
+// lies outside of what is mounted it is the mount itself.
 func (m *hierarchy) dir(groups string) string {
 	for line := range strings.Lines(groups) {
 		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
@@ -109,7 +113,8 @@ func (m *hierarchy) dir(groups string) string {
 	return m.point
 }
 
-// readLimit is the number in a file, MaxInt64 where there is none: the file says max, or there is no such file.
+// readLimit is the number in a file, MaxInt64 where there is none: the file says max, or there is
+// no such file.
 func readLimit(root fs.FS, name string) int64 {
 	b, err := fs.ReadFile(root, name)
 	if err != nil {

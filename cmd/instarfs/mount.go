@@ -70,8 +70,10 @@ func mountCommand(e *env) *cobra.Command {
 	f.BoolVar(&o.AllowOther, "allow-other", false, "let other users in, as far as the modes of the images let them")
 	f.StringArrayVar(&o.Include, "include", nil, "list files that match this `GLOB` instead of known extensions (repeatable)")
 	f.StringArrayVar(&o.Exclude, "exclude", nil, "leave out files and directories that match this `GLOB` (repeatable)")
-	f.Var(numberValue{&o.CacheBytes}, "cache-bytes", "keep maps up to this many `BYTES`, half of --memory at most; suffixes k, M, G")
-	f.Var(numberValue{&o.Limits.Memory}, "memory", "what maps may take in all, `BYTES` (default: by what the process may have)")
+	f.Var(numberValue{&o.CacheBytes}, "cache-bytes",
+		"keep maps up to this many `BYTES`, half of --memory at most; suffixes k, M, G")
+	f.Var(numberValue{&o.Limits.Memory}, "memory",
+		"what maps may take in all, `BYTES` (default: by what the process may have)")
 	for _, t := range o.Limits.times() {
 		f.Var(timeValue{t.d}, t.name, t.help)
 	}

@@ -38,15 +38,16 @@ func wire() *env {
 	}
 }
 
-// newPool makes the pool of guests that everything runs in; idle is how many are kept warm, most how many there may be, 0 for
-// any number.
+// newPool makes the pool of guests that everything runs in; idle is how many are kept warm, most
+// how many there may be, 0 for any number.
 func newPool(idle, most int, r allowance) (*vmm.Pool, error) {
 	program, err := payload.Agent()
 	if err != nil {
 		return nil, err
 	}
 	return vmm.NewPool(vmm.Options{
-		Program: program, Idle: idle, Most: most, Budget: r.budget(), Seats: r.seats(), Turns: r.turns, Memory: r.memory,
+		Program: program, Idle: idle, Most: most, Budget: r.budget(),
+		Seats: r.seats(), Turns: r.turns, Memory: r.memory,
 	})
 }
 

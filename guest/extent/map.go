@@ -73,9 +73,9 @@ func (m *Map) Find(off uint64) int {
 	return c*chunkLen + sort.Search(len(s), func(i int) bool { return s[i] > off }) - 1
 }
 
-// Memo returns what derive made for key the first time, and keeps it as long as the map lives: an index of a rendering,
-// say. derive must not use Memo itself, and what it makes must be small beside the map: Bytes does not count it, and a
-// Builder accounts for little (see Builder.Account).
+// Memo returns what derive made for key the first time, and keeps it as long as the map lives: an
+// index of a rendering, say. derive must not use Memo itself, and what it makes must be small
+// beside the map: Bytes does not count it, and a Builder accounts for little (see Builder.Account).
 func (m *Map) Memo(key any, derive func() any) any {
 	m.memo.mu.Lock()
 	defer m.memo.mu.Unlock()

@@ -32,7 +32,8 @@ func alternating(b *Builder, n int) error {
 	return nil
 }
 
-// TestAccount: a builder asks before it takes, for no less than the map then has, and a refusal ends it.
+// TestAccount: a builder asks before it takes, for no less than the map then has, and a refusal
+// ends it.
 func TestAccount(t *testing.T) {
 	for _, n := range []int{1, 2, 64, 65, 4096, 4097, 100_000} {
 		b, m := NewBuilder(0, uint64(n), 0), &memory{1 << 30}

@@ -81,9 +81,13 @@ type Engine struct {
 	maps       *cache.Cache[key, kept]
 }
 
-// NewEngine maps files by runs of r, as far as a and l allow. It has what it keeps given back when l.Memory is full.
+// NewEngine maps files by runs of r, as far as a and l allow. It has what it keeps given back when
+// l.Memory is full.
 func NewEngine(r Runner, a Access, l Limits) *Engine {
-	e := &Engine{runner: r, access: a, limits: l.complete(), gate: files.NewGate(), maps: cache.New[key, kept](l.Cache)}
+	e := &Engine{
+		runner: r, access: a, limits: l.complete(), gate: files.NewGate(),
+		maps: cache.New[key, kept](l.Cache),
+	}
 	e.limits.Memory.OnFull(e.maps.Evict)
 	if a.References == Any {
 		// Without it references are refused, as they are where References is Beneath.
@@ -171,7 +175,8 @@ func (e *Engine) mapOpened(ctx context.Context, name string, o Options, who *Cal
 	return nil, g, failure(name, ErrChanging)
 }
 
-// owner is who is to get no more of the processors than others: who asks, for the images of one owner.
+// owner is who is to get no more of the processors than others: who asks, for the images of one
+// owner.
 func owner(who *Caller, f *image) uint64 {
 	uid := uint64(math.MaxUint32) // this process
 	if who != nil {
@@ -242,7 +247,8 @@ func (e *Engine) load(ctx context.Context, k key, load cache.Loader[kept]) (kept
 	for {
 		v, err := e.maps.Load(ctx, k, load)
 		switch {
-		// Ann starts a run and leaves before it has begun, with the file it was to read. Bob, who joined it, starts his own.
+		// Ann starts a run and leaves before it has begun, with the file it was to read. Bob, who
+		// joined it, starts his own.
 		case errors.Is(err, errAbandoned):
 		case err == nil && v.failed != nil && v.failed.over():
 			e.maps.Drop(k)

@@ -259,7 +259,8 @@ func TestReplaced(t *testing.T) {
 	r.count(2)
 }
 
-// TestFailures: what a person reads, and what qemu-img says of the same image. See also TestFailuresAreKept.
+// TestFailures: what a person reads, and what qemu-img says of the same image. See also
+// TestFailuresAreKept.
 func TestFailures(t *testing.T) {
 	bad := layerOf(t, ext(0, 512, extent.Bad, 0))
 	bad.Faults = []abi.RoleFault{{Role: abi.RoleBad, Fault: fault.New(fault.Qcow2L2Unaligned, 40, 1, 2)}}

@@ -28,7 +28,8 @@ var (
 	ErrNotRegular = files.ErrNotRegular
 	// ErrFormat: no format has the name that was asked for.
 	ErrFormat = errors.New("unknown format")
-	// ErrSlow: one of Limits was met. What is not a run of a guest has limits of its own, and so has a map in all.
+	// ErrSlow: one of Limits was met. What is not a run of a guest has limits of its own, and so
+	// has a map in all.
 	ErrSlow = errors.New("the image takes too long to map")
 )
 
@@ -91,7 +92,8 @@ func reason(err error) string {
 	case errors.As(err, &g) && g.Kind == vmm.KindDeadline:
 		return err.Error() + " (--guest-time allows more)"
 	case errors.Is(err, ledger.ErrFull):
-		return err.Error() + ": the map needs more than --memory leaves (allow more, or try again when less is read at a time)"
+		return err.Error() + ": the map needs more than --memory leaves " +
+			"(allow more, or try again when less is read at a time)"
 	case !errors.As(err, &f):
 		return err.Error()
 	}

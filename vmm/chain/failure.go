@@ -9,10 +9,11 @@ import (
 	"instarfs/vmm"
 )
 
-// What came of a file once will come of it again: a failure is kept like a layer, so that whoever reads a broken image again
-// and again does not have it mapped each time.
+// What came of a file once will come of it again: a failure is kept like a layer, so that whoever
+// reads a broken image again and again does not have it mapped each time.
 
-// failureTime is how long a failure is kept that depends on limits or on the guest. Damage is kept until the file changes.
+// failureTime is how long a failure is kept that depends on limits or on the guest. Damage is kept
+// until the file changes.
 const failureTime = time.Minute
 
 // failureCost is the memory of a failure that is kept, bytes.
@@ -24,15 +25,16 @@ type failed struct {
 	until time.Time // zero for ever
 }
 
-// lasting returns what to keep of an error, nil if it may be another one the next time: files that cannot be read, locks,
-// memory, a reader that left.
+// lasting returns what to keep of an error, nil if it may be another one the next time: files that
+// cannot be read, locks, memory, a reader that left.
 func lasting(err error) *failed {
 	var f *fault.Fault
 	var g *vmm.GuestError
 	switch {
 	case errors.As(err, &f) && f.Class() != fault.IO:
 		return &failed{err: err}
-	case errors.As(err, &g) && g.Kind != vmm.KindMachine, errors.Is(err, ErrSlow), errors.Is(err, extent.ErrTooMany):
+	case errors.As(err, &g) && g.Kind != vmm.KindMachine,
+		errors.Is(err, ErrSlow), errors.Is(err, extent.ErrTooMany):
 		return &failed{err, time.Now().Add(failureTime)}
 	}
 	return nil

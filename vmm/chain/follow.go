@@ -199,7 +199,8 @@ func (c *chain) blame(kind uint32, n *node, err error) error {
 // maxHeld is how many extents all layers of a chain may have together, which are in memory until the map is made: 2.4 GB.
 const maxHeld = 2 * maxExtents
 
-// hold counts the extents of a layer. Each image of a chain may be small, and have as many as one run may find.
+// hold counts the extents of a layer. Each image of a chain may be small, and have as many as one
+// run may find.
 func (c *chain) hold(l *layer) error {
 	if c.held += l.Map.Len(); c.held > maxHeld {
 		return fmt.Errorf("layers of the image: %w", extent.ErrTooMany)

@@ -24,8 +24,8 @@ type span struct {
 	end  uint64 // bytes of the file; it begins where the one before ends
 }
 
-// seeker is what a file answers lseek(2) with, for unix.SEEK_DATA and unix.SEEK_HOLE. *os.File would
-// do, were it not for the errors that it wraps on this path.
+// seeker is what a file answers lseek(2) with, for unix.SEEK_DATA and unix.SEEK_HOLE. *os.File
+// would do, were it not for the errors that it wraps on this path.
 type seeker interface {
 	Seek(off int64, whence int) (int64, error)
 }
@@ -54,8 +54,8 @@ func spansOf(f seeker, off, limit uint64) (list []span) {
 	}
 }
 
-// regions remembers the regions of the file that were looked at last: extents that follow each other
-// in the file need one question together, not one each.
+// regions remembers the regions of the file that were looked at last: extents that follow each
+// other in the file need one question together, not one each.
 type regions struct {
 	file  holes
 	pace  *pace
@@ -87,8 +87,8 @@ func (r *regions) at(off, limit uint64) (s span, err error) {
 
 const endOfTime = 1<<63 - 1
 
-// spanAt follows qemu's order of questions (find_allocation in block/file-posix.c): data first, and a file system that does
-// not know is taken for one without holes.
+// spanAt follows qemu's order of questions (find_allocation in block/file-posix.c): data first, and
+// a file system that does not know is taken for one without holes.
 func spanAt(f seeker, off uint64) span {
 	data, err := f.Seek(int64(off), unix.SEEK_DATA)
 	switch {
@@ -101,14 +101,15 @@ func spanAt(f seeker, off uint64) span {
 	}
 	next, err := f.Seek(int64(off), unix.SEEK_HOLE)
 	if err != nil || next <= int64(off) {
-		// The file lost the data between the two questions. Its identity has changed, and the map is made again.
+		// The file lost the data between the two questions. Its identity has changed, and the map
+		// is made again.
 		return span{false, endOfTime}
 	}
 	return span{false, uint64(next)}
 }
 
-// split gives the pieces of an extent whose file's holes show through, in order. In a hole the extent is Zero; a Bare one
-// is then not Data.
+// split gives the pieces of an extent whose file's holes show through, in order. In a hole the
+// extent is Zero; a Bare one is then not Data.
 func (r *regions) split(e extent.Extent, emit func(extent.Extent) error) error {
 	for {
 		s, err := r.at(e.Offset, e.Offset+e.Length)

@@ -69,7 +69,8 @@ func (l *Limits) errCompose() error {
 
 func (l *Limits) errMap() error { return limitError{"the map", l.Map, "--map-time"} }
 
-// spent is what one map has used of its limits. A layer that several maps wait for is on the account of the first.
+// spent is what one map has used of its limits. A layer that several maps wait for is on the
+// account of the first.
 type spent struct {
 	limits  *Limits
 	source  atomic.Int64 // nanoseconds
@@ -93,7 +94,8 @@ func spentOf(ctx context.Context) *spent {
 	return &spent{limits: &defaults}
 }
 
-// reading counts the time that f takes to read files of the map of ctx. The context of f ends when that is used up.
+// reading counts the time that f takes to read files of the map of ctx. The context of f ends when
+// that is used up.
 func reading(ctx context.Context, f func(ctx context.Context) error) error {
 	s := spentOf(ctx)
 	left := s.limits.Source - time.Duration(s.source.Load())

@@ -125,7 +125,8 @@ func (stuck) Run(ctx context.Context, _ *vmm.Job) (*vmm.Layer, error) {
 func TestMapHasALimit(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "disk")
 	write(t, name, "disk")
-	_, err := NewEngine(stuck{}, Access{}, Limits{Map: 50 * time.Millisecond}).MapFile(t.Context(), name, Options{})
+	e := NewEngine(stuck{}, Access{}, Limits{Map: 50 * time.Millisecond})
+	_, err := e.MapFile(t.Context(), name, Options{})
 	oneLine(t, err, "--map-time")
 	late(t, err.(*Error).Err, "--map-time")
 }
@@ -188,7 +189,10 @@ func TestLasting(t *testing.T) {
 	checkLasting(t, &referenceError{err: fault.New(fault.Qcow2L2Unaligned, 0)}, false, true)
 	checkLasting(t, limitError{}, true, false)
 	checkLasting(t, extent.ErrTooMany, true, false)
-	for _, err := range []error{unix.EIO, context.Canceled, context.DeadlineExceeded, ledger.ErrFull, &lockError{}, ErrChanging, errAbandoned} {
+	for _, err := range []error{
+		unix.EIO, context.Canceled, context.DeadlineExceeded, ledger.ErrFull, &lockError{}, ErrChanging,
+		errAbandoned,
+	} {
 		checkLasting(t, err, false, false)
 	}
 }
@@ -205,7 +209,8 @@ func checkLasting(t *testing.T, err error, minute, ever bool) {
 	}
 }
 
-// TestFailuresAreKept: a broken image is mapped once, until it changes; one that took too long until a while has passed.
+// TestFailuresAreKept: a broken image is mapped once, until it changes; one that took too long
+// until a while has passed.
 func TestFailuresAreKept(t *testing.T) {
 	_, damage := badLayer(t)
 	budget := &vmm.GuestError{Kind: vmm.KindReads}
@@ -248,7 +253,8 @@ func TestFailuresAreKept(t *testing.T) {
 func TestCostOfAnEntry(t *testing.T) {
 	const n = 2000
 	e, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) {
-		return layerOf(t, ext(0, 512, present|zero, 0), ext(512, 512, stored, 0), ext(1024, 512, present|zero, 0)), nil
+		return layerOf(t, ext(0, 512, present|zero, 0), ext(512, 512, stored, 0),
+			ext(1024, 512, present|zero, 0)), nil
 	})
 	e = NewEngine(r, Access{}, Limits{Cache: math.MaxInt64})
 	before := heap()

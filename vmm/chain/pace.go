@@ -9,8 +9,8 @@ import (
 	"instarfs/vmm/turns"
 )
 
-// pace has a composition take turns with all else, account for its memory, and end when its time is used up or nobody waits
-// for it. It is for one goroutine.
+// pace has a composition take turns with all else, account for its memory, and end when its time is
+// used up or nobody waits for it. It is for one goroutine.
 type pace struct {
 	ctx    context.Context
 	turn   *turns.Turn
@@ -30,7 +30,8 @@ func (l *Limits) pace(ctx context.Context) (*pace, error) {
 	return &pace{ctx: ctx, turn: turn, memory: l.Memory, spent: spentOf(ctx)}, nil
 }
 
-// resultCost is what a result has beside its map, bytes: headers, renderings, and what is noted where it is kept.
+// resultCost is what a result has beside its map, bytes: headers, renderings, and what is noted
+// where it is kept.
 const resultCost = 4 << 10
 
 // builder is extent.NewBuilder for a map that is accounted for.

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Lease is the memory that one thing takes. It grows, and ends as a whole: by Free, or when it is unreachable. So what has
-// memory refers to its lease, and whatever shares that memory does too.
+// Lease is the memory that one thing takes. It grows, and ends as a whole: by Free, or when it is
+// unreachable. So what has memory refers to its lease, and whatever shares that memory does too.
 type Lease struct {
 	balance *balance
 	waiting func(wait func())
@@ -32,15 +32,18 @@ func (l *Ledger) lease(first bool) *Lease {
 	return lease
 }
 
-// Waiting has with called for each wait of Grow, which it must carry out; nil ends that. It must not be called during Grow.
+// Waiting has with called for each wait of Grow, which it must carry out; nil ends that. It must
+// not be called during Grow.
 func (l *Lease) Waiting(with func(wait func())) { l.waiting = with }
 
-// Grow books bytes more. It may wait a second for others to give back; the error is ErrFull, and nothing is booked then.
+// Grow books bytes more. It may wait a second for others to give back; the error is ErrFull, and
+// nothing is booked then.
 func (l *Lease) Grow(bytes int) error {
 	b := l.balance
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// Else the lease could be cleaned up now, and that, and all cleanups after it, would wait for the lock.
+	// Else the lease could be cleaned up now, and that, and all cleanups after it, would wait for
+	// the lock.
 	defer runtime.KeepAlive(l)
 	n, first := int64(bytes), b.first || b.n+int64(bytes) <= small
 	if !b.ledger.take(n, first) {

@@ -1,6 +1,7 @@
-// Package ledger keeps the books of memory that grows with images: maps, what makes them, and what is kept of them. Before
-// memory is taken it is written down on a lease; where there is not enough the ledger has caches give back, has unreachable
-// maps collected, and waits a moment for others to end. Then the one who asked gets ErrFull, and nobody else is harmed.
+// Package ledger keeps the books of memory that grows with images: maps, what makes them, and what
+// is kept of them. Before memory is taken it is written down on a lease; where there is not enough
+// the ledger has caches give back, has unreachable maps collected, and waits a moment for others to
+// end. Then the one who asked gets ErrFull, and nobody else is harmed.
 //
 // Everything here is safe for use by many goroutines.
 package ledger
@@ -18,10 +19,12 @@ var ErrFull = errors.New("not enough memory is left")
 const (
 	// patience is how long a lease waits for others to give back.
 	patience = time.Second
-	// pause is how often a lease that waits looks again, and the least time between two collections.
+	// pause is how often a lease that waits looks again, and the least time between two
+	// collections.
 	pause = 20 * time.Millisecond
-	// small is how many bytes a usual lease has, at most, that may use the last quarter of the memory. Large ones cannot
-	// have it, so that usual images are served while somebody tries how much there is.
+	// small is how many bytes a usual lease has, at most, that may use the last quarter of the
+	// memory. Large ones cannot have it, so that usual images are served while somebody tries how
+	// much there is.
 	small = 1 << 20
 )
 
@@ -41,7 +44,8 @@ func New(limit int64) *Ledger {
 	return &Ledger{limit: limit, collect: runtime.GC, evict: func(int64) {}}
 }
 
-// OnFull has evict called, from any goroutine, when more bytes are needed than are left. It is to let go of as many.
+// OnFull has evict called, from any goroutine, when more bytes are needed than are left. It is to
+// let go of as many.
 func (l *Ledger) OnFull(evict func(bytes int64)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

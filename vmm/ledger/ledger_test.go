@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestLimit: what is booked never exceeds the limit, and large leases leave the last quarter to small ones.
+// TestLimit: what is booked never exceeds the limit, and large leases leave the last quarter to
+// small ones.
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const mib = 1 << 20
@@ -31,8 +32,10 @@ func TestLimit(t *testing.T) {
 			{l.Lease(), 1, ErrFull, 16 * mib},
 			{l.First(), 1, ErrFull, 16 * mib},
 		} {
-			if err := step.lease.Grow(step.grow); !errors.Is(err, step.err) || l.Used() != step.used {
-				t.Errorf("%d more: %v, %d bytes used; want %v, %d", step.grow, err, l.Used(), step.err, step.used)
+			err := step.lease.Grow(step.grow)
+			if n := l.Used(); !errors.Is(err, step.err) || n != step.used {
+				t.Errorf("%d more: %v, %d bytes used; want %v, %d",
+					step.grow, err, n, step.err, step.used)
 			}
 			defer step.lease.Free()
 		}
@@ -59,8 +62,9 @@ func TestWait(t *testing.T) {
 			t.Error(err, time.Since(begin))
 		}
 		begin = time.Now()
-		if err := l.Lease().Grow(1); !errors.Is(err, ErrFull) || time.Since(begin) > patience+2*pause {
-			t.Error(err, time.Since(begin))
+		err := l.Lease().Grow(1)
+		if took := time.Since(begin); !errors.Is(err, ErrFull) || took > patience+2*pause {
+			t.Error(err, took)
 		}
 		second.Free()
 	})
@@ -81,13 +85,16 @@ func TestEvict(t *testing.T) {
 		})
 		begin, lease := time.Now(), l.Lease()
 		defer lease.Free()
-		if err := lease.Grow(50); err != nil || time.Since(begin) > 2*pause || len(asked) != 1 || asked[0] != 50 {
-			t.Error(err, time.Since(begin), asked)
+		err := lease.Grow(50)
+		took := time.Since(begin)
+		if err != nil || took > 2*pause || len(asked) != 1 || asked[0] != 50 {
+			t.Error(err, took, asked)
 		}
 	})
 }
 
-// TestUnreachable: what nobody refers to any more is free, without a word. Many try at the same time.
+// TestUnreachable: what nobody refers to any more is free, without a word. Many try at the same
+// time.
 func TestUnreachable(t *testing.T) {
 	l := New(1000)
 	var wg sync.WaitGroup

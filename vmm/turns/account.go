@@ -16,8 +16,8 @@ func (a *Account) used() time.Duration { return time.Duration(a.nanos.Load()) }
 
 type accountKey struct{}
 
-// With returns a context whose work is on a new account of that owner: a number for whoever is to get no more than others,
-// such as a hash of a user and of whom the image belongs to.
+// With returns a context whose work is on a new account of that owner: a number for whoever is to
+// get no more than others, such as a hash of a user and of whom the image belongs to.
 func With(ctx context.Context, owner uint64) context.Context {
 	return context.WithValue(ctx, accountKey{}, &Account{owner: owner})
 }

@@ -2,7 +2,8 @@ package turns
 
 import "slices"
 
-// queue holds waiting turns. Owners are served in a circle, the turns of one owner in the order in which they came.
+// queue holds waiting turns. Owners are served in a circle, the turns of one owner in the order in
+// which they came.
 type queue struct {
 	owners []uint64 // that have turns waiting, the next one first
 	turns  map[uint64][]*Turn

@@ -1,11 +1,12 @@
-// Package turns decides which of many pieces of work may use a processor now, so that work that never ends costs others
-// no more than a moment. It knows nothing of what the work is: whoever does it enters, gives way when its slice is over,
-// and leaves.
+// Package turns decides which of many pieces of work may use a processor now, so that work that
+// never ends costs others no more than a moment. It knows nothing of what the work is: whoever does
+// it enters, gives way when its slice is over, and leaves.
 //
-// Work is accounted to a map (Account): all runs and the composition of one map share it. What has used less than
-// fastTime of a processor goes through the fast lane, all else through the slow one. The lanes have turns of their own,
-// so the fast lane never waits for the slow one. Within a lane the owners of maps take turns, and the maps of one owner
-// take turns among themselves, a slice each.
+// Work is accounted to a map (Account): all runs and the composition of one map share it. What has
+// used less than fastTime of a processor goes through the fast lane, all else through the slow one.
+// The lanes have turns of their own, so the fast lane never waits for the slow one. Within a lane
+// the owners of maps take turns, and the maps of one owner take turns among themselves, a slice
+// each.
 //
 // A Desk is safe for use by many goroutines, a Turn belongs to one.
 package turns
@@ -17,10 +18,11 @@ import (
 )
 
 const (
-	// fastTime is the processor time of a map in the fast lane: a hundred times what a usual image takes.
+	// fastTime is the processor time of a map in the fast lane: a hundred times what a usual image
+	// takes.
 	fastTime = 200 * time.Millisecond
-	// fastSlice and slowSlice are how long a turn lasts while others wait. Leaving a guest and entering it again takes
-	// some ten microseconds.
+	// fastSlice and slowSlice are how long a turn lasts while others wait. Leaving a guest and
+	// entering it again takes some ten microseconds.
 	fastSlice = 25 * time.Millisecond
 	slowSlice = 100 * time.Millisecond
 )
@@ -52,7 +54,8 @@ type Turn struct {
 	granted chan struct{} // closed when a wait ends with a turn
 }
 
-// Enter waits for a turn on the account of ctx, see With. When ctx ends first, the error is its cause.
+// Enter waits for a turn on the account of ctx, see With. When ctx ends first, the error is its
+// cause.
 func (d *Desk) Enter(ctx context.Context) (*Turn, error) {
 	t := &Turn{desk: d, account: accountOf(ctx)}
 	return t, t.Resume(ctx)
@@ -66,7 +69,8 @@ func (t *Turn) Resume(ctx context.Context) error {
 	return t.wait(ctx)
 }
 
-// Pause gives the turn away while its holder waits for something else. It must be followed by Resume, or by nothing.
+// Pause gives the turn away while its holder waits for something else. It must be followed by
+// Resume, or by nothing.
 func (t *Turn) Pause() {
 	t.desk.mu.Lock()
 	defer t.desk.mu.Unlock()
@@ -86,7 +90,8 @@ func (t *Turn) Yield(ctx context.Context) error {
 	return t.wait(ctx)
 }
 
-// Left is how much of the slice is left; nothing or less when it is over. Precondition: t has a turn.
+// Left is how much of the slice is left; nothing or less when it is over. Precondition: t has a
+// turn.
 func (t *Turn) Left() time.Duration { return t.slice - time.Since(t.since) }
 
 // Held is the time for which t has had turns.
@@ -100,7 +105,8 @@ func (t *Turn) Held() time.Duration {
 // Slow reports whether the turn is one of the slow lane. Precondition: t has a turn.
 func (t *Turn) Slow() bool { return t.lane == &t.desk.slow }
 
-// queue puts t into the queue of its lane, and grants what can be granted. Precondition: desk.mu is held.
+// queue puts t into the queue of its lane, and grants what can be granted. Precondition: desk.mu is
+// held.
 func (t *Turn) queue() {
 	l := &t.desk.fast
 	if t.account.used() >= fastTime {
@@ -147,7 +153,9 @@ func (t *Turn) release() {
 
 // grant gives the turns that are free to those who wait. Precondition: mu is held.
 func (d *Desk) grant() {
-	d.fast.grant(d.processors, func(a *Account) time.Duration { return min(fastSlice, fastTime-a.used()) })
+	d.fast.grant(d.processors, func(a *Account) time.Duration {
+		return min(fastSlice, fastTime-a.used())
+	})
 	// The last processor is for the fast lane as long as it has work.
 	n := d.processors
 	if d.fast.taken > 0 {
