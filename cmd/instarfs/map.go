@@ -38,7 +38,8 @@ const mapHelp = `Print which parts of the virtual disk in FILENAME hold data, an
 
 Options may stand before or after FILENAME. Of a repeated option the last one counts. Long names may be
 shortened as long as they are unambiguous. OFF and LEN are bytes: digits, 0x and hexadecimal digits, or a
-decimal number with a suffix of k, M, G, T, P or E (powers of 1024).
+decimal number with a suffix of k, M, G, T, P or E (powers of 1024). TIME is a
+number of seconds, or like 1m30s.
 
 Files that the image names (backing files, data files, extents) are opened if they lie beneath its own directory.
 

@@ -28,6 +28,10 @@ const (
 	small = 1 << 20
 )
 
+// evictParts is in how many parts a cache that fills the memory gives back all: a map that grows by
+// small pieces must not wait for each of them.
+const evictParts = 32
+
 // Ledger is a limit and what is used of it.
 type Ledger struct {
 	limit   int64
@@ -107,7 +111,7 @@ func (l *Ledger) relieve(n int64) {
 	}
 	l.mu.Unlock()
 	if due {
-		evict(n)
+		evict(max(n, l.limit/evictParts))
 		l.collect()
 	}
 }

@@ -93,6 +93,37 @@ func TestEvict(t *testing.T) {
 	})
 }
 
+// TestEvictInParts: memory that is full of what a cache keeps is given to one who takes it in tiny
+// pieces without a wait for each.
+func TestEvictInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 32 << 20
+		l := New(n)
+		kept := l.First()
+		if err := kept.Grow(n); err != nil {
+			t.Fatal(err)
+		}
+		l.OnFull(func(bytes int64) {
+			left := int(max(0, kept.Bytes()-bytes))
+			kept.Free()
+			if err := kept.Grow(left); err != nil {
+				t.Error(err)
+			}
+		})
+		begin, lease := time.Now(), l.First()
+		defer lease.Free()
+		defer kept.Free()
+		for range n / 4096 {
+			if err := lease.Grow(4096); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begin); took > 2*evictParts*pause {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
 // TestUnreachable: what nobody refers to any more is free, without a word. Many try at the same
 // time.
 func TestUnreachable(t *testing.T) {
