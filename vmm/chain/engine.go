@@ -214,6 +214,7 @@ func (e *Engine) mapOnce(ctx context.Context, top *node, o Options, who *Caller)
 				return kept{}, 0, err
 			}
 		}
+		hadAll := spentOf(ctx).little()
 		r, err := e.compose(ctx, c)
 		for _, n := range c.others {
 			if changed, lookErr := n.changed(ctx); lookErr != nil {
@@ -223,7 +224,7 @@ func (e *Engine) mapOnce(ctx context.Context, top *node, o Options, who *Caller)
 			}
 		}
 		if err != nil {
-			return keepFailure(err)
+			return keepFailure(err, hadAll)
 		}
 		r.steps = c.steps()
 		return kept{result: r}, resultCost + r.Map.Bytes(), nil

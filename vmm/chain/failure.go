@@ -40,9 +40,10 @@ func lasting(err error) *failed {
 	return nil
 }
 
-// keepFailure is what a loader returns for an error.
-func keepFailure(err error) (kept, int, error) {
-	if f := lasting(err); f != nil {
+// keepFailure is what a loader returns for an error. Of the time that a map may take the one that
+// comes next may have more, unless the loader had nearly all of it.
+func keepFailure(err error, hadAll bool) (kept, int, error) {
+	if f := lasting(err); f != nil && (hadAll || !errors.Is(err, ErrSlow)) {
 		return kept{failed: f}, failureCost, nil
 	}
 	return kept{}, 0, err

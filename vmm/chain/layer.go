@@ -36,6 +36,7 @@ func (e *Engine) layerOf(ctx context.Context, f *image, o Options) (*layer, erro
 		if err := f.settle(ctx); err != nil {
 			return kept{}, 0, err
 		}
+		hadAll := spentOf(ctx).little()
 		l, err := e.run(ctx, f, o)
 		if changed, lookErr := f.changed(ctx); lookErr != nil {
 			return kept{}, 0, lookErr
@@ -43,7 +44,7 @@ func (e *Engine) layerOf(ctx context.Context, f *image, o Options) (*layer, erro
 			return kept{}, 0, ErrChanging // whatever it was that the run found
 		}
 		if err != nil {
-			return keepFailure(err)
+			return keepFailure(err, hadAll)
 		}
 		return kept{layer: l}, l.bytes(), nil
 	}

@@ -94,6 +94,12 @@ func spentOf(ctx context.Context) *spent {
 	return &spent{limits: &defaults}
 }
 
+// little reports whether nearly all of the limits is left.
+func (s *spent) little() bool {
+	return time.Duration(s.source.Load()) < s.limits.Source/10 &&
+		time.Duration(s.compose.Load()) < s.limits.Compose/10
+}
+
 // reading counts the time that f takes to read files of the map of ctx. The context of f ends when
 // that is used up.
 func reading(ctx context.Context, f func(ctx context.Context) error) error {

@@ -209,6 +209,32 @@ func checkLasting(t *testing.T, err error, minute, ever bool) {
 	}
 }
 
+// TestFailuresOfAnother: that a map had used up its time on other files says nothing of the one at
+// which it ended.
+func TestFailuresOfAnother(t *testing.T) {
+	l := Limits{}.complete()
+	s := &spent{limits: &l}
+	if !s.little() {
+		t.Error("nothing is much")
+	}
+	for _, used := range []struct{ source, compose time.Duration }{{l.Source, 0}, {0, l.Compose}} {
+		s.source.Store(int64(used.source))
+		s.compose.Store(int64(used.compose))
+		if s.little() {
+			t.Errorf("%+v is little", used)
+		}
+	}
+	for _, hadAll := range []bool{false, true} {
+		v, cost, err := keepFailure(limitError{}, hadAll)
+		if (v.failed != nil) != hadAll || (err == nil) != hadAll || (cost > 0) != hadAll {
+			t.Errorf("%v: %+v, %d, %v", hadAll, v, cost, err)
+		}
+		if v, _, err := keepFailure(fault.New(fault.Qcow2Magic, 0), hadAll); v.failed == nil || err != nil {
+			t.Errorf("%v: damage: %+v, %v", hadAll, v, err)
+		}
+	}
+}
+
 // TestFailuresAreKept: a broken image is mapped once, until it changes; one that took too long
 // until a while has passed.
 func TestFailuresAreKept(t *testing.T) {
