@@ -27,6 +27,7 @@ type fakeSource struct {
 	mu      sync.Mutex
 	cached  map[Generation]*extent.Map
 	flights map[string]*fakeFlight // by path
+	most    int                    // runs at a time
 	// fail makes the run of a path end with the error; panics makes a stat or a run of it panic.
 	fail map[string]error
 	// unseen makes a stat of a path end with the error.
@@ -189,6 +190,7 @@ func (s *fakeSource) Map(ctx context.Context, who *Caller, path string) (*extent
 		f = &fakeFlight{done: make(chan struct{}), cancel: cancel}
 		s.flights[path] = f
 		s.runs.Add(1)
+		s.most = max(s.most, len(s.flights))
 		go s.fly(runCtx, path, f)
 	}
 	f.waiters++
