@@ -19,24 +19,24 @@ func (m *image) checkExtension(sector uint64) *fault.Fault {
 	if at > maxVirtualSize-m.cluster {
 		return fault.New(fault.ParallelsExtensionRead, offExtension)
 	}
+	head := m.buf[:extensionHeader]
+	if f := block.ReadOne(m.dev, head, at); f != nil {
+		return f
+	}
+	if got := binary.LittleEndian.Uint64(head); got != extensionMagic {
+		return fault.New(fault.ParallelsExtensionMagic, at, got)
+	}
 	if m.cluster > maxExtension {
 		return fault.New(fault.ParallelsExtensionSize, offTracks, m.cluster)
 	}
+	want := [md5Size]byte(head[8:])
 	sum := newMD5()
-	var want [md5Size]byte
-	for done := uint64(0); done < m.cluster; {
+	for done := uint64(extensionHeader); done < m.cluster; {
 		b := m.buf[:min(m.cluster-done, bufferLen)]
 		if f := block.ReadOne(m.dev, b, at+done); f != nil {
 			return f
 		}
 		done += uint64(len(b))
-		if done == uint64(len(b)) {
-			if got := binary.LittleEndian.Uint64(b); got != extensionMagic {
-				return fault.New(fault.ParallelsExtensionMagic, at, got)
-			}
-			copy(want[:], b[8:])
-			b = b[extensionHeader:]
-		}
 		sum.write(b)
 	}
 	if sum.sum() != want {

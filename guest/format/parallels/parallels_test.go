@@ -112,7 +112,12 @@ func TestVectors(t *testing.T) {
 			Fault: "Failed to read Format Extension cluster: Input/output error"},
 		{Name: "extension at a negative offset", Image: image(func(b []byte) { b[63] = 0xff }), Qemu: qemu,
 			Fault: "../../block/parallels-ext.c:287: parallels_read_format_extension: Assertion `ext_off > 0' failed."},
-		{Name: "extension in too large a cluster", Image: image(func(b []byte) { b[56] = 8; le.PutUint32(b[28:], 1<<18) }),
+		{Name: "no extension in too large a cluster", Image: image(func(b []byte) { b[56] = 8; b[30] = 4 }),
+			Fault: "Wrong parallels Format Extension magic: 0x0, expected: 0xab234cef23dcea87"},
+		{Name: "extension in too large a cluster", Image: image(func(b []byte) {
+			extension(nothing)(b)
+			le.PutUint32(b[28:], 1<<18)
+		}),
 			Fault: "a format extension in a cluster of 134217728 bytes is not looked at"},
 		{Name: "checksum", Image: image(func(b []byte) { extension(nothing)(b); b[24*512+8] ^= 1 }),
 			Fault: "Wrong checksum in Format Extension header. Format extension is corrupted."},

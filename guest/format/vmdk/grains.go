@@ -111,11 +111,12 @@ func (g *grains) classifySE(entry uint64) (kind, uint64) {
 		return zeroPlain, 0
 	case seGrainStored:
 		sector := g.stored + (entry>>48&0xfff|entry<<16>>4)*seGrain
+		off := sector * sectorSize
 		switch {
 		case sector == 0:
 			return unallocated, 0
-		case sector <= maxSectors:
-			return plain, sector * sectorSize
+		case sector <= maxSectors, g.qemu && off <= maxFileOffset: // wraps around as in qemu
+			return plain, off
 		}
 	}
 	return wrong, 0

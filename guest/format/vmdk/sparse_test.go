@@ -201,7 +201,7 @@ func TestWrongEntries(t *testing.T) {
 			[]ext{{4096, 0, 0, 0}, bad(4096), {1<<24 - 8192, 0, 0, 0}, {4096, zeroed, 0, 0}, {2<<24 - 4096, 0, 0, 0}}},
 		{"unallocated with a number", se(func(s *formattest.VmdkSparse) { s.Spoil64(s.TablesOffset()+8, 4) }), fault.VmdkTableEntry,
 			[]ext{{4096, 0, 0, 0}, bad(4096), {1<<24 - 8192, 0, 0, 0}, {4096, zeroed, 0, 0}, {2<<24 - 4096, 0, 0, 0}}},
-		{"grain beyond all files", se(func(s *formattest.VmdkSparse) { s.Spoil64(s.TablesOffset()+8, 3<<60|1<<47) }), fault.VmdkTableEntry,
+		{"grain beyond all files", se(func(s *formattest.VmdkSparse) { s.Spoil64(s.TablesOffset()+8, 3<<60|1<<39) }), fault.VmdkTableEntry,
 			[]ext{{4096, 0, 0, 0}, bad(4096), {1<<24 - 8192, 0, 0, 0}, {4096, zeroed, 0, 0}, {2<<24 - 4096, 0, 0, 0}}},
 		{"short directory", se(func(s *formattest.VmdkSparse) { s.Spoil64(17*8, 0) }), fault.VmdkNoEntry, []ext{bad(3 << 24)}},
 	}
@@ -216,6 +216,22 @@ func TestWrongEntries(t *testing.T) {
 				t.Errorf("faults %v", r.Faults)
 			}
 		})
+	}
+}
+
+// TestGrainThatWrapsAround: qemu shifts the number of a seSparse grain's sector out of 64 bits.
+func TestGrainThatWrapsAround(t *testing.T) {
+	s := formattest.NewVmdkSparse("SESPARSE", 8, 8)
+	s.Entries[0] = 3<<60 | 5<<48 | 1<<47 // sector 2^62 and 40 more
+	grains := s.TablesOffset() + 32768
+	for release, want := range map[uint32]ext{
+		qemu: {4096, stored, grains + 5*4096, 0}, 0: {4096, extent.Bad, 0, 0},
+	} {
+		r, f := walk(t, &vmdk.SESparseDriver, s.Bytes(), release, formattest.Whole)
+		if f != nil {
+			t.Fatal(f)
+		}
+		same(t, r, []ext{want})
 	}
 }
 

@@ -93,6 +93,9 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if f != nil {
 		return p.RefuseLate(f, image.References())
 	}
+	if name != "" {
+		image.setBacking(name)
+	}
 	sizeless, f := format.CheckSectors(p, image.sectors(), offCapacity, fault.VmdkTooLarge)
 	switch {
 	case f != nil:
@@ -100,9 +103,6 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	case sizeless != nil:
 		sizeless.Refs = image.References()
 		return sizeless, nil
-	}
-	if name != "" {
-		image.setBacking(name)
 	}
 	return image, nil
 }
