@@ -137,8 +137,10 @@ func hands() []hand {
 	dataFile := said{`"data": true`, "", 0}
 	warned := said{`"data": true`, lzma, 0}
 	nul := &formattest.Dmg{Sectors: 8, Body: 512, Plist: "\x00<data>bWlzaA==</data>"}
-	sparse := formattest.NewVmdkSparse("KDMV", wraps, 1<<16)
+	sparse := formattest.NewVmdkSparse("KDMV", 8, 128)
 	sparse.Spoil64(12, wraps)
+	over := *sparse
+	over.Text += "parentFileNameHint=\"none\"\n"
 	return []hand{
 		{"inside.hdd", parallelsOf([]uint32{128, 0, 256, 0}, 1<<17, magic("")), everywhere(mapped)},
 		{"partial.hdd", parallelsOf([]uint32{128, 0, 256, 0}, 1<<16+512, magic("")), only11(gone)},
@@ -182,6 +184,7 @@ func hands() []hand {
 		{"terabytes.hdd", parallelsOf(make([]uint32, 1<<16), 1<<20, put64(36, 3<<21)), nil},
 
 		{"wrap.vmdk", sparse.Bytes(), nil},
+		{"wrap-over.vmdk", over.Bytes(), nil},
 		{"wrap-text.vmdk", handText(`RW 36028797018963976 VMFS "a.raw"`),
 			everywhere(said{"[", noSize + "wrap-text.vmdk'\n", 1})},
 		{"line.vmdk", handText(`RW 8 VMFS "none"`, `RW 8 FLAT "a.raw"`),

@@ -117,21 +117,22 @@ func (t *tool) run(args ...string) int { return run(context.Background(), args, 
 // expectRun runs a command line and compares all that it says.
 func expectRun(t *testing.T, tool *tool, args []string, code int, stdout, stderr string) {
 	t.Helper()
-	if err := tool.says(args, answer{stdout: stdout, stderr: stderr, status: code}); err != nil {
+	asItIs := func(s string) string { return s }
+	want := answer{stdout: stdout, stderr: stderr, status: code}
+	if err := tool.says(args, want, asItIs); err != nil {
 		t.Error(err)
 	}
 }
 
-// says runs a command line and compares all that comes of it. Pairs of words are what to replace in
-// standard error beforehand, and by what.
-func (t *tool) says(args []string, want answer, replace ...string) error {
+// says runs a command line and compares all that comes of it, standard error as change makes it.
+func (t *tool) says(args []string, want answer, change func(string) string) error {
 	t.stdout.Reset()
 	t.stderr.Reset()
-	got := t.run(args...)
-	stderr := strings.NewReplacer(replace...).Replace(t.stderr.String())
-	if got == want.status && t.stdout.String() == want.stdout && stderr == want.stderr {
+	status := t.run(args...)
+	stdout, stderr := t.stdout.String(), change(t.stderr.String())
+	if status == want.status && stdout == want.stdout && stderr == want.stderr {
 		return nil
 	}
-	return fmt.Errorf("instarfs %q: exit %d, want %d\nstdout %q\n  want %q\nstderr %q\n  want %q", args, got, want.status,
-		t.stdout.String(), want.stdout, stderr, want.stderr)
+	return fmt.Errorf("instarfs %q: exit %d, want %d\nstdout %q\n  want %q\nstderr %q\n  want %q",
+		args, status, want.status, stdout, want.stdout, stderr, want.stderr)
 }

@@ -66,6 +66,9 @@ func (r release) ask(dir string, args []string) answer {
 		return answer{err: silent(err)}
 	}
 	a := answer{stdout: o.stdout, stderr: asWeSay(o.stderr), status: o.status.ExitStatus()}
+	if negative.MatchString(o.stdout) {
+		a.err = silent(errors.New("an offset is negative"))
+	}
 	if o.status.Signaled() {
 		a.status = 128 + int(o.status.Signal())
 		if o.status.Signal() != syscall.SIGABRT {
@@ -79,12 +82,20 @@ func (r release) ask(dir string, args []string) answer {
 // its own.
 var missingModule = regexp.MustCompile(`(?m)^qemu: module block-block-dmg-.* not found.*\n`)
 
-// asWeSay turns what qemu-img printed on standard error into what we print: with our name, and with
-// \xHH for what is not printable.
+// negative is an offset in a map that has no file: qemu-img takes some large numbers for signed
+// ones.
+var negative = regexp.MustCompile(`"offset": -|0x[89a-f][0-9a-f]{15}\D`)
+
+// asWeSay turns what qemu-img printed on standard error into what we print, with our name.
 func asWeSay(stderr string) string {
-	var b strings.Builder
 	names := strings.NewReplacer("qemu-img: ", "instarfs: ", "qemu-img map: ", "instarfs map: ")
-	for _, c := range []byte(names.Replace(missingModule.ReplaceAllString(stderr, ""))) {
+	return escape(names.Replace(missingModule.ReplaceAllString(stderr, "")))
+}
+
+// escape shows what is no printable ASCII character and no end of a line as \xHH.
+func escape(stderr string) string {
+	var b strings.Builder
+	for _, c := range []byte(stderr) {
 		if c != '\n' && (c < ' ' || c > '~') {
 			fmt.Fprintf(&b, `\x%02x`, c)
 		} else {
@@ -93,6 +104,10 @@ func asWeSay(stderr string) string {
 	}
 	return b.String()
 }
+
+// unescape makes what we printed on standard error comparable: we quote the ends of lines too, and
+// show some characters that are not ASCII.
+func unescape(stderr string) string { return escape(strings.ReplaceAll(stderr, `\x0a`, "\n")) }
 
 // oracle compares with every release, in a directory with a.raw, a hole of fakeSize bytes.
 type oracle struct {
@@ -152,7 +167,7 @@ func (o *oracle) differs(ours *tool, args []string) error {
 			continue
 		}
 		words := append([]string{"map", "--qemu-version", o.releases[i].version}, args...)
-		if err := ours.says(words, want, `\x0a`, "\n"); err != nil {
+		if err := ours.says(words, want, unescape); err != nil {
 			return err
 		}
 	}
