@@ -212,10 +212,12 @@ func hands() []hand {
 
 // TestDifferentialCases maps images on which releases of qemu-img differ, and compares with what is
 // known of each release and with those that are there.
-func TestDifferentialCases(t *testing.T) {
+func TestDifferentialCases(t *testing.T) { compareHands(t, hands()) }
+
+func compareHands(t *testing.T, list []hand) {
+	t.Helper()
 	o := newOracle(t)
 	t.Chdir(o.dir)
-	list := hands()
 	for _, h := range list {
 		writeSparse(t, h.name, h.bytes)
 	}

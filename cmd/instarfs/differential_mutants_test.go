@@ -1,11 +1,14 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"instarfs/guest/format/formattest"
@@ -56,7 +59,7 @@ type mutant struct {
 	format  string // given with -f, if the format does not show by itself
 	bytes   []byte
 	regions []region
-	repair  func(*rand.Rand, []byte) // makes checksums right, mostly
+	repair  func(*rand.Rand, []byte) []byte // makes checksums right, mostly
 }
 
 // next writes another mutant, and returns a command line that maps it.
@@ -64,7 +67,7 @@ func (m *mutant) next(t *testing.T, rng *rand.Rand) []string {
 	t.Helper()
 	b := formattest.Mutate(rng, m.bytes, m.regions...)
 	if m.repair != nil {
-		m.repair(rng, b)
+		b = m.repair(rng, b)
 	}
 	writeSparse(t, m.changed, b)
 	args := []string{"--output=json"}
@@ -145,6 +148,7 @@ var mutated = []struct {
 		region{Off: 4096, Len: 6000})},
 	{"qed", mutantOfTables("qed", region{Len: 80}, region{Off: 4096, Len: 40000})},
 	{"parallels", mutantOfTables("parallels", region{Len: 64}, region{Off: 64, Len: 200})},
+	{"parallels-extension", mutantParallelsExtension},
 	{"vdi", func(t *testing.T, rng *rand.Rand, dir string) *mutant {
 		v := formattest.RandomVdiMap(rng)
 		v.Size = uint64(rng.Intn(100 << 20))
@@ -205,7 +209,14 @@ func mutantQcow2(t *testing.T, rng *rand.Rand, dir string) *mutant {
 	extensions := region{Off: 104, Len: 300}
 	if rng.Intn(3) == 0 {
 		formattest.RandomQcow2(t, rng, dir, "image")
-		return newMutant(t, rng, "image", region{Len: 112}, extensions)
+		// An image that cannot have one stays as it is.
+		if rng.Intn(2) == 0 {
+			_ = exec.Command("qemu-img", "snapshot", "-c", "name", "image").Run()
+			_ = exec.Command("qemu-img", "bitmap", "--add", "image", "bits").Run()
+		}
+		m := newMutant(t, rng, "image", region{Len: 112}, extensions)
+		m.regions = append(m.regions, qcow2Directories(m.bytes)...)
+		return m
 	}
 	q := formattest.RandomEntries(rng, "data")
 	writeSparse(t, "data", make([]byte, rng.Intn(1<<20)))
@@ -222,16 +233,59 @@ func mutantQcow2(t *testing.T, rng *rand.Rand, dir string) *mutant {
 		region{Off: q.TableOffset(0), Len: min(cluster, 128)})
 }
 
+// qcow2Directories are where the header of a qcow2 says that its tables of snapshots and bitmaps
+// are.
+func qcow2Directories(b []byte) []region {
+	at := binary.BigEndian.Uint64(b[formattest.OffSnapshotsOffset:])
+	all := []region{{Off: at, Len: 200}}
+	head := b[:min(len(b), 1024)]
+	if i := strings.Index(string(head), "\x23\x85\x28\x75"); i >= 0 && i+32 <= len(head) {
+		at := binary.BigEndian.Uint64(head[i+24:])
+		all = append(all, region{Off: uint64(i), Len: 32}, region{Off: at, Len: 64})
+	}
+	return all
+}
+
+// mutantParallelsExtension makes images with dirty bitmaps.
+func mutantParallelsExtension(t *testing.T, rng *rand.Rand, _ string) *mutant {
+	b, ext := formattest.RandomParallelsExtension(rng)
+	writeSparse(t, "image", b)
+	m := newMutant(t, rng, "image", region{Len: 64}, region{Off: ext + 24, Len: 160},
+		region{Off: ext, Len: 8}, region{Off: ext + 24, Len: 24}, region{Off: ext + 48, Len: 32})
+	m.repair = func(rng *rand.Rand, b []byte) []byte {
+		if len(b) > 31 {
+			b[30], b[31] = b[30]&1, 0 // clusters of no more than 64 MiB: see docs/quirks.md
+		}
+		if rng.Intn(8) > 0 {
+			formattest.ParallelsSum(b, ext)
+		}
+		return fewerSectors(rng, b)
+	}
+	return m
+}
+
 // mutantOfTables makes images in one of the formats of formattest.RandomTables.
 func mutantOfTables(format string, regions ...region) func(*testing.T, *rand.Rand, string) *mutant {
 	return func(t *testing.T, rng *rand.Rand, dir string) *mutant {
 		formattest.RandomTables(t, rng, dir, "image", format)
 		m := newMutant(t, rng, "image", regions...)
+		if format == "parallels" {
+			m.repair = fewerSectors
+		}
 		if rng.Intn(4) == 0 && m.name == m.changed {
 			m.format = format
 		}
 		return m
 	}
+}
+
+// fewerSectors makes the disk of a Parallels image less than 2^63 sectors large: see
+// docs/quirks.md.
+func fewerSectors(_ *rand.Rand, b []byte) []byte {
+	if len(b) > 43 {
+		b[43] &= 0x7f
+	}
+	return b
 }
 
 func mutantVmdk(t *testing.T, rng *rand.Rand, dir string) *mutant {
@@ -249,7 +303,22 @@ func mutantVmdk(t *testing.T, rng *rand.Rand, dir string) *mutant {
 	if m.name == name {
 		m.name = "image.vmdk"
 	}
+	m.repair = notLikeQemu
 	return m
+}
+
+// notLikeQemu undoes changes to a file of a VMDK in which we are not like qemu: see docs/quirks.md.
+func notLikeQemu(_ *rand.Rand, b []byte) []byte {
+	switch {
+	case strings.Contains(string(b), "createType") && len(b) < 4096:
+		return b[:min(len(b), 1024)] // qemu looks for footers of extents where this file ends
+	case len(b) >= 20 && string(b[:4]) == "COWD":
+		grain := binary.LittleEndian.Uint32(b[16:])
+		if grain == 0 || grain >= 1<<20 { // qemu divides by zero, or counts in 32 bits
+			binary.LittleEndian.PutUint32(b[16:], 128)
+		}
+	}
+	return b
 }
 
 func mutantVpc(t *testing.T, rng *rand.Rand, _ string) *mutant {
@@ -269,10 +338,11 @@ func mutantVpc(t *testing.T, rng *rand.Rand, _ string) *mutant {
 	if m.name == m.changed {
 		m.format = format
 	}
-	m.repair = func(rng *rand.Rand, b []byte) {
+	m.repair = func(rng *rand.Rand, b []byte) []byte {
 		if len(b) >= footer+512 && rng.Intn(5) > 0 {
 			formattest.VpcSum(b[footer : footer+512])
 		}
+		return b
 	}
 	return m
 }
@@ -286,12 +356,13 @@ func mutantVhdx(t *testing.T, rng *rand.Rand, dir string) *mutant {
 	sums := map[int]int{ // offset and length of what has a checksum
 		formattest.VhdxHeader1: 4096, formattest.VhdxHeader2: 4096, formattest.VhdxRegions: 64 << 10,
 	}
-	m.repair = func(rng *rand.Rand, b []byte) {
+	m.repair = func(rng *rand.Rand, b []byte) []byte {
 		for off, n := range sums {
 			if len(b) >= off+n && rng.Intn(8) > 0 {
 				formattest.VhdxSum(b[off : off+n])
 			}
 		}
+		return b
 	}
 	return m
 }

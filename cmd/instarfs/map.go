@@ -133,11 +133,12 @@ func (a *mapArgs) mapFile(ctx context.Context, e *env, name string) (*mapResult,
 		return res, nil
 	case ctx.Err() != nil:
 		return nil, a.failed(context.Cause(ctx))
-	case a.options.Profile.IsQemu() && errors.As(err, &f) && aborts(f):
-		return nil, abortError{f.Message()}
 	case a.options.Profile.IsQemu() && errors.As(err, &qemu) && qemu.QemuText() != "":
-		for _, line := range qemu.QemuStderr() {
-			e.say("%s", line)
+		for _, text := range qemu.QemuStderr() {
+			e.print(text)
+		}
+		if errors.As(err, &f) && aborts(f) {
+			return nil, abortError{f.Message()}
 		}
 		return nil, qemuError{fmt.Sprintf("Could not open '%s': %s", a.file, qemu.QemuText())}
 	default:

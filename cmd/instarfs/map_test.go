@@ -54,7 +54,7 @@ func TestMapFailures(t *testing.T) {
 		"a\nb":    errors.New("map a\nb: \x1b[31mbad"),
 		"busy":    openError{"map busy: in use", "Failed to get shared \"write\" lock\nIs another process using the image [busy]?", nil},
 		"nowords": openError{"map nowords: KVM is not usable", "", nil},
-		"broken":  openError{"map broken: damaged", "Could not open 'broken': Invalid argument", []string{"Entry 1 is damaged"}},
+		"broken":  openError{"map broken: damaged", "Could not open 'broken': Invalid argument", []string{"Entry 1 is damaged\n"}},
 	}
 	expectRun(t, tool, []string{"map", "nope"}, 1, "", "instarfs: map nope: no such file\n")
 	expectRun(t, tool, []string{"map", "a\nb"}, 1, "", `instarfs: map a\x0ab: \x1b[31mbad`+"\n")

@@ -109,7 +109,7 @@ const stdioBuffer = 4096
 func warnOfOpening(e *env, warnings []*fault.Fault) {
 	for _, f := range warnings {
 		if !isCorruption(f.Reason) {
-			e.say("warning: %s", f.Message())
+			e.print(f.QemuWarning())
 		}
 	}
 }

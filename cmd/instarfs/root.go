@@ -106,9 +106,10 @@ func (e *env) report(err error) {
 }
 
 // say prints one line of talk. An error is of no use here: there is nowhere left to tell it.
-func (e *env) say(format string, args ...any) {
-	_, _ = io.WriteString(e.stderr, "instarfs: "+fmt.Sprintf(format, args...)+"\n")
-}
+func (e *env) say(format string, args ...any) { e.print(fmt.Sprintf(format, args...) + "\n") }
+
+// print is say for a text that ends where it ends.
+func (e *env) print(text string) { _, _ = io.WriteString(e.stderr, "instarfs: "+text) }
 
 // oneLine shows control characters of file names and such as \xHH.
 func oneLine(s string) string {

@@ -5,6 +5,19 @@ package fault
 const noProgress = "{text}: Assertion `*pnum && QEMU_IS_ALIGNED(*pnum, align) && " +
 	"align > offset - aligned_offset' failed."
 
+// badGranularity is the assertion that fails for a dirty bitmap, as noProgress is one.
+const badGranularity = "{text}: Assertion `is_power_of_2(granularity) && " +
+	"granularity >= BDRV_SECTOR_SIZE' failed."
+
+// BadGranularity makes a fault whose reason is that assertion, in a release of qemu as
+// major<<16 | minor, for a field at a device offset.
+func BadGranularity(r Reason, release uint32, off uint64) *Fault {
+	if release < 10<<16 {
+		return Quoting(r, off, "../../block/dirty-bitmap.c:105: bdrv_create_dirty_bitmap")
+	}
+	return Quoting(r, off, "block/dirty-bitmap.c:107: bdrv_create_dirty_bitmap")
+}
+
 // NoProgress makes a fault whose reason is that assertion, in a release of qemu as major<<16 |
 // minor, at a byte of the disk. Lines are those of the releases in Debian: 7.2.22, 10.0.13 and
 // 11.1.3.

@@ -79,15 +79,22 @@ func (f *Fault) Told(name string) string {
 	return text
 }
 
-// QemuStderr returns the lines that qemu-img prints before it refuses an image with f.
-func (f *Fault) QemuStderr() (lines []string) {
+// QemuWarning returns what qemu-img prints, after its name, of a warning. It does not end every
+// text with the end of a line.
+func (f *Fault) QemuWarning() string {
+	return "warning: " + f.Message() + "\n" + f.Reason.row().hint
+}
+
+// QemuStderr returns the texts that qemu-img prints, each after its name, before it refuses an
+// image with f.
+func (f *Fault) QemuStderr() (texts []string) {
 	for _, w := range f.Before {
-		lines = append(lines, "warning: "+w.Message())
+		texts = append(texts, w.QemuWarning())
 	}
 	if f.Reason.row().reported {
-		lines = append(lines, f.Message())
+		texts = append(texts, f.Message()+"\n")
 	}
-	return lines
+	return texts
 }
 
 // QemuWalkEnd returns what qemu-img prints last when it meets f while it maps the image of that
@@ -119,8 +126,8 @@ func (f *Fault) Error() string {
 // what is not a printable ASCII character becomes \xHH.
 func (f *Fault) Message() string { return string(f.expand(nil, f.Reason.row().text, "the file")) }
 
-// expand replaces {0} by Args[0] in decimal, {0:x} in hexadecimal, {0:#x} in hexadecimal with 0x (zero is 0, as C prints
-// it), {text} by Text and {file} by file.
+// expand replaces {0} by Args[0] in decimal, {0:d} as a signed number, {0:x} in hexadecimal, {0:#x}
+// in hexadecimal with 0x (zero is 0, as C prints it), {text} by Text and {file} by file.
 func (f *Fault) expand(b []byte, text, file string) []byte {
 	for i := 0; i < len(text); i++ {
 		if text[i] != '{' {
@@ -136,6 +143,8 @@ func (f *Fault) expand(b []byte, text, file string) []byte {
 			b = printable(b, f.Text)
 		case verb == "file":
 			b = append(b, file...)
+		case len(verb) > 1 && verb[1:] == ":d":
+			b = strconv.AppendInt(b, int64(f.Args[verb[0]-'0']), 10)
 		case len(verb) > 1 && verb[1:] == ":x":
 			b = strconv.AppendUint(b, f.Args[verb[0]-'0'], 16)
 		case len(verb) > 1 && verb[1:] == ":#x":

@@ -8,7 +8,7 @@ import (
 )
 
 // verb is what expand understands: an argument in three spellings, or the text.
-var verb = regexp.MustCompile(`\{(text|file|[0-2]|[0-2]:x|[0-2]:#x)\}`)
+var verb = regexp.MustCompile(`\{(text|file|[0-2]|[0-2]:[dx]|[0-2]:#x)\}`)
 
 // unknown is a number that no reason has.
 const unknown Reason = 0xffff
@@ -98,7 +98,7 @@ func TestMessage(t *testing.T) {
 // TestVerbs covers every spelling.
 func TestVerbs(t *testing.T) {
 	f := &Fault{Args: [3]uint64{0, 255, 1 << 63}, Text: "t"}
-	const text, want = "{0}|{0:x}|{0:#x}|{1}|{1:x}|{1:#x}|{2:#x}|{text}|{file}|", "0|0|0|255|ff|0xff|0x8000000000000000|t|a{0}|"
+	const text, want = "{0}|{0:x}|{0:#x}|{1}|{1:d}|{1:x}|{1:#x}|{2:#x}|{2:d}|{text}|{file}|", "0|0|0|255|255|ff|0xff|0x8000000000000000|-9223372036854775808|t|a{0}|"
 	if got := string(f.expand(nil, text, "a{0}")); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

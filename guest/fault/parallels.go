@@ -25,6 +25,8 @@ const (
 	ParallelsBitmaps
 	ParallelsExtensionOffset
 	ParallelsCatalogSmall
+	ParallelsBitmapAbort
+	ParallelsBitmapData
 )
 
 // parallels words the reasons of package parallels.
@@ -46,12 +48,14 @@ var parallels = [...]row{
 	ParallelsFeatureSize - parallelsBlock:       {class: Corrupt, field: "data_size", text: "Feature data_size exceedes Format Extension cluster"},
 	ParallelsFeature - parallelsBlock:           {class: Unsupported, field: "feature magic", text: "Unknown feature: 0x{0:x}"},
 	ParallelsBitmapSmall - parallelsBlock:       {class: Corrupt, field: "dirty bitmap", text: "Too small Bitmap Feature area in Parallels Format Extension: {0} bytes, expected at least {1} bytes"},
-	ParallelsBitmapSize - parallelsBlock:        {class: Corrupt, field: "dirty bitmap size", text: "Bitmap size (in sectors) {0} differs from disk size in sectors {1}"},
+	ParallelsBitmapSize - parallelsBlock:        {class: Corrupt, field: "dirty bitmap size", text: "Bitmap size (in sectors) {0:d} differs from disk size in sectors {1:d}"},
 	ParallelsBitmapGranularity - parallelsBlock: {class: Corrupt, field: "dirty bitmap granularity", text: "Invalid bitmap granularity {0}, expected a power of two of at least {1} bytes"},
 	ParallelsBitmapL1 - parallelsBlock:          {class: Corrupt, field: "dirty bitmap l1_size", text: "Bitmaps feature corrupted: l1 table exceeds extension data_size"},
 	ParallelsBitmapL1Size - parallelsBlock:      {class: Corrupt, field: "dirty bitmap l1_size", text: "Bitmap table size {0} does not correspond to bitmap size and cluster size. Expected {1}"},
 	ParallelsBitmapExists - parallelsBlock:      {class: Corrupt, field: "dirty bitmap id", text: "Bitmap already exists: {text}"},
 	ParallelsExtensionOffset - parallelsBlock:   {class: Corrupt, field: "ext_off", text: "Invalid image: Too big offset"},
 	ParallelsCatalogSmall - parallelsBlock:      {class: Corrupt, field: "bat_entries", text: "Invalid image: Catalog size too small for advertised disk size"},
+	ParallelsBitmapAbort - parallelsBlock:       {class: Corrupt, field: "dirty bitmap granularity", text: badGranularity, aborts: true},
+	ParallelsBitmapData - parallelsBlock:        {class: Corrupt, field: "dirty bitmap L1 table", text: "Failed to read bitmap data cluster: Input/output error"},
 	ParallelsBitmaps - parallelsBlock:           {class: LimitExceeded, field: "format extension", text: "more than {0} dirty bitmaps are not looked at"},
 }

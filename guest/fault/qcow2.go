@@ -64,6 +64,9 @@ const (
 	Qcow2DataFileOffset
 	Qcow2InvalidSubcluster
 	Qcow2RefblockUnaligned
+	Qcow2BitmapsVoid
+	Qcow2BitmapsInV2
+	Qcow2BitmapTableRead
 )
 
 // qcow2 words the reasons of package qcow2. What is said of an entry found corrupt during a walk (Qcow2L2Unaligned and below)
@@ -132,4 +135,18 @@ var qcow2 = [...]row{
 	Qcow2DataFileOffset - qcow2Block:         {class: Corrupt, field: "L2 table entry", text: "External data file host cluster offset {0:#x} does not match guest cluster offset: {1:#x}, L2 index: {2:#x})"},
 	Qcow2InvalidSubcluster - qcow2Block:      {class: Corrupt, field: "L2 table entry", text: "Invalid cluster entry found  (L2 offset: {0:#x}, L2 index: {1:#x})"},
 	Qcow2RefblockUnaligned - qcow2Block:      {class: Corrupt, field: "refcount table entry", text: "Refblock offset {0:#x} unaligned (reftable index: {1:#x})"},
+
+	// Behind those of a walk, see isCorruption of cmd/instarfs.
+	Qcow2BitmapsVoid - qcow2Block: {class: Corrupt, field: "autoclear_features", hint: leakedClusters,
+		text: "a program lacking bitmap support modified this file, " +
+			"so all bitmaps are now considered inconsistent"},
+	Qcow2BitmapsInV2 - qcow2Block: {class: Corrupt, field: "version", hint: leakedClusters,
+		text: "This qcow2 v2 image contains bitmaps, but they may have been modified by a program " +
+			"without persistent bitmap support; so now they must all be considered inconsistent"},
+	Qcow2BitmapTableRead - qcow2Block: {class: Corrupt, field: "bitmap_table_offset",
+		text: "Could not read bitmap_table table from image for bitmap '{text}': Input/output error"},
 }
+
+// leakedClusters follows the warnings of bitmaps.
+const leakedClusters = "Some clusters may be leaked, " +
+	"run 'qemu-img check -r' on the image file to fix."

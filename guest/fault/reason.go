@@ -51,7 +51,7 @@ type row struct {
 	bare bool
 	// told is what qemu-img says where its words are not those of text; there may be more than one line.
 	told string
-	// hint is what qemu-img adds on a line of its own.
+	// hint is what qemu-img adds on a line of its own, after a warning without the end of the line.
 	hint string
 	// reported: qemu-img prints text too, on a line of its own in front.
 	reported bool

@@ -43,13 +43,7 @@ func (c *chain) compose(p *pace, limit int) (*Result, error) {
 	top := c.nodes[0].layer
 	start, end := c.window()
 	r := &Result{VirtualSize: c.nodes[0].size(), Format: abi.FormatName(top.Format)}
-	for _, n := range c.nodes {
-		for _, w := range n.layer.faults(abi.RoleWarn) {
-			if !w.Stops() {
-				r.Warnings = append(r.Warnings, w)
-			}
-		}
-	}
+	r.Warnings = c.warnings()
 	s := c.options.style()
 	files := c.names()
 	stop, stopped := top.stop(end)
@@ -94,6 +88,21 @@ func (c *chain) compose(p *pace, limit int) (*Result, error) {
 		return nil, fmt.Errorf("compose the map: %w", err)
 	}
 	return r, nil
+}
+
+// warnings are those of all layers that are known, the top first, but for those that stop the walk.
+func (c *chain) warnings() (list []*fault.Fault) {
+	for _, n := range c.nodes {
+		if n.layer == nil {
+			continue
+		}
+		for _, w := range n.layer.faults(abi.RoleWarn) {
+			if !w.Stops() {
+				list = append(list, w)
+			}
+		}
+	}
+	return list
 }
 
 // names are those of all files, the layers first, as package render wants them.

@@ -196,7 +196,7 @@ func (e *Engine) mapOnce(ctx context.Context, top *node, o Options, who *Caller)
 	case followed != nil && denied != nil:
 		return nil, c.reached, noMap{denied}
 	case followed != nil:
-		return nil, c.reached, noMap{e.told(ctx, who, c.missing, followed)}
+		return nil, c.reached, noMap{c.warned(e.told(ctx, who, c.missing, followed))}
 	case denied != nil:
 		return nil, c.reached, denied
 	}

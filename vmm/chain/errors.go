@@ -61,13 +61,35 @@ func (e *Error) Unwrap() error { return e.Err }
 // QemuText is what qemu-img prints behind "Could not open 'NAME': " for the same image, empty when there is no such text.
 func (e *Error) QemuText() string { return e.qemu }
 
-// QemuStderr is what qemu-img prints on lines of their own before that.
-func (e *Error) QemuStderr() []string {
+// QemuStderr are the texts that qemu-img prints, each after its name, before that.
+func (e *Error) QemuStderr() (texts []string) {
+	var w warnedError
+	if errors.As(e.Err, &w) {
+		for _, f := range w.warnings {
+			texts = append(texts, f.QemuWarning())
+		}
+	}
 	var f *fault.Fault
 	if errors.As(e.Err, &f) {
-		return f.QemuStderr()
+		texts = append(texts, f.QemuStderr()...)
 	}
-	return nil
+	return texts
+}
+
+// warnedError is an error, and the warnings of the layers that were opened before it.
+type warnedError struct {
+	error
+	warnings []*fault.Fault
+}
+
+func (e warnedError) Unwrap() error { return e.error }
+
+// warned adds the warnings of the layers that are open to an error.
+func (c *chain) warned(err error) error {
+	if list := c.warnings(); len(list) > 0 {
+		return warnedError{err, list}
+	}
+	return err
 }
 
 // noMap is the error of an image that has no map for anybody, whatever this one is told.

@@ -224,7 +224,7 @@ func TestQemuLimits(t *testing.T) {
 			case tc.openFails != (f != nil):
 				t.Errorf("%+v: %v", tc, f)
 			case f != nil:
-				if got := strings.Join(f.QemuStderr(), "\n"); got != tc.want || !f.Bare() {
+				if got := strings.TrimSuffix(strings.Join(f.QemuStderr(), ""), "\n"); got != tc.want || !f.Bare() {
 					t.Errorf("%+v: %q", tc, got)
 				}
 			case len(r.Warnings) == 0:

@@ -68,17 +68,10 @@ func (m *image) checkFeatures(at uint64) *fault.Fault {
 		case featureEnd:
 			return nil
 		case featureBitmap:
-			id := [16]byte(head[featureHeader+bitmapID:])
-			if f := m.checkBitmap(at+pos, head[featureHeader:], size); f != nil {
+			b := bitmap{at: at + pos, size: size, bitmapFields: bitmapFields(head[featureHeader:])}
+			if f := m.checkBitmap(&b, seen); f != nil {
 				return f
 			}
-			if seen[id] {
-				return fault.Quoting(fault.ParallelsBitmapExists, at+pos+bitmapID, uuid(id))
-			}
-			if len(seen) == maxBitmaps {
-				return fault.New(fault.ParallelsBitmaps, at+pos, maxBitmaps)
-			}
-			seen[id] = true
 		default:
 			return fault.New(fault.ParallelsFeature, at+pos-featureHeader, kind)
 		}
@@ -86,27 +79,62 @@ func (m *image) checkFeatures(at uint64) *fault.Fault {
 	}
 }
 
-// checkBitmap checks a dirty bitmap whose feature has size bytes at at; h are the first of them. What lies in the clusters that its
-// L1 table points to is not looked at: any bytes are a bitmap.
-func (m *image) checkBitmap(at uint64, h []byte, size uint64) *fault.Fault {
-	if size < bitmapHeader {
-		return fault.New(fault.ParallelsBitmapSmall, at, size, bitmapHeader)
+// bitmap is the feature of a dirty bitmap.
+type bitmap struct {
+	bitmapFields
+	at, size uint64 // device offset, bytes
+}
+
+// checkBitmap checks a dirty bitmap, whose id is none of those seen.
+func (m *image) checkBitmap(b *bitmap, seen map[[16]byte]bool) *fault.Fault {
+	if b.size < bitmapHeader {
+		return fault.New(fault.ParallelsBitmapSmall, b.at, b.size, bitmapHeader)
 	}
-	sectors, granularity := binary.LittleEndian.Uint64(h), uint64(binary.LittleEndian.Uint32(h[24:]))*sectorSize
-	l1Size := uint64(binary.LittleEndian.Uint32(h[28:]))
+	granularity, field := uint64(b.granularity()), b.at+offBitmapGranularity
 	switch {
-	case sectors != m.sectors:
-		return fault.New(fault.ParallelsBitmapSize, at, sectors, m.sectors)
-	case granularity == 0 || granularity > 1<<31 || granularity&(granularity-1) != 0:
-		return fault.New(fault.ParallelsBitmapGranularity, at+24, granularity, sectorSize)
-	case l1Size*8 > size-bitmapHeader:
-		return fault.New(fault.ParallelsBitmapL1, at+28)
+	case b.sectors() != m.sectors:
+		return fault.New(fault.ParallelsBitmapSize, b.at, b.sectors(), m.sectors)
+	case b.l1Size()*8 > b.size-bitmapHeader:
+		return fault.New(fault.ParallelsBitmapL1, b.at+offBitmapL1Size)
+	case granularity != 0 && granularity&(granularity-1) == 0:
+	case m.release != 0:
+		return fault.BadGranularity(fault.ParallelsBitmapAbort, m.release, field)
+	default:
+		return fault.New(fault.ParallelsBitmapGranularity, field, granularity, sectorSize)
 	}
+	if seen[b.id()] {
+		return fault.Quoting(fault.ParallelsBitmapExists, b.at+offBitmapID, uuid(b.id()))
+	}
+	if len(seen) == maxBitmaps {
+		return fault.New(fault.ParallelsBitmaps, b.at, maxBitmaps)
+	}
+	seen[b.id()] = true
 	// A bit a granule, in 64-bit words.
 	words := (m.sectors*sectorSize + granularity - 1) / granularity
 	words = (words + 63) / 64
-	if want := (words*8 + m.cluster - 1) / m.cluster; want != l1Size {
-		return fault.New(fault.ParallelsBitmapL1Size, at+28, l1Size, want)
+	if want := (words*8 + m.cluster - 1) / m.cluster; want != b.l1Size() {
+		return fault.New(fault.ParallelsBitmapL1Size, b.at+offBitmapL1Size, b.l1Size(), want)
+	}
+	return m.checkBitmapData(b)
+}
+
+// checkBitmapData checks where the L1 table of a bitmap says that its clusters are. What is there,
+// or past the end of the file, is not looked at: any bytes are a bitmap.
+func (m *image) checkBitmapData(b *bitmap) *fault.Fault {
+	for done := uint64(0); done < b.l1Size()*8; {
+		at := b.at + bitmapHeader + done
+		piece := m.buf[:min(b.l1Size()*8-done, bufferLen)]
+		if f := block.ReadOne(m.dev, piece, at); f != nil {
+			return f
+		}
+		for i := 0; i < len(piece); i += 8 {
+			const ones = 1 // the largest number that is no sector
+			entry := binary.LittleEndian.Uint64(piece[i:])
+			if entry > ones && entry*sectorSize > maxVirtualSize-m.cluster {
+				return fault.New(fault.ParallelsBitmapData, at+uint64(i))
+			}
+		}
+		done += uint64(len(piece))
 	}
 	return nil
 }

@@ -52,7 +52,10 @@ const (
 	featureBitmap = 0x20385FAE252CB34A
 
 	bitmapHeader = 32 // size u64 in sectors, id [16], granularity u32 in sectors, l1_size u32; then the L1 table
-	bitmapID     = 8
+
+	offBitmapID          = 8
+	offBitmapGranularity = 24
+	offBitmapL1Size      = 28
 
 	// maxExtension is the largest cluster with an extension that is looked at. Parallels makes clusters of 1 MiB; the largest
 	// that a header can claim have 2 GiB.
@@ -62,3 +65,19 @@ const (
 	// for a million.
 	maxBitmaps = 1 << 14
 )
+
+// bitmapFields is the header of a dirty bitmap.
+type bitmapFields [bitmapHeader]byte
+
+func (b *bitmapFields) sectors() uint64 { return binary.LittleEndian.Uint64(b[0:]) }
+func (b *bitmapFields) id() [16]byte    { return [16]byte(b[offBitmapID:]) }
+
+// granularity is in bytes, which qemu counts in 32 bits.
+func (b *bitmapFields) granularity() uint32 {
+	return binary.LittleEndian.Uint32(b[offBitmapGranularity:]) * sectorSize
+}
+
+// l1Size is the number of entries of the L1 table.
+func (b *bitmapFields) l1Size() uint64 {
+	return uint64(binary.LittleEndian.Uint32(b[offBitmapL1Size:]))
+}

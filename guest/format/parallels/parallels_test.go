@@ -71,6 +71,9 @@ func bitmap(change func(h []byte)) func([]byte) {
 
 func nothing([]byte) {}
 
+const badGranularity = "bdrv_create_dirty_bitmap: Assertion `is_power_of_2(granularity) && " +
+	"granularity >= BDRV_SECTOR_SIZE' failed."
+
 func TestVectors(t *testing.T) {
 	const c = cluster
 	sound := []extent.Extent{e(0, c, c, data), e(c, c, 0, 0), e(2*c, 2*c, 2*c, data), e(4*c, c-512, 0, 0)}
@@ -133,10 +136,30 @@ func TestVectors(t *testing.T) {
 			Fault: "Bitmap size (in sectors) 1 differs from disk size in sectors 39"},
 		{Name: "granularity", Image: image(extension(bitmap(func(b []byte) { b[48] = 3 }))),
 			Fault: "Invalid bitmap granularity 1536, expected a power of two of at least 512 bytes"},
+		{Name: "granularity, qemu", Image: image(extension(bitmap(func(b []byte) { b[48] = 3 }))), Qemu: qemu,
+			Fault: "../../block/dirty-bitmap.c:105: " + badGranularity},
+		{Name: "granularity, qemu 11.1", Image: image(func(b []byte) {
+			b[36] = 32
+			extension(bitmap(func(h []byte) { h[24], h[48] = 32, 3 }))(b)
+		}), Qemu: qemu11, Fault: "block/dirty-bitmap.c:107: " + badGranularity},
+		{Name: "granularity of 2^32 and 4096", Image: image(extension(bitmap(func(b []byte) { b[50] = 0x80 }))),
+			Qemu: qemu, Want: sound},
+		{Name: "granularity of an l1 table too long", Image: image(extension(bitmap(func(b []byte) { b[48], b[52] = 3, 2 }))),
+			Fault: "Bitmaps feature corrupted: l1 table exceeds extension data_size"},
+		{Name: "size below zero", Image: image(extension(bitmap(func(b []byte) { b[31] = 0x80 }))),
+			Fault: "Bitmap size (in sectors) -9223372036854775769 differs from disk size in sectors 39"},
+		{Name: "bits", Image: image(extension(bitmap(func(b []byte) { le.PutUint64(b[56:], 1<<40) }))), Want: sound},
+		{Name: "bits of ones", Image: image(extension(bitmap(func(b []byte) { b[56] = 1 }))), Want: sound},
+		{Name: "bits far away", Image: image(extension(bitmap(func(b []byte) { le.PutUint64(b[56:], 1<<54-1) }))),
+			Fault: "Failed to read bitmap data cluster: Input/output error"},
 		{Name: "l1 table too long", Image: image(extension(bitmap(func(b []byte) { b[52] = 2 }))),
 			Fault: "Bitmaps feature corrupted: l1 table exceeds extension data_size"},
 		{Name: "l1 table too short", Image: image(extension(bitmap(func(b []byte) { b[52] = 0 }))),
 			Fault: "Bitmap table size 0 does not correspond to bitmap size and cluster size. Expected 1"},
+		{Name: "the same bitmap twice, with a short l1 table", Image: image(extension(func(b []byte) {
+			bitmap(nothing)(b)
+			bitmap(func(h []byte) { h[52] = 0 })(b[64:])
+		})), Fault: "Bitmap already exists: 30313233-3435-3637-3839-616263646566"},
 		{Name: "the same bitmap twice", Image: image(extension(func(b []byte) { bitmap(nothing)(b); bitmap(nothing)(b[64:]) })),
 			Fault: "Bitmap already exists: 30313233-3435-3637-3839-616263646566"},
 	} {

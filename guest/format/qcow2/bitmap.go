@@ -61,7 +61,16 @@ func (m *image) readBitmapsExtension(off uint64, n uint32) *fault.Fault {
 		return fault.New(fault.Qcow2BitmapsLength, off)
 	}
 	if m.h.autoclear()&autoclearBitmaps == 0 {
-		return nil // written to by a program that knew no bitmaps: they are void, and qemu only warns
+		// A program that knew no bitmaps has written to the image. They are void, which changes no
+		// map.
+		switch {
+		case m.p.Qemu == 0:
+		case m.h.version() < 3:
+			m.p.Warn(fault.New(fault.Qcow2BitmapsInV2, off))
+		default:
+			m.p.Warn(fault.New(fault.Qcow2BitmapsVoid, off))
+		}
+		return nil
 	}
 	b, f := m.win.bytes(off, bitmapsExtensionLen)
 	if f != nil {
@@ -194,7 +203,7 @@ func (l *bitmapLoader) load(e *bitmapEntry, off uint64, name string) *fault.Faul
 		return fault.New(fault.Qcow2BitmapTablesSize, off, maxBitmapTables, l.dev.Size())
 	}
 	if e.tableOffset() > maxFileOffset-n {
-		return fault.Quoting(fault.Qcow2BitmapTable, off, name)
+		return fault.Quoting(fault.Qcow2BitmapTableRead, off, name)
 	}
 	if f := l.table(e, off, name); f != nil {
 		return f

@@ -4,7 +4,9 @@ import (
 	"testing"
 
 	"instarfs/guest/fault"
+	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2"
 )
 
 // dirEntry is a directory entry of a bitmap.
@@ -105,8 +107,39 @@ var bitmapVectors = []vector{
 	{"table entry reserved", bitmaps(1, 0, 2, good), fault.Qcow2BitmapTable, "Could not read bitmap_table table from image for bitmap 'good': Invalid argument"},
 	{"table entry with both", bitmaps(1, 0, 0x10001, good), fault.Qcow2BitmapTable, "Could not read bitmap_table table from image for bitmap 'good': Invalid argument"},
 	{"table entry unaligned", bitmaps(1, 0, 0x10200, good), fault.Qcow2BitmapTable, "Could not read bitmap_table table from image for bitmap 'good': Invalid argument"},
+	{"table far away", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.table = 1<<63 - 1<<16 })),
+		fault.Qcow2BitmapTableRead,
+		"Could not read bitmap_table table from image for bitmap 'good': Input/output error"},
 	{"table fault behind a directory fault", bitmaps(2, 0, 2, good), fault.Qcow2BitmapsLess, "Less bitmaps found than specified in header extension"},
 }
 
 // TestBitmaps opens images whose persistent bitmaps are wrong, with this package and with qemu-img.
 func TestBitmaps(t *testing.T) { checkVectors(t, bitmapVectors) }
+
+// TestVoidBitmaps: qemu-img warns of bitmaps that a program has forgotten, we do not of our own.
+func TestVoidBitmaps(t *testing.T) {
+	for version, want := range map[uint32]string{
+		3: "a program lacking bitmap support modified this file, so all bitmaps are now considered inconsistent",
+		2: "This qcow2 v2 image contains bitmaps, but they may have been modified by a program without " +
+			"persistent bitmap support; so now they must all be considered inconsistent",
+	} {
+		q := formattest.NewQcow2(1<<20, 16)
+		bitmaps(9, 0, 0, good)(q)
+		q.Version, q.Autoclear = version, 0
+		for _, release := range []uint32{0, 7<<16 | 2} {
+			r, n := image(q)
+			p := &format.Params{Dev: formattest.NewDevice(r, n), Qemu: release}
+			res, f, err := formattest.Run(&qcow2.Driver, p, formattest.Whole)
+			if f != nil || err != nil {
+				t.Fatal(f, err)
+			}
+			switch {
+			case release == 0 && len(res.Warnings) > 0:
+				t.Errorf("version %d: %v", version, res.Warnings)
+			case release == 0:
+			case len(res.Warnings) != 1 || res.Warnings[0].Message() != want:
+				t.Errorf("version %d: %v", version, res.Warnings)
+			}
+		}
+	}
+}

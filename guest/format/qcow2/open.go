@@ -15,7 +15,10 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if buf == nil {
 		return nil, noMemory(windowLen)
 	}
-	m := &image{dev: p.Dev, allocated: p.Allocated, needKey: p.Qemu != 0, win: window{dev: p.Dev, buf: buf}}
+	m := &image{
+		dev: p.Dev, allocated: p.Allocated, p: p, needKey: p.Qemu != 0,
+		win: window{dev: p.Dev, buf: buf},
+	}
 	m.win.seek(0, minClusterSize)
 	b, f := m.win.bytes(0, headerSize)
 	if f != nil {

@@ -29,7 +29,8 @@ func probe(head *[format.HeadLen]byte, _ uint64, _ bool) int {
 type image struct {
 	dev       block.Device
 	allocated uint64 // bytes that the file occupies on the host
-	needKey   bool   // refuse an encrypted image, as qemu-img without a key does
+	p         *format.Params
+	needKey   bool // refuse an encrypted image, as qemu-img without a key does
 	h         header
 	win       window
 

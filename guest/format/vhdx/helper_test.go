@@ -169,7 +169,7 @@ func says(f *fault.Fault) string {
 	if f == nil {
 		return ""
 	}
-	return strings.Join(append(f.QemuStderr(), "Could not open 'x': "+f.Told("x")), "\n") + "\n"
+	return strings.Join(f.QemuStderr(), "") + "Could not open 'x': " + f.Told("x") + "\n"
 }
 
 func le32(v uint32) []byte { return binary.LittleEndian.AppendUint32(nil, v) }

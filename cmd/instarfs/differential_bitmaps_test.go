@@ -1,0 +1,55 @@
+package main
+
+import (
+	"encoding/binary"
+	"math/rand"
+	"testing"
+
+	"instarfs/guest/format/formattest"
+)
+
+// voidBitmaps gives a qcow2 bitmaps that a program without support for them has forgotten.
+func voidBitmaps(q *formattest.Qcow2) {
+	b := make([]byte, 24)
+	binary.BigEndian.PutUint32(b, 1)
+	q.Extensions = append(q.Extensions,
+		formattest.Extension{Type: formattest.ExtensionBitmaps, Data: b})
+}
+
+// TestDifferentialBitmaps: of bitmaps that do not count any more qemu-img warns when it opens an
+// image, in front of whatever it says later, and forgets to end the line.
+func TestDifferentialBitmaps(t *testing.T) {
+	const warning = "instarfs: warning: a program lacking bitmap support modified this file, " +
+		"so all bitmaps are now considered inconsistent\n" +
+		"Some clusters may be leaked, run 'qemu-img check -r' on the image file to fix."
+	bits := func(change func(q *formattest.Qcow2)) []byte {
+		return handQcow2(func(q *formattest.Qcow2) {
+			change(q)
+			voidBitmaps(q)
+		})
+	}
+	rng := rand.New(rand.NewSource(1))
+	ext, at := formattest.RandomParallelsExtension(rng)
+	for binary.LittleEndian.Uint64(ext[at+24:]) == 0 { // no bitmap
+		ext, at = formattest.RandomParallelsExtension(rng)
+	}
+	binary.LittleEndian.PutUint32(ext[at+72:], 3)
+	formattest.ParallelsSum(ext, at)
+	refused := refusal("feature.qcow2",
+		"Unsupported qcow2 feature(s): Unknown incompatible feature: 20")
+	refused.stderr = warning + refused.stderr
+	missing := refusal("missing.qcow2", "Could not open backing file: Could not open 'none': "+
+		"No such file or directory")
+	missing.stderr = warning + missing.stderr
+	compareHands(t, []hand{
+		{"void.qcow2", bits(func(*formattest.Qcow2) {}), everywhere(said{"", warning, 0})},
+		{"void-v2.qcow2", bits(func(q *formattest.Qcow2) { q.Version = 2 }), nil},
+		{"feature.qcow2", bits(func(q *formattest.Qcow2) { q.Incompatible = 1 << 5 }),
+			everywhere(refused)},
+		{"missing.qcow2", bits(onBase("none", "raw")), everywhere(missing)},
+		{"over-void.qcow2", handQcow2(onBase("void.qcow2", "qcow2")), everywhere(said{"", warning, 0})},
+		{"two.qcow2", bits(onBase("void.qcow2", "qcow2")), everywhere(said{"", warning + warning, 0})},
+		{"granularity.hdd", ext, nil},
+		{"over-granularity.qcow2", bits(onBase("granularity.hdd", "parallels")), nil},
+	})
+}
