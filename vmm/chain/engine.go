@@ -158,6 +158,9 @@ func (e *Engine) mapOpened(ctx context.Context, name string, o Options, who *Cal
 	ctx, cancel := e.limits.begin(ctx)
 	defer cancel()
 	var g Generation
+	if err := checkFormat(o.Format); err != nil {
+		return nil, Generation{}, failure(name, err)
+	}
 	for range maxRuns {
 		top, err := open()
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/vmm"
@@ -35,6 +36,15 @@ var (
 
 // formatError is ErrFormat with the name that was asked for.
 type formatError struct{ name string }
+
+// checkFormat checks the name of a format that a disk is said to have, empty if nobody says so. That
+// comes before a look at the file, as in qemu. No disk has the format of a part of one.
+func checkFormat(name string) error {
+	if id := abi.FormatID(name); name != "" && id == 0 || abi.FormatIsPart(id) {
+		return formatError{name}
+	}
+	return nil
+}
 
 func (e formatError) Error() string { return fmt.Sprintf("%v %.40q", ErrFormat, e.name) }
 func (e formatError) Unwrap() error { return ErrFormat }

@@ -83,11 +83,6 @@ func (c *chain) follow(ctx context.Context, x *explorer) error {
 
 // find gets the layer of n. One that is put together from parts is needed whole: where they begin only the parts know.
 func (n *node) find(ctx context.Context, x *explorer, o Options, format string) (err error) {
-	for _, name := range []string{o.Format, format} {
-		if abi.FormatIsPart(abi.FormatID(name)) {
-			return formatError{name} // a disk has no such format, whoever says so
-		}
-	}
 	n.layer, err = x.layer(ctx, n, o, format)
 	if err == nil && n.layer != nil && n.layer.inParts() {
 		o.Start, o.MaxLength, o.Empty = 0, 0, false

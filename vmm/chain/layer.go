@@ -70,12 +70,8 @@ func asStored(format string, o Options, get func(Options) (*layer, error)) (*lay
 
 // run has a guest map one file. Holes of the file show in the result already.
 func (e *Engine) run(ctx context.Context, f *image, o Options) (*layer, error) {
-	id := abi.FormatID(o.Format)
-	if id == 0 && o.Format != "" {
-		return nil, formatError{o.Format}
-	}
 	found, err := e.runner.Run(ctx, &vmm.Job{
-		Image: f, Size: f.size, Allocated: f.allocated(), Format: id, SectorSize: o.SectorSize, Start: o.Start,
+		Image: f, Size: f.size, Allocated: f.allocated(), Format: abi.FormatID(o.Format), SectorSize: o.SectorSize, Start: o.Start,
 		MaxLength: o.MaxLength, Empty: o.Empty, DmgName: dmg(f.name), QemuVersion: o.Qemu,
 	})
 	if err != nil {

@@ -80,8 +80,8 @@ func kindName(kind uint32) string {
 func plainName(ref abi.Reference) (name string, err error) {
 	name = ref.Name
 	if ref.Kind == abi.KindBacking {
-		if ref.Format != "" && abi.FormatID(ref.Format) == 0 {
-			return "", formatError{ref.Format}
+		if err := checkFormat(ref.Format); err != nil {
+			return "", err
 		}
 		var plain bool
 		name, plain = strings.CutPrefix(name, "file:")
