@@ -80,11 +80,15 @@ func mapCommand(e *env) *cobra.Command {
 	cmd.SetUsageTemplate("Usage:\n  {{.UseLine}}\n")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		items, names := getopt(args, mapFlags)
-		switch a, err := parseMap(items, names); {
+		a, err := parseMap(items, names)
+		for _, w := range a.warnings {
+			e.say("%s", w)
+		}
+		switch {
 		case errors.Is(err, errHelp):
 			return cmd.Help()
 		case err != nil:
-			return a.words().misuse(err, a.warnings)
+			return a.words().misuse(err)
 		default:
 			return runMap(cmd.Context(), e, a)
 		}
@@ -94,9 +98,6 @@ func mapCommand(e *env) *cobra.Command {
 
 // runMap maps the image and prints the map.
 func runMap(ctx context.Context, e *env, a *mapArgs) error {
-	for _, w := range a.warnings {
-		e.say("%s", w)
-	}
 	a.access.warn(e)
 	name, err := a.fileName()
 	if err != nil {

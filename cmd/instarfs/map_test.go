@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math/rand"
 	"strings"
 	"syscall"
 	"testing"
@@ -291,4 +292,25 @@ func TestMapAgainstQemuImg(t *testing.T) {
 	}
 	o.compare(t, "\x00")   // two empty names
 	o.compare(t, "--\x00") // one
+}
+
+// TestRandomLinesAgainstQemuImg compares random command lines, most of them with a mistake or two.
+func TestRandomLinesAgainstQemuImg(t *testing.T) {
+	o := newOracle(t)
+	t.Chdir(o.dir)
+	rng := rand.New(rand.NewSource(10))
+	words := []string{
+		"a.raw", "a.raw", "a.raw", "a.raw", "b", "-", "--", "-f", "raw", "-fraw", "-fqcow9", "--format=raw",
+		"--form", "--fo=raw", "--f", "--output", "json", "xml", "--output=json", "--output=human",
+		"--output=xml", "--out=json", "--o=json", "-s", "-s1", "-s1e3", "--start-offset=1k", "--st", "--s=5",
+		"-l", "-l0", "-l-1", "--max-length=0x1k", "--ma=.5k", "5", "-U", "--force-share", "--force-share=1",
+		"-q", "-Uq", "-Uf", "-:", "--bogus", "--bogus=1", "--=", "-Us", "-Ul5",
+	}
+	for range 600 {
+		var line []string
+		for range 1 + rng.Intn(5) {
+			line = append(line, words[rng.Intn(len(words))])
+		}
+		o.compareWith(t, walkedTool(), strings.Join(line, "\x00"))
+	}
 }

@@ -22,7 +22,7 @@ func wordsOf(release uint32) words {
 }
 
 // misuse words an error of parseMap.
-func (w words) misuse(err error, warnings []string) error {
+func (w words) misuse(err error) error {
 	var option optionError
 	var number numberError
 	var output outputError
@@ -34,7 +34,7 @@ func (w words) misuse(err error, warnings []string) error {
 	case errors.As(err, &output) && w.qemu:
 		return w.output(output)
 	case errors.As(err, &number) && w.qemu:
-		return qemuError{strings.Join(append(warnings, w.number(number)...), "\ninstarfs: ")}
+		return qemuError{strings.Join(w.number(number), "\ninstarfs: ")}
 	case errors.Is(err, errOneName) && w.qemu:
 		return qemuError{"Expecting one image file name\n" + w.try()}
 	case errors.Is(err, errOneName):
