@@ -26,13 +26,16 @@ type forkServer struct {
 	statuses io.ReadCloser
 }
 
+// serverDir is where the library is, and what the runs print; empty if no server was asked for. TestMain
+// removes it. The servers end with the test, whose requests they wait for.
+var serverDir string
+
 // serverLibrary is what makes a program a server.
-var serverLibrary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "instarfs-fork-server")
-	if err != nil {
+var serverLibrary = sync.OnceValues(func() (library string, err error) {
+	if serverDir, err = os.MkdirTemp("", "instarfs-fork-server"); err != nil {
 		return "", err
 	}
-	library := filepath.Join(dir, "fork-server.so")
+	library = filepath.Join(serverDir, "fork-server.so")
 	cmd := exec.Command("gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library,
 		filepath.Join(testSources, "testdata/fork-server.c"))
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -59,7 +62,7 @@ func newForkServer(program string) (*forkServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(library), "output")
+	dir, err := os.MkdirTemp(serverDir, "output")
 	if err != nil {
 		return nil, err
 	}

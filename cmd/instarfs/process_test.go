@@ -43,7 +43,11 @@ func TestMain(m *testing.M) {
 		tool.env.newMount = func(mountOptions) (mounted, error) { return stuckMount{}, nil }
 		os.Exit(start(os.Args[1:], &tool.env))
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if serverDir != "" {
+		_ = os.RemoveAll(serverDir)
+	}
+	os.Exit(status)
 }
 
 // stuckMount is busy: it does not end when its context does.
