@@ -46,7 +46,10 @@ func (c *chain) compose(p *pace, limit int) (*Result, error) {
 	r.Warnings = c.warnings()
 	s := c.options.style()
 	files := c.names()
-	stop, stopped := top.stop(end)
+	stop, stopped := end, (*fault.Fault)(nil)
+	if s.qemu {
+		stop, stopped = top.stop(end)
+	}
 	plain := stopped == nil && top.Map.Flags()&(extent.Bad|extent.Holes) == 0
 	if plain && len(c.nodes) == 1 && len(c.others) == 0 {
 		if m, ok := top.Map.Remap(files, s.state); ok {

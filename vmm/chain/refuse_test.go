@@ -1,0 +1,83 @@
+package chain
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"instarfs/guest/abi"
+	"instarfs/guest/fault"
+	"instarfs/vmm"
+)
+
+// TestStop: a warning that stops qemu-img cuts the map of the image itself, in a profile of qemu only.
+func TestStop(t *testing.T) {
+	warning := fault.New(fault.ParallelsLength, 0, 1024)
+	l := layerOf(t, ext(0, 1536, present|zero, 0), ext(1536, 512, 0, 0))
+	l.Faults = []abi.RoleFault{{Role: abi.RoleWarn, Fault: warning}}
+	e, _, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) { return l, nil })
+	r, err := e.MapFile(t.Context(), name, Options{Qemu: 7<<16 | 2})
+	if err != nil || r.Failed != warning || len(r.Warnings) > 0 || r.Map.End() != 0 {
+		t.Errorf("%+v, %v", r, err) // the entry that still grows is lost
+	}
+	r, err = e.MapFile(t.Context(), name, Options{})
+	if err != nil || r.Failed != nil || r.Map.End() != 2048 {
+		t.Errorf("by default: %+v, %v", r, err)
+	}
+}
+
+// TestRefuse: an image that is refused late is refused when its data file is open, or because that is not
+// there; the warnings of the layer come first.
+func TestRefuse(t *testing.T) {
+	refusal, warning := fault.New(fault.Qcow2VirtualSize, 24), fault.New(fault.Qcow2BitmapsVoid, 104)
+	e, _, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) {
+		l := layerOf(t, ext(0, 512, present|zero, 0))
+		l.Faults = []abi.RoleFault{{Role: abi.RoleWarn, Fault: warning}, {Role: abi.RoleRefuse, Fault: refusal}}
+		l.References = []abi.Reference{{Kind: abi.KindDataFile, Name: "data"}}
+		return l, nil
+	})
+	stderr := []string{warning.QemuWarning()}
+	for _, there := range []bool{false, true} {
+		if there {
+			write(t, filepath.Join(filepath.Dir(name), "data"), "")
+		}
+		_, err := e.MapFile(t.Context(), name, Options{Qemu: 7<<16 | 2})
+		var named *Error
+		if !errors.As(err, &named) || !slices.Equal(named.QemuStderr(), stderr) {
+			t.Fatalf("%v: %q", err, named.QemuStderr())
+		}
+		if errors.Is(err, os.ErrNotExist) == there || errors.Is(err, error(refusal)) != there {
+			t.Errorf("data file there %t: %v", there, err)
+		}
+	}
+}
+
+// TestNoSuchReference: what cannot be a name or a format is refused without a look for the file.
+func TestNoSuchReference(t *testing.T) {
+	for _, test := range []struct {
+		ref  abi.Reference
+		text string
+	}{
+		{abi.Reference{Kind: abi.KindBacking, Name: "none", Format: "qcox2"}, "Unknown driver 'qcox2'"},
+		{abi.Reference{Kind: abi.KindBacking, Name: "none", Format: "vmdk-sparse"}, "Unknown driver 'vmdk-sparse'"},
+		{abi.Reference{Kind: abi.KindDataFile}, "The 'file' block driver requires a file name"},
+		{abi.Reference{Kind: abi.KindBacking, Name: "file:"}, "The 'file' block driver requires a file name"},
+	} {
+		e, _, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) {
+			l := layerOf(t, ext(0, 512, present|zero, 0))
+			l.References = []abi.Reference{test.ref}
+			return l, nil
+		})
+		_, err := e.MapFile(t.Context(), name, Options{Qemu: 7<<16 | 2})
+		want := test.text
+		if test.ref.Kind == abi.KindBacking {
+			want = "Could not open backing file: " + want
+		}
+		var named *Error
+		if !errors.As(err, &named) || named.QemuText() != want {
+			t.Errorf("%+v: %v", test.ref, err)
+		}
+	}
+}
