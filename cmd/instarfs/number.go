@@ -91,7 +91,7 @@ func parseNumber(s string, modern bool) (n uint64, hexSuffix bool, err error) {
 	return n, hexSuffix, nil
 }
 
-// parseFraction reads the digits behind a point as a multiple of 2^-64, and returns what follows
+// parseFraction reads the digits after a point as a multiple of 2^-64, and returns what follows
 // them. No digits are zero. one is a fraction that a double cannot tell from 1, which older
 // releases take for 0.
 func parseFraction(s string) (fraction uint64, one bool, rest string) {

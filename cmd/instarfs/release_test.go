@@ -151,8 +151,8 @@ func (o *oracle) compareWith(t *testing.T, ours *tool, line string) {
 }
 
 // differs runs map with the given words by every qemu-img, all at the same time, and by ours in the
-// profile of each. The error tells the first difference; it is errNoAnswer if there was none but
-// some qemu-img gave no answer.
+// profile of each. The error describes the first difference; it is errNoAnswer if there was none
+// but some qemu-img gave no answer.
 func (o *oracle) differs(ours *tool, args []string) error {
 	answers := make([]answer, len(o.releases))
 	var all sync.WaitGroup

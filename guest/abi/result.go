@@ -35,7 +35,7 @@ type Role uint32
 const (
 	RoleRun    Role = 1 + iota // the run failed with it: only warnings follow
 	RoleBad                    // extents with extent.Bad point to it by index
-	RoleWarn                   // told beside the map; see fault.Fault
+	RoleWarn                   // a warning, which goes with the map
 	RoleRefuse                 // the image is refused with it once its data files are open
 )
 

@@ -44,9 +44,9 @@ type Params struct {
 	// Qemu is the release whose behaviour is asked for, major<<16 | minor; 0 is instarfs' own, see docs/quirks.md.
 	Qemu uint32
 
-	// What Open finds beside its results. Warnings are told, see fault.Fault. Refuse is why an
-	// image is refused, found when others open it only after they have opened the files that hold
-	// its data: what is wrong with those comes first then.
+	// What Open finds in addition to its results. Warnings are printed, see fault.Fault. Refuse is
+	// why an image is refused, found when others open it only after they have opened the files that
+	// hold its data: what is wrong with those comes first then.
 	Warnings []*fault.Fault
 	Refuse   *fault.Fault
 }

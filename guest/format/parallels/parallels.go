@@ -88,7 +88,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	return m, nil
 }
 
-// setData sets where clusters may lie: behind the header and the BAT, in the file as a whole.
+// setData sets where clusters may lie: after the header and the BAT, and not past the end of the
+// file.
 func (m *image) setData(h *header) {
 	m.dataStart = (headerSize + m.batEntries*entryLen + sectorSize - 1) / sectorSize
 	m.dataEnd = block.Length(m.dev) / sectorSize
@@ -117,9 +118,9 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	return m.walkBAT(start, end, sink)
 }
 
-// warnOfAbort tells where an assertion of qemu fails, which keeps the sectors that are left to map
-// in a signed 32-bit number. Where that is too small it looks no further than the number says,
-// until that is 0. Of an image under another it is never asked for as many sectors.
+// warnOfAbort warns of the byte at which an assertion of qemu fails, which keeps the sectors that
+// are left to map in a signed 32-bit number. Where that is too small it looks no further than the
+// number says, until that is 0. Of an image under another it is never asked for as many sectors.
 func (m *image) warnOfAbort(start, end uint64, sink format.Sink) {
 	first := start / sectorSize
 	left := (end+sectorSize-1)/sectorSize - first
