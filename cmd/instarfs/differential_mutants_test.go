@@ -81,8 +81,11 @@ func (m *mutant) next(t *testing.T, rng *rand.Rand) []string {
 		start, length := formattest.RandomWindow(rng, 1<<(9+rng.Intn(24)))
 		args = append(args, "-s", fmt.Sprint(start), "-l", fmt.Sprint(length))
 	}
-	if m.format != "" {
+	switch {
+	case m.format != "":
 		args = append(args, "-f", m.format)
+	case rng.Intn(12) == 0:
+		args = append(args, "-f", formats[rng.Intn(len(formats))])
 	}
 	return append(args, m.name)
 }
@@ -133,6 +136,9 @@ func (m *mutant) remove(t *testing.T) {
 		}
 	}
 }
+
+// formats are what a mutant may be said to be.
+var formats = strings.Fields("raw qcow2 qcow qed vdi vmdk vpc vhdx parallels luks dmg cloop bochs")
 
 // mutated are the formats, and how images of each are made and where their metadata lies.
 var mutated = []struct {
