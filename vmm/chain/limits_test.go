@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -283,11 +284,13 @@ func TestCostOfAnEntry(t *testing.T) {
 			ext(1024, 512, present|zero, 0)), nil
 	})
 	e = NewEngine(r, Access{}, Limits{Cache: math.MaxInt64})
+	// All files first: one that was written a moment ago is waited for.
+	for i := range n {
+		write(t, name+strconv.Itoa(i), "image")
+	}
 	before := heap()
 	for i := range n {
-		if err := os.Chtimes(name, time.Time{}, time.Unix(int64(1000+i), 0)); err != nil {
-			t.Fatal(err)
-		}
+		name := name + strconv.Itoa(i)
 		res, err := e.MapFile(t.Context(), name, Options{})
 		if err != nil {
 			t.Fatal(err)
