@@ -57,6 +57,8 @@ func rightsTree(t *testing.T) string {
 		disk list/d.qcow2; chmod 644 list/d.qcow2; setfacl -m u:$ANN:- list/d.qcow2
 		mkdir list/dir; disk list/dir/x.qcow2; chmod 644 list/dir/x.qcow2; chmod 750 list/dir; setfacl -m u:$CAT:x list/dir
 		disk team/t.qcow2; chmod 640 team/t.qcow2; chgrp $TEAM team/t.qcow2; disk team/not.qcow2; chmod 604 team/not.qcow2; chgrp $TEAM team/not.qcow2
+		disk ann/broken.qcow2; printf '\200\0\0\0\0\4\2\1' | dd of=ann/broken.qcow2 bs=1 seek=196608 conv=notrunc status=none
+		qemu-img create -q -u -f qcow2 -b broken.qcow2 -F qcow2 ann/broken-base.qcow2 1M; chmod 644 ann/broken.qcow2 ann/broken-base.qcow2
 		cd ann; overlay ../root/base.qcow2 o1.qcow2; overlay ../root/secret.raw o2.qcow2 raw; overlay ../bob/disk.qcow2 o3.qcow2
 		overlay ../bob/nothing.qcow2 o4.qcow2; overlay ../root/open.qcow2 o5.qcow2; overlay ../root/over.qcow2 o6.qcow2
 		overlay ../team/t.qcow2 o7.qcow2
@@ -87,7 +89,7 @@ func TestRightsOfUsers(t *testing.T) {
 		{"team/t.qcow2", "root cat"}, {"team/not.qcow2", "root ann bob"},
 		// The owner of the overlay may not open its base, so nobody gets to see it by this overlay.
 		{"ann/o1.qcow2", ""}, {"ann/o2.qcow2", ""}, {"ann/o3.qcow2", ""}, {"ann/o4.qcow2", ""}, {"ann/v.vmdk", ""}, {"ann/e.qcow2", ""}, {"ann/o7.qcow2", ""},
-		{"ann/o5.qcow2", all},
+		{"ann/o5.qcow2", all}, {"ann/broken.qcow2", ""}, {"ann/broken-base.qcow2", ""},
 		// Ann's overlay names root's, which all may read; that names what root may read.
 		{"ann/o6.qcow2", root},
 		{"ann/l.qcow2", "root bob"}, {"ann/d/p.qcow2", "root bob"}, {"ann/n.qcow2", ""}, {"ann/r.qcow2", all}, {"ann/abs.qcow2", all},
@@ -120,6 +122,17 @@ func TestRightsOfUsers(t *testing.T) {
 		}
 	}
 	s.checkHidden(t)
+	for uid, want := range map[int]string{0: "damaged", ann: "damaged", bob: "damaged"} {
+		for _, name := range []string{"broken", "broken-base"} {
+			out, _ := as(uid, "cat", s.path("ann/"+name+".qcow2.map.err")).CombinedOutput()
+			if !strings.Contains(string(out), want) {
+				t.Errorf("%d is told of %s: %s", uid, name, out)
+			}
+		}
+	}
+	if log := strings.Join(s.log(), "\n"); strings.Contains(log, "panic") {
+		t.Error(log)
+	}
 	if code := s.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("status %d: %q", code, s.log())
 	}

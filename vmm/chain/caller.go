@@ -213,11 +213,13 @@ func (e *Engine) told(ctx context.Context, who *Caller, at []files.Place, err er
 // open. It never runs a guest; known is false where the map is not kept, and so nothing is said of files under the image.
 func (s *Source) Check(ctx context.Context, who *Caller, p string, g Generation) (known bool, err error) {
 	locks := !s.engine.access.ForceShare
-	v, known := s.engine.maps.Peek(key{g, s.label(p)})
+	// What is kept may also be why there is no map.
+	v, _ := s.engine.maps.Peek(key{g, s.label(p)})
+	known = v.result != nil
 	raw := known && v.result.Format == "raw"
 	if !known {
-		v, known = s.engine.maps.Peek(key{generation: g})
-		known = known && len(v.layer.References) == 0
+		v, _ = s.engine.maps.Peek(key{generation: g})
+		known = v.layer != nil && len(v.layer.References) == 0
 		raw = known && v.layer.Format == formatRaw
 	}
 	if who == nil && (!locks || !known) {
