@@ -44,11 +44,11 @@ func TestGuard(t *testing.T) {
 
 func ExampleGuard() {
 	err := Guard(func() error {
-		var table map[string]int
-		table["key"] = 1
-		return nil
+		list := []string{"only one"}
+		list = list[:len(list)-1]
+		return errors.New(list[0])
 	})
 	var bug *Error
 	fmt.Println(errors.As(err, &bug), bug.Value)
-	// Output: true assignment to entry in nil map
+	// Output: true runtime error: index out of range [0] with length 0
 }

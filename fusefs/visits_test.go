@@ -17,19 +17,19 @@ func TestVisits(t *testing.T) {
 		first()
 		time.Sleep(time.Hour)
 		second()
-		time.Sleep(visitLinger - 1)
+		time.Sleep(visitLinger - time.Nanosecond)
 		third := v.begin()
 		time.Sleep(time.Hour)
 		if ctx.Err() != nil {
 			t.Error("ended while there were requests")
 		}
 		third()
-		time.Sleep(visitLinger - 1)
+		time.Sleep(visitLinger - time.Nanosecond)
 		synctest.Wait()
 		if ctx.Err() != nil {
 			t.Error("ended too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if ctx.Err() == nil {
 			t.Error("goes on although nobody asks")

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -99,6 +100,46 @@ func TestSourceThatHangs(t *testing.T) {
 		t.Error("it is still mounted")
 	}
 	goOn()
+}
+
+// TestCallTime: who waits for a file system that does not answer is told so in time, and the next one at once.
+func TestCallTime(t *testing.T) {
+	source, stop, goOn := hangingSource(t)
+	dir := t.TempDir()
+	s := serveBy(t, child(walkedChild, "mount", "--call-time", "1s", source, dir), source, dir)
+	stop()
+	ask := func(i int) error {
+		_, err := os.Stat(s.path("net/" + strconv.Itoa(i) + ".raw.map.json.map.json"))
+		return err
+	}
+	begin := time.Now()
+	if err := ask(0); !errors.Is(err, syscall.ETIMEDOUT) || time.Since(begin) < 500*time.Millisecond {
+		t.Errorf("%v after %v", err, time.Since(begin))
+	}
+	var all sync.WaitGroup
+	for i := range 40 {
+		all.Go(func() {
+			if err := ask(i); !errors.Is(err, syscall.ETIMEDOUT) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	// Now every call that may be under way hangs.
+	begin = time.Now()
+	for i := range 20 {
+		if err := ask(i); !errors.Is(err, syscall.ETIMEDOUT) {
+			t.Error(err)
+		}
+	}
+	if took := time.Since(begin); took > 10*time.Second*slowness {
+		t.Errorf("twenty more took %v", took)
+	}
+	goOn()
+	await(t, "the file system is back", func() bool { return ask(1) == nil })
+	if code := s.end(syscall.SIGTERM); code != 0 {
+		t.Errorf("status %d: %q", code, s.log())
+	}
 }
 
 // TestFrontProcess: who waits for a mount whose source is served by a program is told what the process behind it did.

@@ -15,8 +15,8 @@ import (
 
 // limitOptions say what maps may cost. What is zero has its default; docs/limits.md tells them all.
 type limitOptions struct {
-	Guest, Source, Compose, Map time.Duration
-	Memory                      uint64 // bytes, for all maps together
+	Guest, Call, Source, Compose, Map time.Duration
+	Memory                            uint64 // bytes, for all maps together
 }
 
 // timeOption is an option that takes a time.
@@ -28,6 +28,7 @@ type timeOption struct {
 func (l *limitOptions) times() []timeOption {
 	return []timeOption{
 		{"guest-time", "processor `TIME` of a run of the guest (default 1m)", &l.Guest},
+		{"call-time", "`TIME` for a file system to answer one call (default 30s)", &l.Call},
 		{"source-time", "`TIME` to read the files under a map (default 10m)", &l.Source},
 		{"compose-time", "`TIME` to put a map together (default 1m)", &l.Compose},
 		{"map-time", "`TIME` for a map in all (default 15m)", &l.Map},
@@ -89,7 +90,7 @@ func (r allowance) seats() int {
 func (r allowance) chain(cache uint64) chain.Limits {
 	return chain.Limits{
 		Cache: int64(min(cache, r.bytes/2)), Memory: r.memory, Turns: r.turns,
-		Source: r.limits.Source, Compose: r.limits.Compose, Map: r.limits.Map,
+		Call: r.limits.Call, Source: r.limits.Source, Compose: r.limits.Compose, Map: r.limits.Map,
 	}
 }
 

@@ -30,6 +30,7 @@ var mapFlags = []option{
 	{0, "memory", true, true},
 	{0, "guest-time", true, true},
 	{0, "source-time", true, true},
+	{0, "call-time", true, true},
 	{0, "compose-time", true, true},
 	{0, "map-time", true, true},
 }
@@ -62,6 +63,7 @@ const mapOptionsHelp = `Options:
       --allow-dir DIR     a directory in which such files may lie too (repeatable)
       --memory BYTES      what the map may take (default: by what the process may have)
       --guest-time TIME   processor time of a run of the guest (default 1m)
+      --call-time TIME    for a file system to answer one call (default 30s)
       --source-time TIME  to read the files under the map (default 10m)
       --compose-time TIME to put the map together (default 1m)
       --map-time TIME     for the map in all (default 15m)

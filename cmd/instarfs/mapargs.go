@@ -89,7 +89,7 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 			unsupported = it.name
 		case "memory":
 			a.limits.Memory, err = a.number(it, "memory")
-		case "guest-time", "source-time", "compose-time", "map-time":
+		case "guest-time", "call-time", "source-time", "compose-time", "map-time":
 			err = a.time(it)
 		case "sector-size":
 			a.options.SectorSize, err = parseSectorSize(it.value)

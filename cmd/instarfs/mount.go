@@ -119,7 +119,7 @@ var ignoredMountOptions = map[string]bool{
 var mountFlagNames = map[string]bool{
 	"allow-other": true, "include": true, "exclude": true, "cache-bytes": true, "qemu-version": true,
 	"force-share": true, "debug": true, "references": true, "reference-rights": true, "allow-dir": true, "max-depth": true,
-	"memory": true, "guest-time": true, "source-time": true, "compose-time": true, "map-time": true,
+	"memory": true, "guest-time": true, "call-time": true, "source-time": true, "compose-time": true, "map-time": true,
 }
 
 // applyMountOptions sets the flags that a list of mount options names, with _ for - as mount options are written.

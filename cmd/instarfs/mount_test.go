@@ -74,7 +74,7 @@ func TestMountOptions(t *testing.T) {
 	all := mountOptions{Source: "/images", Mountpoint: "/mnt", AllowOther: true, CacheBytes: 3 << 29, Profile: render.Qemu(8, 2),
 		Include: []string{"*.bin", "a,b"}, Exclude: []string{"old", "tmp*"}, Debug: true,
 		Access: accessOptions{References: "none", AllowDirs: []string{"/a,b", "c"}, MaxDepth: 3, ForceShare: true, Rights: "mount"},
-		Limits: limitOptions{2 * time.Minute, 3 * time.Second, time.Hour, 90 * time.Second, 1 << 30}}
+		Limits: limitOptions{2 * time.Minute, 5 * time.Second, 3 * time.Second, time.Hour, 90 * time.Second, 1 << 30}}
 	plain := mountOptions{Source: "/images", Mountpoint: "/mnt", CacheBytes: defaultCacheBytes,
 		Access: accessOptions{References: "beneath", MaxDepth: 64, Rights: "owner"}}
 	split := all
@@ -88,10 +88,10 @@ func TestMountOptions(t *testing.T) {
 		{[]string{"--allow-other", "--cache-bytes=1.5G", "/images", "--qemu-version", "8.2.1", "--include=*.bin", "--include", "a,b",
 			"/mnt", "--exclude", "old", "--exclude=tmp*", "-U", "--debug",
 			"--references", "none", "--reference-rights=mount", "--allow-dir", "/a,b", "--allow-dir=c", "--max-depth", "3",
-			"--memory", "1G", "--guest-time=2m", "--source-time", "3", "--compose-time=1h", "--map-time=90"}, all},
+			"--memory", "1G", "--guest-time=2m", "--call-time=5s", "--source-time", "3", "--compose-time=1h", "--map-time=90"}, all},
 		{[]string{"/images", "/mnt", "--include", "*.bin", "--include", "a,b", "-o", "allow_other,cache_bytes=1.5g,qemu_version=8.2",
 			"-o", "force_share,exclude=old,exclude=tmp*,debug", "-o", "references=none,reference_rights=mount,allow_dir=a,allow_dir=c,max_depth=3",
-			"-o", "memory=1G,guest_time=120,source_time=3s,compose_time=60m,map_time=1m30s"}, split},
+			"-o", "memory=1G,guest_time=120,call_time=5,source_time=3s,compose_time=60m,map_time=1m30s"}, split},
 	} {
 		tool := newTool()
 		if code := tool.run(append([]string{"mount"}, tc.args...)...); code != 0 {

@@ -84,8 +84,9 @@ type Engine struct {
 // NewEngine maps files by runs of r, as far as a and l allow. It has what it keeps given back when
 // l.Memory is full.
 func NewEngine(r Runner, a Access, l Limits) *Engine {
+	l = l.complete()
 	e := &Engine{
-		runner: r, access: a, limits: l.complete(), gate: files.NewGate(),
+		runner: r, access: a, limits: l, gate: files.NewGate(l.Call),
 		maps: cache.New[key, kept](l.Cache),
 	}
 	e.limits.Memory.OnFull(e.maps.Evict)
@@ -110,11 +111,7 @@ const maxRuns = 3
 // directory. Errors are *Error.
 func (e *Engine) MapFile(ctx context.Context, name string, o Options) (*Result, error) {
 	dir, file := filepath.Split(name)
-	closeTree := func(t *files.Tree) { t.Close() }
-	// Which device the way leads over is not known yet.
-	tree, err := files.Do(ctx, e.gate, files.On{}, closeTree, func() (*files.Tree, error) {
-		return files.OpenPath(cmp.Or(dir, "."))
-	})
+	tree, err := files.OpenPath(cmp.Or(dir, "."))
 	if err != nil {
 		return nil, failure(name, fmt.Errorf("open: %w", errnoOf(err)))
 	}

@@ -279,11 +279,11 @@ func TestFailuresAreKept(t *testing.T) {
 // TestCostOfAnEntry: what the cache counts for small maps is what they take.
 func TestCostOfAnEntry(t *testing.T) {
 	const n = 2000
-	e, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) {
+	_, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) {
 		return layerOf(t, ext(0, 512, present|zero, 0), ext(512, 512, stored, 0),
 			ext(1024, 512, present|zero, 0)), nil
 	})
-	e = NewEngine(r, Access{}, Limits{Cache: math.MaxInt64})
+	e := NewEngine(r, Access{}, Limits{Cache: math.MaxInt64})
 	// All files first: one that was written a moment ago is waited for.
 	for i := range n {
 		write(t, name+strconv.Itoa(i), "image")

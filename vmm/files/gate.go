@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// CallTime is how long one call may take before its caller gives up: longer than a disk takes
-	// to spin up, or NFS to retransmit.
-	CallTime = 30 * time.Second
+	// DefaultCallTime is how long one call may take before its caller gives up: longer than a disk
+	// takes to spin up, or NFS to retransmit.
+	DefaultCallTime = 30 * time.Second
 	// maxCalls is how many calls on one device may be under way at a time. Each may hold a thread
 	// that the kernel does not let go of, and Go ends a program that has ten thousand of them.
 	maxCalls = 32
@@ -25,7 +25,7 @@ var ErrHangs error = hangs{}
 type hangs struct{}
 
 func (hangs) Error() string {
-	return "the file system that it lies on does not answer (is its server away?): try again later"
+	return "the file system that it lies on does not answer (is its server away? --call-time waits longer)"
 }
 
 // Errno implements the interface by which package fusefs asks for an error number.
@@ -49,10 +49,8 @@ type device struct {
 	late  int           // calls whose callers gave up because of callTime
 }
 
-// NewGate makes a gate whose calls may take CallTime each.
-func NewGate() *Gate { return newGate(CallTime) }
-
-func newGate(callTime time.Duration) *Gate {
+// NewGate makes a gate whose calls may take callTime each.
+func NewGate(callTime time.Duration) *Gate {
 	return &Gate{callTime: callTime, devices: map[uint64]*device{}}
 }
 

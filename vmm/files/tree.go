@@ -32,7 +32,7 @@ func OpenPath(name string) (*Tree, error) { return openTree(name, unix.O_PATH) }
 const openTime = 5 * time.Second
 
 func openTree(name string, flags int) (*Tree, error) {
-	t, err := Do(context.Background(), newGate(openTime), On{}, func(t *Tree) { t.Close() },
+	t, err := Do(context.Background(), NewGate(openTime), On{}, func(t *Tree) { t.Close() },
 		func() (*Tree, error) { return openTreeNow(name, flags) })
 	if err == ErrHangs {
 		err = fmt.Errorf("open directory %s: %w", name, err)

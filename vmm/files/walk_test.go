@@ -48,7 +48,7 @@ func walkTree(t *testing.T) (in, also *Tree, base string) {
 
 func TestFind(t *testing.T) {
 	in, also, base := walkTree(t)
-	g := NewGate()
+	g := NewGate(DefaultCallTime)
 	for _, test := range []struct {
 		path string
 		want string // the content, or a type
@@ -115,7 +115,7 @@ func read(t *testing.T, g *Gate, f *File) string {
 // TestFindAgrees: the way that the kernel knows by heart and the way step by step lead to the same.
 func TestFindAgrees(t *testing.T) {
 	in, also, _ := walkTree(t)
-	g := NewGate()
+	g := NewGate(DefaultCallTime)
 	for _, path := range []string{"top", "a", "a/b", "a/b/leaf", "a/..", ".", "a/.", "dir/leaf", "a/rel", "chain", "nothing", "top/x", "a/b/../../top"} {
 		fast, ferr := g.Find(t.Context(), nil, Place{in, path}, []*Tree{also}, true)
 		w := &walk{gate: g, ctx: t.Context(), roots: []*Tree{in, also}, follow: true}
@@ -137,7 +137,7 @@ func TestFindAgrees(t *testing.T) {
 // TestFindKeepsNothingOpen: neither what was found on the way, nor what led nowhere.
 func TestFindKeepsNothingOpen(t *testing.T) {
 	in, also, _ := walkTree(t)
-	g := NewGate()
+	g := NewGate(DefaultCallTime)
 	count := func() int {
 		list, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
@@ -173,7 +173,7 @@ func TestPassAbove(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tree.Close()
-	g := NewGate()
+	g := NewGate(DefaultCallTime)
 	for _, mode := range []os.FileMode{0o755, 0o700} {
 		if err := os.Chmod(filepath.Join(base, "closed"), mode); err != nil {
 			t.Fatal(err)
@@ -205,7 +205,7 @@ func TestPassAbove(t *testing.T) {
 // TestReadIsOfTheSameFile: what lies at the place by now may be another file.
 func TestReadIsOfTheSameFile(t *testing.T) {
 	in, _, base := walkTree(t)
-	g := NewGate()
+	g := NewGate(DefaultCallTime)
 	f, err := g.Find(t.Context(), nil, Place{in, "top"}, nil, true)
 	if err != nil {
 		t.Fatal(err)
