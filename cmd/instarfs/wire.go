@@ -181,6 +181,9 @@ func (m *liveMount) Serve(ctx context.Context) error {
 	defer m.done()
 	defer m.tree.Close()
 	defer m.pool.Close()
+	serving, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go giveBack(serving)
 	return m.Mounted.Serve(ctx)
 }
 
