@@ -1,6 +1,7 @@
 # Every target says what it does: `make help`.
 GO       ?= go
 PREFIX   ?= /usr/local
+DURATION ?= 10m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GUEST    := guest/payload/bin/agent
 HOST     := bin/instarfs
@@ -10,7 +11,7 @@ GUESTOPT := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 # The first code of the host program: cmd/instarfs/addresses.go.
 ENTRY    := -E main.entry
 
-.PHONY: all help guest host demo test check check-kvm-amd bench fuzz install clean deps
+.PHONY: all help guest host demo test check check-kvm-amd bench fuzz soak install clean deps
 
 all: guest host ## build the map guest, then instarfs, into bin/ (the default)
 
@@ -41,6 +42,9 @@ bench: deps all ## compare with qemu-img on this machine and write docs/benchmar
 
 fuzz: deps guest ## fuzz for a while: FUZZTIME=1m for each target, DIFF=5000 random images against three releases of qemu-img
 	@./.ci/fuzz
+
+soak: deps all ## keep a mount under load for DURATION (10m) as root, and count what goes wrong or grows
+	@$(GO) run ./testdata/soak -instarfs $(HOST) -duration $(DURATION)
 
 install: all ## install instarfs below PREFIX (/usr/local)
 	install -D -m 755 $(HOST) $(DESTDIR)$(PREFIX)/bin/instarfs

@@ -52,6 +52,7 @@ var lattice = []room{
 	{"cmd/instarfs", []string{"guest/extent", "guest/fault", "guest/payload", "vmm", "vmm/kvm", "vmm/turns", "vmm/ledger", "vmm/chain", "vmm/files", "render", "fusefs"}, "where everything meets"},
 	{"testdata/generate", []string{"guest/format/formattest"}, "sample images come from the builder that the tests use"},
 	{"testdata/bench", []string{"guest/format/formattest"}, "measures the finished program from outside, over images that it builds"},
+	{"testdata/soak", []string{"guest/format/formattest"}, "tests the finished program from outside, over images that it builds"},
 }
 
 // forTests may be imported by every test beside what its package may.

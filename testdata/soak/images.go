@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"math/rand"
+	"os"
+
+	"instarfs/guest/format/formattest"
+)
+
+const (
+	clusterBits = 16
+	diskSize    = 64 << 20 // bytes
+	// manyExtents make a map of 4 MiB, of which the JSON has 40.
+	manyExtents = 1 << 18
+)
+
+// fileBytes returns the bytes that an image is written as.
+func fileBytes(q *formattest.Qcow2) ([]byte, error) {
+	f, err := os.CreateTemp("", "instarfs-soak-image-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	size, err := q.Write(f)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, size)
+	_, err = f.ReadAt(b, 0)
+	return b, err
+}
+
+// variant builds a small image. Both variants have the same size and differ in metadata only.
+func variant(i int) *formattest.Qcow2 {
+	q := formattest.NewQcow2(diskSize, clusterBits)
+	for j := range uint64(6) {
+		q.Data(j*20+uint64(i)*7, 1+j%2)
+	}
+	q.Zero(200+uint64(i)*100, 8)
+	return q
+}
+
+// overlay builds an image that hides a part of its backing file.
+func overlay(base string) *formattest.Qcow2 {
+	q := formattest.NewQcow2(diskSize, clusterBits)
+	q.Backing = base
+	q.Extensions = []formattest.Extension{
+		{Type: formattest.ExtensionBackingFormat, Data: []byte("qcow2")},
+	}
+	q.Data(20, 3)
+	return q
+}
+
+// slow builds a small file with a large map: its first table names one second table again and again.
+func slow() *formattest.Qcow2 {
+	q := formattest.NewQcow2(manyExtents<<clusterBits, clusterBits)
+	q.NoRefcounts = true
+	for i := uint64(0); i < q.TableEntries(); i += 2 {
+		*q.Entry(i) = q.Alloc(1) | formattest.EntryCopied
+	}
+	for i := uint64(1); i < manyExtents/q.TableEntries(); i++ {
+		*q.L1(i) = *q.L1(0)
+	}
+	return q
+}
+
+// damaged changes a few bytes of an image's metadata: the header, its first table, or anything.
+func damaged(r *rand.Rand, b []byte) []byte {
+	return formattest.Mutate(r, b,
+		formattest.Region{Off: 0, Len: 200},
+		formattest.Region{Off: 1 << clusterBits, Len: 64},
+		formattest.Region{Off: 2 << clusterBits, Len: 4096})
+}
+
+// isMap reports whether b may be a whole JSON map: what any image that can be mapped must have.
+func isMap(b []byte) bool {
+	return bytes.HasPrefix(b, []byte("[{")) && bytes.HasSuffix(b, []byte("}]\n"))
+}
