@@ -19,9 +19,11 @@ type deniedFile struct {
 	info  Info
 }
 
+// forDenied tells the inode for all who may not have a view from the one for those who may.
+const forDenied = 1
+
 // denied answers a lookup by somebody who may not have the view.
 func (d *dir) denied(ctx context.Context, image string, v View, info Info, out *fuse.EntryOut) *fs.Inode {
-	const forDenied = 1
 	f := &deniedFile{tree: d.tree, image: image, view: v, info: info}
 	fileAttributes(&out.Attr, info, 0)
 	ino := inode(image, v, info.Generation, forDenied)

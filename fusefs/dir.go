@@ -69,22 +69,35 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.
 
 // viewFor answers the lookup of a view of an image by somebody.
 func (d *dir) viewFor(ctx context.Context, who *Caller, name, image string, v View, info Info, out *fuse.EntryOut) *fs.Inode {
-	if who != nil && v != reason {
-		if _, err := d.tree.source.Check(ctx, who, image, info.Generation); mayNot(err) {
-			return d.denied(ctx, image, v, info, out)
-		}
-	}
-	return d.view(ctx, who, name, image, v, info, inode(image, v, info.Generation, 0), out)
-}
-
-// view answers the lookup of a view of an image, which who may have as far as is known.
-func (d *dir) view(ctx context.Context, who *Caller, name, image string, v View, info Info, ino uint64, out *fuse.EntryOut) *fs.Inode {
 	if v == reason {
 		f := &reasonFile{tree: d.tree, who: who, image: image, info: info}
-		fileAttributes(&out.Attr, info, 0)
-		ino := inode(image, v, info.Generation, d.tree.reasons.Add(1))
-		return d.NewInode(ctx, f, fs.StableAttr{Mode: syscall.S_IFREG, Ino: ino})
+		return d.own(ctx, f, image, v, info, out)
 	}
+	if who != nil {
+		switch known, err := d.tree.source.Check(ctx, who, image, info.Generation); {
+		case mayNot(err):
+			return d.denied(ctx, image, v, info, out)
+		case !known || err != nil:
+			f := &mapFile{tree: d.tree, dir: d, image: image, view: v, info: info, owner: who}
+			return d.own(ctx, f, image, v, info, out)
+		}
+	}
+	return d.view(ctx, name, image, v, info, inode(image, v, info.Generation, 0), out)
+}
+
+// own answers a lookup with an inode that nobody else gets by its name.
+func (d *dir) own(
+	ctx context.Context, f fs.InodeEmbedder, image string, v View, info Info, out *fuse.EntryOut,
+) *fs.Inode {
+	fileAttributes(&out.Attr, info, 0)
+	ino := inode(image, v, info.Generation, forDenied+d.tree.owned.Add(1))
+	return d.NewInode(ctx, f, fs.StableAttr{Mode: syscall.S_IFREG, Ino: ino})
+}
+
+// view answers the lookup of a view of an image by somebody who may have it.
+func (d *dir) view(
+	ctx context.Context, name, image string, v View, info Info, ino uint64, out *fuse.EntryOut,
+) *fs.Inode {
 	id := fs.StableAttr{Mode: syscall.S_IFREG, Ino: ino}
 	var f *mapFile
 	node := d.GetChild(name)
@@ -92,7 +105,7 @@ func (d *dir) view(ctx context.Context, who *Caller, name, image string, v View,
 		f, _ = node.Operations().(*mapFile)
 	}
 	// What lies under an image is part of its generation, and unknown until the image is mapped: the inode stays the same then.
-	if f == nil || node.StableAttr() != id && !f.has(info.Generation) {
+	if f == nil || !f.shared() || node.StableAttr() != id && !f.has(info.Generation) {
 		f = &mapFile{tree: d.tree, dir: d, image: image, view: v, info: info}
 		node = d.NewInode(ctx, f, id)
 	}

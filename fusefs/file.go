@@ -18,6 +18,10 @@ type mapFile struct {
 	image string // path in the source
 	view  View
 	info  Info // of the image when its name was looked up
+	// owner is for whom the inode was made because it was not known whether he may have the content;
+	// nil where that was known. The kernel tells the size of an inode, as soon as it knows it, to all
+	// who have the inode in any way. So nobody else makes it known, until it turns out that he may.
+	owner *Caller
 
 	mu sync.Mutex
 	// Once bound, the inode has the content of generation gen, of size bytes, as long as a handle on
@@ -89,6 +93,10 @@ var _ = (fs.NodeGetattrer)((*mapFile)(nil))
 func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	defer f.dir.asks()()
 	who := f.tree.caller(ctx)
+	if !f.mayUse(who) {
+		fileAttributes(&out.Attr, f.info, 0)
+		return 0
+	}
 	patient, done := patience(f.tree.ctx, ctx)
 	defer done()
 	size, known := f.known()
@@ -120,6 +128,12 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 	}
 	return 0
 }
+
+// shared reports whether all may use the inode who may have its content.
+func (f *mapFile) shared() bool { return f.readers.has(f.owner) }
+
+// mayUse reports whether who may make the size of the content known to the kernel.
+func (f *mapFile) mayUse(who *Caller) bool { return f.shared() || f.owner.is(who) }
 
 // check reports whether who may have the content of the inode for certain.
 func (f *mapFile) check(ctx context.Context, who *Caller) bool {
@@ -176,6 +190,9 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	again := f.tree.stale.take(ctx, f.image, f.view)
 	g, bound := f.generation()
 	who := f.tree.caller(ctx)
+	if !f.mayUse(who) {
+		return nil, 0, syscall.EACCES
+	}
 	patient, done := patience(f.tree.ctx, ctx)
 	defer done()
 	info, errno := f.stat(patient, who)

@@ -158,7 +158,7 @@ func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 		}
 		return nil, syscall.ENOENT
 	}
-	node := l.dir.view(ctx, nil, name, i.path, i.view, *i.info, i.ino, out)
+	node := l.dir.view(ctx, name, i.path, i.view, *i.info, i.ino, out)
 	if l.dir.habits.listed(name) {
 		out.SetEntryTimeout(0)
 	}

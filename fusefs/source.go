@@ -23,7 +23,7 @@ type Info struct {
 	// the link reaches by it, 0 if nothing.
 	Link     string
 	LinkType uint32
-	Alone    bool // no other file is known to be under the image: who may read it may have its map
+	Alone    bool // no other file is under the image, for certain: who may read it may have its map
 }
 
 // Regular reports whether the file can be an image.

@@ -26,8 +26,7 @@ type tree struct {
 	shared bool            // others than who mounted are let in
 	stale  stale
 	ahead  *ahead
-	// reasons numbers the inodes of .map.err files.
-	reasons atomic.Uint64
+	owned  atomic.Uint64   // inodes so far that are each for one caller
 }
 
 func newTree(ctx context.Context, o Options, n *names, log *logger) *tree {
@@ -75,13 +74,12 @@ func (t *tree) mapFor(ctx context.Context, who *Caller, image string, g Generati
 	return t.source.Map(ctx, who, image)
 }
 
-// setTimeouts says how long the kernel may use an answer about a file in d for whoever asks.
+// setTimeouts says how long the kernel may use an answer about a file in d for whoever asks. To know
+// the inode of a name is to know its size, which statx(2) tells without asking the mount.
 func (t *tree) setTimeouts(ctx context.Context, d *dir, info Info, out *fuse.EntryOut) {
-	if d.public(ctx) {
+	if d.public(ctx) && t.visible(info) {
 		out.SetEntryTimeout(timeout)
-		if t.visible(info) {
-			out.SetAttrTimeout(timeout)
-		}
+		out.SetAttrTimeout(timeout)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log"
 	"os"
 	"os/exec"
 	"strings"
@@ -37,6 +38,11 @@ func TestMain(m *testing.M) {
 		}
 		tool.env.stdout, tool.env.stderr, tool.env.mayHold = os.Stdout, os.Stderr, fusefs.ServedByProgram
 		os.Exit(start(os.Args[1:], &tool.env))
+	case holdingChild:
+		if err := holdPathAndTell(os.Args[1]); err != nil {
+			log.Fatal(err)
+		}
+		os.Exit(0)
 	case fakeChild:
 		tool := newTool()
 		tool.env.stdout, tool.env.stderr = os.Stdout, os.Stderr

@@ -32,7 +32,7 @@ type Info struct {
 	Generation Generation // of a directory or link: which one it is
 	Link       string     // of a symbolic link that stays in the tree: its target
 	LinkType   uint32     // the type bits of what the owner of the link reaches by it, 0 if nothing
-	Alone      bool       // no other file is known to be under this image
+	Alone      bool       // no other file is under this image, which is known once it was mapped
 }
 
 func (s *Source) place(p string) files.Place { return files.Place{Tree: s.tree, Path: p} }
@@ -74,14 +74,19 @@ func (s *Source) find(ctx context.Context, who *Caller, p string, follow bool) (
 
 // info is what a stat says of a regular file or directory.
 func (s *Source) info(ctx context.Context, p string, st *unix.Stat_t, list []byte) Info {
-	i := Info{Mode: files.Narrow(st.Mode, list), UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix()), Alone: true}
+	i := Info{Mode: files.Narrow(st.Mode, list), UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix())}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		i.Generation = s.sameFile(st)
 		return i
 	}
 	i.Generation = s.options.generation(identity(st), dmg(p))
-	if v, _ := s.engine.maps.Peek(key{generation: i.Generation}); v.layer != nil && len(v.layer.References) > 0 {
+	v, _ := s.engine.maps.Peek(key{generation: i.Generation})
+	switch {
+	case v.layer == nil:
+	case len(v.layer.References) > 0:
 		s.under(ctx, p, st, &i)
+	default:
+		i.Alone = true
 	}
 	return i
 }
