@@ -37,14 +37,21 @@ func (e *Engine) seen(ctx context.Context, who *Caller, at files.Place) error {
 }
 
 // read opens a file that was found at a place, as somebody, and gives it to look, which may be nil.
+// The error is ErrChanging where another file lies there by now, or none.
 func (e *Engine) read(ctx context.Context, who *Caller, at files.Place, st *unix.Stat_t, look func(fd int) error) error {
-	if err := e.everybody(ctx, who, at, 0o444); err != nil {
-		return err
-	}
 	if look == nil {
 		look = func(int) error { return nil }
 	}
-	return e.gate.Read(ctx, who.user(), at, st, look)
+	err := e.everybody(ctx, who, at, 0o444)
+	if err == nil {
+		err = e.gate.Read(ctx, who.user(), at, st, look)
+	}
+	for _, gone := range []error{files.ErrReplaced, unix.ENOENT, unix.ENOTDIR, unix.ELOOP} {
+		if errors.Is(err, gone) {
+			return ErrChanging
+		}
+	}
+	return err
 }
 
 // everybody checks, for a caller whose rights are not known exactly, that they do not matter: each class of users may search all
@@ -174,18 +181,10 @@ func (e *Engine) mayRead(ctx context.Context, who *Caller, steps []step, locks b
 			return usersOf(fd, s.label).err(s.raw, s.kind == abi.KindDataFile)
 		})
 		if err != nil {
-			return &referenceError{kind: s.kind, name: s.name, label: s.label, depth: s.depth, err: denied(err)}
+			return &referenceError{kind: s.kind, name: s.name, label: s.label, depth: s.depth, err: err}
 		}
 	}
 	return nil
-}
-
-// denied is what a caller is told of a file that he cannot read: not whether it is there.
-func denied(err error) error {
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-		return unix.EACCES
-	}
-	return err
 }
 
 // told is what who is told of a file that could not be opened: that it is not there only if he can see that himself.
@@ -210,7 +209,8 @@ func (e *Engine) told(ctx context.Context, who *Caller, at []files.Place, err er
 }
 
 // Check reports why who may not have the map of a generation of an image, or why nobody may now because a writer has one of its files
-// open. It never runs a guest; known is false where the map is not kept, and so nothing is said of files under the image.
+// open. It never runs a guest; known is false where the map is not kept, or the image is another by now, and so nothing is said of
+// files under the image.
 func (s *Source) Check(ctx context.Context, who *Caller, p string, g Generation) (known bool, err error) {
 	locks := !s.engine.access.ForceShare
 	// What is kept may also be why there is no map.
@@ -231,13 +231,14 @@ func (s *Source) Check(ctx context.Context, who *Caller, p string, g Generation)
 		}
 		return usersOf(fd, s.label(p)).err(raw, false)
 	})
-	if err != nil {
-		return known, failure(s.label(p), err)
+	if err == nil && v.result != nil {
+		err = s.engine.mayRead(ctx, who, v.result.steps, locks)
 	}
-	if v.result != nil {
-		if err := s.engine.mayRead(ctx, who, v.result.steps, locks); err != nil {
-			return known, failure(s.label(p), err)
-		}
+	switch {
+	case errors.Is(err, ErrChanging):
+		return false, nil
+	case err != nil:
+		return known, failure(s.label(p), err)
 	}
 	return known, nil
 }

@@ -160,6 +160,9 @@ func (e *Engine) mapOpened(ctx context.Context, name string, o Options, who *Cal
 	}
 	for range maxRuns {
 		top, err := open()
+		if errors.Is(err, ErrChanging) {
+			continue
+		}
 		if err != nil {
 			return nil, Generation{}, failure(name, err)
 		}
@@ -193,6 +196,8 @@ func (e *Engine) mapOnce(ctx context.Context, top *node, o Options, who *Caller)
 	// What who may not read says nothing to him, not even what is wrong with it.
 	denied := e.mayRead(ctx, who, c.steps(), false)
 	switch {
+	case errors.Is(denied, ErrChanging):
+		return nil, c.reached, ErrChanging
 	case followed != nil && denied != nil:
 		return nil, c.reached, noMap{denied}
 	case followed != nil:

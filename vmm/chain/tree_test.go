@@ -14,6 +14,7 @@ import (
 
 	"instarfs/vmm"
 	"instarfs/vmm/files"
+	"instarfs/vmm/vmmtest"
 )
 
 // newSource is a source over a directory with all that can be in one, beside files that are not beneath it.
@@ -227,5 +228,48 @@ func TestCancelledMap(t *testing.T) {
 	var named *Error
 	if !errors.Is(err, context.Canceled) || !errors.As(err, &named) || named.Errno() != unix.EINTR {
 		t.Error(err)
+	}
+}
+
+// TestBaseReplacedBetweenStatAndCheck: a base that was replaced after the overlay was looked at is
+// no reason to refuse the map to anybody. It is another map, which Map makes.
+func TestBaseReplacedBetweenStatAndCheck(t *testing.T) {
+	for name, replace := range map[string]func(base, other string) error{
+		"rename": func(base, other string) error { return os.Rename(other, base) },
+		"remove": func(base, other string) error { return os.Remove(base) },
+	} {
+		dir := t.TempDir()
+		base, other := filepath.Join(dir, "base"), filepath.Join(dir, "other")
+		qcow2(t, base, "", "", 1)
+		qcow2(t, other, "", "", 2)
+		qcow2(t, filepath.Join(dir, "over"), "base", "qcow2", 3)
+		for _, file := range []string{base, other} {
+			if err := os.Chmod(file, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tree, err := files.OpenTree(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tree.Close()
+		s := NewSource(tree, NewEngine(vmmtest.Walker{}, Access{}, Limits{Cache: 1 << 20}), Options{})
+		_, g, err := s.Map(t.Context(), nil, "over")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if known, err := s.Check(t.Context(), nil, "over", g); !known || err != nil {
+			t.Errorf("%s: before: known %v, %v", name, known, err)
+		}
+		if err := replace(base, other); err != nil {
+			t.Fatal(err)
+		}
+		if known, err := s.Check(t.Context(), nil, "over", g); known || err != nil {
+			t.Errorf("%s: known %v, %v", name, known, err)
+		}
+		_, after, err := s.Map(t.Context(), nil, "over")
+		if name == "rename" && (err != nil || after == g) || name == "remove" && !errors.Is(err, unix.ENOENT) {
+			t.Errorf("%s: the same generation: %v, %v", name, after == g, err)
+		}
 	}
 }

@@ -11,6 +11,9 @@ import (
 // ErrNotRegular says that a file is a directory, FIFO, socket, device, or one that a kernel makes up.
 var ErrNotRegular = errors.New("not a regular file or block device")
 
+// ErrReplaced says that a path leads to another file than before.
+var ErrReplaced = errors.New("another file has taken its place")
+
 // Open opens what f holds for reading, if it is a regular file, with the rights of u. It closes f.
 // To open anything else may already do something, so what a path names is looked at first.
 func (g *Gate) Open(ctx context.Context, u *User, f *File) (fd int, err error) {
@@ -64,7 +67,7 @@ func (g *Gate) Look(ctx context.Context, u *User, f *File, look func(fd int) err
 }
 
 // Read opens the regular file that p names for reading, as u, and gives it to look. It must be the
-// one of st, which was found there before: else the error is ENOENT. Links lead anywhere.
+// one of st, which was found there before: else the error is ErrReplaced. Links lead anywhere.
 func (g *Gate) Read(ctx context.Context, u *User, p Place, st *unix.Stat_t, look func(fd int) error) error {
 	on := On{Device: st.Dev, User: u}
 	_, err := Do(ctx, g, on, nil, func() (struct{}, error) { return struct{}{}, p.read(u, st, look) })
@@ -85,7 +88,7 @@ func (p Place) read(u *User, st *unix.Stat_t, look func(fd int) error) error {
 		return err
 	}
 	if now.Dev != st.Dev || now.Ino != st.Ino {
-		return unix.ENOENT
+		return ErrReplaced
 	}
 	fd, err := reopen(path)
 	if err != nil {
