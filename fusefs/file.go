@@ -112,6 +112,8 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 			f.readers.add(who)
 		case errnoOf(err) == syscall.EINTR:
 			return syscall.EINTR
+		case !f.shared(): // nobody but this caller is told
+			size = 0
 		case who != nil && mayNot(err) && !failsForAll(err):
 			if !f.tree.stale.take(ctx, f.image, f.view) && f.tree.stale.note(ctx, f.image, f.view) {
 				return syscall.ESTALE

@@ -26,7 +26,7 @@ type tree struct {
 	shared bool            // others than who mounted are let in
 	stale  stale
 	ahead  *ahead
-	owned  atomic.Uint64   // inodes so far that are each for one caller
+	owned  atomic.Uint64 // inodes so far that are each for one caller
 }
 
 func newTree(ctx context.Context, o Options, n *names, log *logger) *tree {

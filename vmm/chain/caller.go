@@ -161,9 +161,14 @@ type step struct {
 // steps are the files of a chain but for the image itself.
 func (c *chain) steps() (list []step) {
 	for _, n := range c.files()[1:] {
-		list = append(list, step{n.at, n.st, n.kind, n.depth, n.named, n.name, n.layer != nil && n.layer.Format == formatRaw})
+		list = append(list, n.step())
 	}
 	return list
+}
+
+func (n *node) step() step {
+	raw := n.layer != nil && n.layer.Format == formatRaw
+	return step{n.at, n.st, n.kind, n.depth, n.named, n.name, raw}
 }
 
 // mayRead checks that who may read the files of a map, each by its own way. Of one that he may not read he learns no more than that,

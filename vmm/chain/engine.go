@@ -192,18 +192,10 @@ func owner(who *Caller, f *image) uint64 {
 func (e *Engine) mapOnce(ctx context.Context, top *node, o Options, who *Caller) (*Result, Generation, error) {
 	c := &chain{engine: e, options: o, nodes: []*node{top}}
 	defer c.close()
-	followed := c.follow(ctx, e.mapper())
-	// What who may not read says nothing to him, not even what is wrong with it.
-	denied := e.mayRead(ctx, who, c.steps(), false)
-	switch {
-	case errors.Is(denied, ErrChanging):
-		return nil, c.reached, ErrChanging
-	case followed != nil && denied != nil:
-		return nil, c.reached, noMap{denied}
-	case followed != nil:
-		return nil, c.reached, noMap{c.warned(e.told(ctx, who, c.missing, followed))}
-	case denied != nil:
-		return nil, c.reached, denied
+	if err := c.follow(ctx, e.mapper(who)); errors.As(err, new(unreadable)) {
+		return nil, c.reached, err
+	} else if err != nil {
+		return nil, c.reached, noMap{c.warned(e.told(ctx, who, c.missing, err))}
 	}
 	if l := top.layer; len(l.References) == 0 {
 		r, err := l.result(top.name)

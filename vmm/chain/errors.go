@@ -102,6 +102,12 @@ func (c *chain) warned(err error) error {
 	return err
 }
 
+// unreadable is the error of an image under which lies what who asks may not read. Nothing else is
+// said of that file, not even whether there is a map for others.
+type unreadable struct{ error }
+
+func (e unreadable) Unwrap() error { return e.error }
+
 // noMap is the error of an image that has no map for anybody, whatever this one is told.
 type noMap struct{ error }
 

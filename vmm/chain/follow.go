@@ -46,6 +46,8 @@ type explorer struct {
 	// layer gives that of a file. format is what another file says it has, empty for the top. Nil without an error is that
 	// nothing is known of it, and ends the search.
 	layer func(ctx context.Context, n *node, o Options, format string) (*layer, error)
+	// mayRead reports why who asks may not read a file that was opened; nil where that is asked later.
+	mayRead func(ctx context.Context, n *node) error
 	// locks are minded.
 	locks bool
 }
@@ -172,6 +174,14 @@ func (c *chain) reach(ctx context.Context, n *node, ref abi.Reference, x *explor
 		return nil, &referenceError{kind: ref.Kind, name: ref.Name, label: label, depth: depth, err: err}
 	}
 	f.kind, f.depth, f.named = ref.Kind, depth, ref.Name
+	if x.mayRead == nil {
+		return f, nil
+	}
+	// Before anything is made of it: how long that takes would tell that the file is there.
+	if err := x.mayRead(ctx, f); err != nil {
+		f.close()
+		return nil, err
+	}
 	return f, nil
 }
 
@@ -304,8 +314,8 @@ func (e *Engine) openToSee(ctx context.Context, n *node, name, label string) (*n
 	return &node{image: f, at: at}, nil
 }
 
-// mapper runs guests to map what is not kept yet.
-func (e *Engine) mapper() *explorer {
+// mapper runs guests to map what is not kept yet, as far as who may read it.
+func (e *Engine) mapper(who *Caller) *explorer {
 	look := func(ctx context.Context, n *node, o Options, format string) (*layer, error) {
 		var busy users
 		if !e.access.ForceShare {
@@ -325,7 +335,13 @@ func (e *Engine) mapper() *explorer {
 		}
 		return l, err
 	}
-	return &explorer{open: e.openToMap, layer: look, locks: !e.access.ForceShare}
+	mayRead := func(ctx context.Context, n *node) error {
+		if err := e.mayRead(ctx, who, []step{n.step()}, false); err != nil {
+			return unreadable{err}
+		}
+		return nil
+	}
+	return &explorer{open: e.openToMap, layer: look, mayRead: mayRead, locks: !e.access.ForceShare}
 }
 
 // seer goes as far as is known, and runs no guest.

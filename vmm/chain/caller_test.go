@@ -1,0 +1,54 @@
+package chain
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"instarfs/vmm/files"
+)
+
+// stranger owns nothing.
+var stranger = &Caller{UID: 2001, GID: 2001, Known: true}
+
+// TestNoGuestForTheUnreadable: of a file that a caller may not read nothing is made for him: the time
+// that a guest takes would tell that there is such a file.
+func TestNoGuestForTheUnreadable(t *testing.T) {
+	dir := t.TempDir()
+	for d := dir; d != os.TempDir(); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "private"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	qcow2(t, filepath.Join(dir, "private/base"), "", "", 1)
+	qcow2(t, filepath.Join(dir, "over"), "private/base", "qcow2", 3)
+	qcow2(t, filepath.Join(dir, "lost"), "private/nothing", "qcow2", 3)
+	tree, err := files.OpenTree(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	w := &countingWalker{}
+	s := NewSource(tree, NewEngine(w, Access{}, Limits{Cache: 1 << 20}), Options{})
+	for i, name := range []string{"over", "lost", "over", "lost"} {
+		_, _, err := s.Map(t.Context(), stranger, name)
+		if !errors.Is(err, unix.EACCES) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if want := min(int32(i)+1, 2); w.runs.Load() != want {
+			t.Errorf("%s: %d runs so far, want %d", name, w.runs.Load(), want)
+		}
+	}
+	if _, _, err := s.Map(t.Context(), nil, "over"); err != nil || w.runs.Load() != 3 {
+		t.Errorf("for who mounted: %v, %d runs", err, w.runs.Load())
+	}
+	if _, _, err := s.Map(t.Context(), stranger, "over"); !errors.Is(err, unix.EACCES) {
+		t.Errorf("once it is known: %v", err)
+	}
+}
