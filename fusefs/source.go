@@ -17,7 +17,7 @@ type Generation [2]uint64
 type Info struct {
 	Mode       uint32 // st_mode: type and permission bits, no wider than what the file allows to whole classes of users
 	UID, GID   uint32
-	MTime      time.Time // of an image: the newest of its known layers
+	MTime      time.Time // of an image: the newest of its known layers, if the caller may read them all
 	Generation Generation
 	// Of a symbolic link to something in the tree: its target, relative to its directory, and the type bits of what the owner of
 	// the link reaches by it, 0 if nothing.

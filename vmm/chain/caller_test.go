@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,6 +30,12 @@ func TestNoGuestForTheUnreadable(t *testing.T) {
 	qcow2(t, filepath.Join(dir, "private/base"), "", "", 1)
 	qcow2(t, filepath.Join(dir, "over"), "private/base", "qcow2", 3)
 	qcow2(t, filepath.Join(dir, "lost"), "private/nothing", "qcow2", 3)
+	old := time.Unix(1e9, 0)
+	for _, name := range []string{"over", "lost"} {
+		if err := os.Chtimes(filepath.Join(dir, name), old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tree, err := files.OpenTree(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -50,5 +57,12 @@ func TestNoGuestForTheUnreadable(t *testing.T) {
 	}
 	if _, _, err := s.Map(t.Context(), stranger, "over"); !errors.Is(err, unix.EACCES) {
 		t.Errorf("once it is known: %v", err)
+	}
+	// Nor when it changed last.
+	if i, err := s.Stat(t.Context(), stranger, "over"); err != nil || !i.MTime.Equal(old) {
+		t.Errorf("the stranger sees the time %v, %v", i.MTime, err)
+	}
+	if i, err := s.Stat(t.Context(), nil, "over"); err != nil || i.MTime.Equal(old) {
+		t.Errorf("who mounted sees the time %v, %v", i.MTime, err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // on it can be passed over. One to an image in a directory that is allowed is shown as that image. Other links do not exist.
 
 // statLink describes the link that f holds.
-func (s *Source) statLink(ctx context.Context, p string, f *files.File) (Info, error) {
+func (s *Source) statLink(ctx context.Context, who *Caller, p string, f *files.File) (Info, error) {
 	target, err := s.engine.gate.ReadLink(ctx, f)
 	if err != nil {
 		return Info{}, err
@@ -33,7 +33,7 @@ func (s *Source) statLink(ctx context.Context, p string, f *files.File) (Info, e
 		return Info{}, err
 	}
 	defer to.Close()
-	i := s.info(ctx, p, &to.Stat, to.List)
+	i := s.info(ctx, who, p, &to.Stat, to.List)
 	i.Alone = false // the way to it is not the way to the link
 	return i, nil
 }

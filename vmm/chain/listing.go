@@ -53,7 +53,7 @@ func (s *Source) ReadDir(ctx context.Context, who *Caller, dir string) ([]DirEnt
 			}
 			e.known = err == nil && aside.Err() == nil
 		} else if e.known {
-			i = s.info(aside, p, &e.st, e.list)
+			i = s.info(aside, nil, p, &e.st, e.list)
 			e.known = i.Alone || aside.Err() == nil
 		}
 		if e.known {

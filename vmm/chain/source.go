@@ -28,7 +28,7 @@ func NewSource(t *files.Tree, e *Engine, o Options) *Source { return &Source{t, 
 type Info struct {
 	Mode       uint32 // st_mode, narrowed to what whole classes of users may do, see files.Narrow
 	UID, GID   uint32
-	MTime      time.Time
+	MTime      time.Time  // of an image: the newest of its known layers, if who asks may read them all
 	Generation Generation // of a directory or link: which one it is
 	Link       string     // of a symbolic link that stays in the tree: its target
 	LinkType   uint32     // the type bits of what the owner of the link reaches by it, 0 if nothing
@@ -49,9 +49,9 @@ func (s *Source) Stat(ctx context.Context, who *Caller, p string) (Info, error) 
 	defer f.Close()
 	switch f.Stat.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
-		return s.statLink(ctx, p, f)
+		return s.statLink(ctx, who, p, f)
 	case unix.S_IFREG, unix.S_IFDIR:
-		return s.info(ctx, p, &f.Stat, f.List), nil
+		return s.info(ctx, who, p, &f.Stat, f.List), nil
 	}
 	return Info{}, unix.ENOENT
 }
@@ -72,8 +72,10 @@ func (s *Source) find(ctx context.Context, who *Caller, p string, follow bool) (
 	return f, nil
 }
 
-// info is what a stat says of a regular file or directory.
-func (s *Source) info(ctx context.Context, p string, st *unix.Stat_t, list []byte) Info {
+// info is what a stat by somebody says of a regular file or directory.
+func (s *Source) info(
+	ctx context.Context, who *Caller, p string, st *unix.Stat_t, list []byte,
+) Info {
 	i := Info{Mode: files.Narrow(st.Mode, list), UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix())}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		i.Generation = s.sameFile(st)
@@ -84,7 +86,7 @@ func (s *Source) info(ctx context.Context, p string, st *unix.Stat_t, list []byt
 	switch {
 	case v.layer == nil:
 	case len(v.layer.References) > 0:
-		s.under(ctx, p, st, &i)
+		s.under(ctx, who, p, st, &i)
 	default:
 		i.Alone = true
 	}
@@ -97,7 +99,7 @@ func (s *Source) sameFile(st *unix.Stat_t) Generation {
 }
 
 // under adds to what is known of an image what is known of the files under it.
-func (s *Source) under(ctx context.Context, p string, st *unix.Stat_t, i *Info) {
+func (s *Source) under(ctx context.Context, who *Caller, p string, st *unix.Stat_t, i *Info) {
 	top := &image{gate: s.engine.gate, fd: -1, name: s.label(p), st: *st}
 	top.held.Store(1)
 	c := &chain{engine: s.engine, options: s.options, nodes: []*node{{image: top, at: s.place(p)}}}
@@ -107,8 +109,9 @@ func (s *Source) under(ctx context.Context, p string, st *unix.Stat_t, i *Info) 
 		i.Mode &^= 0o444 // there is no map for anybody
 	}
 	i.Generation, i.Alone = c.reached, false
+	hidden := s.engine.mayRead(ctx, who, c.steps(), false) != nil
 	for _, n := range c.files()[1:] {
-		if t := time.Unix(n.st.Mtim.Unix()); t.After(i.MTime) {
+		if t := time.Unix(n.st.Mtim.Unix()); t.After(i.MTime) && !hidden {
 			i.MTime = t
 		}
 		i.Mode = shared(i, &n.st)
