@@ -315,14 +315,15 @@ func mutantVmdk(t *testing.T, rng *rand.Rand, dir string) *mutant {
 
 // notLikeQemu undoes changes to a file of a VMDK in which we are not like qemu: see docs/quirks.md.
 func notLikeQemu(_ *rand.Rand, b []byte) []byte {
-	switch {
-	case strings.Contains(string(b), "createType") && len(b) < 4096:
-		return b[:min(len(b), 1024)] // qemu looks for footers of extents where this file ends
-	case len(b) >= 20 && string(b[:4]) == "COWD":
+	switch head := string(b[:min(len(b), 4)]); {
+	case head == "KDMV":
+	case head == "COWD" && len(b) >= 20:
 		grain := binary.LittleEndian.Uint32(b[16:])
 		if grain == 0 || grain >= 1<<20 { // qemu divides by zero, or counts in 32 bits
 			binary.LittleEndian.PutUint32(b[16:], 128)
 		}
+	case strings.Contains(string(b), "createType") && len(b) < 4096:
+		return b[:min(len(b), 1024)] // qemu looks for footers of extents where this file ends
 	}
 	return b
 }

@@ -56,6 +56,13 @@ func (n *node) assemble() error {
 			if p.Offset != 0 {
 				return &vmm.GuestError{Kind: vmm.KindProtocol, What: fmt.Sprintf("a part that begins at byte %d of its file", p.Offset)}
 			}
+			if p.file.layer.VirtualSize > maxDisk {
+				// A part without a size makes a disk without one, in a profile of qemu.
+				whole := *p.file.layer.Layer
+				whole.Format, whole.References = n.layer.Format, n.layer.References
+				n.layer, n.parts = &layer{Layer: &whole}, nil
+				return nil
+			}
 			p.Length = p.file.layer.VirtualSize - p.file.layer.Overhang
 		}
 		switch {

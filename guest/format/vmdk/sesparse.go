@@ -41,7 +41,7 @@ func openSESparse(p *format.Params) (format.Image, *fault.Fault) {
 	if f := g.setSize(h.u64(offSECapacity), seGrain, offSEDirSize); f != nil {
 		return nil, f
 	}
-	return asPart(g, nil)
+	return asPart(p, g, nil)
 }
 
 // checkConst checks the header that never changes.

@@ -22,18 +22,23 @@ func openSparse(p *format.Params) (format.Image, *fault.Fault) {
 	}
 	switch string(head[:4]) {
 	case magicKDMV, magicCOWD:
-		return asPart(readSparse(p, (*header)(head), false))
+		image, f := readSparse(p, (*header)(head), false)
+		return asPart(p, image, f)
 	}
 	return nil, fault.New(fault.VmdkNotSparse, 0)
 }
 
 // asPart is what a file is that holds an extent of a disk.
-func asPart(image disk, f *fault.Fault) (format.Image, *fault.Fault) {
+func asPart(p *format.Params, image disk, f *fault.Fault) (format.Image, *fault.Fault) {
+	if f != nil {
+		return nil, f
+	}
+	sizeless, f := format.CheckSectors(p, image.sectors(), offCapacity, fault.VmdkTooLarge)
 	switch {
 	case f != nil:
 		return nil, f
-	case image.sectors() > maxSectors:
-		return nil, fault.New(fault.VmdkTooLarge, offCapacity)
+	case sizeless != nil:
+		return sizeless, nil
 	}
 	return image, nil
 }
