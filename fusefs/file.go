@@ -94,13 +94,14 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 	defer f.dir.asks()()
 	who := f.tree.caller(ctx)
 	if !f.mayUse(who) {
-		fileAttributes(&out.Attr, f.info, 0)
-		return 0
+		return syscall.EACCES
 	}
 	patient, done := patience(f.tree.ctx, ctx)
 	defer done()
 	size, known := f.known()
-	if !known || !f.readers.has(who) && !f.check(patient, who) {
+	// A name leads to this inode for those who may have it. Who else asks was handed a descriptor by one of them.
+	handed := known && f.shown.open()
+	if !known || !handed && !f.readers.has(who) && !f.check(patient, who) {
 		f.dir.mapAhead(who, f.image)
 		r, g, err := f.content(patient, who, f.info.Generation)
 		switch {

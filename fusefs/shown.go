@@ -27,6 +27,13 @@ func (s *shown) join() Rendering {
 	return s.content
 }
 
+// open reports whether a handle is open.
+func (s *shown) open() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.handles > 0
+}
+
 // begin returns the content for one more handle, which must be left: r, or what the handles that
 // are open show. When it is r, bind makes it the content of the inode, and reports whether the
 // inode had another before.

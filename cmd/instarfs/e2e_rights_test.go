@@ -130,6 +130,18 @@ func TestRightsOfUsers(t *testing.T) {
 			}
 		}
 	}
+	// Who is handed an open file may read it, as any other.
+	f, err := os.Open(s.path("root/base.qcow2.map.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := as(ann, "cat")
+	reader.Stdin = f
+	out, err := reader.CombinedOutput()
+	f.Close()
+	if err != nil || !strings.HasPrefix(string(out), "[{") {
+		t.Errorf("a descriptor that was handed over: %v: %.200s", err, out)
+	}
 	if log := strings.Join(s.log(), "\n"); strings.Contains(log, "panic") {
 		t.Error(log)
 	}
