@@ -96,6 +96,13 @@ func (m *mount) quit() (log string, err error) {
 	case <-time.After(mountTime):
 		return "", fmt.Errorf("the mount did not end within %v of SIGQUIT", mountTime)
 	}
+	// The process that serves it may be a child, which ends by itself.
+	for deadline := time.Now().Add(mountTime); syscall.Kill(m.server, 0) == nil; {
+		if time.Now().After(deadline) {
+			return "", fmt.Errorf("process %d is still there %v after SIGQUIT", m.server, mountTime)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	if isMounted(m.point) {
 		return "", fmt.Errorf("the mount has ended, and is still mounted")
 	}
