@@ -139,6 +139,7 @@ func newMountOn(pool guests, shared allowance, o mountOptions) (mounted, error) 
 		tree.Close()
 		return nil, err
 	}
+	access.Shared = o.AllowOther
 	limits := shared.chain(o.CacheBytes)
 	go askForHugePages(uint64(limits.Cache))
 	engine := chain.NewEngine(pool, access, limits)

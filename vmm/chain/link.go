@@ -16,7 +16,10 @@ import (
 // on it can be passed over. One to an image in a directory that is allowed is shown as that image. Other links do not exist.
 
 // statLink describes the link that f holds.
-func (s *Source) statLink(ctx context.Context, who *Caller, p string, f *files.File) (Info, error) {
+// reader is nil or somebody who could follow it, or is told nothing of where it leads.
+func (s *Source) statLink(
+	ctx context.Context, who *Caller, reader *files.User, p string, f *files.File,
+) (Info, error) {
 	target, err := s.engine.gate.ReadLink(ctx, f)
 	if err != nil {
 		return Info{}, err
@@ -25,10 +28,10 @@ func (s *Source) statLink(ctx context.Context, who *Caller, p string, f *files.F
 	if link, ok := relink(s.tree, p, target); ok {
 		return Info{
 			Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix()),
-			Generation: s.options.generation(identity(st), false), Link: link, LinkType: s.linkType(ctx, p, f),
+			Generation: s.options.generation(identity(st), false), Link: link, LinkType: s.linkType(ctx, reader, p, f),
 		}, nil
 	}
-	to, err := s.follow(ctx, p, f)
+	to, err := s.follow(ctx, reader, p, f)
 	if err != nil {
 		return Info{}, err
 	}
@@ -38,9 +41,9 @@ func (s *Source) statLink(ctx context.Context, who *Caller, p string, f *files.F
 	return i, nil
 }
 
-// linkType is the type of what the owner of a link reaches in the tree by it.
-func (s *Source) linkType(ctx context.Context, p string, f *files.File) uint32 {
-	to, err := s.engine.gate.Find(ctx, s.engine.rightsOf(&f.Stat), s.place(p), nil, true)
+// linkType is the type of what the owner of a link and its reader reach in the tree by it.
+func (s *Source) linkType(ctx context.Context, reader *files.User, p string, f *files.File) uint32 {
+	to, err := s.target(ctx, reader, p, f, nil)
 	if err != nil {
 		return 0
 	}
@@ -48,13 +51,55 @@ func (s *Source) linkType(ctx context.Context, p string, f *files.File) uint32 {
 	return to.Stat.Mode & unix.S_IFMT
 }
 
-// follow finds the regular file in an allowed directory that a link leads to, with the rights of the link's owner.
-func (s *Source) follow(ctx context.Context, p string, f *files.File) (*files.File, error) {
+// target finds what the link at p, which f holds, leads to in the tree or in roots. Both its owner
+// and its reader must be able to follow it: who owns it says what is shown, and not more than a
+// reader can find out by himself.
+func (s *Source) target(
+	ctx context.Context, reader *files.User, p string, f *files.File, roots []*files.Tree,
+) (*files.File, error) {
+	g := s.engine.gate
+	if reader != nil {
+		seen, err := g.Find(ctx, reader, s.place(p), roots, true)
+		if err != nil {
+			return nil, err
+		}
+		seen.Close()
+	}
+	return g.Find(ctx, s.engine.rightsOf(&f.Stat), s.place(p), roots, true)
+}
+
+// anybody is a user of whom nothing is known.
+var anybody = &files.User{UID: 65534, GID: 65534, Above: true}
+
+// linkReader is who must be able to follow a link that is looked up for somebody.
+func linkReader(who *Caller) *files.User {
+	switch {
+	case who == nil || !files.CanBecome():
+		return nil
+	case who.Known:
+		return who.user()
+	}
+	return anybody
+}
+
+// listReader is who must be able to follow a link that is listed: the kernel shows a listing that it
+// keeps to all who may list the directory.
+func (e *Engine) listReader() *files.User {
+	if e.access.Shared && files.CanBecome() {
+		return anybody
+	}
+	return nil
+}
+
+// follow finds the regular file in an allowed directory that a link leads to.
+func (s *Source) follow(
+	ctx context.Context, reader *files.User, p string, f *files.File,
+) (*files.File, error) {
 	e := s.engine
 	if e.access.References == None {
 		return nil, unix.ENOENT
 	}
-	to, err := e.gate.Find(ctx, e.rightsOf(&f.Stat), s.place(p), e.access.Allow, true)
+	to, err := s.target(ctx, reader, p, f, e.access.Allow)
 	if err != nil {
 		return nil, unix.ENOENT
 	}

@@ -47,7 +47,7 @@ func (s *Source) ReadDir(ctx context.Context, who *Caller, dir string) ([]DirEnt
 		p := path.Join(dir, e.name)
 		var i Info
 		if e.mode == unix.S_IFLNK {
-			i, err = s.Stat(aside, nil, p)
+			i, err = s.stat(aside, nil, s.engine.listReader(), p)
 			if err == unix.ENOENT {
 				continue // nothing that is shown, or it vanished
 			}

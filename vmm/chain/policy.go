@@ -33,6 +33,7 @@ type Access struct {
 	Allow      []*files.Tree // in addition to the tree that the image lies in
 	MaxDepth   int           // backing files under an image; 0 is DefaultMaxDepth
 	ForceShare bool          // do not mind the locks of QEMU, see lock.go
+	Shared     bool          // a Source is listed to others than who mounted
 	// OwnRights opens what an image names with the rights of this process. By default they are those of the owner of the file
 	// that names it, as far as this process can act for others.
 	OwnRights bool

@@ -42,6 +42,13 @@ func (s *Source) label(p string) string { return s.tree.Label(p) }
 // Stat describes a regular file, a directory, or a symbolic link to something in the tree. It never runs a guest. Everything
 // else is unix.ENOENT.
 func (s *Source) Stat(ctx context.Context, who *Caller, p string) (Info, error) {
+	return s.stat(ctx, who, linkReader(who), p)
+}
+
+// stat is Stat, where a link says only what reader can find out too.
+func (s *Source) stat(
+	ctx context.Context, who *Caller, reader *files.User, p string,
+) (Info, error) {
 	f, err := s.find(ctx, who, p, false)
 	if err != nil {
 		return Info{}, err
@@ -49,7 +56,7 @@ func (s *Source) Stat(ctx context.Context, who *Caller, p string) (Info, error) 
 	defer f.Close()
 	switch f.Stat.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
-		return s.statLink(ctx, who, p, f)
+		return s.statLink(ctx, who, reader, p, f)
 	case unix.S_IFREG, unix.S_IFDIR:
 		return s.info(ctx, who, p, &f.Stat, f.List), nil
 	}
@@ -198,7 +205,7 @@ func (s *Source) findImage(ctx context.Context, who *Caller, p string) (f *files
 	}
 	if f.Stat.Mode&unix.S_IFMT == unix.S_IFLNK {
 		link := f
-		f, err = s.follow(ctx, p, link)
+		f, err = s.follow(ctx, linkReader(who), p, link)
 		link.Close()
 		if err != nil {
 			return nil, nil, err
