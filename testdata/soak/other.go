@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // asOther is the argument that makes this program one that carries out requests of another, as the
@@ -26,6 +28,7 @@ const otherUser = 2001
 // request is what a process is to do: read a whole file, or tell its size.
 type request struct {
 	Stat bool
+	Kept bool // the size that the kernel knows, without the mount being asked
 	Name string
 }
 
@@ -87,10 +90,13 @@ func serveRequests() {
 func carryOut(q request) (a answer) {
 	var err error
 	if q.Stat {
-		var info os.FileInfo
-		if info, err = os.Stat(q.Name); err == nil {
-			a.Size = info.Size()
+		flags := 0
+		if q.Kept {
+			flags = unix.AT_STATX_DONT_SYNC
 		}
+		var st unix.Statx_t
+		err = unix.Statx(unix.AT_FDCWD, q.Name, flags, unix.STATX_SIZE, &st)
+		a.Size = int64(st.Size)
 	} else {
 		a.Data, err = os.ReadFile(q.Name)
 	}
@@ -121,7 +127,7 @@ var whileChanging = []syscall.Errno{syscall.EACCES, syscall.EBUSY, syscall.ENOEN
 func (o *other) readAny(ctx context.Context, r *rand.Rand) error {
 	pause(ctx, time.Duration(r.Intn(10))*time.Millisecond)
 	s, view := pick(r, o.world.all), pick(r, append(views, reason))
-	q := request{r.Intn(3) == 0, filepath.Join(o.world.point, s.name+view)}
+	q := request{r.Intn(3) == 0, r.Intn(2) == 0, filepath.Join(o.world.point, s.name+view)}
 	before := s.now.Load()
 	a, err := o.do(q)
 	if err != nil {
