@@ -21,6 +21,13 @@ func TestSizesStayWithReaders(t *testing.T) {
 		openTo(t, dir)
 		args := append(append([]string{"mount", "--allow-other"}, options...), source, dir)
 		s := serveBy(t, child(walkedChild, args...), source, dir)
+		// Before anybody asked for them: a base in bob's directory that is there, and one that is not.
+		for _, image := range []string{"root/hidden.qcow2", "root/lost.qcow2"} {
+			out, _ := as(ann, "stat", "-c%s", s.path(image+".map.json")).CombinedOutput()
+			if string(out) != "0\n" {
+				t.Errorf("%q, %s: %q", options, image, out)
+			}
+		}
 		for _, image := range []string{"root/over.qcow2", "root/base.qcow2", "list/l.qcow2"} {
 			file := s.path(image + ".map.json")
 			before := holdPath(t, file)
