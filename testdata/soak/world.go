@@ -21,7 +21,7 @@ type world struct {
 	binary        string
 	tally         *tally
 	contents      [variants][]byte
-	overlay, slow []byte
+	slow          []byte
 
 	kinds map[string][]*subject
 	all   []*subject
