@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"instarfs/bug"
+	"instarfs/vmm/bug"
 )
 
 var errBad = errors.New("bad image")

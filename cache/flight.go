@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"instarfs/bug"
+	"instarfs/vmm/bug"
 )
 
 // linger is how long a run goes on when nobody waits for it any more: a reader that was interrupted often asks again at

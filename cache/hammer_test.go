@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"instarfs/bug"
+	"instarfs/vmm/bug"
 )
 
 // TestHammer lets many goroutines load, leave, fail and panic on few keys. At any time at most one run of a key that was not

@@ -4,8 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"instarfs/bug"
 	"instarfs/guest/abi"
+	"instarfs/vmm/bug"
 )
 
 // behind decodes copies of records beside the guest, which fills the ring anew meanwhile: a large map takes as long to decode

@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"instarfs/bug"
 	"instarfs/guest/abi"
+	"instarfs/vmm/bug"
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/virtio"

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"instarfs/bug"
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
+	"instarfs/vmm/bug"
 )
 
 // buggy is an image whose methods panic, in one of the places where this program may have a bug.

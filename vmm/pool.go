@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"instarfs/bug"
 	"instarfs/guest/abi"
+	"instarfs/vmm/bug"
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/turns"

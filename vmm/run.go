@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"math"
 
-	"instarfs/bug"
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/vmm/bug"
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/turns"
 	"instarfs/vmm/virtio"

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"instarfs/bug"
+	"instarfs/vmm/bug"
 )
 
 const here, there = 1, 2

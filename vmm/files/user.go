@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"instarfs/bug"
+	"instarfs/vmm/bug"
 )
 
 // User is somebody whose rights to files a call may have: what the kernel compares with the owner,
