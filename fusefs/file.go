@@ -115,13 +115,8 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 			return syscall.EINTR
 		case !f.shared(): // nobody but this caller is told
 			size = 0
-		case who != nil && mayNot(err) && !failsForAll(err):
-			if !f.tree.stale.take(ctx, f.image, f.view) && f.tree.stale.note(ctx, f.image, f.view) {
-				return syscall.ESTALE
-			}
-			return syscall.EACCES
-		case who != nil && known: // what is known is not for this caller as far as can be told
-			return errnoOf(err)
+		case who != nil && (known || mayNot(err) && !failsForAll(err)):
+			return errnoOf(err) // the size is not for this caller, as far as can be told
 		}
 	}
 	info := f.attributes()
