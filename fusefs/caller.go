@@ -29,8 +29,9 @@ func (c *Caller) is(d *Caller) bool {
 	return c.UID == d.UID && c.GID == d.GID && c.Known == d.Known && slices.Equal(c.Groups, d.Groups)
 }
 
-// caller returns who makes the request of ctx. It is nil, who may see everything, for who mounted, for those to whom permissions do
-// not matter, and for what the mount does by itself. Without allow_other the kernel lets nobody else in.
+// caller returns who makes the request of ctx. It is nil, who may see everything, for who mounted,
+// for those to whom permissions do not matter, and for what the mount does by itself. Without
+// allow_other the kernel lets nobody else in.
 func (t *tree) caller(ctx context.Context) *Caller {
 	request, ok := fuse.FromContext(ctx)
 	if !t.shared || !ok {
@@ -69,7 +70,8 @@ type rights struct {
 	capEff       uint64
 }
 
-// parseRights reads a /proc/TID/status, see proc_pid_status(5). Uid and Gid are real, effective, saved and that for files.
+// parseRights reads a /proc/TID/status, see proc_pid_status(5). Uid and Gid are real, effective,
+// saved and that for files.
 func parseRights(status []byte) (r rights, ok bool) {
 	const all = 1<<4 - 1
 	found := 0
@@ -131,7 +133,8 @@ func procFile(tid uint32, name string) string {
 	return "/proc/" + strconv.FormatUint(uint64(tid), 10) + "/" + name
 }
 
-// mayNot reports whether an error says that somebody lacks a right, rather than that something is wrong.
+// mayNot reports whether an error says that somebody lacks a right, rather than that something is
+// wrong.
 func mayNot(err error) bool {
 	e := errnoOf(err)
 	return e == syscall.EACCES || e == syscall.EPERM

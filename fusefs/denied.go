@@ -8,8 +8,9 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// deniedFile is a view for those who may not have it. An inode has one size for all who see it, so they see another inode: it has
-// none, cannot be opened, and the kernel asks again each time whether a name means it.
+// deniedFile is a view for those who may not have it. An inode has one size for all who see it, so
+// they see another inode: it has none, cannot be opened, and the kernel asks again each time
+// whether a name means it.
 type deniedFile struct {
 	fs.Inode
 	readOnly

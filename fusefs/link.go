@@ -10,8 +10,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// link is a symbolic link: to a directory as the source has it, or from the view of one image to the view of another. Who follows
-// it goes the whole way by himself.
+// link is a symbolic link: to a directory as the source has it, or from the view of one image to
+// the view of another. Who follows it goes the whole way by himself.
 type link struct {
 	fs.Inode
 	readOnly
@@ -21,7 +21,8 @@ type link struct {
 	info   Info
 }
 
-// viewOfLink is the target of a view of a link with that target, "" if the target cannot be an image.
+// viewOfLink is the target of a view of a link with that target, "" if the target cannot be an
+// image.
 func viewOfLink(target string, v View) string {
 	switch path.Base(target) {
 	case ".", "..", "/":

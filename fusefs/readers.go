@@ -8,8 +8,9 @@ import (
 // maxReaders bounds what is remembered of one inode.
 const maxReaders = 64
 
-// readers are the callers who may have the content of an inode, as was found out when they asked before. It is what a stat
-// of an open file goes by, whose image may be another by then; an open asks again.
+// readers are the callers who may have the content of an inode, as was found out when they asked
+// before. It is what a stat of an open file goes by, whose image may be another by then; an open
+// asks again.
 type readers struct {
 	mu    sync.Mutex
 	known map[string]bool

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// ServedByProgram reports whether a directory, or anything beneath it, lies on a file system that a program serves
-// (FUSE). The kernel does not let a process go, not even one that was killed, while a thread of it waits for such a
-// program to answer.
+// ServedByProgram reports whether a directory, or anything beneath it, lies on a file system that a
+// program serves (FUSE). The kernel does not let a process go, not even one that was killed, while
+// a thread of it waits for such a program to answer.
 func ServedByProgram(dir string) bool {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -23,8 +23,8 @@ func ServedByProgram(dir string) bool {
 	return err == nil && servedByProgram(string(text), real)
 }
 
-// servedByProgram looks at the mount that a directory lies on, which is the one with the longest name, and at those
-// beneath it.
+// servedByProgram looks at the mount that a directory lies on, which is the one with the longest
+// name, and at those beneath it.
 func servedByProgram(mountinfo, dir string) bool {
 	var on mount
 	for m := range mounts(mountinfo) {

@@ -9,8 +9,8 @@ import (
 	"instarfs/guest/extent"
 )
 
-// Generation identifies the content of an image and of every layer under it: equal generations have equal maps. Of a
-// directory it identifies the directory itself, not what is in it.
+// Generation identifies the content of an image and of every layer under it: equal generations have
+// equal maps. Of a directory it identifies the directory itself, not what is in it.
 type Generation [2]uint64
 
 // Info is what a stat of the source tells.
@@ -19,8 +19,8 @@ type Info struct {
 	UID, GID   uint32
 	MTime      time.Time // of an image: the newest of its known layers, if the caller may read them all
 	Generation Generation
-	// Of a symbolic link to something in the tree: its target, relative to its directory, and the type bits of what the owner of
-	// the link reaches by it, 0 if nothing.
+	// Of a symbolic link to something in the tree: its target, relative to its directory, and the
+	// type bits of what the owner of the link reaches by it, 0 if nothing.
 	Link     string
 	LinkType uint32
 	Alone    bool // no other file is under the image, for certain: who may read it may have its map
@@ -40,32 +40,39 @@ type Entry struct {
 	Info  Info
 }
 
-// Source is the tree that is mirrored. Paths are slash separated, relative to its root, and clean; the root is ".". All methods
-// may be called by many goroutines, and end soon after their context does. Errors carry an errno by a method Errno()
-// syscall.Errno or by wrapping a syscall.Errno; others are EIO.
+// Source is the tree that is mirrored. Paths are slash separated, relative to its root, and clean;
+// the root is ".". All methods may be called by many goroutines, and end soon after their context
+// does. Errors carry an errno by a method Errno() syscall.Errno or by wrapping a syscall.Errno;
+// others are EIO.
 //
-// A Caller is who asks: what he may not see of the source is an error, that which he would get there. Nil is who may see all
-// that the source's own process sees.
+// A Caller is who asks: what he may not see of the source is an error, that which he would get
+// there. Nil is who may see all that the source's own process sees.
 type Source interface {
 	// ReadDir lists what Stat describes in a directory, sorted by name.
 	ReadDir(ctx context.Context, who *Caller, dir string) ([]Entry, error)
 	// CheckDir is the error of a ReadDir, without the listing.
 	CheckDir(ctx context.Context, who *Caller, dir string) error
-	// Stat describes a regular file, a directory, or a symbolic link to something in the tree; everything else is ENOENT. It
-	// never runs a guest: it is what a listing of ten thousand images does ten thousand times.
+	// Stat describes a regular file, a directory, or a symbolic link to something in the tree;
+	// everything else is ENOENT. It never runs a guest: it is what a listing of ten thousand images
+	// does ten thousand times.
 	Stat(ctx context.Context, who *Caller, path string) (Info, error)
-	// Public reports whether everybody may search a directory: what it says of its files need not be kept from anybody then.
+	// Public reports whether everybody may search a directory: what it says of its files need not
+	// be kept from anybody then.
 	Public(ctx context.Context, dir string) bool
-	// Cached returns the map of that generation of an image if it is at hand. It never runs a guest. The generation may
-	// be one that the image no longer has. Who may have the map is for Check to say.
+	// Cached returns the map of that generation of an image if it is at hand. It never runs a
+	// guest. The generation may be one that the image no longer has. Who may have the map is for
+	// Check to say.
 	Cached(path string, g Generation) (*extent.Map, bool)
-	// Check reports why who may not have the map of a generation of an image, or nobody may now. It never runs a guest; known
-	// is false when the map is not at hand any more, and so nothing is said of files under the image.
+	// Check reports why who may not have the map of a generation of an image, or nobody may now. It
+	// never runs a guest; known is false when the map is not at hand any more, and so nothing is
+	// said of files under the image.
 	Check(ctx context.Context, who *Caller, path string, g Generation) (known bool, err error)
-	// Map returns the map of an image as it is now, if who may have it, and the generation that it is the map of: the one that
-	// Stat reports as long as the image stays as it is. It runs a guest if need be. The text of an error is one line for who
-	// asked: what was tried, on which file, why, what to do. Of a failure the generation is that which failed, or zero. Those
-	// who ask for the same image at the same time share one run, which goes on for a moment when the last of them has left.
+	// Map returns the map of an image as it is now, if who may have it, and the generation that it
+	// is the map of: the one that Stat reports as long as the image stays as it is. It runs a guest
+	// if need be. The text of an error is one line for who asked: what was tried, on which file,
+	// why, what to do. Of a failure the generation is that which failed, or zero. Those who ask for
+	// the same image at the same time share one run, which goes on for a moment when the last of
+	// them has left.
 	Map(ctx context.Context, who *Caller, path string) (*extent.Map, Generation, error)
 }
 
@@ -75,6 +82,6 @@ type Rendering interface {
 	io.ReaderAt
 }
 
-// Render makes a view of a map, JSON or Text. It is cheap after the first time for a map; it fails where the view cannot
-// express the map.
+// Render makes a view of a map, JSON or Text. It is cheap after the first time for a map; it fails
+// where the view cannot express the map.
 type Render func(m *extent.Map, v View) (Rendering, error)

@@ -26,7 +26,8 @@ const (
 	manyAddresses = 3 << 29
 	// spareAddresses is what a mount needs beside its maps and machines, bytes: buffers, threads.
 	spareAddresses = 128 << 20
-	// leastSpare is what it cannot do without next to its only machine, bytes: the heap grows by as much.
+	// leastSpare is what it cannot do without next to its only machine, bytes: the heap grows by as
+	// much.
 	leastSpare = 64 << 20
 )
 
@@ -89,7 +90,8 @@ func machinesThatFit(maps uint64) (int, error) {
 	}
 	need := spareAddresses + maps
 	fit := (free - min(free, need)) / vmm.MachineAddresses
-	// The runtime may have taken a part of what is to be spared before anybody asks: one time in forty.
+	// The runtime may have taken a part of what is to be spared before anybody asks: one time in
+	// forty.
 	if need = leastSpare + maps; fit == 0 && free >= need+vmm.MachineAddresses {
 		fit = 1
 	}

@@ -15,12 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A mount whose source lies on FUSE is served by a child process, and the process that was started waits for it: the
-// kernel does not let a process go, not even when it is killed, while one of its threads waits for the program behind
-// such a file system. The child tells its exit status by a pipe before it tries to end, and the one that people and
-// service managers wait for ends with that, whatever becomes of the child.
+// A mount whose source lies on FUSE is served by a child process, and the process that was started
+// waits for it: the kernel does not let a process go, not even when it is killed, while one of its
+// threads waits for the program behind such a file system. The child tells its exit status by a
+// pipe before it tries to end, and the one that people and service managers wait for ends with
+// that, whatever becomes of the child.
 
-// behind is the variable that tells a process that it is such a child. Its value are the numbers of two descriptors.
+// behind is the variable that tells a process that it is such a child. Its value are the numbers of
+// two descriptors.
 const behind = "INSTARFS_BEHIND"
 
 const (
@@ -39,7 +41,8 @@ func (e statusError) Error() string { return "status " + strconv.Itoa(e.code) }
 // isBehind reports whether this process is the child of a front process.
 func isBehind() bool { return os.Getenv(behind) != "" }
 
-// serveBehind runs this command line once more, in a child, and returns what came of it. Signals go on to the child.
+// serveBehind runs this command line once more, in a child, and returns what came of it. Signals go
+// on to the child.
 func serveBehind(ctx context.Context, e *env) error {
 	c, err := startBehind()
 	if err != nil {
@@ -127,8 +130,8 @@ func fromStatus(code int) error {
 	return statusError{code}
 }
 
-// tellFront makes a child of a front process end as by SIGTERM when that one is gone, and returns how it tells it its
-// status. Without a front process there is nobody to tell.
+// tellFront makes a child of a front process end as by SIGTERM when that one is gone, and returns
+// how it tells it its status. Without a front process there is nobody to tell.
 func tellFront() (tell func(code int)) {
 	if !isBehind() {
 		return func(int) {}
@@ -150,8 +153,8 @@ func tellFront() (tell func(code int)) {
 	}
 }
 
-// letGo closes what others may wait for the end of: the pipes behind standard output and standard error stay open as
-// long as a thread that is held.
+// letGo closes what others may wait for the end of: the pipes behind standard output and standard
+// error stay open as long as a thread that is held.
 func letGo() {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {

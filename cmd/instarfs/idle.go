@@ -12,19 +12,20 @@ const (
 	idleCheck = 15 * time.Second
 	// idleAllocs is how many bytes an idle mount allocates in that time, at most.
 	idleAllocs = 16 << 20
-	// idleHeap is the heap that an idle mount may keep from the system, bytes. To give memory back and take it again costs more
-	// than it is worth for less.
+	// idleHeap is the heap that an idle mount may keep from the system, bytes. To give memory back
+	// and take it again costs more than it is worth for less.
 	idleHeap = 256 << 20
 )
 
-// idle tells when a mount that was busy has come to rest. The runtime collects every two minutes then, and gives memory back so
-// slowly that gigabytes stay for hours.
+// idle tells when a mount that was busy has come to rest. The runtime collects every two minutes
+// then, and gives memory back so slowly that gigabytes stay for hours.
 type idle struct {
 	allocs uint64 // bytes allocated ever, as of the last look
 	rested bool   // memory was given back since the mount was last busy
 }
 
-// due reports whether the memory should be given back now. heap is what the runtime has of the system, bytes.
+// due reports whether the memory should be given back now. heap is what the runtime has of the
+// system, bytes.
 func (i *idle) due(allocs, heap uint64) bool {
 	busy := allocs-i.allocs > idleAllocs
 	i.allocs = allocs
@@ -39,7 +40,8 @@ func (i *idle) due(allocs, heap uint64) bool {
 	return true
 }
 
-// idleMetrics are what is allocated ever, and the parts of the heap that the runtime has of the system.
+// idleMetrics are what is allocated ever, and the parts of the heap that the runtime has of the
+// system.
 var idleMetrics = []string{
 	"/gc/heap/allocs:bytes", "/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes",
 	"/memory/classes/heap/free:bytes",

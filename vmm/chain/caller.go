@@ -10,15 +10,16 @@ import (
 	"instarfs/vmm/files"
 )
 
-// Caller is somebody who asks for a map: who may have it is who may read every file that it shows. Nil is who mounted.
+// Caller is somebody who asks for a map: who may have it is who may read every file that it shows.
+// Nil is who mounted.
 type Caller struct {
 	UID, GID uint32
 	Groups   []uint32
 	Known    bool // Groups are all groups of the caller
 }
 
-// user are the rights that calls for who are made with; nil are those of this process. That is no answer for a caller whose rights
-// are not known or cannot be had: everybody is asked then.
+// user are the rights that calls for who are made with; nil are those of this process. That is no
+// answer for a caller whose rights are not known or cannot be had: everybody is asked then.
 func (who *Caller) user() *files.User {
 	if who == nil || !who.exact() {
 		return nil
@@ -75,8 +76,9 @@ func (n *node) step() step {
 	return step{n.at, n.st, n.kind, n.depth, n.named, n.name, raw}
 }
 
-// mayRead checks that who may read the files of a map, each by its own way. Of one that he may not read he learns no more than that,
-// and nothing of those that it names. Where locks are minded those of all files are.
+// mayRead checks that who may read the files of a map, each by its own way. Of one that he may not
+// read he learns no more than that, and nothing of those that it names. Where locks are minded
+// those of all files are.
 func (e *Engine) mayRead(ctx context.Context, who *Caller, steps []step, locks bool) error {
 	if who == nil && !locks {
 		return nil
@@ -96,7 +98,8 @@ func (e *Engine) mayRead(ctx context.Context, who *Caller, steps []step, locks b
 	return nil
 }
 
-// told is what who is told of a file that could not be opened: that it is not there only if he can see that himself.
+// told is what who is told of a file that could not be opened: that it is not there only if he can
+// see that himself.
 func (e *Engine) told(ctx context.Context, who *Caller, at []files.Place, err error) error {
 	var ref *referenceError
 	if who == nil || len(at) == 0 || !errors.As(err, &ref) || refused(ref.err) {
@@ -117,9 +120,9 @@ func (e *Engine) told(ctx context.Context, who *Caller, at []files.Place, err er
 	return err
 }
 
-// Check reports why who may not have the map of a generation of an image, or why nobody may now because a writer has one of its files
-// open. It never runs a guest; known is false where the map is not kept, or the image is another by now, and so nothing is said of
-// files under the image.
+// Check reports why who may not have the map of a generation of an image, or why nobody may now
+// because a writer has one of its files open. It never runs a guest; known is false where the map
+// is not kept, or the image is another by now, and so nothing is said of files under the image.
 func (s *Source) Check(ctx context.Context, who *Caller, p string, g Generation) (known bool, err error) {
 	locks := !s.engine.access.ForceShare
 	// What is kept may also be why there is no map.

@@ -12,8 +12,9 @@ import (
 	"instarfs/vmm/files"
 )
 
-// A symbolic link to something in the tree is shown as a link: whoever follows it goes the whole way himself, so that no directory
-// on it can be passed over. One to an image in a directory that is allowed is shown as that image. Other links do not exist.
+// A symbolic link to something in the tree is shown as a link: whoever follows it goes the whole
+// way himself, so that no directory on it can be passed over. One to an image in a directory that
+// is allowed is shown as that image. Other links do not exist.
 
 // statLink describes the link that f holds.
 // reader is nil or somebody who could follow it, or is told nothing of where it leads.
@@ -82,8 +83,8 @@ func linkReader(who *Caller) *files.User {
 	return anybody
 }
 
-// listReader is who must be able to follow a link that is listed: the kernel shows a listing that it
-// keeps to all who may list the directory.
+// listReader is who must be able to follow a link that is listed: the kernel shows a listing that
+// it keeps to all who may list the directory.
 func (e *Engine) listReader() *files.User {
 	if e.access.Shared && files.CanBecome() {
 		return anybody
@@ -110,8 +111,8 @@ func (s *Source) follow(
 	return to, nil
 }
 
-// relink is the target of the link at p, if it stays in the tree, as a target that leads to the same file of any directory that
-// mirrors the tree.
+// relink is the target of the link at p, if it stays in the tree, as a target that leads to the
+// same file of any directory that mirrors the tree.
 func relink(t *files.Tree, p, target string) (string, bool) {
 	dir := path.Dir(p)
 	if !filepath.IsAbs(target) && staysBeneath(dir, target) {
@@ -129,7 +130,8 @@ func relink(t *files.Tree, p, target string) (string, bool) {
 	return link, err == nil
 }
 
-// staysBeneath reports whether a relative target, seen from a directory of a tree, never leads above it by its names.
+// staysBeneath reports whether a relative target, seen from a directory of a tree, never leads
+// above it by its names.
 func staysBeneath(dir, target string) bool {
 	depth := 0
 	if dir != "." {

@@ -21,11 +21,12 @@ type DirEntry struct {
 	Info  Info
 }
 
-// listTime is how long a listing looks at files that images name and at what links lead to, all together: these may lie on a
-// file system that does not answer, and a name can be listed without.
+// listTime is how long a listing looks at files that images name and at what links lead to, all
+// together: these may lie on a file system that does not answer, and a name can be listed without.
 const listTime = time.Second
 
-// ReadDir lists what Stat describes in a directory, sorted by name. Who may list it is who may read it.
+// ReadDir lists what Stat describes in a directory, sorted by name. Who may list it is who may read
+// it.
 func (s *Source) ReadDir(ctx context.Context, who *Caller, dir string) ([]DirEntry, error) {
 	f, err := s.openDir(ctx, who, dir)
 	if err != nil {
@@ -110,7 +111,8 @@ type name struct {
 	list  []byte
 }
 
-// names reads the names of a directory and their types, in order: those of regular files, directories and links.
+// names reads the names of a directory and their types, in order: those of regular files,
+// directories and links.
 func (e *Engine) names(ctx context.Context, who *Caller, f *files.File) ([]name, error) {
 	held, err := f.Dup()
 	if err != nil {
@@ -118,7 +120,8 @@ func (e *Engine) names(ctx context.Context, who *Caller, f *files.File) ([]name,
 	}
 	on := files.On{Device: f.Dev, User: who.user(), Release: held.Close}
 	return files.Do(ctx, e.gate, on, nil, func() ([]name, error) {
-		// Where a file system does not tell the types of entries, package os asks for each by this name and its own.
+		// Where a file system does not tell the types of entries, package os asks for each by this
+		// name and its own.
 		d, err := os.Open(files.ProcFD(held.FD))
 		if err != nil {
 			return nil, errnoOf(err)
@@ -144,8 +147,9 @@ func (e *Engine) names(ctx context.Context, who *Caller, f *files.File) ([]name,
 	})
 }
 
-// statFiles looks at the files and directories in a directory, all in one call: ten thousand would take as many threads to wake. The
-// result is without those that vanished. What is mounted there is left alone: its file system is another, and may not answer.
+// statFiles looks at the files and directories in a directory, all in one call: ten thousand would
+// take as many threads to wake. The result is without those that vanished. What is mounted there is
+// left alone: its file system is another, and may not answer.
 func (e *Engine) statFiles(ctx context.Context, f *files.File, names []name) ([]name, error) {
 	held, err := f.Dup()
 	if err != nil {

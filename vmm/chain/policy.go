@@ -24,24 +24,27 @@ const (
 	Any
 )
 
-// DefaultMaxDepth is how many backing files an image may have, one under the other, where Access does not say.
+// DefaultMaxDepth is how many backing files an image may have, one under the other, where Access
+// does not say.
 const DefaultMaxDepth = 64
 
-// Access is what an engine may open in addition to the images that it is told to map. What an image says is not enough.
+// Access is what an engine may open in addition to the images that it is told to map. What an image
+// says is not enough.
 type Access struct {
 	References References
 	Allow      []*files.Tree // in addition to the tree that the image lies in
 	MaxDepth   int           // backing files under an image; 0 is DefaultMaxDepth
 	ForceShare bool          // do not mind the locks of QEMU, see lock.go
 	Shared     bool          // a Source is listed to others than who mounted
-	// OwnRights opens what an image names with the rights of this process. By default they are those of the owner of the file
-	// that names it, as far as this process can act for others.
+	// OwnRights opens what an image names with the rights of this process. By default they are
+	// those of the owner of the file that names it, as far as this process can act for others.
 	OwnRights bool
 }
 
 var errNone = errors.New("references are not followed")
 
-// refused reports whether an error is a decision of the policy. Nothing of the file shows then, not even whether it exists.
+// refused reports whether an error is a decision of the policy. Nothing of the file shows then, not
+// even whether it exists.
 func refused(err error) bool {
 	return errors.Is(err, files.ErrOutside) || errors.Is(err, errNone) || errors.Is(err, errProtocol) || errors.Is(err, ErrNotRegular)
 }
@@ -49,8 +52,8 @@ func refused(err error) bool {
 // rights are those with which the files that n names are opened.
 func (e *Engine) rights(n *node) *files.User { return e.rightsOf(&n.st) }
 
-// rightsOf are those of a file's owner and group, for nobody may see through the eyes of this process what he may not see himself.
-// An ordinary user has no rights but his own.
+// rightsOf are those of a file's owner and group, for nobody may see through the eyes of this
+// process what he may not see himself. An ordinary user has no rights but his own.
 func (e *Engine) rightsOf(st *unix.Stat_t) *files.User {
 	if e.access.OwnRights || os.Geteuid() != 0 || st.Uid == 0 {
 		return nil
@@ -61,8 +64,8 @@ func (e *Engine) rightsOf(st *unix.Stat_t) *files.User {
 // maxName is PATH_MAX: no longer name can be opened.
 const maxName = 4096
 
-// find finds what a name means that n holds. What is beneath one of the trees by its name may still lead out of it by a link:
-// the next one is tried then.
+// find finds what a name means that n holds. What is beneath one of the trees by its name may still
+// lead out of it by a link: the next one is tried then.
 func (e *Engine) find(ctx context.Context, n *node, name string) (*files.File, files.Place, error) {
 	if e.access.References == None {
 		return nil, files.Place{}, errNone

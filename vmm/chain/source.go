@@ -13,8 +13,9 @@ import (
 	"instarfs/vmm/files"
 )
 
-// Source is a tree of images that are all mapped with the same options. Paths are slash separated and relative to the tree.
-// Everything is done with the rights of a Caller, see caller.go. It is safe for concurrent use.
+// Source is a tree of images that are all mapped with the same options. Paths are slash separated
+// and relative to the tree. Everything is done with the rights of a Caller, see caller.go. It is
+// safe for concurrent use.
 type Source struct {
 	tree    *files.Tree
 	engine  *Engine
@@ -39,8 +40,8 @@ func (s *Source) place(p string) files.Place { return files.Place{Tree: s.tree, 
 
 func (s *Source) label(p string) string { return s.tree.Label(p) }
 
-// Stat describes a regular file, a directory, or a symbolic link to something in the tree. It never runs a guest. Everything
-// else is unix.ENOENT.
+// Stat describes a regular file, a directory, or a symbolic link to something in the tree. It never
+// runs a guest. Everything else is unix.ENOENT.
 func (s *Source) Stat(ctx context.Context, who *Caller, p string) (Info, error) {
 	return s.stat(ctx, who, linkReader(who), p)
 }
@@ -100,7 +101,8 @@ func (s *Source) info(
 	return i
 }
 
-// sameFile is the generation of what has no content of its own: which file it is, whatever is in it.
+// sameFile is the generation of what has no content of its own: which file it is, whatever is in
+// it.
 func (s *Source) sameFile(st *unix.Stat_t) Generation {
 	return s.options.generation(cache.Identity{Dev: st.Dev, Ino: st.Ino}, false)
 }
@@ -128,7 +130,8 @@ func (s *Source) under(ctx context.Context, who *Caller, p string, st *unix.Stat
 	}
 }
 
-// shared is the mode of a map that shows another file too: what a class of the image's users may read of both for certain.
+// shared is the mode of a map that shows another file too: what a class of the image's users may
+// read of both for certain.
 func shared(i *Info, st *unix.Stat_t) uint32 {
 	const user, group, other = 0o400, 0o040, 0o004
 	may := func(bits uint32) bool { return st.Mode&bits == bits }
@@ -145,7 +148,8 @@ func shared(i *Info, st *unix.Stat_t) uint32 {
 	return mode
 }
 
-// Cached returns the map of a generation of an image if it is at hand. Who may have it, Check tells.
+// Cached returns the map of a generation of an image if it is at hand. Who may have it, Check
+// tells.
 func (s *Source) Cached(p string, g Generation) (*extent.Map, bool) {
 	name := s.label(p)
 	if v, _ := s.engine.maps.Get(key{generation: g}); v.layer != nil && len(v.layer.References) == 0 {
@@ -196,9 +200,10 @@ func (s *Source) lookAt(ctx context.Context, who *Caller, p string, look func(fd
 	return s.engine.gate.Look(ctx, u, f, look)
 }
 
-// findImage finds a regular file of the tree, which who may read or which is to be opened with the rights of u. A link leads to a
-// file in a directory that is allowed, as far as the owner of the link could follow it: where a link to a file in the tree leads
-// is for the reader of the mount to find out.
+// findImage finds a regular file of the tree, which who may read or which is to be opened with the
+// rights of u. A link leads to a file in a directory that is allowed, as far as the owner of the
+// link could follow it: where a link to a file in the tree leads is for the reader of the mount to
+// find out.
 func (s *Source) findImage(ctx context.Context, who *Caller, p string) (f *files.File, u *files.User, err error) {
 	if f, err = s.find(ctx, who, p, false); err != nil {
 		return nil, nil, fmt.Errorf("open: %w", err)

@@ -11,10 +11,12 @@ import (
 	"instarfs/vmm/files"
 )
 
-// What everybody may see needs to be kept from nobody: not from callers whose rights are not known, and not from the kernel's caches.
+// What everybody may see needs to be kept from nobody: not from callers whose rights are not known,
+// and not from the kernel's caches.
 
-// everybody checks, for a caller whose rights are not known exactly, that they do not matter: each class of users may search all
-// directories on the way to a place, and has bits of the mode of what is there.
+// everybody checks, for a caller whose rights are not known exactly, that they do not matter: each
+// class of users may search all directories on the way to a place, and has bits of the mode of what
+// is there.
 func (e *Engine) everybody(ctx context.Context, who *Caller, at files.Place, bits uint32) error {
 	if who == nil || who.exact() {
 		return nil
@@ -26,8 +28,8 @@ func (e *Engine) everybody(ctx context.Context, who *Caller, at files.Place, bit
 	return err
 }
 
-// openToAll reports whether each class of users may search all directories on the way to a place, those above its tree included,
-// and has bits of the mode of what is there.
+// openToAll reports whether each class of users may search all directories on the way to a place,
+// those above its tree included, and has bits of the mode of what is there.
 func (e *Engine) openToAll(ctx context.Context, at files.Place, bits uint32) (bool, error) {
 	open, err := e.wayOpen(ctx, files.Place{Tree: at.Tree, Path: path.Dir(at.Path)})
 	if !open || err != nil || bits == 0 {
@@ -36,7 +38,8 @@ func (e *Engine) openToAll(ctx context.Context, at files.Place, bits uint32) (bo
 	return e.allows(ctx, at, bits)
 }
 
-// wayOpen reports whether each class of users may search a directory and all those on the way to it.
+// wayOpen reports whether each class of users may search a directory and all those on the way to
+// it.
 func (e *Engine) wayOpen(ctx context.Context, dir files.Place) (bool, error) {
 	return e.ways.load(dir, func() (bool, error) {
 		if dir.Path == "." {
@@ -50,7 +53,8 @@ func (e *Engine) wayOpen(ctx context.Context, dir files.Place) (bool, error) {
 	})
 }
 
-// allows reports whether each class of users has bits of the mode of what is at a place. Who may follow a link is another question.
+// allows reports whether each class of users has bits of the mode of what is at a place. Who may
+// follow a link is another question.
 func (e *Engine) allows(ctx context.Context, at files.Place, bits uint32) (bool, error) {
 	f, err := e.gate.Find(ctx, nil, at, nil, false)
 	if err != nil {
@@ -61,7 +65,8 @@ func (e *Engine) allows(ctx context.Context, at files.Place, bits uint32) (bool,
 	return len(f.List) == 0 && mode&unix.S_IFMT != unix.S_IFLNK && mode&bits == bits, nil
 }
 
-// Public reports whether everybody may search a directory: what is known of its files need not be kept from anybody then.
+// Public reports whether everybody may search a directory: what is known of its files need not be
+// kept from anybody then.
 func (s *Source) Public(ctx context.Context, dir string) bool {
 	open, err := s.engine.wayOpen(ctx, s.place(dir))
 	return err == nil && open

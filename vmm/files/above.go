@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// passAbove checks that u may search the directories above a tree, if that is asked of him. The tree itself must be searchable to
-// begin with, too.
+// passAbove checks that u may search the directories above a tree, if that is asked of him. The
+// tree itself must be searchable to begin with, too.
 func (t *Tree) passAbove(u *User) error {
 	if u == nil || !u.Above || t.up == "" {
 		return nil

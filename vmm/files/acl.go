@@ -20,8 +20,9 @@ const (
 // maxACL is the most bytes of an attribute that the kernel gives out.
 const maxACL = 64 << 10
 
-// ListedAt returns the access control list of a name in a directory, which is a file of that mode, or nil if it has
-// none. One without bits for its group has a mask that lets no entry of a list count.
+// ListedAt returns the access control list of a name in a directory, which is a file of that mode,
+// or nil if it has none. One without bits for its group has a mask that lets no entry of a list
+// count.
 func ListedAt(dir int, name string, mode uint32) ([]byte, error) {
 	return listed(ProcFD(dir)+"/"+name, mode)
 }
@@ -46,8 +47,8 @@ func listed(path string, mode uint32) ([]byte, error) {
 	return nil, err
 }
 
-// Narrow returns the bits of mode that a list leaves to whole classes of users: what it takes from a
-// single one it takes from its class. A list that cannot be read leaves what is the owner's.
+// Narrow returns the bits of mode that a list leaves to whole classes of users: what it takes from
+// a single one it takes from its class. A list that cannot be read leaves what is the owner's.
 func Narrow(mode uint32, list []byte) uint32 {
 	if len(list) == 0 {
 		return mode

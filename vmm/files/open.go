@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNotRegular says that a file is a directory, FIFO, socket, device, or one that a kernel makes up.
+// ErrNotRegular says that a file is a directory, FIFO, socket, device, or one that a kernel makes
+// up.
 var ErrNotRegular = errors.New("not a regular file or block device")
 
 // ErrReplaced says that a path leads to another file than before.

@@ -63,7 +63,8 @@ func openTreeNow(name string, flags int) (*Tree, error) {
 	return t, nil
 }
 
-// Shown returns the same tree with another name in front of its files' paths. One of them is closed.
+// Shown returns the same tree with another name in front of its files' paths. One of them is
+// closed.
 func (t *Tree) Shown(name string) *Tree {
 	shown := *t
 	shown.name = name

@@ -16,7 +16,8 @@ import (
 type User struct {
 	UID, GID uint32
 	Groups   []uint32 // supplementary groups
-	// Above: the user must be able to search the directories above a Tree too, not only those in it.
+	// Above: the user must be able to search the directories above a Tree too, not only those in
+	// it.
 	Above bool
 }
 
@@ -57,8 +58,9 @@ type rights struct {
 	caps         [2]unix.CapUserData
 }
 
-// switchCaps are the capabilities that it takes to act for others and to come back, and fileCaps those that
-// make the permissions of files not count: who has none of these must not gain by being another.
+// switchCaps are the capabilities that it takes to act for others and to come back, and fileCaps
+// those that make the permissions of files not count: who has none of these must not gain by being
+// another.
 const (
 	switchCaps = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
 	fileCaps   = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH

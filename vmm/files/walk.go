@@ -344,7 +344,8 @@ func deviceOf(fd int) (uint64, error) {
 	return unix.Mkdev(st.Dev_major, st.Dev_minor), err
 }
 
-// MountedAt reports whether something is mounted at a name in a directory of device dev. It does not ask what is.
+// MountedAt reports whether something is mounted at a name in a directory of device dev. It does
+// not ask what is.
 func MountedAt(dir int, name string, dev uint64) bool {
 	var st unix.Statx_t
 	const flags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_STATX_DONT_SYNC | unix.AT_NO_AUTOMOUNT
