@@ -2,16 +2,9 @@ package fusefs
 
 import (
 	"fmt"
+	"instarfs/guest/img"
 	"path"
-	"strings"
 )
-
-// extensions are those of the files that are listed as images when Options.Include names none. Their case does not
-// matter: images that come from other systems often have DISK.VHD.
-var extensions = map[string]bool{
-	"qcow2": true, "qcow": true, "qed": true, "raw": true, "img": true, "vmdk": true, "vhd": true, "vpc": true,
-	"vhdx": true, "avhdx": true, "vdi": true, "hdd": true, "hds": true, "dmg": true, "luks": true,
-}
 
 // names decides what listings show. What it leaves out can still be opened by name.
 type names struct {
@@ -35,7 +28,7 @@ func (n *names) image(file string) bool {
 	case len(n.include) > 0:
 		return matchAny(n.include, file)
 	}
-	return extensions[strings.ToLower(strings.TrimPrefix(path.Ext(file), "."))]
+	return img.HasExtension(file)
 }
 
 // dir reports whether a directory is listed.

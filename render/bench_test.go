@@ -37,7 +37,7 @@ func BenchmarkIndex(b *testing.B) {
 	for name, v := range map[string]View{"json": JSON, "text": Text} {
 		b.Run(name, func(b *testing.B) {
 			m := alternating(b, benchmarkRows)
-			f := Default().form(v, false)
+			f := formOf(0, v, false)
 			for b.Loop() {
 				build(m, f)
 			}
@@ -50,7 +50,7 @@ func BenchmarkIndex(b *testing.B) {
 func BenchmarkReadAt(b *testing.B) {
 	for name, v := range map[string]View{"json": JSON, "text": Text} {
 		b.Run(name, func(b *testing.B) {
-			r, err := New(alternating(b, benchmarkRows), v, Default())
+			r, err := New(alternating(b, benchmarkRows), v, 0)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func BenchmarkReadAt(b *testing.B) {
 
 // BenchmarkSeek reads 4 KiB at places that do not follow each other.
 func BenchmarkSeek(b *testing.B) {
-	r, err := New(alternating(b, benchmarkRows), JSON, Default())
+	r, err := New(alternating(b, benchmarkRows), JSON, 0)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"instarfs/guest/extent"
+	"instarfs/guest/img"
 )
 
 // The wanted bytes are what qemu-img 7.2 printed, unless a case names another profile.
 func TestGolden(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
-		profile Profile
+		profile img.Release
 		start   uint64
 		runs    []run
 		cut     bool
@@ -22,27 +23,27 @@ func TestGolden(t *testing.T) {
 	}{
 		{
 			name:    "empty image",
-			profile: Qemu(7, 2),
+			profile: img.NewRelease(7, 2),
 			json:    `[{ "start": 0, "length": 0, "depth": 0, "present": false, "zero": false, "data": false}]` + "\n",
 		}, {
 			name:    "empty window behind the end",
-			profile: Qemu(7, 2), start: 5242880,
+			profile: img.NewRelease(7, 2), start: 5242880,
 			json: `[{ "start": 5242880, "length": 0, "depth": 0, "present": false, "zero": false, "data": false}]` + "\n",
 		}, {
 			name: "empty window of the newest layout",
 			json: `[{ "start": 0, "length": 0, "depth": 0, "present": false, "zero": false, "data": false, "compressed": false}]` + "\n",
 		}, {
 			name:    "empty window before present was told",
-			profile: Qemu(6, 0),
+			profile: img.NewRelease(6, 0),
 			json:    `[{ "start": 0, "length": 0, "depth": 0, "zero": false, "data": false}]` + "\n",
 		}, {
 			name:    "window within one cluster",
-			profile: Qemu(7, 2), start: 65537, runs: []run{{length: 3, flags: data, offset: 327681}},
+			profile: img.NewRelease(7, 2), start: 65537, runs: []run{{length: 3, flags: data, offset: 327681}},
 			json: `[{ "start": 65537, "length": 3, "depth": 0, "present": true, "zero": false, "data": true, "offset": 327681}]` + "\n",
 			text: "0x10001         0x3             0x50001         a.qcow2\n",
 		}, {
 			name:    "window over the borders of a cluster",
-			profile: Qemu(7, 2), start: 60000,
+			profile: img.NewRelease(7, 2), start: 60000,
 			runs: []run{{length: 5536, flags: hole}, {length: 65536, flags: data, offset: 327680}, {length: 28928, flags: hole}},
 			json: `[{ "start": 60000, "length": 5536, "depth": 0, "present": false, "zero": true, "data": false},
 { "start": 65536, "length": 65536, "depth": 0, "present": true, "zero": false, "data": true, "offset": 327680},
@@ -51,7 +52,7 @@ func TestGolden(t *testing.T) {
 			text: "0x10000         0x10000         0x50000         a.qcow2\n",
 		}, {
 			name:    "compressed clusters end the table of qemu-img",
-			profile: Qemu(7, 2),
+			profile: img.NewRelease(7, 2),
 			// Before 8.2 whoever composes the map leaves the flag out, see Profile.HasCompressed.
 			runs: []run{{length: 65536, flags: data, offset: 327680}, {length: 131072, flags: comp &^ extent.Compressed},
 				{length: 851968, flags: hole}},
@@ -72,7 +73,7 @@ func TestGolden(t *testing.T) {
 				"0x10200         0x200           encrypted       d/b\n",
 		}, {
 			name:    "a walk that failed leaves the list open",
-			profile: Qemu(7, 2), cut: true,
+			profile: img.NewRelease(7, 2), cut: true,
 			runs: []run{{length: 65536, flags: data, offset: 327680}, {length: 65536, flags: hole}},
 			json: `[{ "start": 0, "length": 65536, "depth": 0, "present": true, "zero": false, "data": true, "offset": 327680},
 { "start": 65536, "length": 65536, "depth": 0, "present": false, "zero": true, "data": false},
@@ -80,11 +81,11 @@ func TestGolden(t *testing.T) {
 			text: "0               0x10000         0x50000         a.qcow2\n",
 		}, {
 			name:    "a walk that failed at once",
-			profile: Qemu(7, 2), cut: true,
+			profile: img.NewRelease(7, 2), cut: true,
 			json: "[",
 		}, {
 			name:    "raw file of one byte",
-			profile: Qemu(7, 2),
+			profile: img.NewRelease(7, 2),
 			runs:    []run{{length: 1, flags: data}, {length: 511, flags: rawz, offset: 1}},
 			json: `[{ "start": 0, "length": 1, "depth": 0, "present": true, "zero": false, "data": true, "offset": 0},
 { "start": 1, "length": 511, "depth": 0, "present": true, "zero": true, "data": false, "offset": 1}]
@@ -92,7 +93,7 @@ func TestGolden(t *testing.T) {
 			text: "0               0x1             0               a.qcow2\n",
 		}, {
 			name:    "preallocated space is no row of the table",
-			profile: Qemu(6, 0),
+			profile: img.NewRelease(6, 0),
 			runs:    []run{{length: 512, flags: prez, offset: 1024}, {length: 512, flags: data, offset: 1 << 62, file: 1}},
 			json: `[{ "start": 0, "length": 512, "depth": 0, "zero": true, "data": true, "offset": 1024},
 { "start": 512, "length": 512, "depth": 0, "zero": false, "data": true, "offset": 4611686018427387904}]
@@ -126,33 +127,4 @@ func written(t *testing.T, r *Rendering) string {
 		t.Fatal(err)
 	}
 	return b.String()
-}
-
-func TestParseVersion(t *testing.T) {
-	for s, want := range map[string]Profile{
-		"5.1": Qemu(5, 1), "7.2": Qemu(7, 2), "7.2.22": Qemu(7, 2), "8.2.0": Qemu(8, 2), "11.1": Qemu(11, 1),
-	} {
-		if got, err := ParseVersion(s); got != want || err != nil {
-			t.Errorf("%s: %v, %v", s, got, err)
-		}
-	}
-	for s, want := range map[string]string{
-		"5.0":  "qemu-img 5.0 is not reproduced, only 5.1 and newer are",
-		"0.0":  "qemu-img 0.0 is not reproduced, only 5.1 and newer are",
-		"":     `"" is not a version of the form X.Y`,
-		"7":    `"7" is not a version of the form X.Y`,
-		"7.x":  `"7.x" is not a version of the form X.Y`,
-		"-7.2": `"-7.2" is not a version of the form X.Y`, "7.70000": `"7.70000" is not a version of the form X.Y`,
-		"7.2.1.1": `"7.2.1.1" is not a version of the form X.Y`,
-	} {
-		if _, err := ParseVersion(s); err == nil || err.Error() != want {
-			t.Errorf("%s: %v", s, err)
-		}
-	}
-}
-
-func TestRelease(t *testing.T) {
-	if Default().Release() != 0 || Qemu(7, 2).Release() != 7<<16|2 {
-		t.Fatal(Default().Release(), Qemu(7, 2).Release())
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"sort"
 
 	"instarfs/guest/extent"
+	"instarfs/guest/img"
 )
 
 // View is what a rendering looks like.
@@ -45,11 +46,21 @@ type rows interface {
 	fill(p []byte, skip int64, lo, hi int) int
 }
 
-// form is everything that shapes a rendering beside the map: the key under which the map keeps it.
+// form is everything that shapes a rendering in addition to the map: the key under which the map
+// keeps it.
 type form struct {
 	view                        View
 	present, compressed, strict bool
 	cut                         bool
+}
+
+// formOf returns the form in which a view has the bytes of a release. What does not shape the view
+// is left alike, so that renderings are shared.
+func formOf(r img.Release, v View, cut bool) form {
+	if v == JSON {
+		return form{view: v, present: r.HasPresent(), compressed: r.HasCompressed(), cut: cut}
+	}
+	return form{view: v, strict: r.IsQemu()}
 }
 
 // New renders a complete map. The error is ErrNotPlain, for Text in a qemu-img profile; the rendering then holds the rows
@@ -57,14 +68,14 @@ type form struct {
 //
 // Map.Files must name the files of the layers first, in the order of their depth, and then all others: the row of an extent
 // without an offset names the file of its layer.
-func New(m *extent.Map, v View, p Profile) (*Rendering, error) {
-	return memoized(m, p.form(v, false))
+func New(m *extent.Map, v View, r img.Release) (*Rendering, error) {
+	return memoized(m, formOf(r, v, false))
 }
 
 // NewCut renders a map that ends where the walk failed, the way qemu-img leaves its output then: the rows, and in JSON
 // neither an end of the list nor an entry for an empty map. The error is that of New.
-func NewCut(m *extent.Map, v View, p Profile) (*Rendering, error) {
-	return memoized(m, p.form(v, true))
+func NewCut(m *extent.Map, v View, r img.Release) (*Rendering, error) {
+	return memoized(m, formOf(r, v, true))
 }
 
 func memoized(m *extent.Map, f form) (*Rendering, error) {

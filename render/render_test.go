@@ -12,6 +12,7 @@ import (
 	"testing/iotest"
 
 	"instarfs/guest/extent"
+	"instarfs/guest/img"
 )
 
 const (
@@ -55,7 +56,7 @@ func mapOf(tb testing.TB, start uint64, files []string, runs ...run) *extent.Map
 }
 
 // model renders with fmt, row by row, in the words of the specification.
-func model(m *extent.Map, v View, p Profile, cut bool) (string, error) {
+func model(m *extent.Map, v View, p img.Release, cut bool) (string, error) {
 	var b strings.Builder
 	if v == Text {
 		fmt.Fprintf(&b, "%-16s%-16s%-16sFile\n", "Offset", "Length", "Mapped to")
@@ -92,11 +93,11 @@ func model(m *extent.Map, v View, p Profile, cut bool) (string, error) {
 	b.WriteString("[")
 	entry := func(e extent.Extent) {
 		fmt.Fprintf(&b, `{ "start": %d, "length": %d, "depth": %d`, e.Start, e.Length, e.Depth)
-		if p.since(6, 1) {
+		if p.HasPresent() {
 			fmt.Fprintf(&b, `, "present": %t`, e.Flags.Has(extent.Present))
 		}
 		fmt.Fprintf(&b, `, "zero": %t, "data": %t`, e.Flags.Has(extent.Zero), e.Flags.Has(extent.Data))
-		if p.since(8, 2) {
+		if p.HasCompressed() {
 			fmt.Fprintf(&b, `, "compressed": %t`, e.Flags.Has(extent.Compressed))
 		}
 		if e.Flags.Has(extent.Offset) {
@@ -123,7 +124,7 @@ func model(m *extent.Map, v View, p Profile, cut bool) (string, error) {
 	return b.String(), nil
 }
 
-var profiles = []Profile{Default(), Qemu(5, 1), Qemu(6, 0), Qemu(6, 1), Qemu(7, 2), Qemu(8, 1), Qemu(8, 2), Qemu(11, 1)}
+var profiles = []img.Release{0, img.NewRelease(5, 1), img.NewRelease(6, 0), img.NewRelease(6, 1), img.NewRelease(7, 2), img.NewRelease(8, 1), img.NewRelease(8, 2), img.NewRelease(11, 1)}
 
 // checkMap compares every rendering of m with the model.
 func checkMap(t *testing.T, m *extent.Map, check func(t *testing.T, r *Rendering, want string)) {
@@ -253,9 +254,9 @@ func TestDecimals(t *testing.T) {
 
 func TestRenderingIsSharedAndKept(t *testing.T) {
 	m := mixed(t)
-	a, _ := New(m, JSON, Qemu(8, 2))
-	b, _ := New(m, JSON, Default())
-	c, _ := New(m, JSON, Qemu(7, 2))
+	a, _ := New(m, JSON, img.NewRelease(8, 2))
+	b, _ := New(m, JSON, 0)
+	c, _ := New(m, JSON, img.NewRelease(7, 2))
 	if a != b || b == c {
 		t.Fatal("profiles that print the same fields share one rendering, others do not")
 	}
@@ -298,7 +299,7 @@ func sparse(tb testing.TB, n, every int) *extent.Map {
 
 func TestReadAtDoesNotAllocate(t *testing.T) {
 	for _, v := range []View{JSON, Text} {
-		r, err := New(sparse(t, 5000, 2), v, Default())
+		r, err := New(sparse(t, 5000, 2), v, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -310,14 +311,14 @@ func TestReadAtDoesNotAllocate(t *testing.T) {
 }
 
 func TestReadAtBeforeTheStart(t *testing.T) {
-	r, _ := New(mixed(t), JSON, Default())
+	r, _ := New(mixed(t), JSON, 0)
 	if _, err := r.ReadAt(make([]byte, 1), -1); err == nil || err == io.EOF {
 		t.Fatalf("error %v", err)
 	}
 }
 
 func TestWriteToStopsAtAnError(t *testing.T) {
-	r, _ := New(sparse(t, 5000, 2), JSON, Default())
+	r, _ := New(sparse(t, 5000, 2), JSON, 0)
 	w := &failing{room: 100_000}
 	if n, err := r.WriteTo(w); n != 100_000 || !errors.Is(err, io.ErrShortWrite) {
 		t.Fatalf("%d, %v", n, err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"instarfs/guest/abi"
+	"instarfs/guest/img"
 	"instarfs/vmm/virtio"
 )
 
@@ -46,7 +47,7 @@ func TestMirror(t *testing.T) {
 		name   string
 		size   int
 		sector uint32
-		format uint32
+		format img.Format
 		have   uint32
 		want   uint32
 		peeked []string

@@ -19,6 +19,7 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 	"instarfs/guest/payload"
 )
 
@@ -366,7 +367,7 @@ func TestWhoseTimeIsUp(t *testing.T) {
 // TestImageFaults: what is wrong with an image is its fault, with the place, and costs no machine.
 func TestImageFaults(t *testing.T) {
 	p := agentPool(t, 1)
-	job := func(format uint32, head string, n int) *Job {
+	job := func(format img.Format, head string, n int) *Job {
 		b := make([]byte, n)
 		copy(b, head)
 		return &Job{Image: ram(b), Size: uint64(n), Format: format}

@@ -11,6 +11,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 )
 
 // edges are numbers at which checks of the host begin or end.
@@ -66,7 +67,7 @@ func randomGuest(rng *rand.Rand) *asm {
 			a.records(randomExtents(rng, number)...)
 		case 9:
 			b := make([]byte, abi.ResultLen)
-			r := abi.Result{Format: uint32(rng.Intn(20)), Extents: uint64(rng.Intn(4)), VirtualSize: number()}
+			r := abi.Result{Format: img.Format(rng.Intn(20)), Extents: uint64(rng.Intn(4)), VirtualSize: number()}
 			if r.Encode(b) != nil {
 				continue
 			}

@@ -9,6 +9,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 	"instarfs/vmm/bug"
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/turns"
@@ -21,13 +22,11 @@ type Job struct {
 	Size      uint64 // bytes, as of now; below 2^63
 	Allocated uint64 // st_blocks*512, bytes
 
-	Format      uint32 // format.ID that is forced, 0 probes
-	SectorSize  uint32 // bytes, see abi.SectorSizeValid; 0 is DefaultSectorSize
-	Start       uint64 // first byte of the window
-	MaxLength   uint64 // bytes; 0 is all that is left, unless Empty
-	Empty       bool   // the window has no bytes: only open the image
-	DmgName     bool   // the file's name ends in .dmg
-	QemuVersion uint32 // major<<16 | minor of the release to imitate, 0 none
+	Format     img.Format // the one that is forced, img.Unknown probes
+	SectorSize uint32     // bytes, see abi.SectorSizeValid; 0 is DefaultSectorSize
+	Window     img.Window // the part of the disk to map
+	DmgName    bool       // the file's name ends in .dmg
+	Release    img.Release
 }
 
 // Image is the file that a run reads. What is in memory already is handed out by Peek, without a wait: a small image whose
@@ -48,11 +47,11 @@ type Layer struct {
 	// Map covers the window; see package extent for what a layer map may hold. An extent with extent.Bad has the index of
 	// its fault in Faults as its offset.
 	Map         *extent.Map
-	Format      uint32 // format.ID
+	Format      img.Format
 	VirtualSize uint64 // bytes
 	Overhang    uint64 // bytes, see abi.Result
 	Faults      []abi.RoleFault
-	References  []abi.Reference
+	References  []img.Reference
 }
 
 // run carries out a job on a machine that stands at its snapshot. The machine is fit for a reset only if the error is nil
@@ -87,7 +86,7 @@ func (m *machine) serve(b *meter, job *Job) (layer *Layer, err error) {
 	if err := lease.Grow(layerCost); err != nil {
 		return nil, err
 	}
-	out := extent.NewBuilder(job.Start, math.MaxInt64, b.budget.Extents)
+	out := extent.NewBuilder(job.Window.Start, math.MaxInt64, b.budget.Extents)
 	out.Account(lease)
 	s := stream{mem: m.mem, decoder: decoder{out: out}}
 	defer func() {
@@ -131,9 +130,6 @@ func (m *machine) serve(b *meter, job *Job) (layer *Layer, err error) {
 	}
 }
 
-// formatRaw is the format of which nothing is read.
-var formatRaw = abi.FormatID("raw")
-
 // configure writes the Config and attaches the image.
 func (m *machine) configure(b *meter, job *Job) error {
 	if job.Size > math.MaxInt64 {
@@ -158,7 +154,7 @@ func (m *machine) configure(b *meter, job *Job) error {
 // mirror fills the mirror of the device's start, as far as that costs no more than a copy. A raw image whose format is known
 // is not read at all: the guest will not look.
 func (m *machine) mirror(c *abi.Config, job *Job) error {
-	if job.Format == formatRaw {
+	if job.Format == img.Raw {
 		return nil
 	}
 	length := uint64(c.SectorSize)
@@ -178,14 +174,11 @@ func (m *machine) mirror(c *abi.Config, job *Job) error {
 
 func (job *Job) config() abi.Config {
 	c := abi.Config{
-		SectorSize: job.SectorSize, Devices: 1, Start: job.Start, MaxLength: job.MaxLength, ABIVersion: abi.Version,
-		Format: job.Format, DeviceSize: job.Size, Allocated: job.Allocated, QemuVersion: job.QemuVersion,
+		SectorSize: job.SectorSize, Window: job.Window, Format: job.Format,
+		DeviceSize: job.Size, Allocated: job.Allocated, Release: job.Release,
 	}
 	if c.SectorSize == 0 {
 		c.SectorSize = DefaultSectorSize
-	}
-	if job.Empty {
-		c.Flags |= abi.FlagEmptyWindow
 	}
 	if job.DmgName {
 		c.Flags |= abi.FlagDmgName
@@ -237,8 +230,7 @@ func (m *machine) finish(s *stream, job *Job) (*Layer, error) {
 		return nil, m.blame(KindProtocol, "extents point to reference %d of %d, fault %d of %d",
 			s.maxFile, len(r.References), s.bads, len(r.Faults))
 	}
-	c := job.config()
-	_, end := c.Window(r.VirtualSize)
+	end := job.Window.Clip(r.VirtualSize).End
 	if err := s.out.Bound(end); err != nil {
 		return nil, m.blame(KindProtocol, "extents up to %d of a window that ends at %d", s.out.Next(), end)
 	}

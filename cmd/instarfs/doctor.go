@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"instarfs/guest/img"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,7 +86,7 @@ func (e *env) testRun(ctx context.Context) error {
 	defer eng.Close()
 	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
 	defer cancel()
-	res, err := eng.Map(ctx, name, mapOptions{Format: "raw", End: size, SectorSize: 65536})
+	res, err := eng.Map(ctx, name, mapOptions{Format: "raw", Window: img.Whole, SectorSize: 65536})
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("the map guest does not finish within %v", doctorTimeout)

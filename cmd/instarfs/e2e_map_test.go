@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/img"
 	"instarfs/vmm"
 	"instarfs/vmm/chain"
 )
@@ -117,7 +118,7 @@ func TestMapOfRemovedFile(t *testing.T) {
 	writeAt(t, file, map[int64]string{0: string(variant(0))})
 	e := &oneMap{pool, chain.NewEngine(&removingRunner{pool, file}, chain.Access{}, chain.Limits{}), func() {}}
 	defer e.Close()
-	o := mapOptions{End: 1 << 62, SectorSize: 65536}
+	o := mapOptions{Window: img.Whole, SectorSize: 65536}
 	if r, err := e.Map(t.Context(), file, o); err != nil || r.Map.End() != r.VirtualSize {
 		t.Error(r, err)
 	}

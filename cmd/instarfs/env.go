@@ -6,7 +6,7 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
-	"instarfs/render"
+	"instarfs/guest/img"
 )
 
 // env is all that the commands meet outside of themselves. wire makes the real one, tests make others.
@@ -40,13 +40,13 @@ type engine interface {
 // mapOptions are those of one map.
 type mapOptions struct {
 	Format     string // the name of a format, or "" to find out
-	Start, End uint64 // the window, bytes; End beyond the disk means its end, End <= Start an empty window
+	Window     img.Window
 	SectorSize uint32 // bytes, a power of two
-	Profile    render.Profile
+	Release    img.Release
 	TopOnly    bool // do not look into the backing file
 }
 
-// mapResult is what an engine found. Map.Start is mapOptions.Start even if the disk ends before it.
+// mapResult is what an engine found. Map.Start is that of the window even if the disk ends before it.
 type mapResult struct {
 	Map         *extent.Map
 	VirtualSize uint64 // bytes
@@ -71,7 +71,7 @@ type mountOptions struct {
 	Access             accessOptions
 	Limits             limitOptions
 	Debug              bool
-	Profile            render.Profile
+	Release            img.Release
 	Log                func(line string)
 }
 

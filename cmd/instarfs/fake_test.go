@@ -36,13 +36,10 @@ func (f *fakeEngine) Map(ctx context.Context, name string, o mapOptions) (*mapRe
 	if r := f.results[name]; r != nil {
 		return r, nil
 	}
-	end := min(o.End, fakeSize)
-	if o.Start >= end {
-		end = o.Start
-	}
-	b := extent.NewBuilder(o.Start, end, 0)
-	if end > o.Start {
-		err := b.Add(extent.Extent{Start: o.Start, Length: end - o.Start, Offset: o.Start,
+	w := o.Window.Clip(fakeSize)
+	b := extent.NewBuilder(w.Start, w.End, 0)
+	if !w.Empty() {
+		err := b.Add(extent.Extent{Start: w.Start, Length: w.Len(), Offset: w.Start,
 			State: extent.State{Flags: extent.Present | extent.Zero | extent.Offset}})
 		if err != nil {
 			return nil, err

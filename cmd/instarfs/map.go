@@ -109,9 +109,9 @@ func runMap(ctx context.Context, e *env, a *mapArgs) error {
 	if err != nil {
 		return err
 	}
-	if !a.options.Profile.IsQemu() && a.options.Start > 0 && a.options.Start >= res.VirtualSize {
+	if !a.options.Release.IsQemu() && a.options.Window.Start > 0 && a.options.Window.Start >= res.VirtualSize {
 		return a.failed(fmt.Errorf("--start-offset %d is at or past the end of the disk, which has %d bytes",
-			a.options.Start, res.VirtualSize))
+			a.options.Window.Start, res.VirtualSize))
 	}
 	return printMap(e, a, res)
 }
@@ -136,7 +136,7 @@ func (a *mapArgs) mapFile(ctx context.Context, e *env, name string) (*mapResult,
 		return res, nil
 	case ctx.Err() != nil:
 		return nil, a.failed(context.Cause(ctx))
-	case a.options.Profile.IsQemu() && errors.As(err, &qemu) && qemu.QemuText() != "":
+	case a.options.Release.IsQemu() && errors.As(err, &qemu) && qemu.QemuText() != "":
 		for _, text := range qemu.QemuStderr() {
 			e.print(text)
 		}

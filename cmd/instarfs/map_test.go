@@ -10,6 +10,7 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 )
 
 // Mistakes come first: they are what a person meets, and nothing may be on standard output then.
@@ -110,7 +111,7 @@ func TestMapOptionsReachTheEngine(t *testing.T) {
 	if code := tool.run("map", "-Ufqcow2", "--sector=4k", "-s0x10", "-l", "1k", "--", "-s"); code != 0 {
 		t.Fatalf("exit %d: %s", code, tool.stderr.String())
 	}
-	want := mapOptions{Format: "qcow2", Start: 16, End: 16 + 1024, SectorSize: 4096}
+	want := mapOptions{Format: "qcow2", Window: img.Window{Start: 16, End: 16 + 1024}, SectorSize: 4096}
 	if tool.engine.asked != want || tool.engine.name != "-s" {
 		t.Errorf("%+v of %q, want %+v", tool.engine.asked, tool.engine.name, want)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"instarfs/guest/img"
 	"instarfs/render"
 	"instarfs/vmm/chain"
 )
@@ -48,7 +49,7 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 	for _, it := range items {
 		if it.name == "qemu-version" {
 			var err error
-			if a.options.Profile, err = render.ParseVersion(it.value); err != nil {
+			if a.options.Release, err = img.ParseRelease(it.value); err != nil {
 				return a, fmt.Errorf("--qemu-version: %w", err)
 			}
 		}
@@ -70,7 +71,7 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 				err = a.setView(output)
 			}
 		case "start-offset":
-			a.options.Start, err = a.number(it, "start offset")
+			a.options.Window.Start, err = a.number(it, "start offset")
 		case "max-length":
 			a.length, err = a.number(it, "max length")
 		case "force-share":
@@ -111,13 +112,13 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 		return a, err
 	}
 	switch {
-	case unsupported == "image-opts" && hasFormat && a.options.Profile.IsQemu():
+	case unsupported == "image-opts" && hasFormat && a.options.Release.IsQemu():
 		return a, qemuError{"--image-opts and --format are mutually exclusive"}
 	case unsupported != "":
 		return a, fmt.Errorf("--%s is not supported (instarfs accepts FILENAME directly; see docs/quirks.md)", unsupported)
 	}
 	if hasFormat && a.options.Format == "" {
-		if a.options.Profile.IsQemu() {
+		if a.options.Release.IsQemu() {
 			return a, qemuError{"Could not open '" + a.file + "': Unknown driver ''"}
 		}
 		return a, errors.New("--format '' names no format")
@@ -128,22 +129,22 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 
 // window sets the end of the window. In a qemu-img profile a sum beyond 2^63-1 wraps around, which leaves nothing to map.
 func (a *mapArgs) window() {
-	o := &a.options
+	w := &a.options.Window
 	switch {
 	case a.length == noLength:
-		o.End = math.MaxInt64
-	case a.length <= math.MaxInt64-o.Start:
-		o.End = o.Start + a.length
-	case o.Profile.IsQemu():
-		o.End = o.Start
+		w.End = math.MaxInt64
+	case a.length <= math.MaxInt64-w.Start:
+		w.End = w.Start + a.length
+	case a.options.Release.IsQemu():
+		w.End = w.Start
 	default:
-		o.End = math.MaxInt64
+		w.End = math.MaxInt64
 	}
 }
 
 func (a *mapArgs) number(it item, what string) (uint64, error) {
 	n, hexSuffix, err := parseNumber(it.value, a.words().modern)
-	if hexSuffix && a.options.Profile.IsQemu() {
+	if hexSuffix && a.options.Release.IsQemu() {
 		a.warnings = append(a.warnings, "warning: Using a multiplier suffix on hex numbers is deprecated: "+it.value)
 	}
 	if err != nil {
@@ -195,4 +196,4 @@ func (a *mapArgs) setView(output string) error {
 }
 
 // words are those of the profile.
-func (a *mapArgs) words() words { return wordsOf(a.options.Profile.Release()) }
+func (a *mapArgs) words() words { return wordsOf(a.options.Release) }

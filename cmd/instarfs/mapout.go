@@ -13,7 +13,7 @@ import (
 // fileName is the name of the file to open, which is also the name that the map shows. By default it is what was typed. In a
 // qemu-img profile a colon before the first slash ends the name of a protocol, of which we have file only.
 func (a *mapArgs) fileName() (string, error) {
-	if !a.options.Profile.IsQemu() {
+	if !a.options.Release.IsQemu() {
 		if a.file == "" {
 			return "", errors.New("map: the file name is empty")
 		}
@@ -47,7 +47,7 @@ func cutProtocol(name string) (protocol, rest string, ok bool) {
 // printMap prints the map and what is said of it. In a qemu-img profile what was printed before a failure stays, and nobody
 // minds whether standard output takes it.
 func printMap(e *env, a *mapArgs, res *mapResult) error {
-	if a.options.Profile.IsQemu() {
+	if a.options.Release.IsQemu() {
 		return printLikeQemu(e, a, res)
 	}
 	for _, w := range res.Warnings {
@@ -56,7 +56,7 @@ func printMap(e *env, a *mapArgs, res *mapResult) error {
 	if res.Failed != nil {
 		return a.failed(res.Failed)
 	}
-	r, err := render.New(res.Map, a.view, a.options.Profile)
+	r, err := render.New(res.Map, a.view, a.options.Release)
 	if err != nil {
 		return a.failed(err)
 	}
@@ -72,7 +72,7 @@ func printLikeQemu(e *env, a *mapArgs, res *mapResult) error {
 		newRendering = render.NewCut
 	}
 	warnOfOpening(e, res.Warnings)
-	r, err := newRendering(res.Map, a.view, a.options.Profile)
+	r, err := newRendering(res.Map, a.view, a.options.Release)
 	if err == nil && res.Failed != nil {
 		if assertion, aborts := res.Failed.QemuWalkEnd(a.file); aborts {
 			_, _ = io.Copy(e.stdout, io.NewSectionReader(r, 0, r.Size()/stdioBuffer*stdioBuffer))

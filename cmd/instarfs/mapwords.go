@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"instarfs/guest/img"
 	"strings"
 )
 
@@ -16,9 +17,9 @@ type words struct {
 	newest bool // 11.1 or newer
 }
 
-// wordsOf are those of a release as major<<16 | minor; 0 is our own profile.
-func wordsOf(release uint32) words {
-	return words{qemu: release != 0, modern: release >= 10<<16, newest: release >= 11<<16|1}
+// wordsOf returns those of a release.
+func wordsOf(release img.Release) words {
+	return words{qemu: release.IsQemu(), modern: release.Since(10, 0), newest: release.Since(11, 1)}
 }
 
 // misuse words an error of parseMap.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"instarfs/render"
+	"instarfs/guest/img"
 	"instarfs/vmm/chain"
 )
 
@@ -50,11 +50,11 @@ func mountCommand(e *env) *cobra.Command {
 				}
 			}
 			if version != "" {
-				p, err := render.ParseVersion(version)
+				r, err := img.ParseRelease(version)
 				if err != nil {
 					return usageError{fmt.Errorf("mount: --qemu-version: %w", err)}
 				}
-				o.Profile = p
+				o.Release = r
 			}
 			if err := checkGlobs(cmd, "include", "exclude"); err != nil {
 				return usageError{fmt.Errorf("mount: %w", err)}

@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"instarfs/guest/img"
 	"reflect"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"instarfs/render"
 )
 
 func TestMountMistakes(t *testing.T) {
@@ -71,7 +70,7 @@ func TestMountEndsBySignal(t *testing.T) {
 }
 
 func TestMountOptions(t *testing.T) {
-	all := mountOptions{Source: "/images", Mountpoint: "/mnt", AllowOther: true, CacheBytes: 3 << 29, Profile: render.Qemu(8, 2),
+	all := mountOptions{Source: "/images", Mountpoint: "/mnt", AllowOther: true, CacheBytes: 3 << 29, Release: img.NewRelease(8, 2),
 		Include: []string{"*.bin", "a,b"}, Exclude: []string{"old", "tmp*"}, Debug: true,
 		Access: accessOptions{References: "none", AllowDirs: []string{"/a,b", "c"}, MaxDepth: 3, ForceShare: true, Rights: "mount"},
 		Limits: limitOptions{2 * time.Minute, 5 * time.Second, 3 * time.Second, time.Hour, 90 * time.Second, 1 << 30}}

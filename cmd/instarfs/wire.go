@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"runtime"
 	"syscall"
@@ -12,6 +11,7 @@ import (
 
 	"instarfs/fusefs"
 	"instarfs/guest/extent"
+	"instarfs/guest/img"
 	"instarfs/guest/payload"
 	"instarfs/render"
 	"instarfs/vmm"
@@ -75,12 +75,7 @@ func newEngine(o accessOptions, l limitOptions) (engine, error) {
 
 // Map implements engine.
 func (m *oneMap) Map(ctx context.Context, name string, o mapOptions) (*mapResult, error) {
-	c := chain.Options{Format: o.Format, Start: o.Start, SectorSize: o.SectorSize, Qemu: o.Profile.Release(), TopOnly: o.TopOnly}
-	if o.End <= o.Start {
-		c.Empty = true
-	} else if o.End < math.MaxInt64 {
-		c.MaxLength = o.End - o.Start
-	}
+	c := chain.Options{Format: o.Format, Window: o.Window, SectorSize: o.SectorSize, Release: o.Release, TopOnly: o.TopOnly}
 	r, err := m.engine.MapFile(ctx, name, c)
 	if err != nil {
 		return nil, err
@@ -144,7 +139,7 @@ func newMountOn(pool guests, shared allowance, o mountOptions) (mounted, error) 
 	go askForHugePages(uint64(limits.Cache))
 	engine := chain.NewEngine(pool, access, limits)
 	m, err := fusefs.Mount(fusefs.Options{
-		Source:     source{chain.NewSource(tree, engine, chain.Options{Qemu: o.Profile.Release()})},
+		Source:     source{chain.NewSource(tree, engine, chain.Options{Window: img.Whole, Release: o.Release})},
 		SourceDir:  o.Source,
 		Mountpoint: o.Mountpoint,
 		Include:    o.Include,
@@ -153,7 +148,7 @@ func newMountOn(pool guests, shared allowance, o mountOptions) (mounted, error) 
 		Debug:      o.Debug,
 		Log:        o.Log,
 		Render: func(m *extent.Map, v fusefs.View) (fusefs.Rendering, error) {
-			r, err := render.New(m, views[v], o.Profile)
+			r, err := render.New(m, views[v], o.Release)
 			if err != nil {
 				return nil, unshowable{err}
 			}

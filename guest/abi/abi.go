@@ -18,7 +18,7 @@
 package abi
 
 // Version changes whenever a byte of this package's layouts changes its meaning.
-const Version = 1
+const Version = 2
 
 // Guest-physical layout. RAM starts at 0 and its last SharedLen bytes are the shared window.
 const (

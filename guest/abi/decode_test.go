@@ -9,6 +9,7 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 )
 
 func TestDecodeConfigRefuses(t *testing.T) {
@@ -50,45 +51,6 @@ func TestSectorSizeValid(t *testing.T) {
 	for n := range good {
 		if !SectorSizeValid(n) {
 			t.Error(n)
-		}
-	}
-}
-
-// TestWindow: qemu-img maps min(start+length, size) - start bytes; here the sum saturates and 0 means all that is left.
-func TestWindow(t *testing.T) {
-	const max = math.MaxUint64
-	tests := []struct{ size, start, length, wantStart, wantEnd uint64 }{
-		{1000, 0, 0, 0, 1000},
-		{1000, 0, 1, 0, 1},
-		{1000, 0, 999, 0, 999},
-		{1000, 0, 1000, 0, 1000},
-		{1000, 0, 1001, 0, 1000},
-		{1000, 0, max, 0, 1000},
-		{1000, 300, 0, 300, 1000},
-		{1000, 300, 100, 300, 400},
-		{1000, 300, 700, 300, 1000},
-		{1000, 300, 701, 300, 1000},
-		{1000, 300, max, 300, 1000},
-		{1000, 999, 1, 999, 1000},
-		{1000, 1000, 0, 1000, 1000},
-		{1000, 1000, 1, 1000, 1000},
-		{1000, 5000, 0, 5000, 5000},
-		{1000, 5000, max, 5000, 5000},
-		{1000, max, max, max, max},
-		{0, 0, 0, 0, 0},
-		{0, 0, 10, 0, 0},
-		{max, max - 1, 1, max - 1, max},
-		{max, 1, max - 1, 1, max},
-	}
-	for _, test := range tests {
-		c := Config{Start: test.start, MaxLength: test.length}
-		if start, end := c.Window(test.size); start != test.wantStart || end != test.wantEnd {
-			t.Errorf("-s %d -l %d of %d bytes: [%d, %d), want [%d, %d)",
-				test.start, test.length, test.size, start, end, test.wantStart, test.wantEnd)
-		}
-		c.Flags = FlagEmptyWindow
-		if start, end := c.Window(test.size); start != test.start || end != test.start {
-			t.Errorf("empty window: [%d, %d)", start, end)
 		}
 	}
 }
@@ -166,7 +128,7 @@ func TestDecodeResultRefuses(t *testing.T) {
 func TestEncodeResultRefuses(t *testing.T) {
 	b := make([]byte, ResultLen)
 	text := strings.Repeat("x", TextLen)
-	full := Result{References: []Reference{{Kind: 1, Name: text}}}
+	full := Result{References: []img.Reference{{Kind: 1, Name: text}}}
 	if err := full.Encode(b); err != nil {
 		t.Fatal("a result that fits exactly:", err)
 	}
@@ -175,9 +137,9 @@ func TestEncodeResultRefuses(t *testing.T) {
 	}
 	for name, r := range map[string]Result{
 		"faults":         {Faults: make([]RoleFault, MaxFaults+1)},
-		"references":     {References: make([]Reference, MaxReferences+1)},
-		"text of names":  {References: []Reference{{Name: text}, {Name: "x"}}},
-		"text of format": {References: []Reference{{Name: text, Format: "x"}}},
+		"references":     {References: make([]img.Reference, MaxReferences+1)},
+		"text of names":  {References: []img.Reference{{Name: text}, {Name: "x"}}},
+		"text of format": {References: []img.Reference{{Name: text, Format: "x"}}},
 		"text of faults": {Faults: []RoleFault{{RoleRun, &fault.Fault{Text: text + "x"}}}},
 	} {
 		if err := r.Encode(b); !errors.Is(err, ErrResultFull) {

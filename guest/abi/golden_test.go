@@ -9,11 +9,12 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 )
 
-// The bytes below are the ABI of version 1. When one of these tests fails, a byte has changed its meaning: give Version
+// The bytes below are the ABI of version 2. When one of these tests fails, a byte has changed its meaning: give Version
 // the next number, and only then change the bytes here.
-const goldenVersion = 1
+const goldenVersion = 2
 
 // unhex reads bytes that are written with blanks between the fields.
 func unhex(t *testing.T, s string) []byte {
@@ -33,14 +34,15 @@ func TestVersion(t *testing.T) {
 
 func goldenConfig() Config {
 	return Config{
-		Flags: FlagEmptyWindow | FlagDmgName, SectorSize: 4096, Devices: 1, Start: 0x0102030405060708,
-		MaxLength: 0x1112131415161718, ABIVersion: goldenVersion, Format: 2, DeviceSize: 0x2122232425262728,
-		Allocated: 0x3132333435363738, QemuVersion: 8<<16 | 2, Mirror: 0xa5,
+		Flags: FlagDmgName, SectorSize: 4096,
+		Window: img.Window{Start: 0x0102030405060708, End: 0x1112131415161718},
+		Format: 2, DeviceSize: 0x2122232425262728, Allocated: 0x3132333435363738,
+		Release: img.NewRelease(8, 2), Mirror: 0xa5,
 	}
 }
 
-const configBytes = `5f50414d 03000000 00100000 01000000 0807060504030201 1817161514131211
-	01000000 02000000 2827262524232221 3837363534333231 02000800 a5000000`
+const configBytes = `5f50414d 01000000 00100000 01000000 0807060504030201 1817161514131211
+	02000000 02000000 2827262524232221 3837363534333231 02000800 a5000000`
 
 func TestConfigBytes(t *testing.T) {
 	want := unhex(t, configBytes)
@@ -91,7 +93,7 @@ func goldenResult() *Result {
 			{RoleRun, &fault.Fault{Reason: fault.Qcow2Magic, Offset: 0x2122232425262728, Args: [3]uint64{1, 2, 3}, Text: "abc"}},
 			{RoleWarn, &fault.Fault{Reason: fault.DeviceRead, Offset: 4}},
 		},
-		References: []Reference{{Kind: 1, Name: "base", Format: "raw"}, {Kind: 2, Name: "data"}},
+		References: []img.Reference{{Kind: 1, Name: "base", Format: "raw"}, {Kind: 2, Name: "data"}},
 	}
 }
 

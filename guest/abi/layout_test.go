@@ -90,21 +90,3 @@ func TestResultLayout(t *testing.T) {
 		area{"references", referencesOffset, referencesOffset + MaxReferences*referenceLen},
 		area{"text", textOffset, textOffset + TextLen})
 }
-
-func TestFormatNames(t *testing.T) {
-	for id := uint32(1); id < uint32(len(formatNames)); id++ {
-		if n := FormatName(id); n == "" || FormatID(n) != id {
-			t.Errorf("format %d is %q, which is format %d", id, n, FormatID(n))
-		}
-	}
-	for _, id := range []uint32{0, uint32(len(formatNames)), 1 << 31} {
-		if n := FormatName(id); n != "" {
-			t.Errorf("format %d has a name: %q", id, n)
-		}
-	}
-	for _, n := range []string{"", "RAW", "qcow3"} {
-		if id := FormatID(n); id != 0 {
-			t.Errorf("%q is format %d", n, id)
-		}
-	}
-}

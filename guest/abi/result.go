@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 )
 
 // Layout of an encoded Result in ResultLen bytes: a header, MaxFaults faults, MaxReferences references, then text that
@@ -45,28 +46,14 @@ type RoleFault struct {
 	*fault.Fault
 }
 
-// The kinds of Reference, which are those of package format.
-const (
-	KindBacking  = 1 + iota // unallocated extents are looked up there
-	KindDataFile            // extents with State.File = its number lie there
-	KindExtent              // the file's own map says what the extents are that have State.File = its number
-	highestKind  = KindExtent
-)
-
-// Reference is a file that the image names; see format.Reference. Name and Format are bytes of the image.
-type Reference struct {
-	Kind         uint32
-	Name, Format string
-}
-
 // Result is how a run ended. Offsets of the header are in brackets; [0] is the magic.
 type Result struct {
-	Format      uint32      // [4] format.ID of the image; 0 when none was recognised
-	Extents     uint64      // [8] how many records the ring carried
-	VirtualSize uint64      // [16] bytes
-	Error       fault.Class // [24]
-	Faults      []RoleFault // [28] their number
-	References  []Reference // [32] their number
+	Format      img.Format      // [4] img.Unknown when none was recognised
+	Extents     uint64          // [8] how many records the ring carried
+	VirtualSize uint64          // [16] bytes
+	Error       fault.Class     // [24]
+	Faults      []RoleFault     // [28] their number
+	References  []img.Reference // [32] their number
 	// [36] is the number of text bytes.
 	// Overhang are the bytes at the end of VirtualSize that belong to the last grain of an extent of a VMDK and not to the
 	// extent, which ends within that grain. qemu-img lets them cover the beginning of the next extent.
@@ -106,13 +93,13 @@ func (r *Result) Encode(b []byte) error {
 	}
 	for i, ref := range r.References {
 		p := b[referencesOffset+i*referenceLen:][:referenceLen]
-		le.PutUint32(p[0:], ref.Kind)
+		le.PutUint32(p[0:], uint32(ref.Kind))
 		if !put(p[8:], ref.Name) || !put(p[16:], ref.Format) {
 			return ErrResultFull
 		}
 	}
 	le.PutUint32(b[0:], ResultMagic)
-	le.PutUint32(b[4:], r.Format)
+	le.PutUint32(b[4:], uint32(r.Format))
 	le.PutUint64(b[8:], r.Extents)
 	le.PutUint64(b[16:], r.VirtualSize)
 	le.PutUint32(b[24:], uint32(r.Error))
@@ -138,7 +125,7 @@ func DecodeResult(b []byte) (*Result, error) {
 		return nil, ErrResultMagic
 	}
 	r := &Result{
-		Format: le.Uint32(b[4:]), Extents: le.Uint64(b[8:]), VirtualSize: le.Uint64(b[16:]),
+		Format: img.Format(le.Uint32(b[4:])), Extents: le.Uint64(b[8:]), VirtualSize: le.Uint64(b[16:]),
 		Error: fault.Class(le.Uint32(b[24:])), Overhang: le.Uint64(b[40:]),
 	}
 	faults, references, text := le.Uint32(b[28:]), le.Uint32(b[32:]), le.Uint32(b[36:])
@@ -181,14 +168,14 @@ func DecodeResult(b []byte) (*Result, error) {
 	}
 	for i := range int(references) {
 		p := b[referencesOffset+i*referenceLen:][:referenceLen]
-		ref := Reference{Kind: le.Uint32(p)}
+		ref := img.Reference{Kind: img.Kind(le.Uint32(p))}
 		var ok1, ok2 bool
 		ref.Name, ok1 = get(p[8:])
 		ref.Format, ok2 = get(p[16:])
 		if !ok1 || !ok2 {
 			return nil, ErrResultText
 		}
-		if ref.Kind < KindBacking || ref.Kind > highestKind {
+		if !ref.Kind.Known() {
 			return nil, ErrResultCodes
 		}
 		r.References = append(r.References, ref)

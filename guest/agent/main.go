@@ -55,38 +55,36 @@ func run(shared []byte, d *disk, s *sink) abi.Result {
 	if f := d.attach(&c); f != nil {
 		return failure(f)
 	}
-	driver, f := all.Choose(format.ID(c.Format), d, c.Flags&abi.FlagDmgName != 0)
+	driver, f := all.Choose(c.Format, d, c.Flags&abi.FlagDmgName != 0)
 	if f != nil {
 		return failure(f)
 	}
-	p := &format.Params{Dev: d, Allocated: c.Allocated, Qemu: c.QemuVersion}
+	p := &format.Params{Dev: d, Allocated: c.Allocated, Release: c.Release}
 	image, f := driver.Open(p)
 	for _, w := range p.Warnings {
 		s.Warn(w)
 	}
 	if f != nil {
 		r := failure(f)
-		r.Format = uint32(driver.ID)
+		r.Format = driver.Format
 		r.Faults = append(r.Faults, s.faults...)
 		return r
 	}
 	if p.Refuse != nil {
 		s.faults = append(s.faults, abi.RoleFault{Role: abi.RoleRefuse, Fault: p.Refuse})
 	}
-	start, end := c.Window(image.Size())
-	s.next = start
-	if start < end {
-		if f := image.Walk(start, end, s); f != nil {
+	w := c.Window.Clip(image.Size())
+	s.next = w.Start
+	if !w.Empty() {
+		if f := image.Walk(w.Start, w.End, s); f != nil {
 			return failure(f)
 		}
 	}
-	r := abi.Result{Format: uint32(driver.ID), VirtualSize: image.Size(), Faults: s.faults}
+	r := abi.Result{Format: driver.Format, VirtualSize: image.Size(), Faults: s.faults}
 	if o, ok := image.(format.Overhanging); ok {
 		r.Overhang = o.Overhang()
 	}
-	for _, ref := range image.References() {
-		r.References = append(r.References, abi.Reference{Kind: uint32(ref.Kind), Name: ref.Name, Format: ref.Format})
-	}
+	r.References = image.References()
 	return r
 }
 

@@ -6,31 +6,7 @@ import (
 	"instarfs/guest/block"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
-)
-
-// ID is the number of a format in the ABI.
-type ID uint32
-
-// The formats, in the order of qemu's list of drivers: on a tie of scores the first one wins.
-const (
-	Unknown ID = iota // as a wish: find out by probing
-	Raw
-	Qcow2
-	Qcow
-	Qed
-	Vdi
-	Vmdk
-	Vpc
-	Vhdx
-	Parallels
-	Luks
-	Dmg
-	Cloop
-	Bochs
-	// Files that hold an extent of a VMDK. They are never probed and nobody may ask for them but a descriptor.
-	VmdkSparse
-	VmdkSESparse
-	IDs // their number
+	"instarfs/guest/img"
 )
 
 // HeadLen is how many bytes of a device a probe sees, zero padded (qemu: BLOCK_PROBE_BUF_SIZE).
@@ -41,8 +17,8 @@ type Params struct {
 	Dev block.Device
 	// Allocated is st_blocks*512 of the image file, in bytes.
 	Allocated uint64
-	// Qemu is the release whose behaviour is asked for, major<<16 | minor; 0 is instarfs' own, see docs/quirks.md.
-	Qemu uint32
+	// Release is whose behaviour is asked for.
+	Release img.Release
 
 	// What Open finds in addition to its results. Warnings are printed, see fault.Fault. Refuse is
 	// why an image is refused, found when others open it only after they have opened the files that
@@ -53,17 +29,13 @@ type Params struct {
 
 // RefuseLate is what Open returns for an image that is refused with f when the files that it names
 // are open. Without such files, and outside the profiles of qemu, that is now.
-func (p *Params) RefuseLate(f *fault.Fault, refs []Reference) (Image, *fault.Fault) {
-	if p.Qemu == 0 || len(refs) == 0 {
+func (p *Params) RefuseLate(f *fault.Fault, refs []img.Reference) (Image, *fault.Fault) {
+	if !p.Release.IsQemu() || len(refs) == 0 {
 		return nil, f
 	}
 	p.Refuse = f
 	return &Sizeless{Refs: refs, Why: f}, nil
 }
-
-// Since reports whether the behaviour asked for is that of a release of qemu, of the given one or a
-// newer.
-func (p *Params) Since(major, minor uint32) bool { return p.Qemu != 0 && p.Qemu >= major<<16|minor }
 
 // Warn adds a warning to p, once for each reason.
 func (p *Params) Warn(f *fault.Fault) { p.Warnings = Once(p.Warnings, f) }
@@ -95,8 +67,7 @@ func Score(yes bool, n int) int {
 
 // Driver is one format.
 type Driver struct {
-	ID   ID
-	Name string // as -f takes it and as messages show it
+	Format img.Format
 	// Probe scores the first HeadLen bytes of a device: 0 is no, 100 certain. size is the device's in bytes; dmg says
 	// whether the file's name ends in .dmg, the one thing of a name that qemu's probing looks at.
 	Probe func(head *[HeadLen]byte, size uint64, dmg bool) int
@@ -109,7 +80,7 @@ type Image interface {
 	// Size is the virtual disk's size in bytes, a multiple of 512.
 	Size() uint64
 	// References are the other files that the image names, in a fixed order: extent.State.File n+1 is References()[n].
-	References() []Reference
+	References() []img.Reference
 	// Walk emits the extents of [start, end), which lies within Size, in order and without a gap. Metadata that is corrupt
 	// is emitted with Sink.Bad and the walk goes on behind it; a fault that is returned ends the run: nothing of the layer
 	// is known then (a read that failed, a limit).
@@ -131,20 +102,4 @@ type Sink interface {
 	Bad(length uint64, f *fault.Fault)
 	// Warn tells of corruption that does not change the map, once for all of it.
 	Warn(f *fault.Fault)
-}
-
-// ReferenceKind says what a referenced file is for.
-type ReferenceKind uint32
-
-const (
-	Backing    ReferenceKind = 1 + iota // unallocated extents are looked up there
-	DataFile                            // extents with State.File = its number lie there
-	ExtentFile                          // the file's own map, by a run of its own, says what extents with State.File = its number are
-)
-
-// Reference names another file. Name and Format are bytes of the image: hostile.
-type Reference struct {
-	Kind   ReferenceKind
-	Name   string
-	Format string // the stored name of the file's format, empty if none
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 )
 
 // MaxSize is the largest virtual disk that qemu opens, bytes (BDRV_MAX_LENGTH).
@@ -15,7 +16,7 @@ const UnknownSize = math.MaxInt64 &^ 511
 
 // Sizeless is an image of which no more is known than the files that it names.
 type Sizeless struct {
-	Refs []Reference
+	Refs []img.Reference
 	Why  *fault.Fault // why the size cannot be told
 }
 
@@ -23,7 +24,7 @@ type Sizeless struct {
 func (s *Sizeless) Size() uint64 { return UnknownSize }
 
 // References are the files that the image names.
-func (s *Sizeless) References() []Reference { return s.Refs }
+func (s *Sizeless) References() []img.Reference { return s.Refs }
 
 // Walk emits nothing but Bad. qemu-img fails when a layer above leaves a part of the disk to an
 // image without a size.
@@ -43,7 +44,7 @@ func CheckSectors(p *Params, sectors, off uint64, tooMany fault.Reason) (*Sizele
 	switch {
 	case sectors <= MaxSize/sectorSize:
 		return nil, nil
-	case p.Qemu == 0, sectors*sectorSize > MaxSize:
+	case !p.Release.IsQemu(), sectors*sectorSize > MaxSize:
 		return nil, fault.New(tooMany, off)
 	}
 	p.Warn(fault.New(fault.NoSize, off))

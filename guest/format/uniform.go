@@ -3,6 +3,7 @@ package format
 import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 )
 
 // Uniform is an image of which all bytes have one state, without a place. It is what qemu-img knows of an image in a format
@@ -19,7 +20,7 @@ func Unmapped(size uint64) Uniform { return Uniform{size, extent.Present | exten
 func (u Uniform) Size() uint64 { return u.Bytes }
 
 // References is empty.
-func (u Uniform) References() []Reference { return nil }
+func (u Uniform) References() []img.Reference { return nil }
 
 // Walk emits the window as one extent.
 func (u Uniform) Walk(start, end uint64, sink Sink) *fault.Fault {

@@ -7,6 +7,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 	"instarfs/vmm"
 )
 
@@ -22,7 +23,7 @@ type part struct {
 // inParts reports whether other files say what a layer holds.
 func (l *layer) inParts() bool {
 	for i := range l.References {
-		if l.References[i].Kind == abi.KindExtent {
+		if l.References[i].Kind == img.ExtentFile {
 			return true
 		}
 	}
@@ -98,11 +99,8 @@ func (c *chain) window() (start, end uint64) {
 	if top.parts == nil {
 		return top.layer.Map.Start(), top.layer.Map.End()
 	}
-	w := abi.Config{Start: c.options.Start, MaxLength: c.options.MaxLength}
-	if c.options.Empty {
-		w.Flags = abi.FlagEmptyWindow
-	}
-	return w.Window(top.size())
+	w := c.options.Window.Clip(top.size())
+	return w.Start, w.End
 }
 
 // partAt is what the parts say of the disk from pos on. In the style of qemu the last grain of a file hangs over the beginning of

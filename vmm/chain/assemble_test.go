@@ -11,13 +11,14 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 	"instarfs/vmm"
 	"instarfs/vmm/files"
 )
 
 // file is what a run over a file finds.
 type fileMap struct {
-	refs     []abi.Reference
+	refs     []img.Reference
 	size     uint64 // 0 is the end of the extents
 	overhang uint64
 	extents  []extent.Extent
@@ -44,11 +45,11 @@ func disks(t *testing.T, files map[string]fileMap) (*Engine, *fakeRunner, string
 		if size == 0 {
 			size = l.VirtualSize
 		}
-		c := abi.Config{Start: job.Start, MaxLength: job.MaxLength}
-		start, end := c.Window(size)
+		w := job.Window.Clip(size)
+		start, end := w.Start, w.End
 		part := extent.NewBuilder(start, end, 0)
 		for _, e := range f.extents {
-			if e.End() <= start || e.Start >= end {
+			if w.Empty() || e.End() <= start || e.Start >= end {
 				continue
 			}
 			if e.Start < start {
@@ -63,7 +64,7 @@ func disks(t *testing.T, files map[string]fileMap) (*Engine, *fakeRunner, string
 		if l.Map, err = part.Finish(nil); err != nil {
 			t.Errorf("%s: %v", b, err)
 		}
-		l.Format, l.References, l.VirtualSize, l.Overhang = abi.FormatID("vmdk"), f.refs, size, f.overhang
+		l.Format, l.References, l.VirtualSize, l.Overhang = img.ParseFormat("vmdk"), f.refs, size, f.overhang
 		if f.fault != nil {
 			l.Faults = []abi.RoleFault{{Role: abi.RoleBad, Fault: f.fault}}
 		}
@@ -84,8 +85,8 @@ func at(depth uint16, e extent.Extent) extent.Extent {
 	return e
 }
 
-func extentFile(name string) abi.Reference {
-	return abi.Reference{Kind: abi.KindExtent, Name: name, Format: "vmdk-sparse"}
+func extentFile(name string) img.Reference {
+	return img.Reference{Kind: img.ExtentFile, Name: name, Format: "vmdk-sparse"}
 }
 
 // split is a disk of two sparse files and a flat one between: 1536, 512 and 2048 bytes. The first has a grain of 1024 bytes that
@@ -93,7 +94,7 @@ func extentFile(name string) abi.Reference {
 func split(overhang uint64) map[string]fileMap {
 	return map[string]fileMap{
 		"text": {
-			refs: []abi.Reference{extentFile("one"), {Kind: abi.KindDataFile, Name: "flat"}, extentFile("two")},
+			refs: []img.Reference{extentFile("one"), {Kind: img.DataFile, Name: "flat"}, extentFile("two")},
 			extents: []extent.Extent{
 				of(1, ext(0, 512, stored, 0)), of(2, ext(512, 512, stored, 7000)), of(3, ext(1024, 512, stored, 0))},
 		},
@@ -115,22 +116,22 @@ func TestAssemble(t *testing.T) {
 		o        Options
 		want     []extent.Extent
 	}{
-		{"whole", 0, Options{}, whole},
-		{"in the style of qemu", 0, Options{Qemu: qemuStyle}, whole},
-		{"window", 0, Options{Start: 1100, MaxLength: 1000}, []extent.Extent{
+		{"whole", 0, Options{Window: img.Whole}, whole},
+		{"in the style of qemu", 0, Options{Window: img.Whole, Release: qemuStyle}, whole},
+		{"window", 0, Options{Window: img.Window{Start: 1100, End: 2100}}, []extent.Extent{
 			of(1, ext(1100, 436, stored, 4172)), of(2, ext(1536, 512, stored, 7000)), ext(2048, 52, present|zero, 0)}},
-		{"window in the last file", 0, Options{Start: 3000}, []extent.Extent{of(3, ext(3000, 1096, stored, 8632))}},
-		{"window behind the end", 0, Options{Start: 1 << 20}, nil},
-		{"no window", 0, Options{Start: 5, Empty: true}, nil},
-		{"hanging over a part", 400, Options{Qemu: qemuStyle}, []extent.Extent{
+		{"window in the last file", 0, Options{Window: img.Window{Start: 3000, End: img.Whole.End}}, []extent.Extent{of(3, ext(3000, 1096, stored, 8632))}},
+		{"window behind the end", 0, Options{Window: img.Window{Start: 1 << 20, End: img.Whole.End}}, nil},
+		{"no window", 0, Options{Window: img.Window{Start: 5, End: 5}}, nil},
+		{"hanging over a part", 400, Options{Window: img.Whole, Release: qemuStyle}, []extent.Extent{
 			ext(0, 1024, zero, 0), of(1, ext(1024, 912, stored, 4096)), of(2, ext(1936, 112, stored, 7400)),
 			ext(2048, 512, present|zero, 0), of(3, ext(2560, 1536, stored, 8192))}},
-		{"hanging over two", 600, Options{Qemu: qemuStyle}, []extent.Extent{
+		{"hanging over two", 600, Options{Window: img.Whole, Release: qemuStyle}, []extent.Extent{
 			ext(0, 1024, zero, 0), of(1, ext(1024, 1112, stored, 4096)),
 			ext(2136, 424, present|zero, 0), of(3, ext(2560, 1536, stored, 8192))}},
-		{"hanging over the end", 9000, Options{Qemu: qemuStyle}, []extent.Extent{
+		{"hanging over the end", 9000, Options{Window: img.Whole, Release: qemuStyle}, []extent.Extent{
 			ext(0, 1024, zero, 0), of(1, ext(1024, 3072, stored, 4096))}},
-		{"seen from behind", 600, Options{Qemu: qemuStyle, Start: 1600}, []extent.Extent{
+		{"seen from behind", 600, Options{Window: img.Window{Start: 1600, End: img.Whole.End}, Release: qemuStyle}, []extent.Extent{
 			of(2, ext(1600, 448, stored, 7064)), ext(2048, 512, present|zero, 0), of(3, ext(2560, 1536, stored, 8192))}},
 	}
 	for _, test := range tests {
@@ -143,7 +144,7 @@ func TestAssemble(t *testing.T) {
 			if got := extents(r.Map); !slices.Equal(got, test.want) {
 				t.Errorf("got  %+v\nwant %+v", got, test.want)
 			}
-			if r.VirtualSize != 4096 || r.Map.Start() != test.o.Start {
+			if r.VirtualSize != 4096 || r.Map.Start() != test.o.Window.Start {
 				t.Error(r.VirtualSize, r.Map.Start())
 			}
 			var files []string
@@ -161,11 +162,11 @@ func TestAssemble(t *testing.T) {
 func TestAssembleChain(t *testing.T) {
 	files := split(600)
 	files["top"] = fileMap{
-		refs:    []abi.Reference{{Kind: abi.KindBacking, Name: "text", Format: "vmdk"}},
+		refs:    []img.Reference{{Kind: img.Backing, Name: "text", Format: "vmdk"}},
 		extents: []extent.Extent{ext(0, 1100, 0, 0), ext(1100, 300, stored, 0), ext(1400, 150, 0, 0), ext(1550, 20, stored, 500), ext(1570, 9000, 0, 0)},
 	}
 	e, _, dir := disks(t, files)
-	r, err := e.MapFile(t.Context(), filepath.Join(dir, "top"), Options{Qemu: qemuStyle})
+	r, err := e.MapFile(t.Context(), filepath.Join(dir, "top"), Options{Window: img.Whole, Release: qemuStyle})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,13 +186,13 @@ func TestAssembleEmpty(t *testing.T) {
 	files := split(0)
 	files["one"], files["two"] = fileMap{}, fileMap{}
 	e, _, dir := disks(t, files)
-	r, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{})
+	r, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{Window: img.Whole})
 	if err != nil || !slices.Equal(extents(r.Map), []extent.Extent{of(2, ext(0, 512, stored, 7000))}) || r.VirtualSize != 512 {
 		t.Error(r, err)
 	}
-	files["text"] = fileMap{refs: []abi.Reference{extentFile("one")}, extents: []extent.Extent{of(1, ext(0, 512, stored, 0))}}
+	files["text"] = fileMap{refs: []img.Reference{extentFile("one")}, extents: []extent.Extent{of(1, ext(0, 512, stored, 0))}}
 	e, _, dir = disks(t, files)
-	r, err = e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{})
+	r, err = e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{Window: img.Whole})
 	if err != nil || r.Map.Len() != 0 || r.VirtualSize != 0 {
 		t.Error(r, err)
 	}
@@ -200,10 +201,10 @@ func TestAssembleEmpty(t *testing.T) {
 // TestAssembleTwice: the same file may hold several parts, and is mapped once.
 func TestAssembleTwice(t *testing.T) {
 	files := split(0)
-	files["text"] = fileMap{refs: []abi.Reference{extentFile("two")},
+	files["text"] = fileMap{refs: []img.Reference{extentFile("two")},
 		extents: []extent.Extent{of(1, ext(0, 512, stored, 0)), of(1, ext(512, 512, stored, 0))}}
 	e, runs, dir := disks(t, files)
-	r, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{})
+	r, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{Window: img.Whole})
 	want := []extent.Extent{ext(0, 512, present|zero, 0), of(1, ext(512, 1536, stored, 8192)),
 		ext(2048, 512, present|zero, 0), of(1, ext(2560, 1536, stored, 8192))}
 	if err != nil || !slices.Equal(extents(r.Map), want) {
@@ -219,14 +220,14 @@ func TestAssembleBad(t *testing.T) {
 	files["two"] = fileMap{fault: f, extents: []extent.Extent{ext(0, 512, present|zero, 0), ext(512, 512, extent.Bad, 0)}}
 	e, _, dir := disks(t, files)
 	name := filepath.Join(dir, "text")
-	if _, err := e.MapFile(t.Context(), name, Options{}); !errors.As(err, new(*fault.Fault)) {
+	if _, err := e.MapFile(t.Context(), name, Options{Window: img.Whole}); !errors.As(err, new(*fault.Fault)) {
 		t.Error(err)
 	}
-	r, err := e.MapFile(t.Context(), name, Options{Qemu: qemuStyle})
+	r, err := e.MapFile(t.Context(), name, Options{Window: img.Whole, Release: qemuStyle})
 	if err != nil || r.Failed != f || r.Map.Len() != 3 {
 		t.Error(r, err)
 	}
-	r, err = e.MapFile(t.Context(), name, Options{MaxLength: 2500})
+	r, err = e.MapFile(t.Context(), name, Options{Window: img.Window{End: 2500}})
 	if err != nil || r.Map.End() != 2500 {
 		t.Error(r, err)
 	}
@@ -235,13 +236,13 @@ func TestAssembleBad(t *testing.T) {
 // TestAssembleRefuses what cannot be a disk.
 func TestAssembleRefuses(t *testing.T) {
 	nested := split(0)
-	nested["two"] = fileMap{refs: []abi.Reference{extentFile("one")}, extents: []extent.Extent{of(1, ext(0, 512, stored, 0))}}
+	nested["two"] = fileMap{refs: []img.Reference{extentFile("one")}, extents: []extent.Extent{of(1, ext(0, 512, stored, 0))}}
 	missing := split(0)
 	delete(missing, "two")
 	large := split(0)
 	large["one"] = fileMap{extents: []extent.Extent{ext(0, 1<<63-1<<30, 0, 0)}}
 	outside := split(0)
-	outside["text"] = fileMap{refs: []abi.Reference{extentFile("../one")}}
+	outside["text"] = fileMap{refs: []img.Reference{extentFile("../one")}}
 	for _, test := range []struct {
 		name, text, qemu string
 		files            map[string]fileMap
@@ -253,7 +254,7 @@ func TestAssembleRefuses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e, _, dir := disks(t, test.files)
-			_, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{Qemu: qemuStyle})
+			_, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{Window: img.Whole, Release: qemuStyle})
 			oneLine(t, err, test.text)
 			var told *Error
 			if !errors.As(err, &told) || strings.ReplaceAll(told.QemuText(), dir, "DIR") != test.qemu {
@@ -266,13 +267,13 @@ func TestAssembleRefuses(t *testing.T) {
 // TestAssembleHostile: a guest may say anything of files that it has not seen.
 func TestAssembleHostile(t *testing.T) {
 	far := split(0)
-	far["text"] = fileMap{refs: []abi.Reference{extentFile("one"), extentFile("two")},
+	far["text"] = fileMap{refs: []img.Reference{extentFile("one"), extentFile("two")},
 		extents: []extent.Extent{of(1, ext(0, 512, stored, 0)), of(2, ext(512, 512, stored, 1<<62))}}
 	near := split(0)
 	near["text"] = fileMap{refs: far["text"].refs,
 		extents: []extent.Extent{of(1, ext(0, 512, stored, 0)), of(2, ext(512, 512, stored, 2047))}}
 	many := split(0)
-	text := fileMap{refs: []abi.Reference{extentFile("one")}}
+	text := fileMap{refs: []img.Reference{extentFile("one")}}
 	for i := range uint64(maxParts + 1) {
 		text.extents = append(text.extents, ext(i, 1, []extent.Flags{0, present | zero}[i%2], 0))
 	}
@@ -280,7 +281,7 @@ func TestAssembleHostile(t *testing.T) {
 	for name, files := range map[string]map[string]fileMap{"far": far, "near": near, "many": many} {
 		t.Run(name, func(t *testing.T) {
 			e, _, dir := disks(t, files)
-			_, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{})
+			_, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{Window: img.Whole})
 			var guest *vmm.GuestError
 			if !errors.As(err, &guest) || guest.Kind != vmm.KindProtocol {
 				t.Error(err)
@@ -293,14 +294,14 @@ func TestAssembleHostile(t *testing.T) {
 func TestPartsAreNoDisks(t *testing.T) {
 	files := split(0)
 	for _, format := range []string{"vmdk-sparse", "vmdk-sesparse"} {
-		files["top"] = fileMap{refs: []abi.Reference{{Kind: abi.KindBacking, Name: "one", Format: format}}, extents: []extent.Extent{ext(0, 512, 0, 0)}}
+		files["top"] = fileMap{refs: []img.Reference{{Kind: img.Backing, Name: "one", Format: format}}, extents: []extent.Extent{ext(0, 512, 0, 0)}}
 		e, runs, dir := disks(t, files)
-		_, err := e.MapFile(t.Context(), filepath.Join(dir, "one"), Options{Format: format})
+		_, err := e.MapFile(t.Context(), filepath.Join(dir, "one"), Options{Window: img.Whole, Format: format})
 		if !errors.Is(err, ErrFormat) {
 			t.Error(err)
 		}
 		runs.count(0)
-		_, err = e.MapFile(t.Context(), filepath.Join(dir, "top"), Options{})
+		_, err = e.MapFile(t.Context(), filepath.Join(dir, "top"), Options{Window: img.Whole})
 		if !errors.Is(err, ErrFormat) {
 			t.Error(err)
 		}

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"instarfs/guest/abi"
+	"instarfs/guest/img"
 	"instarfs/vmm/files"
 )
 
@@ -56,7 +56,7 @@ func (e *Engine) read(ctx context.Context, who *Caller, at files.Place, st *unix
 type step struct {
 	at    files.Place
 	st    unix.Stat_t
-	kind  uint32 // abi.KindBacking, ...
+	kind  img.Kind
 	depth int
 	name  string // as the file has it that names it
 	label string // as it is shown
@@ -72,7 +72,7 @@ func (c *chain) steps() (list []step) {
 }
 
 func (n *node) step() step {
-	raw := n.layer != nil && n.layer.Format == formatRaw
+	raw := n.layer != nil && n.layer.Format == img.Raw
 	return step{n.at, n.st, n.kind, n.depth, n.named, n.name, raw}
 }
 
@@ -89,7 +89,7 @@ func (e *Engine) mayRead(ctx context.Context, who *Caller, steps []step, locks b
 			if !locks {
 				return nil
 			}
-			return usersOf(fd, s.label).err(s.raw, s.kind == abi.KindDataFile)
+			return usersOf(fd, s.label).err(s.raw, s.kind == img.DataFile)
 		})
 		if err != nil {
 			return &referenceError{kind: s.kind, name: s.name, label: s.label, depth: s.depth, err: err}
@@ -132,7 +132,7 @@ func (s *Source) Check(ctx context.Context, who *Caller, p string, g Generation)
 	if !known {
 		v, _ = s.engine.maps.Peek(key{generation: g})
 		known = v.layer != nil && len(v.layer.References) == 0
-		raw = known && v.layer.Format == formatRaw
+		raw = known && v.layer.Format == img.Raw
 	}
 	if who == nil && (!locks || !known) {
 		return known, nil

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/guest/img"
 	"instarfs/vmm/files"
 )
 
@@ -42,7 +43,7 @@ func TestNoGuestForTheUnreadable(t *testing.T) {
 	}
 	defer tree.Close()
 	w := &countingWalker{}
-	s := NewSource(tree, NewEngine(w, Access{}, Limits{Cache: 1 << 20}), Options{})
+	s := NewSource(tree, NewEngine(w, Access{}, Limits{Cache: 1 << 20}), Options{Window: img.Whole})
 	for i, name := range []string{"over", "lost", "over", "lost"} {
 		_, _, err := s.Map(t.Context(), stranger, name)
 		if !errors.Is(err, unix.EACCES) {

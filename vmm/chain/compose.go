@@ -6,6 +6,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 )
 
 // style is how a profile wants the states of a composed map.
@@ -16,8 +17,8 @@ type style struct {
 }
 
 func (o *Options) style() style {
-	since := func(major, minor uint32) bool { return o.Qemu == 0 || o.Qemu >= major<<16|minor }
-	return style{qemu: o.Qemu != 0, noCompressed: !since(8, 2), noPresent: !since(6, 1)}
+	r := o.Release
+	return style{qemu: r.IsQemu(), noCompressed: !r.HasCompressed(), noPresent: !r.HasPresent()}
 }
 
 // state is what the state of a layer becomes where that layer has the last word: what is unallocated reads as zeroes (qemu:
@@ -42,7 +43,7 @@ func (s style) state(l extent.State) extent.State {
 func (c *chain) compose(p *pace, limit int) (*Result, error) {
 	top := c.nodes[0].layer
 	start, end := c.window()
-	r := &Result{VirtualSize: c.nodes[0].size(), Format: abi.FormatName(top.Format)}
+	r := &Result{VirtualSize: c.nodes[0].size(), Format: top.Format.String()}
 	r.Warnings = c.warnings()
 	s := c.options.style()
 	files := c.names()
@@ -69,7 +70,7 @@ func (c *chain) compose(p *pace, limit int) (*Result, error) {
 			err := error(a.bad)
 			if a.depth > 0 {
 				n := c.nodes[a.depth]
-				err = &referenceError{kind: abi.KindBacking, name: n.name, label: n.name, depth: a.depth, err: a.bad}
+				err = &referenceError{kind: img.Backing, name: n.name, label: n.name, depth: a.depth, err: a.bad}
 			}
 			if !s.qemu {
 				return nil, err

@@ -12,6 +12,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 	"instarfs/vmm"
 )
 
@@ -42,10 +43,10 @@ func TestStates(t *testing.T) {
 	}
 	for _, test := range tests {
 		for _, s := range []struct {
-			qemu uint32
+			qemu img.Release
 			want extent.Flags
 		}{{0, test.now}, {8<<16 | 2, test.now}, {9 << 16, test.now}, {8<<16 | 1, test.before82}, {6<<16 | 1, test.before82}, {6 << 16, test.old}, {2 << 16, test.old}} {
-			o := Options{Qemu: s.qemu}
+			o := Options{Window: img.Whole, Release: s.qemu}
 			st := o.style()
 			if got := st.state(extent.State{Flags: test.layer, File: 3}); got != (extent.State{Flags: s.want, File: 3}) {
 				t.Errorf("%s for %d.%d: %+v, want %b", test.name, s.qemu>>16, s.qemu&0xffff, got, s.want)
@@ -59,12 +60,12 @@ func TestStates(t *testing.T) {
 
 // compose makes the map of a single layer the way the engine does, in a style that some release has.
 func compose(ctx context.Context, l *vmm.Layer, file holes, name string, s style, limit int) (*extent.Map, *fault.Fault, error) {
-	o := Options{}
+	o := Options{Window: img.Whole}
 	switch {
 	case s.noPresent:
-		o.Qemu = 6 << 16
+		o.Release = 6 << 16
 	case s.qemu:
-		o.Qemu = 9 << 16
+		o.Release = 9 << 16
 	}
 	if o.style() != s {
 		panic("no release has this style")

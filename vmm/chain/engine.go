@@ -20,6 +20,7 @@ import (
 	"instarfs/cache"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 	"instarfs/vmm"
 	"instarfs/vmm/files"
 	"instarfs/vmm/turns"
@@ -32,13 +33,11 @@ type Runner interface {
 
 // Options say what to map of an image and how. Equal options of an unchanged file give equal maps.
 type Options struct {
-	Format     string // name of the format, empty probes
-	Start      uint64 // first byte of the window
-	MaxLength  uint64 // bytes; 0 is all that is left, unless Empty
-	Empty      bool   // the window has no bytes
-	SectorSize uint32 // bytes, see abi.SectorSizeValid; 0 is vmm.DefaultSectorSize
-	Qemu       uint32 // major<<16 | minor of the qemu-img release to imitate, 0 none
-	TopOnly    bool   // do not look into the backing file
+	Format     string     // name of the format, empty probes
+	Window     img.Window // the part of the disk to map
+	SectorSize uint32     // bytes, see abi.SectorSizeValid; 0 is vmm.DefaultSectorSize
+	Release    img.Release
+	TopOnly    bool // do not look into the backing file
 }
 
 // Result is a map and what else is known of the image.
@@ -46,7 +45,7 @@ type Result struct {
 	Map         *extent.Map
 	VirtualSize uint64 // bytes
 	Format      string
-	// Failed is why the walk stopped, under Options.Qemu only: Map then ends where qemu-img's output does.
+	// Failed is why the walk stopped, under Options.Release only: Map then ends where qemu-img's output does.
 	Failed *fault.Fault
 	// Warnings are corruptions that do not change the map.
 	Warnings []*fault.Fault
@@ -263,16 +262,14 @@ func (o *Options) generation(id cache.Identity, dmg bool) Generation {
 	b := make([]byte, 0, 128)
 	for _, v := range []uint64{
 		id.Dev, id.Ino, uint64(id.Size), uint64(id.MTimeNs), uint64(id.CTimeNs),
-		o.Start, o.MaxLength, uint64(o.SectorSize)<<32 | uint64(o.Qemu),
+		o.Window.Start, o.Window.End, uint64(o.SectorSize)<<32 | uint64(o.Release),
 	} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
-	for _, yes := range []bool{o.Empty, dmg} {
-		if yes {
-			b = append(b, 1)
-		} else {
-			b = append(b, 0)
-		}
+	if dmg {
+		b = append(b, 1)
+	} else {
+		b = append(b, 0)
 	}
 	sum := sha256.Sum256(append(b, o.Format...))
 	return Generation{binary.LittleEndian.Uint64(sum[:]), binary.LittleEndian.Uint64(sum[8:])}

@@ -15,6 +15,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 	"instarfs/vmm"
 )
 
@@ -42,7 +43,7 @@ func TestJob(t *testing.T) {
 	if err := os.Rename(name, dmg); err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Format: "qcow2", Start: 7, MaxLength: 8, SectorSize: 512, Qemu: 8<<16 | 2}
+	o := Options{Format: "qcow2", Window: img.Window{Start: 7, End: 15}, SectorSize: 512, Release: 8<<16 | 2}
 	res, err := e.MapFile(t.Context(), dmg, o)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +53,7 @@ func TestJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	got.Image = nil
-	want := vmm.Job{Size: 5, Allocated: uint64(st.Blocks) * 512, Format: 2, SectorSize: 512, Start: 7, MaxLength: 8, DmgName: true, QemuVersion: 8<<16 | 2}
+	want := vmm.Job{Size: 5, Allocated: uint64(st.Blocks) * 512, Format: 2, SectorSize: 512, Window: img.Window{Start: 7, End: 15}, DmgName: true, Release: 8<<16 | 2}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -64,11 +65,11 @@ func TestJob(t *testing.T) {
 
 func TestCached(t *testing.T) {
 	e, r, name := newEngine(t, nil)
-	first, err := e.MapFile(t.Context(), name, Options{})
+	first, err := e.MapFile(t.Context(), name, Options{Window: img.Whole})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := e.MapFile(t.Context(), name, Options{}); err != nil || again != first {
+	if again, err := e.MapFile(t.Context(), name, Options{Window: img.Whole}); err != nil || again != first {
 		t.Error(again, err)
 	}
 	r.count(1)
@@ -76,12 +77,12 @@ func TestCached(t *testing.T) {
 		t.Errorf("%d bytes are charged, %d used", e.CacheBytes(), first.Map.Bytes())
 	}
 	write(t, name, "other")
-	if again, err := e.MapFile(t.Context(), name, Options{}); err != nil || again == first {
+	if again, err := e.MapFile(t.Context(), name, Options{Window: img.Whole}); err != nil || again == first {
 		t.Error("a changed file has its old map:", err)
 	}
 	r.count(2)
 	// Each of these is another question.
-	for i, o := range []Options{{Format: "raw"}, {Format: "qcow2"}, {Start: 1}, {MaxLength: 1}, {Empty: true}, {SectorSize: 512}, {Qemu: 6 << 16}, {Qemu: 6<<16 | 1}} {
+	for i, o := range []Options{{Format: "raw"}, {Format: "qcow2"}, {Window: img.Window{Start: 1, End: 2}}, {Window: img.Window{End: 1}}, {Window: img.Window{Start: 1, End: 1}}, {SectorSize: 512}, {Release: 6 << 16}, {Release: 6<<16 | 1}} {
 		for range 2 {
 			if _, err := e.MapFile(t.Context(), name, o); err != nil {
 				t.Fatal(err)
@@ -94,7 +95,7 @@ func TestCached(t *testing.T) {
 	if err := os.Symlink(name, link); err != nil {
 		t.Fatal(err)
 	}
-	if res, err := e.MapFile(t.Context(), link, Options{}); err != nil || res.Map.Files()[0] != link {
+	if res, err := e.MapFile(t.Context(), link, Options{Window: img.Whole}); err != nil || res.Map.Files()[0] != link {
 		t.Error(res, err)
 	}
 	r.count(10)
@@ -109,7 +110,7 @@ func TestOneRunForMany(t *testing.T) {
 	seen := map[*Result]int{}
 	for range 16 {
 		wg.Go(func() {
-			res, err := e.MapFile(t.Context(), name, Options{})
+			res, err := e.MapFile(t.Context(), name, Options{Window: img.Whole})
 			if err != nil {
 				t.Error(err)
 			}
@@ -130,7 +131,7 @@ func TestOneRunForMany(t *testing.T) {
 func TestLeaving(t *testing.T) {
 	e, _, name := newEngine(t, nil)
 	for i := range 300 {
-		o := Options{Start: uint64(i)}
+		o := Options{Window: img.Window{Start: uint64(i), End: img.Whole.End}}
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() {
@@ -175,7 +176,7 @@ func TestAbandonedRun(t *testing.T) {
 	ann := left{t.Context(), make(chan struct{}), new(bool)}
 	close(ann.done)
 	for i := range 100 {
-		o := Options{Start: uint64(i)}
+		o := Options{Window: img.Window{Start: uint64(i), End: img.Whole.End}}
 		*ann.looked = false
 		fd, err := unix.Open(name, unix.O_RDONLY, 0)
 		if err != nil {
@@ -215,7 +216,7 @@ func TestChanging(t *testing.T) {
 				}
 				return nil, nil
 			})
-			_, err := e.MapFile(t.Context(), name, Options{})
+			_, err := e.MapFile(t.Context(), name, Options{Window: img.Whole})
 			r.count(min(changes+1, 3))
 			if changes < 3 {
 				if err != nil {
@@ -251,7 +252,7 @@ func TestReplaced(t *testing.T) {
 		return layerOf(t, ext(0, job.Size, present|zero, 0)), nil
 	})
 	for _, want := range []uint64{5, 12} {
-		res, err := e.MapFile(t.Context(), name, Options{})
+		res, err := e.MapFile(t.Context(), name, Options{Window: img.Whole})
 		if err != nil || res.Map.End() != want {
 			t.Error(res, err)
 		}
@@ -284,7 +285,7 @@ func TestFailures(t *testing.T) {
 				}
 				return nil, nil
 			})
-			_, err := e.MapFile(t.Context(), name, Options{})
+			_, err := e.MapFile(t.Context(), name, Options{Window: img.Whole})
 			oneLine(t, err, "map "+name+": ", test.text)
 			var named *Error
 			if !errors.As(err, &named) || named.Errno() != test.errno || test.err != nil && !errors.Is(err, test.err) {
@@ -293,7 +294,7 @@ func TestFailures(t *testing.T) {
 				t.Errorf("as qemu-img: %q, want %q", named.QemuText(), want)
 			}
 			write(t, name, "mended")
-			if _, err := e.MapFile(t.Context(), name, Options{}); err != nil {
+			if _, err := e.MapFile(t.Context(), name, Options{Window: img.Whole}); err != nil {
 				t.Error("the failure outlived the file:", err)
 			}
 			r.count(2)
@@ -306,11 +307,11 @@ func TestWarningsAndQemuCut(t *testing.T) {
 	l := layerOf(t, ext(0, 512, present|zero, 0), ext(512, 512, 0, 0), ext(1024, 512, extent.Bad, 1))
 	l.Faults = []abi.RoleFault{{Role: abi.RoleWarn, Fault: warning}, {Role: abi.RoleBad, Fault: corrupt}}
 	e, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) { return l, nil })
-	res, err := e.MapFile(t.Context(), name, Options{Qemu: 7<<16 | 2})
+	res, err := e.MapFile(t.Context(), name, Options{Window: img.Whole, Release: 7<<16 | 2})
 	if err != nil || res.Failed != corrupt || len(res.Warnings) != 1 || res.Warnings[0] != warning || res.Map.End() != 512 {
 		t.Errorf("%+v, %v", res, err)
 	}
-	if _, err := e.MapFile(t.Context(), name, Options{}); !errors.Is(err, error(corrupt)) {
+	if _, err := e.MapFile(t.Context(), name, Options{Window: img.Whole}); !errors.Is(err, error(corrupt)) {
 		t.Error(err)
 	}
 	r.count(2)
@@ -335,14 +336,14 @@ func TestWhatCannotBeMapped(t *testing.T) {
 		text  string
 		qemu  string
 	}{
-		{name + "-not", Options{}, unix.ENOENT, "open: no such file or directory", "Could not open '%s': No such file or directory"},
-		{name + "/x", Options{}, unix.ENOTDIR, "open: not a directory", "Could not open '%s': Not a directory"},
-		{loop, Options{}, unix.ELOOP, "too many levels of symbolic links", "Could not open '%s': Too many levels of symbolic links"},
-		{dir, Options{}, unix.EINVAL, "not a regular file or block device", "'file' driver requires '%s' to be a regular file"},
-		{fifo, Options{}, unix.EINVAL, "not a regular file or block device", "'file' driver requires '%s' to be a regular file"},
-		{"/dev/null", Options{}, unix.EINVAL, "not a regular file or block device", "'file' driver requires '%s' to be a regular file"},
-		{name, Options{Format: "vmdk\n"}, unix.EOPNOTSUPP, `unknown format "vmdk\n"`, ""},
-		{dir + "/new\nline: x", Options{}, unix.ENOENT, `/new\nline: x": open: no such file`, ""},
+		{name + "-not", Options{Window: img.Whole}, unix.ENOENT, "open: no such file or directory", "Could not open '%s': No such file or directory"},
+		{name + "/x", Options{Window: img.Whole}, unix.ENOTDIR, "open: not a directory", "Could not open '%s': Not a directory"},
+		{loop, Options{Window: img.Whole}, unix.ELOOP, "too many levels of symbolic links", "Could not open '%s': Too many levels of symbolic links"},
+		{dir, Options{Window: img.Whole}, unix.EINVAL, "not a regular file or block device", "'file' driver requires '%s' to be a regular file"},
+		{fifo, Options{Window: img.Whole}, unix.EINVAL, "not a regular file or block device", "'file' driver requires '%s' to be a regular file"},
+		{"/dev/null", Options{Window: img.Whole}, unix.EINVAL, "not a regular file or block device", "'file' driver requires '%s' to be a regular file"},
+		{name, Options{Window: img.Whole, Format: "vmdk\n"}, unix.EOPNOTSUPP, `unknown format "vmdk\n"`, ""},
+		{dir + "/new\nline: x", Options{Window: img.Whole}, unix.ENOENT, `/new\nline: x": open: no such file`, ""},
 	} {
 		_, err := e.MapFile(t.Context(), test.name, test.o)
 		oneLine(t, err, test.text)

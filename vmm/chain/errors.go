@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 	"instarfs/vmm"
 	"instarfs/vmm/files"
 	"instarfs/vmm/kvm"
@@ -40,7 +40,7 @@ type formatError struct{ name string }
 // checkFormat checks the name of a format that a disk is said to have, empty if nobody says so. That
 // comes before a look at the file, as in qemu. No disk has the format of a part of one.
 func checkFormat(name string) error {
-	if id := abi.FormatID(name); name != "" && id == 0 || abi.FormatIsPart(id) {
+	if id := img.ParseFormat(name); name != "" && id == 0 || id.IsPart() {
 		return formatError{name}
 	}
 	return nil

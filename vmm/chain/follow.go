@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"instarfs/guest/abi"
 	"instarfs/guest/extent"
+	"instarfs/guest/img"
 	"instarfs/vmm/files"
 )
 
@@ -20,12 +20,12 @@ import (
 type node struct {
 	*image
 	at    files.Place
-	kind  uint32  // abi.KindBacking, ...: as what another file names it
-	depth int     // of the layer that it is, or belongs to
-	named string  // what that file calls it
-	layer *layer  // nil: a file without a map of its own, or one of which nothing is known yet
-	files []*node // those that the layer's references name, by number; nil for its backing file
-	parts []part  // what the layer's disk is put together from, if other files say what they hold; see assemble.go
+	kind  img.Kind // as what another file names it
+	depth int      // of the layer that it is, or belongs to
+	named string   // what that file calls it
+	layer *layer   // nil: a file without a map of its own, or one of which nothing is known yet
+	files []*node  // those that the layer's references name, by number; nil for its backing file
+	parts []part   // what the layer's disk is put together from, if other files say what they hold; see assemble.go
 }
 
 // chain is an image and all the files under it, opened.
@@ -60,7 +60,7 @@ func (c *chain) follow(ctx context.Context, x *explorer) error {
 		n := c.nodes[len(c.nodes)-1]
 		c.note(o.generation(n.identity(), dmg(n.name)))
 		if err := n.find(ctx, x, o, format); err != nil && len(c.nodes) > 1 {
-			return c.blame(abi.KindBacking, n, err)
+			return c.blame(img.Backing, n, err)
 		} else if err != nil || n.layer == nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func (c *chain) follow(ctx context.Context, x *explorer) error {
 		}
 		c.nodes = append(c.nodes, next)
 		if err := c.mayGoOn(next); err != nil {
-			return c.blame(abi.KindBacking, next, err)
+			return c.blame(img.Backing, next, err)
 		}
 		format = backing.Format
 	}
@@ -87,18 +87,18 @@ func (c *chain) follow(ctx context.Context, x *explorer) error {
 func (n *node) find(ctx context.Context, x *explorer, o Options, format string) (err error) {
 	n.layer, err = x.layer(ctx, n, o, format)
 	if err == nil && n.layer != nil && n.layer.inParts() {
-		o.Start, o.MaxLength, o.Empty = 0, 0, false
+		o.Window = img.Whole
 		n.layer, err = x.layer(ctx, n, o, format)
 	}
 	return err
 }
 
 // beside opens the files in which a layer has its data, and returns the reference to its backing file.
-func (c *chain) beside(ctx context.Context, n *node, x *explorer) (backing *abi.Reference, err error) {
+func (c *chain) beside(ctx context.Context, n *node, x *explorer) (backing *img.Reference, err error) {
 	n.files = make([]*node, len(n.layer.References))
 	for i := range n.layer.References {
 		ref := &n.layer.References[i]
-		if ref.Kind == abi.KindBacking {
+		if ref.Kind == img.Backing {
 			backing = ref
 			continue
 		}
@@ -114,7 +114,7 @@ func (c *chain) beside(ctx context.Context, n *node, x *explorer) (backing *abi.
 		}
 	}
 	if err := n.assemble(); err != nil && len(c.nodes) > 1 {
-		return nil, c.blame(abi.KindBacking, n, err)
+		return nil, c.blame(img.Backing, n, err)
 	} else if err != nil {
 		return nil, err
 	}
@@ -122,12 +122,12 @@ func (c *chain) beside(ctx context.Context, n *node, x *explorer) (backing *abi.
 }
 
 // enter looks into a file in which a layer has its data.
-func (c *chain) enter(ctx context.Context, f *node, ref *abi.Reference, x *explorer) (err error) {
+func (c *chain) enter(ctx context.Context, f *node, ref *img.Reference, x *explorer) (err error) {
 	if len(c.nodes)+len(c.others) > maxFiles {
 		return errFiles
 	}
-	if ref.Kind == abi.KindExtent {
-		whole := Options{SectorSize: c.options.SectorSize, Qemu: c.options.Qemu}
+	if ref.Kind == img.ExtentFile {
+		whole := Options{Window: img.Whole, SectorSize: c.options.SectorSize, Release: c.options.Release}
 		f.layer, err = x.layer(ctx, f, whole, ref.Format)
 		switch {
 		case f.layer == nil:
@@ -148,16 +148,16 @@ func (c *chain) enter(ctx context.Context, f *node, ref *abi.Reference, x *explo
 }
 
 // reach opens the file that a reference of n, the last layer so far, names.
-func (c *chain) reach(ctx context.Context, n *node, ref abi.Reference, x *explorer) (f *node, err error) {
+func (c *chain) reach(ctx context.Context, n *node, ref img.Reference, x *explorer) (f *node, err error) {
 	name, err := plainName(ref)
 	label := name
 	from := n
 	switch {
-	case ref.Kind != abi.KindDataFile || n.layer.Format != formatQcow2:
+	case ref.Kind != img.DataFile || n.layer.Format != img.Qcow2:
 		if !filepath.IsAbs(name) {
 			label = files.DirPart(n.name) + name
 		}
-	case c.engine.everything != nil && c.options.Qemu != 0:
+	case c.engine.everything != nil && c.options.Release.IsQemu():
 		// qemu takes the name of a qcow2's data file as it is, relative to wherever qemu runs. All show it so.
 		from = &node{image: n.image, at: c.engine.workingDirectory()}
 	}
@@ -165,7 +165,7 @@ func (c *chain) reach(ctx context.Context, n *node, ref abi.Reference, x *explor
 		f, err = x.open(ctx, from, name, label)
 	}
 	depth := len(c.nodes) - 1
-	if ref.Kind == abi.KindBacking {
+	if ref.Kind == img.Backing {
 		depth++
 	}
 	if err != nil {
@@ -194,10 +194,8 @@ func classOf(err error) unix.Errno {
 	return errno
 }
 
-var formatQcow2, formatRaw = abi.FormatID("qcow2"), abi.FormatID("raw")
-
 // blame says in an error which file it is about: a layer, the last one, or one beside it.
-func (c *chain) blame(kind uint32, n *node, err error) error {
+func (c *chain) blame(kind img.Kind, n *node, err error) error {
 	return &referenceError{kind: kind, name: n.name, label: n.name, depth: len(c.nodes) - 1, err: err}
 }
 
@@ -329,7 +327,7 @@ func (e *Engine) mapper(who *Caller) *explorer {
 		}
 		l, err := asStored(format, o, func(o Options) (*layer, error) { return e.layerOf(ctx, n.image, o) })
 		// Whatever came of reading what somebody writes, that is the reason.
-		raw := err == nil && l.Format == formatRaw || err != nil && (o.Format == "raw" || format == "raw")
+		raw := err == nil && l.Format == img.Raw || err != nil && (o.Format == "raw" || format == "raw")
 		if err := busy.err(raw, false); err != nil {
 			return nil, err
 		}

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"instarfs/guest/abi"
 	"instarfs/guest/extent"
+	"instarfs/guest/img"
 	"instarfs/vmm/files"
 )
 
@@ -72,7 +72,7 @@ func TestHeldExtents(t *testing.T) {
 		}
 		f := opened(t)
 		c = &chain{engine: NewEngine(nil, Access{}, Limits{}), nodes: []*node{n}, others: []*node{f}, held: held}
-		if err := c.enter(t.Context(), f, &abi.Reference{Kind: abi.KindExtent}, x); !errors.Is(err, want) {
+		if err := c.enter(t.Context(), f, &img.Reference{Kind: img.ExtentFile}, x); !errors.Is(err, want) {
 			t.Errorf("%d and 2 of an extent: %v", held, err)
 		}
 		c.close()

@@ -9,6 +9,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 	"instarfs/vmm"
 )
 
@@ -55,12 +56,12 @@ func (e *Engine) layerOf(ctx context.Context, f *image, o Options) (*layer, erro
 // asStored gets the layer of a file of which another says the format. What is said of a format that shows by itself changes
 // nothing, and then it is the layer that all others use who ask without saying. Raw never shows by itself.
 func asStored(format string, o Options, get func(Options) (*layer, error)) (*layer, error) {
-	switch id := abi.FormatID(format); {
+	switch id := img.ParseFormat(format); {
 	case format == "":
 		return get(o)
-	case id == formatRaw || abi.FormatIsPart(id):
+	case id == img.Raw || id.IsPart():
 	default:
-		if l, err := get(o); err == nil && l != nil && abi.FormatName(l.Format) == format {
+		if l, err := get(o); err == nil && l != nil && l.Format == id {
 			return l, nil
 		}
 	}
@@ -71,8 +72,8 @@ func asStored(format string, o Options, get func(Options) (*layer, error)) (*lay
 // run has a guest map one file. Holes of the file show in the result already.
 func (e *Engine) run(ctx context.Context, f *image, o Options) (*layer, error) {
 	found, err := e.runner.Run(ctx, &vmm.Job{
-		Image: f, Size: f.size, Allocated: f.allocated(), Format: abi.FormatID(o.Format), SectorSize: o.SectorSize, Start: o.Start,
-		MaxLength: o.MaxLength, Empty: o.Empty, DmgName: dmg(f.name), QemuVersion: o.Qemu,
+		Image: f, Size: f.size, Allocated: f.allocated(), Format: img.ParseFormat(o.Format), SectorSize: o.SectorSize,
+		Window: o.Window, DmgName: dmg(f.name), Release: o.Release,
 	})
 	if err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ func (e *Engine) run(ctx context.Context, f *image, o Options) (*layer, error) {
 func wellFormed(l *vmm.Layer) error {
 	backings := 0
 	for _, ref := range l.References {
-		if ref.Kind == abi.KindBacking {
+		if ref.Kind == img.Backing {
 			backings++
 		}
 	}
@@ -115,7 +116,7 @@ func wellFormed(l *vmm.Layer) error {
 		return &vmm.GuestError{Kind: vmm.KindProtocol, What: fmt.Sprintf("%d backing files", backings)}
 	}
 	for _, s := range l.Map.States() {
-		if s.File > 0 && l.References[s.File-1].Kind == abi.KindBacking {
+		if s.File > 0 && l.References[s.File-1].Kind == img.Backing {
 			return &vmm.GuestError{Kind: vmm.KindProtocol, What: "extents in the backing file"}
 		}
 	}

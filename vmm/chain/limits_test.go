@@ -17,6 +17,7 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 	"instarfs/vmm"
 	"instarfs/vmm/ledger"
 )
@@ -127,7 +128,7 @@ func TestMapHasALimit(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "disk")
 	write(t, name, "disk")
 	e := NewEngine(stuck{}, Access{}, Limits{Map: 50 * time.Millisecond})
-	_, err := e.MapFile(t.Context(), name, Options{})
+	_, err := e.MapFile(t.Context(), name, Options{Window: img.Whole})
 	oneLine(t, err, "--map-time")
 	late(t, err.(*Error).Err, "--map-time")
 }
@@ -152,7 +153,7 @@ func TestMemoryHasALimit(t *testing.T) {
 	}
 	e := NewEngine(r, Access{}, Limits{Cache: 1 << 20, Memory: ledger.New(64 << 10)})
 	for range 2 {
-		_, err = e.MapFile(t.Context(), name, Options{})
+		_, err = e.MapFile(t.Context(), name, Options{Window: img.Whole})
 		oneLine(t, err, "--memory")
 		var typed *Error
 		if !errors.As(err, &typed) || typed.Errno() != unix.ENOMEM {
@@ -166,7 +167,7 @@ func TestMemoryHasALimit(t *testing.T) {
 		if err := os.Chtimes(name, time.Time{}, time.Unix(int64(1000+i), 0)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.MapFile(t.Context(), name, Options{}); err != nil {
+		if _, err := e.MapFile(t.Context(), name, Options{Window: img.Whole}); err != nil {
 			t.Fatal(i, err)
 		}
 	}
@@ -245,7 +246,7 @@ func TestFailuresAreKept(t *testing.T) {
 		e, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) { return nil, want })
 		try := func(runs int32) {
 			t.Helper()
-			if _, err := e.MapFile(t.Context(), name, Options{}); !errors.Is(err, want) {
+			if _, err := e.MapFile(t.Context(), name, Options{Window: img.Whole}); !errors.Is(err, want) {
 				t.Errorf("%v, want %v", err, want)
 			}
 			r.count(runs)
@@ -259,7 +260,7 @@ func TestFailuresAreKept(t *testing.T) {
 		if err := unix.Stat(name, &st); err != nil {
 			t.Fatal(err)
 		}
-		o := Options{}
+		o := Options{Window: img.Whole}
 		v, ok := e.maps.Peek(key{generation: o.generation(identity(&st), false)})
 		if !ok || v.failed == nil {
 			t.Fatal("not kept")
@@ -269,7 +270,7 @@ func TestFailuresAreKept(t *testing.T) {
 	}
 	e, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) { return nil, unix.EIO })
 	for n := range int32(2) {
-		if _, err := e.MapFile(t.Context(), name, Options{}); !errors.Is(err, unix.EIO) {
+		if _, err := e.MapFile(t.Context(), name, Options{Window: img.Whole}); !errors.Is(err, unix.EIO) {
 			t.Error(err)
 		}
 		r.count(n + 1)
@@ -291,7 +292,7 @@ func TestCostOfAnEntry(t *testing.T) {
 	before := heap()
 	for i := range n {
 		name := name + strconv.Itoa(i)
-		res, err := e.MapFile(t.Context(), name, Options{})
+		res, err := e.MapFile(t.Context(), name, Options{Window: img.Whole})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/img"
 	"instarfs/vmm/vmmtest"
 )
 
@@ -66,7 +67,7 @@ func TestLocks(t *testing.T) {
 			qcow2(t, dir+"/over", "base", "qcow2", 2)
 			held(t, append(tc.hold, dir+"/base")...)
 			for name, want := range map[string]error{"/base": tc.base, "/over": tc.over} {
-				_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), dir+name, Options{})
+				_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), dir+name, Options{Window: img.Whole})
 				var failed *Error
 				if (err == nil) != (want == nil) || errors.As(err, &failed) && failed.Errno() != want {
 					t.Errorf("%s: %v, want %v", name, err, want)
@@ -79,7 +80,7 @@ func TestLocks(t *testing.T) {
 				if failed != nil && "qemu-img: Could not open '"+dir+name+"': "+failed.QemuText()+"\n" != string(out) {
 					t.Errorf("%s: %s\nqemu-img says: %s", name, failed.QemuText(), out)
 				}
-				if _, err := NewEngine(vmmtest.Walker{}, Access{ForceShare: true}, Limits{}).MapFile(t.Context(), dir+name, Options{}); err != nil {
+				if _, err := NewEngine(vmmtest.Walker{}, Access{ForceShare: true}, Limits{}).MapFile(t.Context(), dir+name, Options{Window: img.Whole}); err != nil {
 					t.Errorf("%s, shared by force: %v", name, err)
 				}
 			}
@@ -95,7 +96,7 @@ func TestLocksOfRaw(t *testing.T) {
 	}
 	held(t, "-f", "raw", dir+"/raw")
 	for _, format := range []string{"", "raw"} {
-		_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), dir+"/raw", Options{Format: format})
+		_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), dir+"/raw", Options{Window: img.Whole, Format: format})
 		args := []string{"map", dir + "/raw"}
 		if format != "" {
 			args = append(args, "-f", format)
@@ -121,7 +122,7 @@ func TestLooksAtLocksOnly(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_, _ = e.MapFile(t.Context(), dir+"/base", Options{})
+				_, _ = e.MapFile(t.Context(), dir+"/base", Options{Window: img.Whole})
 			}
 		}
 	}()
@@ -146,7 +147,7 @@ func TestLocksOfDataFiles(t *testing.T) {
 				t.Fatalf("%v: %s", err, out)
 			}
 			held(t, hold...)
-			_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), "top", Options{})
+			_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), "top", Options{Window: img.Whole})
 			out, qemuErr := exec.Command(formattest.Tool(t, "qemu-img"), "map", "top").CombinedOutput()
 			if (err == nil) != (qemuErr == nil) {
 				t.Errorf("%v, qemu-img: %s", err, out)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"instarfs/guest/abi"
+	"instarfs/guest/img"
 	"instarfs/vmm/files"
 )
 
@@ -27,7 +27,7 @@ const maxQuoted = 200
 
 // referenceError is what became of a file that an image names.
 type referenceError struct {
-	kind  uint32 // abi.KindBacking, ...
+	kind  img.Kind
 	name  string // as the image has it: hostile
 	label string // as it would be shown
 	depth int    // of the file in the chain, 0 if it belongs to the top
@@ -38,7 +38,7 @@ func (e *referenceError) Unwrap() error { return e.err }
 
 // Error says which file, why, and what to do.
 func (e *referenceError) Error() string {
-	text := kindName(e.kind) + " " + quote(e.name)
+	text := e.kind.String() + " " + quote(e.name)
 	switch {
 	case errors.Is(e.err, files.ErrOutside):
 		return text + " is refused: " + files.ErrOutside.Error() + " (allow its directory with --allow-dir, or all with --references any)"
@@ -65,21 +65,11 @@ func quote(name string) string {
 	return fmt.Sprintf("%q", name)
 }
 
-func kindName(kind uint32) string {
-	switch kind {
-	case abi.KindBacking:
-		return "backing file"
-	case abi.KindDataFile:
-		return "data file"
-	}
-	return "extent file"
-}
-
 // plainName takes the one protocol off that means a plain file, where qemu looks for protocols: in the names of backing
 // files. What cannot be a reference is an error before any file is looked for, as in qemu.
-func plainName(ref abi.Reference) (name string, err error) {
+func plainName(ref img.Reference) (name string, err error) {
 	name = ref.Name
-	if ref.Kind == abi.KindBacking {
+	if ref.Kind == img.Backing {
 		if err := checkFormat(ref.Format); err != nil {
 			return "", err
 		}

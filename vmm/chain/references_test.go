@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/img"
 	"instarfs/vmm"
 	"instarfs/vmm/files"
 	"instarfs/vmm/vmmtest"
@@ -66,7 +67,7 @@ func TestSharedBase(t *testing.T) {
 	}
 	defer tree.Close()
 	var walker countingWalker
-	s := NewSource(tree, NewEngine(&walker, Access{}, Limits{Cache: 64 << 20}), Options{})
+	s := NewSource(tree, NewEngine(&walker, Access{}, Limits{Cache: 64 << 20}), Options{Window: img.Whole})
 	all := func() (generations []Generation) {
 		for i := range overlays {
 			name := fmt.Sprintf("overlay%d", i)
@@ -214,10 +215,10 @@ func TestHostileReferences(t *testing.T) {
 				if terr != nil {
 					t.Fatal(terr)
 				}
-				_, _, err = NewSource(tree, e, Options{}).Map(t.Context(), nil, "top")
+				_, _, err = NewSource(tree, e, Options{Window: img.Whole}).Map(t.Context(), nil, "top")
 				tree.Close()
 			} else {
-				_, err = e.MapFile(t.Context(), dir+"/top", Options{})
+				_, err = e.MapFile(t.Context(), dir+"/top", Options{Window: img.Whole})
 			}
 			var failed *Error
 			switch {
@@ -243,7 +244,7 @@ func TestNameOfAGibibyte(t *testing.T) {
 		if err := os.WriteFile(name, q.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), name, Options{})
+		_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), name, Options{Window: img.Whole})
 		var failed *Error
 		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "Backing file name too long") || len(err.Error()) > 500 {
 			t.Errorf("%d bytes: %v", n, err)
@@ -264,7 +265,7 @@ func TestRefusalsAreAlike(t *testing.T) {
 	}
 	said := func(name string) string {
 		qcow2(t, root+"/images/top", name, "raw")
-		_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), root+"/images/top", Options{})
+		_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), root+"/images/top", Options{Window: img.Whole})
 		return strings.ReplaceAll(fmt.Sprint(err), name, "NAME")
 	}
 	for _, prefix := range []string{"../outside/", root + "/outside/"} {
@@ -304,7 +305,7 @@ func TestDepth(t *testing.T) {
 		{chain(100, "100-0"), 0, errDeep},
 		{chain(100, "100-0"), 1000, errLoop},
 	} {
-		r, err := NewEngine(vmmtest.Walker{}, Access{MaxDepth: tc.max}, Limits{Cache: 1 << 20}).MapFile(t.Context(), tc.top, Options{})
+		r, err := NewEngine(vmmtest.Walker{}, Access{MaxDepth: tc.max}, Limits{Cache: 1 << 20}).MapFile(t.Context(), tc.top, Options{Window: img.Whole})
 		if !errors.Is(err, tc.want) {
 			t.Errorf("%s, up to %d: %v, want %v", filepath.Base(tc.top), tc.max, err, tc.want)
 		}
@@ -352,7 +353,7 @@ func TestLinkSwappedWhileOpening(t *testing.T) {
 	e := NewEngine(vmmtest.Walker{}, Access{}, Limits{Cache: 1 << 20})
 	var mapped, refusals int
 	for until := time.Now().Add(30 * time.Second); (mapped < 50 || refusals < 50) && time.Now().Before(until); {
-		r, err := e.MapFile(t.Context(), dir+"/top", Options{})
+		r, err := e.MapFile(t.Context(), dir+"/top", Options{Window: img.Whole})
 		var failed *Error
 		switch {
 		case err == nil:
@@ -412,7 +413,7 @@ func TestAllowedDirectories(t *testing.T) {
 		{Access{References: Any}, "../bases/not-there", unix.ENOENT},
 	} {
 		qcow2(t, root+"/images/top", tc.backing, "")
-		r, err := NewEngine(vmmtest.Walker{}, tc.access, Limits{Cache: 1 << 20}).MapFile(t.Context(), root+"/images/top", Options{})
+		r, err := NewEngine(vmmtest.Walker{}, tc.access, Limits{Cache: 1 << 20}).MapFile(t.Context(), root+"/images/top", Options{Window: img.Whole})
 		if !errors.Is(err, tc.want) {
 			t.Errorf("%q with %+v: %v, want %v", tc.backing, tc.access, err, tc.want)
 		}

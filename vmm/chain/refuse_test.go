@@ -9,6 +9,7 @@ import (
 
 	"instarfs/guest/abi"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 	"instarfs/vmm"
 )
 
@@ -18,11 +19,11 @@ func TestStop(t *testing.T) {
 	l := layerOf(t, ext(0, 1536, present|zero, 0), ext(1536, 512, 0, 0))
 	l.Faults = []abi.RoleFault{{Role: abi.RoleWarn, Fault: warning}}
 	e, _, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) { return l, nil })
-	r, err := e.MapFile(t.Context(), name, Options{Qemu: 7<<16 | 2})
+	r, err := e.MapFile(t.Context(), name, Options{Window: img.Whole, Release: 7<<16 | 2})
 	if err != nil || r.Failed != warning || len(r.Warnings) > 0 || r.Map.End() != 0 {
 		t.Errorf("%+v, %v", r, err) // the entry that still grows is lost
 	}
-	r, err = e.MapFile(t.Context(), name, Options{})
+	r, err = e.MapFile(t.Context(), name, Options{Window: img.Whole})
 	if err != nil || r.Failed != nil || r.Map.End() != 2048 {
 		t.Errorf("by default: %+v, %v", r, err)
 	}
@@ -35,7 +36,7 @@ func TestRefuse(t *testing.T) {
 	e, _, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) {
 		l := layerOf(t, ext(0, 512, present|zero, 0))
 		l.Faults = []abi.RoleFault{{Role: abi.RoleWarn, Fault: warning}, {Role: abi.RoleRefuse, Fault: refusal}}
-		l.References = []abi.Reference{{Kind: abi.KindDataFile, Name: "data"}}
+		l.References = []img.Reference{{Kind: img.DataFile, Name: "data"}}
 		return l, nil
 	})
 	stderr := []string{warning.QemuWarning()}
@@ -43,7 +44,7 @@ func TestRefuse(t *testing.T) {
 		if there {
 			write(t, filepath.Join(filepath.Dir(name), "data"), "")
 		}
-		_, err := e.MapFile(t.Context(), name, Options{Qemu: 7<<16 | 2})
+		_, err := e.MapFile(t.Context(), name, Options{Window: img.Whole, Release: 7<<16 | 2})
 		var named *Error
 		if !errors.As(err, &named) || !slices.Equal(named.QemuStderr(), stderr) {
 			t.Fatalf("%v: %q", err, named.QemuStderr())
@@ -57,22 +58,22 @@ func TestRefuse(t *testing.T) {
 // TestNoSuchReference: what cannot be a name or a format is refused without a look for the file.
 func TestNoSuchReference(t *testing.T) {
 	for _, test := range []struct {
-		ref  abi.Reference
+		ref  img.Reference
 		text string
 	}{
-		{abi.Reference{Kind: abi.KindBacking, Name: "none", Format: "qcox2"}, "Unknown driver 'qcox2'"},
-		{abi.Reference{Kind: abi.KindBacking, Name: "none", Format: "vmdk-sparse"}, "Unknown driver 'vmdk-sparse'"},
-		{abi.Reference{Kind: abi.KindDataFile}, "The 'file' block driver requires a file name"},
-		{abi.Reference{Kind: abi.KindBacking, Name: "file:"}, "The 'file' block driver requires a file name"},
+		{img.Reference{Kind: img.Backing, Name: "none", Format: "qcox2"}, "Unknown driver 'qcox2'"},
+		{img.Reference{Kind: img.Backing, Name: "none", Format: "vmdk-sparse"}, "Unknown driver 'vmdk-sparse'"},
+		{img.Reference{Kind: img.DataFile}, "The 'file' block driver requires a file name"},
+		{img.Reference{Kind: img.Backing, Name: "file:"}, "The 'file' block driver requires a file name"},
 	} {
 		e, _, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) {
 			l := layerOf(t, ext(0, 512, present|zero, 0))
-			l.References = []abi.Reference{test.ref}
+			l.References = []img.Reference{test.ref}
 			return l, nil
 		})
-		_, err := e.MapFile(t.Context(), name, Options{Qemu: 7<<16 | 2})
+		_, err := e.MapFile(t.Context(), name, Options{Window: img.Whole, Release: 7<<16 | 2})
 		want := test.text
-		if test.ref.Kind == abi.KindBacking {
+		if test.ref.Kind == img.Backing {
 			want = "Could not open backing file: " + want
 		}
 		var named *Error

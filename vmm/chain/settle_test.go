@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"instarfs/guest/img"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,7 +87,7 @@ func TestCoarseTimes(t *testing.T) {
 	e := NewEngine(lastByte{}, Access{}, Limits{Cache: 1 << 20})
 	shown := func() (written int, took time.Duration) {
 		start := time.Now()
-		r, err := e.MapFile(t.Context(), name, Options{})
+		r, err := e.MapFile(t.Context(), name, Options{Window: img.Whole})
 		if err != nil {
 			t.Error(err)
 			return 0, 0

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/guest/img"
 	"instarfs/vmm"
 	"instarfs/vmm/files"
 	"instarfs/vmm/vmmtest"
@@ -58,7 +59,7 @@ func newSource(t *testing.T) (*Source, *fakeRunner, string) {
 	r := &fakeRunner{t: t, during: func(_ int32, job *vmm.Job) (*vmm.Layer, error) {
 		return layerOf(t, ext(0, job.Size, present|zero, 0)), nil
 	}}
-	return NewSource(tree, NewEngine(r, Access{}, Limits{Cache: 1 << 20}), Options{}), r, root
+	return NewSource(tree, NewEngine(r, Access{}, Limits{Cache: 1 << 20}), Options{Window: img.Whole}), r, root
 }
 
 // soon fails the test when f blocks, as the open of a FIFO without a writer would.
@@ -207,7 +208,7 @@ func TestGenerations(t *testing.T) {
 // TestHalfAMap: what qemu-img would print of a walk that fails is no file.
 func TestHalfAMap(t *testing.T) {
 	s, r, _ := newSource(t)
-	s.options.Qemu = 7<<16 | 2
+	s.options.Release = 7<<16 | 2
 	l, f := badLayer(t)
 	r.during = func(int32, *vmm.Job) (*vmm.Layer, error) { return l, nil }
 	m, g, err := s.Map(t.Context(), nil, "disk.img")
@@ -253,7 +254,7 @@ func TestBaseReplacedBetweenStatAndCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer tree.Close()
-		s := NewSource(tree, NewEngine(vmmtest.Walker{}, Access{}, Limits{Cache: 1 << 20}), Options{})
+		s := NewSource(tree, NewEngine(vmmtest.Walker{}, Access{}, Limits{Cache: 1 << 20}), Options{Window: img.Whole})
 		_, g, err := s.Map(t.Context(), nil, "over")
 		if err != nil {
 			t.Fatal(err)

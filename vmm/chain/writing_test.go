@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"instarfs/guest/extent"
+	"instarfs/guest/img"
 	"instarfs/vmm"
 )
 
@@ -51,13 +52,13 @@ func TestMapDuringWrite(t *testing.T) {
 			defer close(reader)
 			for ctx.Err() == nil {
 				// That the file keeps changing is no wonder.
-				_, _ = e.MapFile(ctx, name, Options{})
+				_, _ = e.MapFile(ctx, name, Options{Window: img.Whole})
 			}
 		}()
 		write(i)
 		stop()
 		<-reader
-		r, err := e.MapFile(t.Context(), name, Options{})
+		r, err := e.MapFile(t.Context(), name, Options{Window: img.Whole})
 		if err != nil {
 			t.Fatal(err)
 		}

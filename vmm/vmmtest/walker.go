@@ -22,22 +22,18 @@ func (Walker) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error) {
 		return nil, err
 	}
 	dev := formattest.NewDevice(reader{ctx, job.Image}, job.Size)
-	driver, f := all.Choose(format.ID(job.Format), dev, job.DmgName)
+	driver, f := all.Choose(job.Format, dev, job.DmgName)
 	if f != nil {
 		return nil, f
 	}
-	c := abi.Config{Start: job.Start, MaxLength: job.MaxLength}
-	if job.Empty {
-		c.Flags = abi.FlagEmptyWindow
-	}
-	found, f, err := formattest.Run(driver, &format.Params{Dev: dev, Allocated: job.Allocated, Qemu: job.QemuVersion}, c.Window)
+	found, f, err := formattest.Run(driver, &format.Params{Dev: dev, Allocated: job.Allocated, Release: job.Release}, job.Window)
 	switch {
 	case err != nil:
 		return nil, err
 	case f != nil:
 		return nil, f
 	}
-	l := &vmm.Layer{Map: found.Map, Format: uint32(driver.ID), VirtualSize: found.Size, Overhang: found.Overhang}
+	l := &vmm.Layer{Map: found.Map, Format: driver.Format, VirtualSize: found.Size, Overhang: found.Overhang, References: found.References}
 	for _, f := range found.Faults {
 		l.Faults = append(l.Faults, abi.RoleFault{Role: abi.RoleBad, Fault: f})
 	}
@@ -46,9 +42,6 @@ func (Walker) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error) {
 	}
 	if found.Refuse != nil {
 		l.Faults = append(l.Faults, abi.RoleFault{Role: abi.RoleRefuse, Fault: found.Refuse})
-	}
-	for _, r := range found.References {
-		l.References = append(l.References, abi.Reference{Kind: uint32(r.Kind), Name: r.Name, Format: r.Format})
 	}
 	if found.Size > math.MaxInt64 {
 		panic("a disk larger than the host accepts")

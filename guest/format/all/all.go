@@ -18,9 +18,10 @@ import (
 	"instarfs/guest/format/vhdx"
 	"instarfs/guest/format/vmdk"
 	"instarfs/guest/format/vpc"
+	"instarfs/guest/img"
 )
 
-// drivers is in the order of format's numbers, which is that of qemu's list.
+// drivers is in the order of img's numbers, which is that of qemu's list.
 var drivers = [...]format.Driver{
 	raw.Driver,
 	qcow2.Driver,
@@ -57,9 +58,9 @@ func Probe(head *[format.HeadLen]byte, size uint64, dmg bool) *format.Driver {
 
 // Choose returns the driver that is wanted, or the one that probing finds if none is. dmg says whether the file's name ends in
 // ".dmg". The fault is of a format that there is none of.
-func Choose(want format.ID, dev block.Device, dmg bool) (*format.Driver, *fault.Fault) {
-	driver := ByID(want)
-	if want == format.Unknown {
+func Choose(want img.Format, dev block.Device, dmg bool) (*format.Driver, *fault.Fault) {
+	driver := ByFormat(want)
+	if want == img.Unknown {
 		head := dev.Buffer(format.HeadLen)
 		if head == nil {
 			return nil, fault.New(fault.NoMemory, 0, format.HeadLen)
@@ -75,10 +76,10 @@ func Choose(want format.ID, dev block.Device, dmg bool) (*format.Driver, *fault.
 	return driver, nil
 }
 
-// ByID returns the driver with a number, or nil if there is none.
-func ByID(id format.ID) *format.Driver {
-	if id < format.Raw || id >= format.IDs {
+// ByFormat returns the driver of a format, or nil if there is none.
+func ByFormat(id img.Format) *format.Driver {
+	if !id.Known() {
 		return nil
 	}
-	return &drivers[id-format.Raw]
+	return &drivers[id-img.Raw]
 }

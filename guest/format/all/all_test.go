@@ -11,6 +11,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/all"
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/img"
 )
 
 const cloop = "#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n"
@@ -72,7 +73,7 @@ func head(s string) *[format.HeadLen]byte {
 // TestProbe probes by the table, and finds that qemu-img says of the same bytes what it says when it is told the format.
 func TestProbe(t *testing.T) {
 	for _, v := range heads {
-		if got := all.Probe(head(v.head), 4096, v.dmg).Name; got != v.want {
+		if got := all.Probe(head(v.head), 4096, v.dmg).Format.String(); got != v.want {
 			t.Errorf("%s: %s, want %s", v.name, got, v.want)
 		}
 		name := "image"
@@ -106,22 +107,20 @@ func info(t *testing.T, args ...string) string {
 
 // TestEmpty takes a device without bytes for raw, whatever its name.
 func TestEmpty(t *testing.T) {
-	if d := all.Probe(head(""), 0, true); d.ID != format.Raw {
-		t.Errorf("%s", d.Name)
+	if d := all.Probe(head(""), 0, true); d.Format != img.Raw {
+		t.Errorf("%s", d.Format)
 	}
 }
 
 // TestTable finds every format under its own number.
 func TestTable(t *testing.T) {
-	names := map[string]bool{}
-	for id := format.Raw; id < format.IDs; id++ {
-		d := all.ByID(id)
-		if d == nil || d.ID != id || d.Name == "" || names[d.Name] || d.Probe == nil || d.Open == nil {
+	for id := img.Raw; id < img.Formats; id++ {
+		d := all.ByFormat(id)
+		if d == nil || d.Format != id || d.Probe == nil || d.Open == nil {
 			t.Fatalf("driver %d: %+v", id, d)
 		}
-		names[d.Name] = true
 	}
-	if all.ByID(format.Unknown) != nil || all.ByID(format.IDs) != nil || all.ByID(1<<31) != nil {
+	if all.ByFormat(img.Unknown) != nil || all.ByFormat(img.Formats) != nil || all.ByFormat(1<<31) != nil {
 		t.Error("a number without a format has a driver")
 	}
 }
@@ -137,11 +136,11 @@ func FuzzProbe(f *testing.F) {
 		if d == nil {
 			t.Fatal("no driver")
 		}
-		for id := format.Raw; id < format.IDs; id++ {
-			o := all.ByID(id)
+		for id := img.Raw; id < img.Formats; id++ {
+			o := all.ByFormat(id)
 			score, best := o.Probe(h, size, dmg), d.Probe(h, size, dmg)
-			if size > 0 && (score > best || score == best && id < d.ID) {
-				t.Fatalf("%s scores %d, %s was chosen with %d", o.Name, score, d.Name, best)
+			if size > 0 && (score > best || score == best && id < d.Format) {
+				t.Fatalf("%s scores %d, %s was chosen with %d", o.Format, score, d.Format, best)
 			}
 		}
 	})

@@ -7,10 +7,11 @@ import (
 	"instarfs/guest/block"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // Driver is the bochs format.
-var Driver = format.Driver{ID: format.Bochs, Name: "bochs", Probe: probe, Open: open}
+var Driver = format.Driver{Format: img.Bochs, Probe: probe, Open: open}
 
 func probe(b *[format.HeadLen]byte, _ uint64, _ bool) int {
 	h := header(b[:headerSize])
@@ -50,7 +51,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, fault.New(fault.BochsExtentLarge, offExtent, extentSize)
 	case size > uint64(h.catalog())*extentSize:
 		return nil, fault.New(fault.BochsCatalogSmall, offCatalog)
-	case p.Qemu != 0:
+	case p.Release.IsQemu():
 		return format.Unmapped(size), nil
 	case uint64(h.bitmap()) < (extentSize/sectorSize+7)/8:
 		return nil, fault.New(fault.BochsBitmap, offBitmap, uint64(h.bitmap()), extentSize/sectorSize)
@@ -68,4 +69,4 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 func (m *image) Size() uint64 { return m.size }
 
 // References is empty: no image of this format names a file.
-func (m *image) References() []format.Reference { return nil }
+func (m *image) References() []img.Reference { return nil }

@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/bochs"
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/img"
 )
 
 const (
@@ -116,7 +117,7 @@ func TestIsReadOnce(t *testing.T) {
 	}
 	for _, w := range [][2]uint64{{0, size << 20}, {size<<20 - 5, size << 20}} {
 		dev := formattest.Bytes(b)
-		_, f, err := formattest.Run(&bochs.Driver, &format.Params{Dev: dev}, func(uint64) (uint64, uint64) { return w[0], w[1] })
+		_, f, err := formattest.Run(&bochs.Driver, &format.Params{Dev: dev}, img.Window{Start: w[0], End: w[1]})
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
@@ -133,7 +134,7 @@ func TestDeviceFails(t *testing.T) {
 	for _, at := range []uint64{1, 1024 - 10, 1024 + 3} {
 		dev := formattest.Bytes(image(nothing))
 		dev.FailAt = at
-		_, f, err := formattest.Run(&bochs.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		_, f, err := formattest.Run(&bochs.Driver, &format.Params{Dev: dev}, img.Whole)
 		if err != nil || f == nil || f.Reason != fault.DeviceRead {
 			t.Errorf("byte %d: %v %v", at, f, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // An image is a shell script, two numbers, the offsets of all blocks and of the end of the last, and the blocks. Integers are big
@@ -34,7 +35,7 @@ const (
 )
 
 // Driver is the cloop format.
-var Driver = format.Driver{ID: format.Cloop, Name: "cloop", Probe: probe, Open: open}
+var Driver = format.Driver{Format: img.Cloop, Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 	return format.Score(string(h[:len(script)]) == script, format.Weak)
@@ -68,9 +69,9 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, f
 	}
 	switch {
-	case p.Since(10, 0):
+	case p.Release.Since(10, 0):
 		return format.Unmapped(blocks * blockSize), nil
-	case p.Qemu != 0:
+	case p.Release.IsQemu():
 		sectors := uint32(blocks) * uint32(blockSize/sectorSize) // as qemu counted them
 		return format.Unmapped(uint64(sectors) * sectorSize), nil
 	}

@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/cloop"
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/img"
 )
 
 const (
@@ -99,7 +100,7 @@ func TestOffsetsAreReadOnce(t *testing.T) {
 		be.PutUint64(b[136+8*i:], uint64(i))
 	}
 	dev := formattest.Bytes(b)
-	_, f, err := formattest.Run(&cloop.Driver, &format.Params{Dev: dev}, formattest.Whole)
+	_, f, err := formattest.Run(&cloop.Driver, &format.Params{Dev: dev}, img.Whole)
 	if f != nil || err != nil {
 		t.Fatal(f, err)
 	}
@@ -112,7 +113,7 @@ func TestDeviceFails(t *testing.T) {
 	for _, at := range []uint64{130, 150} {
 		dev := formattest.Bytes(image(nothing))
 		dev.FailAt = at
-		_, f, err := formattest.Run(&cloop.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		_, f, err := formattest.Run(&cloop.Driver, &format.Params{Dev: dev}, img.Whole)
 		if err != nil || f == nil || f.Reason != fault.DeviceRead {
 			t.Errorf("byte %d: %v %v", at, f, err)
 		}

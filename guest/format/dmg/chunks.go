@@ -96,7 +96,7 @@ func (c *chunks) complete(at uint64) {
 	case typeADC, typeZlib, typeBzip2, typeLZFSE, typeLZMA:
 		k = compressed
 	}
-	if c.p.Qemu != 0 {
+	if c.p.Release.IsQemu() {
 		c.check(k, t, at)
 		return
 	}

@@ -9,10 +9,11 @@ import (
 	"instarfs/guest/block"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // Driver is the dmg format.
-var Driver = format.Driver{ID: format.Dmg, Name: "dmg", Probe: probe, Open: open}
+var Driver = format.Driver{Format: img.Dmg, Probe: probe, Open: open}
 
 // probe goes by the name alone: the signature is at the end of the file, where no probe looks.
 func probe(_ *[format.HeadLen]byte, _ uint64, dmg bool) int { return format.Score(dmg, format.Weak) }
@@ -40,13 +41,13 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, fault.New(fault.DmgXML, at+offXMLOffset)
 	case t.sectorCount() >= 1<<63:
 		return nil, fault.New(fault.DmgSectors, at+offSectorCount)
-	case p.Qemu == 0 && t.segmentCount() > 1:
+	case !p.Release.IsQemu() && t.segmentCount() > 1:
 		return nil, fault.New(fault.DmgSegments, at+offSegmentCount, uint64(t.segmentCount()))
 	}
 	c := &chunks{
-		p: p, strict: p.Since(10, 0), dataFork: t.dataForkOffset(), sectors: t.sectorCount(),
+		p: p, strict: p.Release.Since(10, 0), dataFork: t.dataForkOffset(), sectors: t.sectorCount(),
 	}
-	if p.Qemu == 0 && c.sectors == 0 {
+	if !p.Release.IsQemu() && c.sectors == 0 {
 		c.sectors = maxVirtualSize / sectorSize // the chunks tell
 	}
 	s := &stream{dev: p.Dev, buf: buf}
@@ -70,7 +71,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, f
 	case sizeless != nil:
 		return sizeless, nil
-	case p.Qemu != 0:
+	case p.Release.IsQemu():
 		return format.Unmapped(t.sectorCount() * sectorSize), nil
 	}
 	if f := c.arrange(); f != nil {
@@ -98,7 +99,7 @@ func findTrailer(p *format.Params, buf []byte) (uint64, *fault.Fault) {
 	if i := bytes.Index(end, []byte(magic)); i >= 0 {
 		return from + uint64(i), nil
 	}
-	if p.Qemu == 0 {
+	if !p.Release.IsQemu() {
 		if f := block.ReadOne(p.Dev, buf[:len(encrypted)], 0); f != nil {
 			return 0, f
 		}

@@ -12,6 +12,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/dmg"
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/img"
 )
 
 const (
@@ -187,7 +188,7 @@ func TestFarDataFork(t *testing.T) {
 	koly(b, 0xd8, far)
 	var s formattest.Sparse
 	s.Put(far, b)
-	r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: s.Device()}, formattest.Whole)
+	r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: s.Device()}, img.Whole)
 	if f != nil || err != nil {
 		t.Fatal(f, err)
 	}
@@ -217,7 +218,7 @@ func TestQemuLimits(t *testing.T) {
 		{chunks{{0x80000007, 0, 1 << 18, 0, 0}}, strings.ReplaceAll(bzip2, "bzip2", "lzfse"), false},
 	} {
 		for _, d := range []*formattest.Dmg{image(tc.c...), fork(image(tc.c...))} {
-			r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(d.Bytes()), Qemu: qemu}, formattest.Whole)
+			r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(d.Bytes()), Release: qemu}, img.Whole)
 			switch {
 			case err != nil:
 				t.Error(err)
@@ -239,7 +240,7 @@ func TestQemuLimits(t *testing.T) {
 	// An element that does not end is found first.
 	d := image(chunk{1, 0, 131073, 0, 0})
 	d.Plist = "<data>" + base64.StdEncoding.EncodeToString(d.Tables[0].Bytes())
-	_, f, _ := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(d.Bytes()), Qemu: qemu}, formattest.Whole)
+	_, f, _ := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(d.Bytes()), Release: qemu}, img.Whole)
 	if f == nil || f.Reason != fault.DmgPlist {
 		t.Error(f)
 	}
@@ -250,7 +251,7 @@ func TestTrailerPlace(t *testing.T) {
 	for pad := range uint64(1200) {
 		b := append(image(chunk{1, 0, 4, 0, 2048}).Bytes(), make([]byte, pad)...)
 		at := uint64(len(b)) - pad - 512
-		_, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(b)}, formattest.Whole)
+		_, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(b)}, img.Whole)
 		searched := (uint64(len(b))+511)&^511 - 1023
 		if want := at >= searched && at+4 <= searched+515; err != nil || (f == nil) != want {
 			t.Fatalf("%d bytes behind it: %v %v", pad, f, err)
@@ -303,7 +304,7 @@ func TestWindows(t *testing.T) {
 	b := image(every...).Bytes()
 	for s := range uint64(100) {
 		for _, end := range []uint64{s + 1, 100} {
-			r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(b)}, func(uint64) (uint64, uint64) { return s * 512, end * 512 })
+			r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(b)}, img.Window{Start: s * 512, End: end * 512})
 			if f != nil || err != nil {
 				t.Fatal(f, err)
 			}
@@ -336,7 +337,7 @@ func TestMany(t *testing.T) {
 		}
 		d.Tables = []table{tab}
 		dev := formattest.Bytes(append([]byte(nil), d.Bytes()...))
-		_, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		_, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: dev}, img.Whole)
 		if err != nil || (f == nil) != (tc.want == "") || f != nil && f.Message() != tc.want {
 			t.Errorf("%+v: %v %v", tc, f, err)
 		}
@@ -351,7 +352,7 @@ func TestDeviceFails(t *testing.T) {
 		for _, at := range []uint64{8192, 8192 + 300, uint64(len(b)) - 1000, uint64(len(b)) - 100} {
 			dev := formattest.Bytes(b)
 			dev.FailAt = at
-			_, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: dev}, formattest.Whole)
+			_, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: dev}, img.Whole)
 			if err != nil || f == nil || f.Reason != fault.DeviceRead {
 				t.Errorf("byte %d: %v %v", at, f, err)
 			}
@@ -391,8 +392,8 @@ func FuzzDmgTable(f *testing.F) {
 func TestQemuOpensWhatItCannotMeasure(t *testing.T) {
 	for sectors, opens := range map[uint64]bool{1 << 54: false, 1<<55 - 1: false, 1 << 55: true, 1<<55 + 8: true, 3<<54 + 1: false} {
 		b := koly(image(every...).Bytes(), 0x1ec, sectors)
-		for _, release := range []uint32{0, qemu} {
-			r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(b), Qemu: release}, formattest.Whole)
+		for _, release := range []img.Release{0, qemu} {
+			r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(b), Release: release}, img.Whole)
 			switch {
 			case err != nil:
 				t.Fatal(err)
@@ -416,7 +417,7 @@ func TestWarningsOfWholeTables(t *testing.T) {
 	text := string(image(chunk{0x80000008, 0, 1, 0, 0}).Bytes()[8192:])
 	text = text[:strings.Index(text, "</data>")]
 	for end, want := range map[string]int{"</data>": 1, "": 0} {
-		r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(plist(text + end)), Qemu: qemu}, formattest.Whole)
+		r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(plist(text + end)), Release: qemu}, img.Whole)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@ type plist struct {
 // readPlist reads the block tables out of a property list, which is length bytes at off. Like a string in C it ends with a NUL.
 func readPlist(s *stream, c *chunks, off, length uint64) *fault.Fault {
 	switch {
-	case c.p.Qemu != 0 && length > maxPlist:
+	case c.p.Release.IsQemu() && length > maxPlist:
 		return fault.New(fault.DmgPlistLength, off)
 	case length > maxTables:
 		return fault.New(fault.DmgTables, off, length, maxTables)

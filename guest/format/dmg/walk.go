@@ -6,6 +6,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 type image struct {
@@ -17,7 +18,7 @@ type image struct {
 func (m *image) Size() uint64 { return m.size }
 
 // References is empty: no image of this format that is mapped names a file.
-func (m *image) References() []format.Reference { return nil }
+func (m *image) References() []img.Reference { return nil }
 
 // flags are what each kind shows.
 var flags = [...]extent.Flags{

@@ -5,6 +5,7 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // FuzzWindow is the most of a disk that Properties walks, bytes, so that an input costs milliseconds whatever it claims.
@@ -13,11 +14,11 @@ const FuzzWindow = 1 << 32
 // Properties checks what every walker must keep to, whatever b is: no panic, a window that is tiled or a fault, the same answer for
 // a part of the disk as for all of it, and a bounded cost. It returns what was found, nil for a fault. parts is false where an answer
 // may depend on where the question begins.
-func Properties(t testing.TB, d *format.Driver, b []byte, qemu uint32, start, length uint64, parts bool) *Result {
+func Properties(t testing.TB, d *format.Driver, b []byte, qemu img.Release, start, length uint64, parts bool) *Result {
 	t.Helper()
-	run := func(w Window) (*Result, *Device) {
+	run := func(w img.Window) (*Result, *Device) {
 		dev := Bytes(b)
-		r, f, err := Run(d, &format.Params{Dev: dev, Allocated: uint64(len(b)), Qemu: qemu}, w)
+		r, f, err := Run(d, &format.Params{Dev: dev, Allocated: uint64(len(b)), Release: qemu}, w)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -26,7 +27,7 @@ func Properties(t testing.TB, d *format.Driver, b []byte, qemu uint32, start, le
 		}
 		return r, dev
 	}
-	whole, dev := run(func(size uint64) (uint64, uint64) { return 0, min(size, FuzzWindow) })
+	whole, dev := run(img.Window{End: FuzzWindow})
 	if dev.Bytes > 1<<31 {
 		t.Fatalf("%d bytes read", dev.Bytes)
 	}
@@ -35,7 +36,7 @@ func Properties(t testing.TB, d *format.Driver, b []byte, qemu uint32, start, le
 	}
 	start %= whole.Map.End()
 	end := min(whole.Map.End(), start+length%whole.Map.End()+1)
-	part, _ := run(func(uint64) (uint64, uint64) { return start, end })
+	part, _ := run(img.Window{Start: start, End: end})
 	if part == nil {
 		t.Fatalf("[%d,%d) has a fault, and the whole disk has none", start, end)
 	}
@@ -71,7 +72,7 @@ func (r *Result) at(off uint64) extent.Extent {
 type Vector struct {
 	Name  string
 	Image []byte
-	Qemu  uint32
+	Qemu  img.Release
 	Want  []extent.Extent
 	Fault string // its message; empty if there is none
 }
@@ -79,7 +80,7 @@ type Vector struct {
 // Check walks a vector.
 func (v *Vector) Check(t *testing.T, d *format.Driver) {
 	t.Helper()
-	r, f, err := Run(d, &format.Params{Dev: Bytes(v.Image), Allocated: uint64(len(v.Image)), Qemu: v.Qemu}, Whole)
+	r, f, err := Run(d, &format.Params{Dev: Bytes(v.Image), Allocated: uint64(len(v.Image)), Release: v.Qemu}, img.Whole)
 	switch {
 	case err != nil:
 		t.Errorf("%s: %v", v.Name, err)

@@ -6,6 +6,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // Sink collects a walk into a checked map.
@@ -53,47 +54,41 @@ type Result struct {
 	*Sink
 	Size       uint64
 	Overhang   uint64
-	References []format.Reference
+	References []img.Reference
 	Refuse     *fault.Fault
 	Map        *extent.Map
 }
 
-// Window chooses the part of a virtual disk of size bytes to map.
-type Window func(size uint64) (start, end uint64)
-
-// Whole is the whole disk.
-func Whole(size uint64) (start, end uint64) { return 0, size }
-
 // Run opens and walks a device the way the agent does. It returns a result or a fault; an error is a walker that breaks the
 // contract of format.Image.
-func Run(d *format.Driver, p *format.Params, window Window) (*Result, *fault.Fault, error) {
+func Run(d *format.Driver, p *format.Params, w img.Window) (*Result, *fault.Fault, error) {
 	image, f := d.Open(p)
 	if (image == nil) == (f == nil) {
-		return nil, nil, fmt.Errorf("%s: open returned image %v and fault %v", d.Name, image, f)
+		return nil, nil, fmt.Errorf("%s: open returned image %v and fault %v", d.Format, image, f)
 	}
 	if f != nil {
 		f.Before = p.Warnings
 		return nil, f, nil
 	}
 	if image.Size()%512 != 0 {
-		return nil, nil, fmt.Errorf("%s: size %d is not a multiple of 512", d.Name, image.Size())
+		return nil, nil, fmt.Errorf("%s: size %d is not a multiple of 512", d.Format, image.Size())
 	}
-	start, end := window(image.Size())
-	r := &Result{Sink: NewSink(start, end), Size: image.Size(), References: image.References()}
+	w = w.Clip(image.Size())
+	r := &Result{Sink: NewSink(w.Start, w.End), Size: image.Size(), References: image.References()}
 	r.Warnings, r.Refuse = append(r.Warnings, p.Warnings...), p.Refuse
 	if o, ok := image.(format.Overhanging); ok {
 		r.Overhang = o.Overhang()
 	}
-	if f := image.Walk(start, end, r.Sink); f != nil {
+	if f := image.Walk(w.Start, w.End, r.Sink); f != nil {
 		return nil, f, nil
 	}
 	var err error
 	if r.Map, err = r.Sink.Map(); err != nil {
-		return nil, nil, fmt.Errorf("%s: walk of [%d,%d): %w", d.Name, start, end, err)
+		return nil, nil, fmt.Errorf("%s: walk of [%d,%d): %w", d.Format, w.Start, w.End, err)
 	}
 	for i := range r.Map.Len() {
 		if e := r.Map.At(i); int(e.File) > len(r.References) {
-			return nil, nil, fmt.Errorf("%s: extent %+v names file %d of %d", d.Name, e, e.File, len(r.References))
+			return nil, nil, fmt.Errorf("%s: extent %+v names file %d of %d", d.Format, e, e.File, len(r.References))
 		}
 	}
 	return r, nil, nil

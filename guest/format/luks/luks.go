@@ -10,10 +10,11 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // Driver is the luks format. As in qemu, version 2 is not found by probing, but who asks for luks gets it.
-var Driver = format.Driver{ID: format.Luks, Name: "luks", Probe: probe, Open: open}
+var Driver = format.Driver{Format: img.Luks, Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 	return format.Score(string(h[:len(magic)]) == magic && version(h[:]) == 1, format.Certain)
@@ -23,7 +24,7 @@ const encrypted = extent.Present | extent.Data | extent.Encrypted
 
 // open finds the payload. A release of qemu-img has no key and asks for one before it reads a byte.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	if p.Qemu != 0 {
+	if p.Release.IsQemu() {
 		return nil, fault.New(fault.LuksNeedsKey, 0)
 	}
 	buf := p.Dev.Buffer(bufferLen)

@@ -13,6 +13,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/luks"
+	"instarfs/guest/img"
 )
 
 const (
@@ -172,7 +173,7 @@ func TestLargeJSON(t *testing.T) {
 	end := `","segments":{"0":{"type":"crypt","offset":"4194304","size":"dynamic"}}}`
 	copy(b[4<<20-len(end):], end)
 	dev := formattest.Bytes(b)
-	r, f, err := formattest.Run(&luks.Driver, &format.Params{Dev: dev}, formattest.Whole)
+	r, f, err := formattest.Run(&luks.Driver, &format.Params{Dev: dev}, img.Whole)
 	if f != nil || err != nil || r.Size != 1<<20 {
 		t.Fatal(r, f, err)
 	}
@@ -185,7 +186,7 @@ func TestDeviceFails(t *testing.T) {
 	for _, at := range []uint64{1, 4100} {
 		dev := formattest.Bytes(v2(""))
 		dev.FailAt = at
-		_, f, err := formattest.Run(&luks.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		_, f, err := formattest.Run(&luks.Driver, &format.Params{Dev: dev}, img.Whole)
 		if err != nil || f == nil || f.Reason != fault.DeviceRead {
 			t.Errorf("byte %d: %v %v", at, f, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // segment is a part of the disk, in version 2.
@@ -130,7 +131,7 @@ func arrange(segments []segment, size uint64) (format.Image, *fault.Fault) {
 func (m *image) Size() uint64 { return m.size }
 
 // References is empty: no container names a file.
-func (m *image) References() []format.Reference { return nil }
+func (m *image) References() []img.Reference { return nil }
 
 // Walk emits the extents of [start, end). See format.Image.
 func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {

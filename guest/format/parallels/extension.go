@@ -13,7 +13,7 @@ import (
 // twice, for its checksum and for its features: the first says whether the second is worth anything.
 func (m *image) checkExtension(sector uint64) *fault.Fault {
 	at := sector * sectorSize // wraps around as in qemu
-	if m.release != 0 && int64(at) <= 0 {
+	if m.release.IsQemu() && int64(at) <= 0 {
 		return fault.New(fault.ParallelsExtensionSign, offExtension)
 	}
 	if at > maxVirtualSize-m.cluster {
@@ -97,7 +97,7 @@ func (m *image) checkBitmap(b *bitmap, seen map[[16]byte]bool) *fault.Fault {
 	case b.l1Size()*8 > b.size-bitmapHeader:
 		return fault.New(fault.ParallelsBitmapL1, b.at+offBitmapL1Size)
 	case granularity != 0 && granularity&(granularity-1) == 0:
-	case m.release != 0:
+	case m.release.IsQemu():
 		return fault.BadGranularity(fault.ParallelsBitmapAbort, m.release, field)
 	default:
 		return fault.New(fault.ParallelsBitmapGranularity, field, granularity, sectorSize)

@@ -11,10 +11,11 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // Driver is the parallels format.
-var Driver = format.Driver{ID: format.Parallels, Name: "parallels", Probe: probe, Open: open}
+var Driver = format.Driver{Format: img.Parallels, Probe: probe, Open: open}
 
 func probe(b *[format.HeadLen]byte, _ uint64, _ bool) int {
 	h := header(b[:headerSize])
@@ -27,7 +28,7 @@ const bufferLen = 1 << 20
 type image struct {
 	dev        block.Device
 	buf        []byte
-	release    uint32 // the release of qemu to imitate, 0 is none
+	release    img.Release
 	sectors    uint64 // of the virtual disk
 	cluster    uint64 // bytes
 	multiplier uint64 // sectors that a BAT entry counts
@@ -39,7 +40,7 @@ type image struct {
 
 // open makes the checks of qemu's parallels_open, in its order.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	m := &image{dev: p.Dev, buf: p.Dev.Buffer(bufferLen), release: p.Qemu}
+	m := &image{dev: p.Dev, buf: p.Dev.Buffer(bufferLen), release: p.Release}
 	if m.buf == nil {
 		return nil, fault.New(fault.NoMemory, 0, bufferLen)
 	}
@@ -63,14 +64,14 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, fault.New(fault.ParallelsTracks, offTracks)
 	case h.batEntries() > maxBATEntries:
 		return nil, fault.New(fault.ParallelsCatalog, offBATEntries)
-	case p.Since(10, 0) && h.extOff() > maxExtOff:
+	case p.Release.Since(10, 0) && h.extOff() > maxExtOff:
 		return nil, fault.New(fault.ParallelsExtensionOffset, offExtension)
-	case p.Since(11, 1) && h.batEntries()*h.tracks() < m.sectors:
+	case p.Release.Since(11, 1) && h.batEntries()*h.tracks() < m.sectors:
 		return nil, fault.New(fault.ParallelsCatalogSmall, offBATEntries)
 	}
 	m.cluster, m.batEntries = h.tracks()*sectorSize, h.batEntries()
 	m.dataEnd = ^uint64(0)
-	if p.Since(11, 1) || p.Qemu == 0 {
+	if p.Release.Since(11, 1) || !p.Release.IsQemu() {
 		m.setData(&h)
 	}
 	if h.extOff() != 0 {
@@ -105,14 +106,14 @@ func (m *image) setData(h *header) {
 func (m *image) Size() uint64 { return m.sectors * sectorSize }
 
 // References is empty: no image of this format names a file.
-func (m *image) References() []format.Reference { return nil }
+func (m *image) References() []img.Reference { return nil }
 
 // Walk emits the extents of [start, end). See format.Image.
 func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	if start >= end {
 		return nil
 	}
-	if m.release != 0 {
+	if m.release.IsQemu() {
 		m.warnOfAbort(start, end, sink)
 	}
 	return m.walkBAT(start, end, sink)

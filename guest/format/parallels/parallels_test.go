@@ -11,6 +11,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/parallels"
+	"instarfs/guest/img"
 )
 
 const (
@@ -192,7 +193,7 @@ func TestManyBitmaps(t *testing.T) {
 		}
 		sum := md5.Sum(ext[24:])
 		copy(ext[8:], sum[:])
-		_, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: formattest.Bytes(b)}, formattest.Whole)
+		_, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: formattest.Bytes(b)}, img.Whole)
 		if many := f != nil && f.Reason == fault.ParallelsBitmaps; err != nil || many != (n > limit) || f != nil && !many {
 			t.Errorf("%d bitmaps: %v, %v", n, f, err)
 		}
@@ -204,7 +205,7 @@ func TestTerabyte(t *testing.T) {
 	const tib = 1 << 40
 	for _, tc := range []struct {
 		sectors, start, end uint64
-		qemu                uint32
+		qemu                img.Release
 		good                uint64 // bytes of the window that are mapped
 	}{
 		{1 << 31, 0, tib, qemu, 0},
@@ -217,8 +218,8 @@ func TestTerabyte(t *testing.T) {
 		{1<<32 + 9, 0, 2*tib + 9*512, 0, 2*tib + 9*512},
 	} {
 		b := image(func(b []byte) { le.PutUint64(b[36:], tc.sectors); b[32] = 0 })
-		r, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: formattest.Bytes(b), Qemu: tc.qemu},
-			func(uint64) (uint64, uint64) { return tc.start, tc.end })
+		r, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: formattest.Bytes(b), Release: tc.qemu},
+			img.Window{Start: tc.start, End: tc.end})
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
@@ -269,7 +270,7 @@ func TestBATIsReadOnce(t *testing.T) {
 	b := image(func(b []byte) { le.PutUint32(b[32:], 1<<20); le.PutUint64(b[36:], 8<<20) })
 	for _, w := range [][2]uint64{{0, cluster << 20}, {cluster<<20 - 5, cluster << 20}} {
 		dev := formattest.Bytes(b)
-		_, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: dev}, func(uint64) (uint64, uint64) { return w[0], w[1] })
+		_, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: dev}, img.Window{Start: w[0], End: w[1]})
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
@@ -286,7 +287,7 @@ func TestDeviceFails(t *testing.T) {
 	for _, at := range []uint64{1, 70, 24*512 + 5} {
 		dev := formattest.Bytes(image(extension(bitmap(nothing))))
 		dev.FailAt = at
-		_, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		_, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: dev}, img.Whole)
 		if err != nil || f == nil || f.Reason != fault.DeviceRead {
 			t.Errorf("byte %d: %v %v", at, f, err)
 		}

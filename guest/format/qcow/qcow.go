@@ -10,10 +10,11 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // Driver is the qcow format.
-var Driver = format.Driver{ID: format.Qcow, Name: "qcow", Probe: probe, Open: open}
+var Driver = format.Driver{Format: img.Qcow, Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 	return format.Score(string(h[:4]) == magic && binary.BigEndian.Uint32(h[offVersion:]) == version, format.Certain)
@@ -23,7 +24,7 @@ type image struct {
 	tables format.TwoLevel
 	size   uint64 // bytes of the virtual disk
 	crypt  bool
-	refs   []format.Reference
+	refs   []img.Reference
 
 	sink format.Sink
 	pos  uint64 // virtual bytes: what is to be emitted next
@@ -54,7 +55,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, fault.New(fault.QcowL2Size, offL2Bits)
 	case h.cryptMethod() > cryptAES:
 		return nil, fault.New(fault.QcowCryptMethod, offCryptMethod)
-	case h.cryptMethod() == cryptAES && p.Qemu != 0:
+	case h.cryptMethod() == cryptAES && p.Release.IsQemu():
 		return nil, fault.New(fault.QcowNeedsKey, offCryptMethod)
 	}
 	reach := h.clusterBits() + h.l2Bits()
@@ -92,7 +93,7 @@ func (m *image) readBackingName(h *header, buf []byte) *fault.Fault {
 		return f
 	}
 	if name, _, _ := bytes.Cut(buf[:n], []byte{0}); len(name) > 0 {
-		m.refs = []format.Reference{{Kind: format.Backing, Name: string(name)}}
+		m.refs = []img.Reference{{Kind: img.Backing, Name: string(name)}}
 	}
 	return nil
 }
@@ -101,7 +102,7 @@ func (m *image) readBackingName(h *header, buf []byte) *fault.Fault {
 func (m *image) Size() uint64 { return m.size }
 
 // References is the backing file, if there is one. Its format is not stored.
-func (m *image) References() []format.Reference { return m.refs }
+func (m *image) References() []img.Reference { return m.refs }
 
 // Walk emits the extents of [start, end). See format.Image.
 func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {

@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow"
+	"instarfs/guest/img"
 )
 
 const (
@@ -83,7 +84,7 @@ func TestBackingName(t *testing.T) {
 		want   string
 	}{{"base", 4, "base"}, {"base\x00more", 9, "base"}, {"base", 0, ""}, {"\x00base", 5, ""}} {
 		b := image(func(b []byte) { b[15] = 100; be.PutUint32(b[16:], tc.size); copy(b[100:], tc.stored) })
-		r, f, err := formattest.Run(&qcow.Driver, &format.Params{Dev: formattest.Bytes(b)}, formattest.Whole)
+		r, f, err := formattest.Run(&qcow.Driver, &format.Params{Dev: formattest.Bytes(b)}, img.Whole)
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
@@ -91,7 +92,7 @@ func TestBackingName(t *testing.T) {
 		if len(r.References) > 0 {
 			got = r.References[0].Name
 		}
-		if got != tc.want || len(r.References) > 0 && r.References[0].Kind != format.Backing {
+		if got != tc.want || len(r.References) > 0 && r.References[0].Kind != img.Backing {
 			t.Errorf("%q: %+v", tc.stored, r.References)
 		}
 	}
@@ -102,7 +103,7 @@ func TestDeviceFails(t *testing.T) {
 	for _, at := range []uint64{1, 513, 1025} {
 		dev := formattest.Bytes(image(func([]byte) {}))
 		dev.FailAt = at
-		_, f, err := formattest.Run(&qcow.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		_, f, err := formattest.Run(&qcow.Driver, &format.Params{Dev: dev}, img.Whole)
 		if err != nil || f == nil || f.Reason != fault.DeviceRead {
 			t.Errorf("byte %d: %v %v", at, f, err)
 		}

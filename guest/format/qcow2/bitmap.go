@@ -64,7 +64,7 @@ func (m *image) readBitmapsExtension(off uint64, n uint32) *fault.Fault {
 		// A program that knew no bitmaps has written to the image. They are void, which changes no
 		// map.
 		switch {
-		case m.p.Qemu == 0:
+		case !m.p.Release.IsQemu():
 		case m.h.version() < 3:
 			m.p.Warn(fault.New(fault.Qcow2BitmapsInV2, off))
 		default:

@@ -7,6 +7,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/img"
 )
 
 // dirEntry is a directory entry of a bitmap.
@@ -126,10 +127,10 @@ func TestVoidBitmaps(t *testing.T) {
 		q := formattest.NewQcow2(1<<20, 16)
 		bitmaps(9, 0, 0, good)(q)
 		q.Version, q.Autoclear = version, 0
-		for _, release := range []uint32{0, 7<<16 | 2} {
+		for _, release := range []img.Release{0, 7<<16 | 2} {
 			r, n := image(q)
-			p := &format.Params{Dev: formattest.NewDevice(r, n), Qemu: release}
-			res, f, err := formattest.Run(&qcow2.Driver, p, formattest.Whole)
+			p := &format.Params{Dev: formattest.NewDevice(r, n), Release: release}
+			res, f, err := formattest.Run(&qcow2.Driver, p, img.Whole)
 			if f != nil || err != nil {
 				t.Fatal(f, err)
 			}

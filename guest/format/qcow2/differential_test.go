@@ -15,6 +15,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/img"
 )
 
 // qemuMap runs the installed qemu-img map.
@@ -47,7 +48,7 @@ func compare(t *testing.T, dir, name string, start, length uint64) {
 	}
 	size := uint64(st.Size())
 	dev := formattest.NewDevice(f, size)
-	params := &format.Params{Dev: dev, Allocated: uint64(st.Sys().(*syscall.Stat_t).Blocks) * 512, Qemu: 7<<16 | 2}
+	params := &format.Params{Dev: dev, Allocated: uint64(st.Sys().(*syscall.Stat_t).Blocks) * 512, Release: 7<<16 | 2}
 	res, fault, err := formattest.Run(&qcow2.Driver, params, window(start, start+length))
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +63,7 @@ func compare(t *testing.T, dir, name string, start, length uint64) {
 	}
 	holes := f
 	for _, r := range res.References {
-		if r.Kind != format.DataFile || r.Name != dataFile {
+		if r.Kind != img.DataFile || r.Name != dataFile {
 			return // a name made up by chance: the file is not there
 		}
 		if holes, err = os.Open(filepath.Join(dir, r.Name)); err != nil {
@@ -180,7 +181,7 @@ func everyWindow(t *testing.T, rng *rand.Rand, dir, path string) {
 		return
 	}
 	if res.Size <= 64<<20 {
-		agree(t, f, n, allocated, formattest.Whole)
+		agree(t, f, n, allocated, img.Whole)
 	}
 	for range 2 {
 		start, length := formattest.RandomWindow(rng, res.Size)

@@ -11,6 +11,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/img"
 )
 
 // most of a disk that a fuzz input walks, in bytes, so that an input costs milliseconds whatever it claims.
@@ -37,7 +38,7 @@ func FuzzQcow2(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte, allocated, start, length uint64) {
 		dev := formattest.Bytes(b)
-		whole := func(size uint64) (uint64, uint64) { return 0, min(size, fuzzWindow) }
+		whole := img.Window{End: fuzzWindow}
 		res, ft, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev, Allocated: allocated}, whole)
 		if err != nil {
 			t.Fatal(err)

@@ -10,15 +10,13 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/img"
 )
 
-// window is a formattest.Window with fixed ends, cut at the disk's size.
-func window(start, end uint64) formattest.Window {
-	return func(size uint64) (uint64, uint64) { return min(start, size), min(max(start, end), size) }
-}
+func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
 // walk runs the walker and fails the test when it does not keep the contract.
-func walk(t testing.TB, r io.ReaderAt, size, allocated uint64, w formattest.Window) (*formattest.Result, *fault.Fault) {
+func walk(t testing.TB, r io.ReaderAt, size, allocated uint64, w img.Window) (*formattest.Result, *fault.Fault) {
 	t.Helper()
 	dev := formattest.NewDevice(r, size)
 	res, f, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev, Allocated: allocated}, w)
@@ -29,7 +27,7 @@ func walk(t testing.TB, r io.ReaderAt, size, allocated uint64, w formattest.Wind
 }
 
 // agree compares a window of a valid image with the model.
-func agree(t testing.TB, r io.ReaderAt, size, allocated uint64, w formattest.Window) *formattest.Result {
+func agree(t testing.TB, r io.ReaderAt, size, allocated uint64, w img.Window) *formattest.Result {
 	t.Helper()
 	res, f := walk(t, r, size, allocated, w)
 	if f != nil {

@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/img"
 )
 
 // TestPreallocation tries the heuristic around its threshold, with every width of refcounts, in images of many refcount
@@ -50,7 +51,7 @@ func TestRefblockUnaligned(t *testing.T) {
 	q.Spoil64(formattest.OffRefcountTableOffset, table)
 	q.Spoil64(table, 0x20200)
 	r, n := image(q)
-	res := agree(t, r, n, 0, formattest.Whole)
+	res := agree(t, r, n, 0, img.Whole)
 	want := fault.New(fault.Qcow2RefblockUnaligned, table, 0x20200, 0)
 	if len(res.Warnings) != 1 || res.Warnings[0].Error() != want.Error() {
 		t.Errorf("warnings %v, want %v", res.Warnings, want)
@@ -83,7 +84,7 @@ func TestFullBatches(t *testing.T) {
 		}
 	}
 	r, n := image(q)
-	agree(t, r, n, 1<<40, formattest.Whole)
+	agree(t, r, n, 1<<40, img.Whole)
 
 	// Clusters of 512 bytes: an L2 table is never unaligned. With larger ones every other entry is.
 	q = formattest.NewQcow2(5000<<21, 12)
@@ -92,7 +93,7 @@ func TestFullBatches(t *testing.T) {
 		*q.L1(i) = 0x200
 	}
 	r, n = image(q)
-	if res := agree(t, r, n, 1<<40, formattest.Whole); len(res.Faults) != 2500 {
+	if res := agree(t, r, n, 1<<40, img.Whole); len(res.Faults) != 2500 {
 		t.Errorf("%d faults, want 2500", len(res.Faults))
 	}
 }
@@ -105,7 +106,7 @@ func TestNoMemory(t *testing.T) {
 		for left := 4 << 20; left > n; left -= n {
 			dev.Buffer(min(n, left-n))
 		}
-		_, f, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		_, f, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev}, img.Whole)
 		if err != nil || f == nil || f.Reason != fault.NoMemory {
 			t.Errorf("fault %v, error %v", f, err)
 		}
@@ -151,9 +152,7 @@ func TestHeaderExtremes(t *testing.T) {
 					c[off+i] = v
 				}
 				dev := formattest.Bytes(c)
-				_, _, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev}, func(size uint64) (uint64, uint64) {
-					return 0, min(size, 1<<24)
-				})
+				_, _, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev}, img.Window{End: 1 << 24})
 				if err != nil {
 					t.Fatalf("%d bytes of %#x at %d: %v", width, v, off, err)
 				}

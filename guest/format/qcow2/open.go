@@ -6,6 +6,7 @@ import (
 
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // open makes every check that qemu makes when it opens an image read-only, in its order: of several faults the same one is
@@ -16,7 +17,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, noMemory(windowLen)
 	}
 	m := &image{
-		dev: p.Dev, allocated: p.Allocated, p: p, needKey: p.Qemu != 0,
+		dev: p.Dev, allocated: p.Allocated, p: p, needKey: p.Release.IsQemu(),
 		win: window{dev: p.Dev, buf: buf},
 	}
 	m.win.seek(0, minClusterSize)
@@ -189,7 +190,7 @@ func (m *image) checkDataFile() *fault.Fault {
 	if len(m.ext.dataFile) > maxDataFileName {
 		return fault.New(fault.Qcow2DataFileNameLength, m.ext.dataFileOff, maxDataFileName+1)
 	}
-	m.refs = append(m.refs, format.Reference{Kind: format.DataFile, Name: m.ext.dataFile})
+	m.refs = append(m.refs, img.Reference{Kind: img.DataFile, Name: m.ext.dataFile})
 	return nil
 }
 
@@ -219,7 +220,7 @@ func (m *image) readBackingName() *fault.Fault {
 		return f
 	}
 	if name := cString(b); name != "" {
-		m.refs = append(m.refs, format.Reference{Kind: format.Backing, Name: name, Format: m.ext.backingFormat})
+		m.refs = append(m.refs, img.Reference{Kind: img.Backing, Name: name, Format: m.ext.backingFormat})
 	}
 	return nil
 }

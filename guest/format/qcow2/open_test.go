@@ -12,6 +12,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/img"
 )
 
 // vector is an image with one thing wrong, or nothing.
@@ -200,7 +201,7 @@ func checkVectors(t *testing.T, vectors []vector) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, got, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: formattest.NewDevice(f, uint64(size)), Qemu: 7<<16 | 2}, formattest.Whole)
+			_, got, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: formattest.NewDevice(f, uint64(size)), Release: 7<<16 | 2}, img.Whole)
 			switch {
 			case err != nil:
 				t.Fatal(err)

@@ -13,10 +13,11 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // Driver is the qcow2 format. A version that is not known yet is recognised too, so that it is refused by name.
-var Driver = format.Driver{ID: format.Qcow2, Name: "qcow2", Probe: probe, Open: open}
+var Driver = format.Driver{Format: img.Qcow2, Probe: probe, Open: open}
 
 func probe(head *[format.HeadLen]byte, _ uint64, _ bool) int {
 	if string(head[:len(magic)]) == magic && binary.BigEndian.Uint32(head[offVersion:]) >= 2 {
@@ -43,7 +44,7 @@ type image struct {
 	crypt       uint32 // crypt_method
 	hasDataFile bool
 	ext         extensions
-	refs        []format.Reference
+	refs        []img.Reference
 
 	flags  [kinds]extent.Flags // what is emitted for each kind
 	file   uint16              // extent.State.File of what has an offset
@@ -89,7 +90,7 @@ func (m *image) setFlags() {
 func (m *image) Size() uint64 { return m.size }
 
 // References are the data file, if there is one, and then the backing file, if there is one.
-func (m *image) References() []format.Reference { return m.refs }
+func (m *image) References() []img.Reference { return m.refs }
 
 // l1Reach is log2 of the bytes of the virtual disk that one L1 entry stands for.
 func (m *image) l1Reach() uint { return m.tableBits + m.clusterBits }

@@ -12,6 +12,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/img"
 )
 
 const (
@@ -44,21 +45,21 @@ func TestWalk(t *testing.T) {
 		name   string
 		size   uint64
 		build  func(q *formattest.Qcow2)
-		window formattest.Window
+		window img.Window
 		want   []extent.Extent
 		faults []*fault.Fault
 	}{
-		{"empty", 1 << 20, func(*formattest.Qcow2) {}, formattest.Whole, pieces(0, piece{1 << 20, 0, 0}), nil},
-		{"size 0", 0, func(*formattest.Qcow2) {}, formattest.Whole, nil, nil},
-		{"size rounded down", 1023, func(*formattest.Qcow2) {}, formattest.Whole, pieces(0, piece{512, 0, 0}), nil},
-		{"one cluster", 4 * c, func(q *formattest.Qcow2) { q.Sparse(1, 1) }, formattest.Whole,
+		{"empty", 1 << 20, func(*formattest.Qcow2) {}, img.Whole, pieces(0, piece{1 << 20, 0, 0}), nil},
+		{"size 0", 0, func(*formattest.Qcow2) {}, img.Whole, nil, nil},
+		{"size rounded down", 1023, func(*formattest.Qcow2) {}, img.Whole, pieces(0, piece{512, 0, 0}), nil},
+		{"one cluster", 4 * c, func(q *formattest.Qcow2) { q.Sparse(1, 1) }, img.Whole,
 			pieces(0, piece{c, 0, 0}, piece{c, data, first}, piece{2 * c, 0, 0}), nil},
 		{"zero clusters", 4 * c, func(q *formattest.Qcow2) {
 			q.Sparse(0, 2)
 			*q.Entry(1) |= formattest.EntryZero
 			q.Zero(2, 1)
-		}, formattest.Whole, pieces(0, piece{c, data, first}, piece{c, zeroAlloc, first + c}, piece{c, zeroPlain, 0}, piece{c, 0, 0}), nil},
-		{"compressed clusters are one extent", 4 * c, func(q *formattest.Qcow2) { q.Compressed(1, 2) }, formattest.Whole,
+		}, img.Whole, pieces(0, piece{c, data, first}, piece{c, zeroAlloc, first + c}, piece{c, zeroPlain, 0}, piece{c, 0, 0}), nil},
+		{"compressed clusters are one extent", 4 * c, func(q *formattest.Qcow2) { q.Compressed(1, 2) }, img.Whole,
 			pieces(0, piece{c, 0, 0}, piece{2 * c, compressed, 0}, piece{c, 0, 0}), nil},
 		{"window within a cluster", 4 * c, func(q *formattest.Qcow2) { q.Sparse(1, 1) }, window(c+1, c+4),
 			pieces(c+1, piece{3, data, first + 1}), nil},
@@ -68,30 +69,30 @@ func TestWalk(t *testing.T) {
 			q.Version = 2
 			q.Sparse(0, 1)
 			*q.Entry(3) = formattest.EntryZero
-		}, formattest.Whole, pieces(0, piece{c, data, first}, piece{2 * c, 0, 0}, piece{c, extent.Bad, 0}),
+		}, img.Whole, pieces(0, piece{c, data, first}, piece{2 * c, 0, 0}, piece{c, extent.Bad, 0}),
 			[]*fault.Fault{fault.New(fault.Qcow2ZeroInV2, 2*c+24, 2*c, 3)}},
 		{"cluster unaligned", 4 * c, func(q *formattest.Qcow2) {
 			q.Sparse(0, 4)
 			*q.Entry(2) |= 0x200
-		}, formattest.Whole, pieces(0, piece{2 * c, data, first}, piece{c, extent.Bad, 0}, piece{c, data, first + 3*c}),
+		}, img.Whole, pieces(0, piece{2 * c, data, first}, piece{c, extent.Bad, 0}, piece{c, data, first + 3*c}),
 			[]*fault.Fault{fault.New(fault.Qcow2ClusterUnaligned, 2*c+16, first+2*c+0x200, 2*c, 2)}},
-		{"L2 table unaligned", 600 << 20, func(q *formattest.Qcow2) { *q.L1(0) = 0x40200 }, formattest.Whole,
+		{"L2 table unaligned", 600 << 20, func(q *formattest.Qcow2) { *q.L1(0) = 0x40200 }, img.Whole,
 			pieces(0, piece{512 << 20, extent.Bad, 0}, piece{88 << 20, 0, 0}),
 			[]*fault.Fault{fault.New(fault.Qcow2L2Unaligned, c, 0x40200, 0)}},
-		{"L2 table behind the end", 4 * c, func(q *formattest.Qcow2) { *q.L1(0) = 1 << 40 }, formattest.Whole,
+		{"L2 table behind the end", 4 * c, func(q *formattest.Qcow2) { *q.L1(0) = 1 << 40 }, img.Whole,
 			pieces(0, piece{4 * c, 0, 0}), nil},
 		{"reserved bits", 4 * c, func(q *formattest.Qcow2) {
 			q.Sparse(0, 1)
 			*q.Entry(0) |= 0x3f<<56 | 0x1fe
 			*q.L1(0) |= 0x7f<<56 | 0x1ff
-		}, formattest.Whole, pieces(0, piece{c, data, first}, piece{3 * c, 0, 0}), nil},
-		{"host offset beyond everything", 2 * c, func(q *formattest.Qcow2) { *q.Entry(0) = 0x00ffffffffff0000 }, formattest.Whole,
+		}, img.Whole, pieces(0, piece{c, data, first}, piece{3 * c, 0, 0}), nil},
+		{"host offset beyond everything", 2 * c, func(q *formattest.Qcow2) { *q.Entry(0) = 0x00ffffffffff0000 }, img.Whole,
 			pieces(0, piece{c, data, 0x00ffffffffff0000}, piece{c, 0, 0}), nil},
 		{"subclusters", c, func(q *formattest.Qcow2) {
 			q.ExtendedL2 = true
 			q.Sparse(0, 1)
 			*q.Bitmap(0) = 1<<36 | 2
-		}, formattest.Whole, pieces(0, piece{2048, extent.Offset, first}, piece{2048, data, first + 2048},
+		}, img.Whole, pieces(0, piece{2048, extent.Offset, first}, piece{2048, data, first + 2048},
 			piece{4096, extent.Offset, first + 4096}, piece{2048, zeroAlloc, first + 8192}, piece{c - 10240, extent.Offset, first + 10240}), nil},
 		{"invalid bitmap is met a run ahead", 4 * c, func(q *formattest.Qcow2) {
 			q.ExtendedL2 = true
@@ -99,7 +100,7 @@ func TestWalk(t *testing.T) {
 			*q.Bitmap(0) = 0xffff
 			*q.Bitmap(1) = 0xfffffff0
 			*q.Bitmap(2) |= 1 << 32
-		}, formattest.Whole, pieces(0, piece{c / 2, data, first}, piece{c/2 + c/8, extent.Offset, first + c/2},
+		}, img.Whole, pieces(0, piece{c / 2, data, first}, piece{c/2 + c/8, extent.Offset, first + c/2},
 			piece{c - c/8, data | extent.BadAhead, first + c + c/8}, piece{c, extent.Bad, 0}, piece{c, data, first + 3*c}),
 			[]*fault.Fault{fault.New(fault.Qcow2InvalidSubcluster, 2*c+32, 2*c, 2)}},
 		{"invalid bitmap behind the window", 4 * c, func(q *formattest.Qcow2) {
@@ -126,7 +127,7 @@ func TestEncrypted(t *testing.T) {
 	q.Sparse(0, 2)
 	*q.Entry(1) |= formattest.EntryZero
 	r, n := image(q)
-	same(t, agree(t, r, n, 0, formattest.Whole), pieces(0, piece{c, extent.Present | extent.Data | extent.Encrypted, 0},
+	same(t, agree(t, r, n, 0, img.Whole), pieces(0, piece{c, extent.Present | extent.Data | extent.Encrypted, 0},
 		piece{c, zeroPlain, 0}, piece{2 * c, 0, 0}), nil)
 }
 
@@ -140,8 +141,8 @@ func TestReferences(t *testing.T) {
 	*q.Entry(0) = formattest.EntryCopied
 	*q.Entry(1) = 1<<16 | formattest.EntryZero
 	r, n := image(q)
-	res := agree(t, r, n, 1<<40, formattest.Whole)
-	want := []format.Reference{{Kind: format.DataFile, Name: "data"}, {Kind: format.Backing, Name: "../base", Format: "raw"}}
+	res := agree(t, r, n, 1<<40, img.Whole)
+	want := []img.Reference{{Kind: img.DataFile, Name: "data"}, {Kind: img.Backing, Name: "../base", Format: "raw"}}
 	if len(res.References) != 2 || res.References[0] != want[0] || res.References[1] != want[1] {
 		t.Fatalf("references %+v, want %+v", res.References, want)
 	}
@@ -208,7 +209,7 @@ func TestReadsOnce(t *testing.T) {
 			}
 			file, n := onDisk(t, q)
 			dev := formattest.NewDevice(file, n)
-			_, f, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev}, formattest.Whole)
+			_, f, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev}, img.Whole)
 			if f != nil || err != nil {
 				t.Fatal(f, err)
 			}
@@ -263,7 +264,7 @@ func TestDeviceFails(t *testing.T) {
 	for at := uint64(1); at < uint64(len(b)); at += 512 {
 		dev := formattest.Bytes(b)
 		dev.FailAt = at
-		_, f, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		_, f, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev}, img.Whole)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,10 +10,11 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // Driver is the qed format.
-var Driver = format.Driver{ID: format.Qed, Name: "qed", Probe: probe, Open: open}
+var Driver = format.Driver{Format: img.Qed, Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 	return format.Score(string(h[:4]) == magic, format.Certain)
@@ -22,9 +23,9 @@ func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 type image struct {
 	h        header
 	fileSize uint64 // block.Length, rounded down to clusters
-	release  uint32 // of qemu to imitate, 0 is none
+	release  img.Release
 	tables   format.TwoLevel
-	refs     []format.Reference
+	refs     []img.Reference
 }
 
 // open makes the checks of qemu's bdrv_qed_open, in its order.
@@ -33,7 +34,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if buf == nil {
 		return nil, fault.New(fault.NoMemory, 0, maxBackingName+1)
 	}
-	m := &image{release: p.Qemu}
+	m := &image{release: p.Release}
 	m.tables = format.TwoLevel{Dev: p.Dev, L1EntryLen: entryLen, EntryLen: entryLen, Table: m.l2Table}
 	if f := m.read(buf[:headerSize], 0); f != nil {
 		return nil, f
@@ -106,11 +107,11 @@ func (m *image) readBackingName(buf []byte) *fault.Fault {
 	if name == "" {
 		return nil
 	}
-	ref := format.Reference{Kind: format.Backing, Name: name}
+	ref := img.Reference{Kind: img.Backing, Name: name}
 	if h.features()&featureBackingRaw != 0 {
 		ref.Format = "raw"
 	}
-	m.refs = []format.Reference{ref}
+	m.refs = []img.Reference{ref}
 	return nil
 }
 
@@ -130,7 +131,7 @@ func (m *image) validTable(off uint64) bool {
 func (m *image) Size() uint64 { return m.h.imageSize() }
 
 // References is the backing file, if there is one.
-func (m *image) References() []format.Reference { return m.refs }
+func (m *image) References() []img.Reference { return m.refs }
 
 // kind is how a cluster is stored.
 type kind uint8

@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qed"
+	"instarfs/guest/img"
 )
 
 const (
@@ -101,8 +102,8 @@ func TestEndOfFiles(t *testing.T) {
 		}
 	}))
 	s.Size = 1<<63 - 1
-	for _, release := range []uint32{0, qemu} {
-		r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: s.Device(), Qemu: release}, formattest.Whole)
+	for _, release := range []img.Release{0, qemu} {
+		r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: s.Device(), Release: release}, img.Whole)
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
@@ -114,13 +115,13 @@ func TestEndOfFiles(t *testing.T) {
 
 // TestBackingName: raw where the image says so, to be probed where it does not.
 func TestBackingName(t *testing.T) {
-	for features, want := range map[byte][]format.Reference{
+	for features, want := range map[byte][]img.Reference{
 		0: nil, 4: nil,
-		1: {{Kind: format.Backing, Name: "base"}},
-		5: {{Kind: format.Backing, Name: "base", Format: "raw"}},
+		1: {{Kind: img.Backing, Name: "base"}},
+		5: {{Kind: img.Backing, Name: "base", Format: "raw"}},
 	} {
 		b := image(func(b []byte) { b[16] = features; b[56] = 64; b[60] = 4; copy(b[64:], "base") })
-		r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: formattest.Bytes(b)}, formattest.Whole)
+		r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: formattest.Bytes(b)}, img.Whole)
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
@@ -149,10 +150,10 @@ func long(n uint64) []byte {
 // is a multiple of 4 GiB.
 func TestLongRun(t *testing.T) {
 	const mib, gib = 1 << 20, 1 << 30
-	walk := func(n, start uint64, release uint32) *formattest.Result {
+	walk := func(n, start uint64, release img.Release) *formattest.Result {
 		t.Helper()
-		r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: formattest.Bytes(long(n)), Qemu: release},
-			func(size uint64) (uint64, uint64) { return start, size })
+		r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: formattest.Bytes(long(n)), Release: release},
+			img.Window{Start: start, End: img.Whole.End})
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
@@ -160,7 +161,7 @@ func TestLongRun(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		n, start uint64
-		qemu     uint32
+		qemu     img.Release
 		want     []extent.Extent
 	}{
 		{4095, 0, qemu, []extent.Extent{e(0, mib, 0, zero), e(mib, 4095*mib, 0, 0)}},
@@ -205,7 +206,7 @@ func TestLargeTables(t *testing.T) {
 	last := entries - 1
 	le.PutUint64(b[9*cluster+last*8:], 17*cluster)
 	dev := formattest.Bytes(b)
-	r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: dev}, formattest.Whole)
+	r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: dev}, img.Whole)
 	if f != nil || err != nil {
 		t.Fatal(f, err)
 	}
@@ -222,7 +223,7 @@ func TestDeviceFails(t *testing.T) {
 	for _, at := range []uint64{1, cluster, cluster + table} {
 		dev := formattest.Bytes(image(func([]byte) {}))
 		dev.FailAt = at
-		_, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		_, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: dev}, img.Whole)
 		if err != nil || f == nil || f.Reason != fault.DeviceRead {
 			t.Errorf("byte %d: %v %v", at, f, err)
 		}

@@ -116,7 +116,7 @@ func (w *walker) flush() {
 		w.pos = to
 		return
 	}
-	if total := w.to - w.start; w.release != 0 && total>>32 != 0 {
+	if total := w.to - w.start; w.release.IsQemu() && total>>32 != 0 {
 		cut := total & (1<<32 - 1)
 		if inside := (w.pos - w.start) &^ (sectorSize - 1); cut == 0 && inside != 0 {
 			w.emit(min(w.boundary, w.end))

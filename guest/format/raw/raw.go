@@ -6,6 +6,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // sectorSize is the unit in which qemu counts a file's length, in bytes.
@@ -16,10 +17,9 @@ const maxDevice = 1<<63 - 1<<30
 
 // Driver is the raw format. Any device is a raw image, and a weak one: every other format that knows its signature wins.
 var Driver = format.Driver{
-	ID:    format.Raw,
-	Name:  "raw",
-	Probe: func(*[format.HeadLen]byte, uint64, bool) int { return 1 },
-	Open:  open,
+	Format: img.Raw,
+	Probe:  func(*[format.HeadLen]byte, uint64, bool) int { return 1 },
+	Open:   open,
 }
 
 type image struct{ size uint64 }
@@ -36,7 +36,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 func (m image) Size() uint64 { return m.size }
 
 // References is empty: nothing in a raw image is a name.
-func (m image) References() []format.Reference { return nil }
+func (m image) References() []img.Reference { return nil }
 
 // Walk emits the window as one extent. Its part behind the device's end, less than a sector, is a hole to the host.
 func (m image) Walk(start, end uint64, sink format.Sink) *fault.Fault {

@@ -14,6 +14,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/raw"
+	"instarfs/guest/img"
 )
 
 // TestWalk finds one extent, whatever the device's size.
@@ -29,7 +30,7 @@ func TestWalk(t *testing.T) {
 		{1<<63 - 1<<30, 1<<63 - 1<<30, 0, 1<<63 - 1<<30},
 	} {
 		dev := formattest.NewDevice(bytes.NewReader(nil), v.device)
-		res, f, err := formattest.Run(&raw.Driver, &format.Params{Dev: dev}, func(uint64) (uint64, uint64) { return v.start, v.end })
+		res, f, err := formattest.Run(&raw.Driver, &format.Params{Dev: dev}, img.Window{Start: v.start, End: v.end})
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
@@ -49,7 +50,7 @@ func TestWalk(t *testing.T) {
 
 // TestTooLarge refuses what qemu refuses.
 func TestTooLarge(t *testing.T) {
-	_, f, err := formattest.Run(&raw.Driver, &format.Params{Dev: formattest.NewDevice(nil, 1<<63-1<<30+1)}, formattest.Whole)
+	_, f, err := formattest.Run(&raw.Driver, &format.Params{Dev: formattest.NewDevice(nil, 1<<63-1<<30+1)}, img.Whole)
 	if err != nil || f == nil || f.Reason != fault.RawTooLarge {
 		t.Errorf("fault %v, error %v", f, err)
 	}
@@ -72,12 +73,8 @@ func TestAgainstQemuImg(t *testing.T) {
 		}
 		start, length := uint64(0), uint64(1<<62)
 		for range 3 {
-			var end uint64
 			res, ft, err := formattest.Run(&raw.Driver, &format.Params{Dev: formattest.NewDevice(f, uint64(st.Size()))},
-				func(size uint64) (uint64, uint64) {
-					end = min(start+length, size)
-					return start, max(start, end)
-				})
+				img.Window{Start: start, End: start + length})
 			if ft != nil || err != nil {
 				t.Fatal(ft, err)
 			}

@@ -12,10 +12,11 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // Driver is the vdi format.
-var Driver = format.Driver{ID: format.Vdi, Name: "vdi", Probe: probe, Open: open}
+var Driver = format.Driver{Format: img.Vdi, Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 	return format.Score(binary.LittleEndian.Uint32(h[offSignature:]) == signature, format.Certain)
@@ -34,7 +35,7 @@ type image struct {
 func (m *image) Size() uint64 { return m.size }
 
 // References is empty.
-func (m *image) References() []format.Reference { return nil }
+func (m *image) References() []img.Reference { return nil }
 
 var _ format.Image = (*image)(nil)
 

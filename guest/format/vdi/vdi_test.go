@@ -11,6 +11,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vdi"
+	"instarfs/guest/img"
 )
 
 const (
@@ -21,14 +22,12 @@ const (
 	qemu72 = 7<<16 | 2
 )
 
-func window(start, end uint64) formattest.Window {
-	return func(size uint64) (uint64, uint64) { return min(start, size), min(max(start, end), size) }
-}
+func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
 // walk runs the walker and fails the test when it does not keep the contract.
-func walk(t testing.TB, b []byte, qemu uint32, w formattest.Window) (*formattest.Result, *fault.Fault) {
+func walk(t testing.TB, b []byte, qemu img.Release, w img.Window) (*formattest.Result, *fault.Fault) {
 	t.Helper()
-	res, f, err := formattest.Run(&vdi.Driver, &format.Params{Dev: formattest.Bytes(b), Qemu: qemu}, w)
+	res, f, err := formattest.Run(&vdi.Driver, &format.Params{Dev: formattest.Bytes(b), Release: qemu}, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +57,7 @@ func model(b []byte, x uint64) extent.Extent {
 }
 
 // agree compares a window with the model, at the first and last byte of each extent, at its middle and at every block.
-func agree(t testing.TB, b []byte, qemu uint32, w formattest.Window) *formattest.Result {
+func agree(t testing.TB, b []byte, qemu img.Release, w img.Window) *formattest.Result {
 	t.Helper()
 	res, f := walk(t, b, qemu, w)
 	if f != nil {
@@ -131,8 +130,8 @@ func TestOpen(t *testing.T) {
 	for _, v := range vectors {
 		b := formattest.NewVdi(3 * mib).Bytes()
 		v.spoil(b)
-		for _, qemu := range []uint32{0, qemu72} {
-			res, f := walk(t, b, qemu, formattest.Whole)
+		for _, qemu := range []img.Release{0, qemu72} {
+			res, f := walk(t, b, qemu, img.Whole)
 			switch {
 			case f == nil && v.reason != fault.None:
 				t.Errorf("%s: no fault", v.name)
@@ -169,14 +168,14 @@ func TestWalk(t *testing.T) {
 	last := uint64(formattest.VdiZero-1)<<20 + 1024
 	for _, test := range []struct {
 		name   string
-		qemu   uint32
+		qemu   img.Release
 		kind   uint32
-		window formattest.Window
+		window img.Window
 		want   []piece
 	}{
-		{"own", 0, 1, formattest.Whole, []piece{{2 * mib, data, 2*mib + 1024}, {3 * mib, zero, 0},
+		{"own", 0, 1, img.Whole, []piece{{2 * mib, data, 2*mib + 1024}, {3 * mib, zero, 0},
 			{mib, data, 9*mib + 1024}, {mib, data, 8*mib + 1024}, {mib, data, last}, {mib - 512, zero, 0}}},
-		{"qemu", qemu72, 1, formattest.Whole, []piece{{2 * mib, data, 2*mib + 1024}, {3 * mib, zero, 0},
+		{"qemu", qemu72, 1, img.Whole, []piece{{2 * mib, data, 2*mib + 1024}, {3 * mib, zero, 0},
 			{mib, data, 9*mib + 1024}, {mib, data, 8*mib + 1024}, {mib, data, last}, {mib - 512, zero, 0}}},
 		{"static", qemu72, 2, window(0, mib+1), []piece{{mib + 1, data | extent.Holes, 2*mib + 1024}}},
 		{"within a block", 0, 1, window(mib+5, mib+6), []piece{{1, data, 3*mib + 1024 + 5}}},
@@ -208,8 +207,8 @@ func TestModel(t *testing.T) {
 		if rng.Intn(4) == 0 {
 			b = b[:max(512, rng.Intn(len(b)))]
 		}
-		qemu := uint32(rng.Intn(2)) * qemu72
-		res := agree(t, b, qemu, formattest.Whole)
+		qemu := img.Release(rng.Intn(2)) * qemu72
+		res := agree(t, b, qemu, img.Whole)
 		for range 3 {
 			start, length := formattest.RandomWindow(rng, res.Size)
 			agree(t, b, qemu, window(start, start+length))
@@ -223,7 +222,7 @@ func TestLargest(t *testing.T) {
 	b := v.Bytes()
 	spoil64(formattest.VdiDiskSize, 0x1fffff80<<20)(b)
 	spoil32(formattest.VdiBlocks, 0x1fffff80)(b)
-	for _, w := range []formattest.Window{window(0, 3*mib), window(0x1fffff7f<<20+5, 1<<63), window(1<<40, 1<<40+70000*mib)} {
+	for _, w := range []img.Window{window(0, 3*mib), window(0x1fffff7f<<20+5, 1<<63), window(1<<40, 1<<40+70000*mib)} {
 		dev := formattest.Bytes(b)
 		res, f, err := formattest.Run(&vdi.Driver, &format.Params{Dev: dev}, w)
 		if f != nil || err != nil {
@@ -250,7 +249,7 @@ func TestDeviceFails(t *testing.T) {
 	for at := uint64(1); at < uint64(len(b)); at += 512 {
 		dev := formattest.Bytes(b)
 		dev.FailAt = at
-		_, f, err := formattest.Run(&vdi.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		_, f, err := formattest.Run(&vdi.Driver, &format.Params{Dev: dev}, img.Whole)
 		if err != nil || f == nil || f.Reason != fault.DeviceRead || f.Offset != at {
 			t.Errorf("byte %d: %v %v", at, f, err)
 		}
@@ -277,7 +276,7 @@ func FuzzVdi(f *testing.F) {
 		f.Add(b, uint64(1), uint64(mib), true)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, start, length uint64, own bool) {
-		qemu := uint32(qemu72)
+		qemu := img.Release(qemu72)
 		if own {
 			qemu = 0
 		}

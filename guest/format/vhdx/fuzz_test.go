@@ -9,6 +9,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vhdx"
+	"instarfs/guest/img"
 )
 
 // patches lays what a fuzzer makes over a sound image of every type, and makes the checksums right: 2 bytes of number of a
@@ -63,13 +64,13 @@ func FuzzVhdx(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, kind byte, b []byte, start, length uint64, own bool) {
 		s := patches(kind, b)
-		qemu := uint32(qemu72)
+		qemu := img.Release(qemu72)
 		if own {
 			qemu = 0
 		}
 		const most = 1 << 30
 		dev := s.Device()
-		all, ft, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev, Qemu: qemu}, window(0, most))
+		all, ft, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev, Release: qemu}, window(0, most))
 		if err != nil {
 			t.Fatal(err)
 		}

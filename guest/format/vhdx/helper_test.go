@@ -13,6 +13,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vhdx"
+	"instarfs/guest/img"
 )
 
 const (
@@ -23,14 +24,12 @@ const (
 	qemu72 = 7<<16 | 2
 )
 
-func window(start, end uint64) formattest.Window {
-	return func(size uint64) (uint64, uint64) { return min(start, size), min(max(start, end), size) }
-}
+func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
 // walk runs the walker and fails the test when it does not keep the contract.
-func walk(t testing.TB, s *formattest.Sparse, qemu uint32, w formattest.Window) (*formattest.Result, *fault.Fault) {
+func walk(t testing.TB, s *formattest.Sparse, qemu img.Release, w img.Window) (*formattest.Result, *fault.Fault) {
 	t.Helper()
-	res, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: s.Device(), Qemu: qemu}, w)
+	res, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: s.Device(), Release: qemu}, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +70,7 @@ func model(v *formattest.Vhdx, s *formattest.Sparse, x uint64) (flags extent.Fla
 }
 
 // agree compares a window with the model: at both ends of each extent, where blocks meet, and somewhere between.
-func agree(t testing.TB, v *formattest.Vhdx, clean, s *formattest.Sparse, w formattest.Window) *formattest.Result {
+func agree(t testing.TB, v *formattest.Vhdx, clean, s *formattest.Sparse, w img.Window) *formattest.Result {
 	t.Helper()
 	res, f := walk(t, s, 0, w)
 	if f != nil {

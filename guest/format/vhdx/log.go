@@ -73,7 +73,7 @@ func (m *image) readLog() *fault.Fault {
 		return fault.New(fault.VhdxLogRead, offHeader1+offLogOffset, off)
 	case off >= m.dev.Size():
 		return nil // zeroes, which are no entry
-	case m.qemu == 0 && length > maxLog:
+	case !m.release.IsQemu() && length > maxLog:
 		return fault.New(fault.VhdxLogTooLong, offHeader1+offLogLength, length, maxLog)
 	}
 	l := &log{dev: m.dev, buf: m.dev.Buffer(logBuf), off: off, length: length, guid: h.logGUID()}
@@ -82,7 +82,7 @@ func (m *image) readLog() *fault.Fault {
 	if l.buf == nil {
 		return noMemory(logBuf)
 	}
-	if m.qemu == 0 {
+	if !m.release.IsQemu() {
 		return m.replay(l)
 	}
 	switch dirty, f := l.anyEntry(); {

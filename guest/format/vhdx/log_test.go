@@ -11,6 +11,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vhdx"
+	"instarfs/guest/img"
 )
 
 const logGUID = "0123456789abcdef"
@@ -186,10 +187,10 @@ func TestReplay(t *testing.T) {
 				b[rng.Intn(len(b))] ^= 0x10
 				r.v.PutLog(r.dirty, end, b)
 			}
-			res := agree(t, r.v, r.clean, r.dirty, formattest.Whole)
+			res := agree(t, r.v, r.clean, r.dirty, img.Whole)
 			start, length := formattest.RandomWindow(rng, res.Size)
 			agree(t, r.v, r.clean, r.dirty, window(start, start+length))
-			_, f := walk(t, r.dirty, qemu72, formattest.Whole)
+			_, f := walk(t, r.dirty, qemu72, img.Whole)
 			if f == nil || f.Reason != fault.VhdxLogDirty && f.Reason != fault.VhdxLogDescriptor {
 				t.Errorf("to qemu: fault %v", f)
 			}
@@ -275,7 +276,7 @@ func TestEntries(t *testing.T) {
 				}
 			}
 			v.PutLog(s, 0, b)
-			res, f := walk(t, s, 0, formattest.Whole)
+			res, f := walk(t, s, 0, img.Whole)
 			switch {
 			case test.own != 0:
 				if f == nil || f.Reason != test.own {
@@ -286,7 +287,7 @@ func TestEntries(t *testing.T) {
 			case (res.Map.Len() == 1) != test.replayed:
 				t.Errorf("%d extents", res.Map.Len())
 			}
-			_, f = walk(t, s, qemu72, formattest.Whole)
+			_, f = walk(t, s, qemu72, img.Whole)
 			if qemu, we := qemuSays(t, s), says(f); qemu != we {
 				t.Errorf("qemu-img says %q\nwe say %q", qemu, we)
 			}
@@ -305,14 +306,14 @@ func TestLogGrowsFile(t *testing.T) {
 	binary.LittleEndian.PutUint64(bat[8:], size|formattest.VhdxPresent)
 	e := &formattest.VhdxEntry{GUID: logGUID, Sequence: 7, Flushed: size, Last: size + mib, Changes: []formattest.VhdxChange{{Off: v.BATOffset(), Data: bat}}}
 	v.PutLog(s, 0, e.Bytes())
-	res, f := walk(t, s, 0, formattest.Whole)
+	res, f := walk(t, s, 0, img.Whole)
 	if f != nil {
 		t.Fatal(f)
 	}
 	same(t, "grown", res, []piece{{mib, 0, 0}, {mib, data, size}, {2 * mib, 0, 0}})
 	e.Last = size
 	v.PutLog(s, 0, e.Bytes())
-	if f := first(walk(t, s, 0, formattest.Whole)); f == nil || f.Reason != fault.VhdxBlockStart {
+	if f := first(walk(t, s, 0, img.Whole)); f == nil || f.Reason != fault.VhdxBlockStart {
 		t.Errorf("fault %v", f)
 	}
 }
@@ -323,7 +324,7 @@ func TestHostileLogs(t *testing.T) {
 	whole := &formattest.VhdxEntry{GUID: logGUID, Sequence: 7}
 	b := whole.Bytes()
 	binary.LittleEndian.PutUint32(b[8:], mib)
-	for _, qemu := range []uint32{0, qemu72} {
+	for _, qemu := range []img.Release{0, qemu72} {
 		v := formattest.NewVhdx(4*mib, mib, 512)
 		v.LogGUID = logGUID
 		s := v.Image()
@@ -331,7 +332,7 @@ func TestHostileLogs(t *testing.T) {
 			v.PutLog(s, at, b)
 		}
 		dev := s.Device()
-		_, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev, Qemu: qemu}, formattest.Whole)
+		_, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev, Release: qemu}, img.Whole)
 		// Entries of which everything is checked cannot overlap. qemu goes around for ever.
 		if err != nil || (f == nil) != (qemu == 0) || f != nil && f.Reason != fault.VhdxLogWork {
 			t.Errorf("for %#x: %v %v", qemu, f, err)
@@ -350,5 +351,5 @@ func TestHostileLogs(t *testing.T) {
 	})
 	r.spoil()
 	r.put(64*mib-8*4096, 0, r.entries(9, 3, logGUID, true))
-	agree(t, r.v, r.clean, r.dirty, formattest.Whole)
+	agree(t, r.v, r.clean, r.dirty, img.Whole)
 }

@@ -63,13 +63,13 @@ func (m *image) readMetadata() *fault.Fault {
 		}
 	}
 	missing := t.fileParameters == nil || t.diskSize == nil || t.logicalSector == nil
-	if m.qemu != 0 {
+	if m.release.IsQemu() {
 		missing = missing || t.diskID == nil || t.physicalSector == nil
 	}
 	switch {
 	case missing:
 		return fault.New(fault.VhdxItemMissing, m.metadata)
-	case m.qemu != 0 && t.parentLocator != nil:
+	case m.release.IsQemu() && t.parentLocator != nil:
 		return fault.New(fault.VhdxDifferencing, m.metadata)
 	}
 	return m.readItems(&t)
@@ -108,7 +108,7 @@ func (m *image) readItems(t *items) *fault.Fault {
 	if m.blockSize < minBlockSize || m.blockSize > maxBlockSize {
 		return fault.New(fault.VhdxBlockSize, reqs[0].Off, m.blockSize)
 	}
-	if m.sectorSize != 512 && (m.qemu != 0 || m.sectorSize != 4*kib) {
+	if m.sectorSize != 512 && (m.release.IsQemu() || m.sectorSize != 4*kib) {
 		return fault.New(fault.VhdxSectorSize, reqs[2].Off, m.sectorSize)
 	}
 	if m.blockSize&(m.blockSize-1) != 0 {
@@ -116,7 +116,7 @@ func (m *image) readItems(t *items) *fault.Fault {
 	}
 	m.chunkRatio = chunkSectors * m.sectorSize / m.blockSize
 	m.rawSize, m.size = size, size&^511
-	if m.qemu != 0 {
+	if m.release.IsQemu() {
 		return nil
 	}
 	if size > maxDisk {

@@ -11,7 +11,7 @@ import (
 // open makes every check that qemu makes when it opens an image, in its order. Where our own profile reads more, it checks
 // more; it lets pass what qemu refuses only because it does not know it.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	m := &image{dev: p.Dev, qemu: p.Qemu, buf: p.Dev.Buffer(bufSize)}
+	m := &image{dev: p.Dev, release: p.Release, buf: p.Dev.Buffer(bufSize)}
 	if m.buf == nil {
 		return nil, noMemory(bufSize)
 	}
@@ -48,7 +48,7 @@ func (m *image) readHeaders() *fault.Fault {
 	default:
 		return fault.New(fault.VhdxNoHeader, offHeader1)
 	}
-	if m.qemu == 0 {
+	if !m.release.IsQemu() {
 		m.addRegion(region{0, headerSection})
 	}
 	m.addRegion(region{m.h.logOffset(), uint64(m.h.logLength())})
@@ -64,7 +64,7 @@ func readHeader(b []byte) (h header, ok bool) {
 func (m *image) readRegions() *fault.Fault {
 	b := m.buf[:tableSize]
 	f := m.readRegionTable(b, offRegionTable1)
-	if f != nil && f.Reason != fault.DeviceRead && m.qemu == 0 {
+	if f != nil && f.Reason != fault.DeviceRead && !m.release.IsQemu() {
 		if m.readRegionTable(b, offRegionTable2) == nil {
 			f = nil
 		}

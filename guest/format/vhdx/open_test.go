@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vhdx"
+	"instarfs/guest/img"
 )
 
 // vector is an image of 5 MiB in blocks of 1 MiB, of which the second and the last are there, with one thing wrong, or nothing.
@@ -198,14 +199,14 @@ func TestOpen(t *testing.T) {
 				}
 				return f.Reason
 			}
-			_, f := walk(t, s, qemu72, formattest.Whole)
+			_, f := walk(t, s, qemu72, img.Whole)
 			if reason(f) != v.qemu {
 				t.Errorf("to qemu: fault %v, want reason %d", f, v.qemu)
 			}
 			if qemu, we := qemuSays(t, s), says(f); qemu != we {
 				t.Errorf("qemu-img says %q\nwe say %q", qemu, we)
 			}
-			if f := first(walk(t, s, 0, formattest.Whole)); reason(f) != v.own {
+			if f := first(walk(t, s, 0, img.Whole)); reason(f) != v.own {
 				t.Errorf("fault %v, want reason %d", f, v.own)
 			}
 		})
@@ -254,8 +255,8 @@ func TestParent(t *testing.T) {
 	} {
 		v := formattest.NewVhdx(5*mib, mib, 512)
 		v.Flags, v.Locator = formattest.VhdxHasParent, test.locator
-		res, f := walk(t, v.Image(), 0, formattest.Whole)
-		switch want := (format.Reference{Kind: format.Backing, Name: test.want, Format: "vhdx"}); {
+		res, f := walk(t, v.Image(), 0, img.Whole)
+		switch want := (img.Reference{Kind: img.Backing, Name: test.want, Format: "vhdx"}); {
 		case test.reason != 0:
 			if f == nil || f.Reason != test.reason {
 				t.Errorf("%s: fault %v", test.name, f)
@@ -283,7 +284,7 @@ func TestParent(t *testing.T) {
 		v.Flags, v.Locator = formattest.VhdxHasParent, [][2]string{{"relative_path", "a"}}
 		s := v.Image()
 		s.Put(v.MetadataOffset()+64<<10+8+8+16+4+4+uint64(test.off), test.b)
-		if _, f := walk(t, s, 0, formattest.Whole); (f == nil) != (test.reason == 0) || f != nil && f.Reason != test.reason {
+		if _, f := walk(t, s, 0, img.Whole); (f == nil) != (test.reason == 0) || f != nil && f.Reason != test.reason {
 			t.Errorf("%d: fault %v", i, f)
 		}
 	}
@@ -302,7 +303,7 @@ func TestLocatorOfLongKeys(t *testing.T) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, f := walk(t, s, 0, formattest.Whole); f == nil || f.Reason != fault.VhdxNoParent {
+	if _, f := walk(t, s, 0, img.Whole); f == nil || f.Reason != fault.VhdxNoParent {
 		t.Errorf("fault %v", f)
 	}
 	runtime.ReadMemStats(&after)

@@ -7,7 +7,7 @@ import (
 
 	"instarfs/guest/block"
 	"instarfs/guest/fault"
-	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // paths are the keys of a parent locator that hold a path, the best first: one that is relative to the image leads to the
@@ -46,7 +46,7 @@ func (m *image) readParent(e *entry) *fault.Fault {
 		}
 		name := strings.TrimPrefix(strings.ReplaceAll(decode(value), `\`, "/"), "./")
 		if name != "" {
-			m.refs = []format.Reference{{Kind: format.Backing, Name: name, Format: formatName}}
+			m.refs = []img.Reference{{Kind: img.Backing, Name: name, Format: img.Vhdx.String()}}
 			return nil
 		}
 	}

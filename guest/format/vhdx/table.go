@@ -44,7 +44,7 @@ func (m *image) checkTable() *fault.Fault {
 	blocks := m.payloadBlocks()
 	var need uint64
 	switch {
-	case m.qemu != 0:
+	case m.release.IsQemu():
 		// qemu counts in 32 bits.
 		need = uint64(uint32(blocks) + (uint32(blocks)-1)/uint32(m.chunkRatio))
 	case len(m.refs) > 0:
@@ -58,7 +58,7 @@ func (m *image) checkTable() *fault.Fault {
 		return fault.New(fault.VhdxTableSize, m.bat.off, need, have)
 	case m.bat.length > maxRead || m.bat.off > maxFileOffset-m.bat.length:
 		return fault.New(fault.VhdxTableRead, m.bat.off, m.bat.length, m.bat.off)
-	case m.qemu == 0:
+	case !m.release.IsQemu():
 		return nil
 	}
 	m.table.limit = need

@@ -13,12 +13,11 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
-const formatName = "vhdx"
-
 // Driver is the vhdx format.
-var Driver = format.Driver{ID: format.Vhdx, Name: formatName, Probe: probe, Open: open}
+var Driver = format.Driver{Format: img.Vhdx, Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 	return format.Score(string(h[:len(signature)]) == signature, format.Certain)
@@ -26,11 +25,11 @@ func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 
 // image is an opened image.
 type image struct {
-	dev    block.Device
-	qemu   uint32 // the release to imitate, 0 none
-	buf    []byte // tables while the image is opened, then a piece of the BAT
-	h      header
-	length uint64 // of the file, as far as blocks may reach
+	dev     block.Device
+	release img.Release
+	buf     []byte // tables while the image is opened, then a piece of the BAT
+	h       header
+	length  uint64 // of the file, as far as blocks may reach
 
 	regions  []region
 	bat      region // where it is
@@ -43,7 +42,7 @@ type image struct {
 	sectorSize uint64 // logical
 	chunkRatio uint64 // payload blocks in a chunk
 	fixed      bool
-	refs       []format.Reference
+	refs       []img.Reference
 
 	table table
 	bits  bitmaps // of a differencing image
@@ -56,14 +55,14 @@ const bufSize = 512 * kib
 func (m *image) Size() uint64 { return m.size }
 
 // References are the parent of a differencing image.
-func (m *image) References() []format.Reference { return m.refs }
+func (m *image) References() []img.Reference { return m.refs }
 
 // Walk emits the extents of [start, end). See format.Image.
 func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	switch {
 	case start >= end:
 		return nil
-	case m.qemu != 0:
+	case m.release.IsQemu():
 		sink.Emit(end-start, extent.Present|extent.Data, 0, 0)
 		return nil
 	}

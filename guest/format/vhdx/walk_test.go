@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vhdx"
+	"instarfs/guest/img"
 )
 
 type piece struct {
@@ -58,7 +59,7 @@ func TestWalk(t *testing.T) {
 	}
 	v, s, first := build(0)
 	last := first + 2*mib
-	same(t, "dynamic", agree(t, v, s, s, formattest.Whole), []piece{{mib, 0, 0}, {2 * mib, data, first}, {4 * mib, zero, 0},
+	same(t, "dynamic", agree(t, v, s, s, img.Whole), []piece{{mib, 0, 0}, {2 * mib, data, first}, {4 * mib, zero, 0},
 		{mib, 0, 0}, {mib - 1024, data, last}})
 	same(t, "dynamic, within", agree(t, v, s, s, window(3*mib-1, 3*mib+1)), []piece{{1, data, first + 2*mib - 1}, {1, zero, 0}})
 	same(t, "dynamic, nothing", agree(t, v, s, s, window(7, 7)), nil)
@@ -68,7 +69,7 @@ func TestWalk(t *testing.T) {
 	same(t, "fixed", agree(t, v, s, s, window(2*mib, 3*mib+5)), []piece{{mib, data | extent.Holes, first + mib}, {5, zero, 0}})
 	v, s, first = build(formattest.VhdxHasParent)
 	last = first + 2*mib
-	same(t, "differencing", agree(t, v, s, s, formattest.Whole), []piece{{mib, 0, 0}, {2 * mib, data, first}, {2 * mib, zero, 0},
+	same(t, "differencing", agree(t, v, s, s, img.Whole), []piece{{mib, 0, 0}, {2 * mib, data, first}, {2 * mib, zero, 0},
 		{3*mib + 512, 0, 0}, {512, data, last + 512}, {6 * 512, 0, 0}, {512, data, last + 4096}, {7 * 512, 0, 0},
 		{16 * 512, data, last + 8192}, {mib - 1024 - 32*512, 0, 0}})
 	same(t, "differencing, within", agree(t, v, s, s, window(8*mib+4095, 8*mib+4097)), []piece{{1, 0, 0}, {1, data, last + 4096}})
@@ -84,7 +85,7 @@ func TestBad(t *testing.T) {
 	v.BAT[4] = mib | formattest.VhdxPresent
 	host := v.Block(5, formattest.VhdxPresent)
 	s := v.Image()
-	res := agree(t, v, s, s, formattest.Whole)
+	res := agree(t, v, s, s, img.Whole)
 	bat := v.BATOffset()
 	want := []*fault.Fault{
 		fault.New(fault.VhdxNoBitmap, bat+8), fault.New(fault.VhdxBlockState, bat+16, 4), fault.New(fault.VhdxBlockStart, bat+24, 3, 1<<50, s.Size),
@@ -104,7 +105,7 @@ func TestModel(t *testing.T) {
 		rng := rand.New(rand.NewSource(seed))
 		v := randomBAT(rng, seed%2 == 0)
 		s := v.Image()
-		res := agree(t, v, s, s, formattest.Whole)
+		res := agree(t, v, s, s, img.Whole)
 		for range 3 {
 			start, length := formattest.RandomWindow(rng, res.Size)
 			agree(t, v, s, s, window(start, start+length))
@@ -130,7 +131,7 @@ func TestChunks(t *testing.T) {
 		}
 		s := v.Image()
 		dev := s.Device()
-		res, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		res, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev}, img.Whole)
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
@@ -187,7 +188,7 @@ func TestDeviceFails(t *testing.T) {
 		v.MetadataOffset(), items - 1, items, items + 15, items + 8 + 8 + 16 + 8, v.BATOffset(), v.BATOffset() + 8*4096, bits, bits + 255} {
 		dev := s.Device()
 		dev.FailAt = at
-		_, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		_, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev}, img.Whole)
 		if err != nil || f == nil || f.Reason != fault.DeviceRead || f.Offset != at {
 			t.Errorf("byte %d: %v %v", at, f, err)
 		}

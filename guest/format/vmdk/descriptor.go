@@ -7,6 +7,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // descriptor is a disk that a text puts together from other files. The text stays in memory, and is read once more by each
@@ -15,7 +16,7 @@ type descriptor struct {
 	text []byte
 	qemu bool
 	all  uint64 // sectors; sparse files count as one, and say themselves how long they are
-	refs []format.Reference
+	refs []img.Reference
 	// numbers are those of the files. The same file is one, so that its extents go on with each other.
 	numbers map[file]uint16
 }
@@ -33,7 +34,7 @@ func readText(p *format.Params, off uint64, head []byte) (disk, *fault.Fault) {
 	if f != nil {
 		return nil, f
 	}
-	d := &descriptor{text: cString(b), qemu: p.Qemu != 0, numbers: map[file]uint16{}}
+	d := &descriptor{text: cString(b), qemu: p.Release.IsQemu(), numbers: map[file]uint16{}}
 	kind, ok := createType(d.text)
 	if !ok {
 		return nil, fault.New(fault.VmdkDescriptor, off)
@@ -140,14 +141,14 @@ func (e *description) length() uint64 {
 
 // addFile gives the file of an extent a number, unless it has one.
 func (d *descriptor) addFile(e description) *fault.Fault {
-	ref := format.Reference{Kind: format.ExtentFile}
+	ref := img.Reference{Kind: img.ExtentFile}
 	switch e.place {
 	case flat:
-		ref.Kind = format.DataFile
+		ref.Kind = img.DataFile
 	case sparse:
-		ref.Format = sparseName
+		ref.Format = img.VmdkSparse.String()
 	case seSparse:
-		ref.Format = seSparseName
+		ref.Format = img.VmdkSESparse.String()
 	default:
 		return nil
 	}
@@ -164,7 +165,7 @@ func (d *descriptor) addFile(e description) *fault.Fault {
 }
 
 func (d *descriptor) setBacking(name string) {
-	d.refs = append(d.refs, format.Reference{Kind: format.Backing, Name: name, Format: driverName})
+	d.refs = append(d.refs, img.Reference{Kind: img.Backing, Name: name, Format: img.Vmdk.String()})
 }
 
 // Size is what all extents have together.
@@ -173,7 +174,7 @@ func (d *descriptor) Size() uint64 { return d.all * sectorSize }
 func (d *descriptor) sectors() uint64 { return d.all }
 
 // References are the files of extents, in the order of the text, and then the backing file.
-func (d *descriptor) References() []format.Reference { return d.refs }
+func (d *descriptor) References() []img.Reference { return d.refs }
 
 // Walk emits an extent for each line. See format.Image.
 func (d *descriptor) Walk(start, end uint64, sink format.Sink) *fault.Fault {

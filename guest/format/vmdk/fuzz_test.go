@@ -8,6 +8,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vmdk"
+	"instarfs/guest/img"
 )
 
 // fuzzWindow is the most of a disk that a fuzz input walks, in bytes.
@@ -30,8 +31,8 @@ func FuzzVmdk(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte, start, length uint64) {
 		for _, d := range []*format.Driver{&vmdk.Driver, &vmdk.SparseDriver, &vmdk.SESparseDriver} {
-			for _, release := range []uint32{0, qemu} {
-				whole, ft := walk(t, d, b, release, func(size uint64) (uint64, uint64) { return 0, min(size, fuzzWindow) })
+			for _, release := range []img.Release{0, qemu} {
+				whole, ft := walk(t, d, b, release, img.Window{End: fuzzWindow})
 				if ft != nil || whole.Map.End() == 0 {
 					continue
 				}

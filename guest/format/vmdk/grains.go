@@ -6,6 +6,7 @@ import (
 
 	"instarfs/guest/block"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // grains is what the three kinds of sparse file have in common: a directory of tables, and in them an entry for each grain
@@ -26,7 +27,7 @@ type grains struct {
 	seSparse           bool   // as above
 	tables, stored     uint64 // sectors at which the tables and the grains of a seSparse file begin
 
-	refs   []format.Reference
+	refs   []img.Reference
 	walked format.TwoLevel
 }
 
@@ -50,10 +51,10 @@ func (g *grains) sectors() uint64 { return g.capacity }
 func (g *grains) Overhang() uint64 { return g.hanging() }
 
 // References is the backing file, if there is one.
-func (g *grains) References() []format.Reference { return g.refs }
+func (g *grains) References() []img.Reference { return g.refs }
 
 func (g *grains) setBacking(name string) {
-	g.refs = append(g.refs, format.Reference{Kind: format.Backing, Name: name, Format: driverName})
+	g.refs = append(g.refs, img.Reference{Kind: img.Backing, Name: name, Format: img.Vmdk.String()})
 }
 
 var _ format.Overhanging = (*grains)(nil)

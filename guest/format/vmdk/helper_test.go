@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vmdk"
+	"instarfs/guest/img"
 )
 
 const (
@@ -33,10 +34,10 @@ func driverOf(kind string) *format.Driver {
 }
 
 // walk runs a driver and fails the test when it does not keep the contract.
-func walk(t testing.TB, d *format.Driver, b []byte, release uint32, w formattest.Window) (*formattest.Result, *fault.Fault) {
+func walk(t testing.TB, d *format.Driver, b []byte, release img.Release, w img.Window) (*formattest.Result, *fault.Fault) {
 	t.Helper()
 	dev := formattest.Bytes(b)
-	res, f, err := formattest.Run(d, &format.Params{Dev: dev, Qemu: release}, w)
+	res, f, err := formattest.Run(d, &format.Params{Dev: dev, Release: release}, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,10 +50,7 @@ func walk(t testing.TB, d *format.Driver, b []byte, release uint32, w formattest
 	return res, f
 }
 
-// window is a formattest.Window with fixed ends, cut at the disk's size.
-func window(start, end uint64) formattest.Window {
-	return func(size uint64) (uint64, uint64) { return min(start, size), min(max(start, end), size) }
-}
+func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
 // ext is short for an extent that starts where another ends.
 type ext struct {

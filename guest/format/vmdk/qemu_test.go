@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"instarfs/guest/fault"
-	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/img"
 )
 
 // qemuSays is why the installed qemu-img does not open a VMDK, beside which the files a and b are; empty if it does.
@@ -50,17 +50,17 @@ func TestAgainstQemuImg(t *testing.T) {
 		}
 		s := formattest.NewVmdkSparse(v.kind, 1000, 128)
 		v.spoil(s)
-		_, f := walk(t, driverOf(v.kind), s.Bytes(), qemu, formattest.Whole)
+		_, f := walk(t, driverOf(v.kind), s.Bytes(), qemu, img.Whole)
 		if got := qemuSays(t, s.Bytes()); said(f) != got {
 			t.Errorf("%s: %q, but qemu-img %q", v.name, said(f), got)
 		}
 	}
 	for _, v := range texts {
-		r, f := walk(t, driverOf("KDMV"), []byte(intro+v.text), qemu, formattest.Whole)
+		r, f := walk(t, driverOf("KDMV"), []byte(intro+v.text), qemu, img.Whole)
 		alone := f == nil || f.Reason != fault.VmdkFlatOffset
 		if f == nil {
 			for _, ref := range r.References {
-				alone = alone && ref.Kind == format.DataFile && len(ref.Name) < 256
+				alone = alone && ref.Kind == img.DataFile && len(ref.Name) < 256
 			}
 		}
 		if got := qemuSays(t, []byte(intro+v.text)); alone && said(f) != got {

@@ -46,7 +46,7 @@ func asPart(p *format.Params, image disk, f *fault.Fault) (format.Image, *fault.
 // readSparse reads the header of a sparse file: all of a disk, or an extent of one. A hosted one may hold no grains but the
 // descriptor of a disk whose files lie elsewhere.
 func readSparse(p *format.Params, h *header, whole bool) (disk, *fault.Fault) {
-	g := &grains{dev: p.Dev, entrySize: cowdEntrySize, qemu: p.Qemu != 0, part: !whole}
+	g := &grains{dev: p.Dev, entrySize: cowdEntrySize, qemu: p.Release.IsQemu(), part: !whole}
 	if h.magicNumber() == magicCOWD {
 		return g.cowd(h)
 	}

@@ -11,6 +11,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vmdk"
+	"instarfs/guest/img"
 )
 
 // TestAgainstModel walks random files of all three kinds, whole and in part, and asks the model for each sector.
@@ -22,7 +23,7 @@ func TestAgainstModel(t *testing.T) {
 		s.AtEnd = false
 		s.Capacity = max(s.Capacity, 1)
 		b := s.Bytes()
-		whole, f := walk(t, drivers[kind], b, qemu, formattest.Whole)
+		whole, f := walk(t, drivers[kind], b, qemu, img.Whole)
 		if f != nil {
 			t.Fatalf("%d: %v", seed, f)
 		}
@@ -31,7 +32,7 @@ func TestAgainstModel(t *testing.T) {
 			t.Fatalf("%d: size %d, of which hang over %d", seed, whole.Size, whole.Overhang)
 		}
 		model{s, b}.agree(t, whole)
-		own, f := walk(t, drivers[kind], b, 0, formattest.Whole)
+		own, f := walk(t, drivers[kind], b, 0, img.Whole)
 		if f != nil || own.Size != s.Capacity*sector || own.Overhang != 0 {
 			t.Fatalf("%d: own size %d, %v", seed, own.Size, f)
 		}
@@ -52,7 +53,7 @@ func TestFewReads(t *testing.T) {
 		s.Entries[g] = 1 << 20
 	}
 	dev := formattest.Bytes(s.Bytes())
-	if _, f, err := formattest.Run(&vmdk.SparseDriver, &format.Params{Dev: dev, Qemu: qemu}, formattest.Whole); f != nil || err != nil {
+	if _, f, err := formattest.Run(&vmdk.SparseDriver, &format.Params{Dev: dev, Release: qemu}, img.Whole); f != nil || err != nil {
 		t.Fatal(f, err)
 	}
 	if at, twice := dev.ReadTwice(); twice || dev.Batches > 3 {
@@ -132,7 +133,7 @@ func TestHeaders(t *testing.T) {
 				s.Entries[0] = formattest.Stored(3)
 			}
 			v.spoil(s)
-			_, f := walk(t, driverOf(v.kind), s.Bytes(), qemu, formattest.Whole)
+			_, f := walk(t, driverOf(v.kind), s.Bytes(), qemu, img.Whole)
 			switch {
 			case f == nil && v.reason == 0:
 			case f == nil || f.Reason != v.reason:
@@ -150,29 +151,29 @@ func TestFooter(t *testing.T) {
 	s.Entries[1], s.Compression, s.AtEnd = 200, 1, true
 	b := s.Bytes()
 	want := []ext{{65536, 0, 0, 0}, {65536, packed, 0, 0}, {1000*sector - 131072, 0, 0, 0}}
-	for _, release := range []uint32{0, qemu} {
-		r, f := walk(t, &vmdk.Driver, b, release, formattest.Whole)
+	for _, release := range []img.Release{0, qemu} {
+		r, f := walk(t, &vmdk.Driver, b, release, img.Whole)
 		if f != nil {
 			t.Fatal(f)
 		}
 		same(t, r, want)
 	}
-	if r, f := walk(t, &vmdk.SparseDriver, b, 0, formattest.Whole); f != nil {
+	if r, f := walk(t, &vmdk.SparseDriver, b, 0, img.Whole); f != nil {
 		t.Error(f)
 	} else {
 		same(t, r, want)
 	}
-	if _, f := walk(t, &vmdk.SparseDriver, b, qemu, formattest.Whole); f == nil || f.Reason != fault.VmdkFooterRead {
+	if _, f := walk(t, &vmdk.SparseDriver, b, qemu, img.Whole); f == nil || f.Reason != fault.VmdkFooterRead {
 		t.Error(f)
 	}
 	for _, at := range []int{8, 12, 512, 1024, 1032, 1036} {
 		broken := append([]byte(nil), b...)
 		broken[len(b)-1536+at] ^= 0x40
-		if _, f := walk(t, &vmdk.Driver, broken, qemu, formattest.Whole); f == nil || f.Reason != fault.VmdkFooter {
+		if _, f := walk(t, &vmdk.Driver, broken, qemu, img.Whole); f == nil || f.Reason != fault.VmdkFooter {
 			t.Errorf("byte %d: %v", at, f)
 		}
 	}
-	if _, f := walk(t, &vmdk.Driver, b[:1024], qemu, formattest.Whole); f == nil || f.Reason != fault.VmdkFooterRead {
+	if _, f := walk(t, &vmdk.Driver, b[:1024], qemu, img.Whole); f == nil || f.Reason != fault.VmdkFooterRead {
 		t.Error(f)
 	}
 }
@@ -207,7 +208,7 @@ func TestWrongEntries(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r, f := walk(t, &vmdk.SESparseDriver, test.b, qemu, formattest.Whole)
+			r, f := walk(t, &vmdk.SESparseDriver, test.b, qemu, img.Whole)
 			if f != nil {
 				t.Fatal(f)
 			}
@@ -224,10 +225,10 @@ func TestGrainThatWrapsAround(t *testing.T) {
 	s := formattest.NewVmdkSparse("SESPARSE", 8, 8)
 	s.Entries[0] = 3<<60 | 5<<48 | 1<<47 // sector 2^62 and 40 more
 	grains := s.TablesOffset() + 32768
-	for release, want := range map[uint32]ext{
+	for release, want := range map[img.Release]ext{
 		qemu: {4096, stored, grains + 5*4096, 0}, 0: {4096, extent.Bad, 0, 0},
 	} {
-		r, f := walk(t, &vmdk.SESparseDriver, s.Bytes(), release, formattest.Whole)
+		r, f := walk(t, &vmdk.SESparseDriver, s.Bytes(), release, img.Whole)
 		if f != nil {
 			t.Fatal(f)
 		}
@@ -250,7 +251,7 @@ func TestLargest(t *testing.T) {
 			s.Spoil32(12, uint32(capacity))
 			s.Spoil32(24, 1<<20)
 		}
-		r, f := walk(t, drivers[s.Kind], s.Bytes(), qemu, formattest.Whole)
+		r, f := walk(t, drivers[s.Kind], s.Bytes(), qemu, img.Whole)
 		if f != nil {
 			t.Fatal(f)
 		}
@@ -264,11 +265,11 @@ func TestLargest(t *testing.T) {
 // TestNotSparse: what a line says to be sparse must be.
 func TestNotSparse(t *testing.T) {
 	for text, want := range map[string]fault.Reason{"": fault.VmdkTooSmall, "x": fault.VmdkNotSparse, "# Disk DescriptorFile\n": fault.VmdkNotSparse} {
-		if _, f := walk(t, &vmdk.SparseDriver, []byte(text), qemu, formattest.Whole); f == nil || f.Reason != want {
+		if _, f := walk(t, &vmdk.SparseDriver, []byte(text), qemu, img.Whole); f == nil || f.Reason != want {
 			t.Errorf("%q: %v", text, f)
 		}
 	}
-	if _, f := walk(t, &vmdk.Driver, nil, qemu, formattest.Whole); f == nil || f.Reason != fault.VmdkTooSmall {
+	if _, f := walk(t, &vmdk.Driver, nil, qemu, img.Whole); f == nil || f.Reason != fault.VmdkTooSmall {
 		t.Error(f)
 	}
 }
@@ -285,7 +286,7 @@ func TestReadsThatFail(t *testing.T) {
 		for _, at := range []uint64{1, s.DirectoryOffset(), s.TablesOffset()} {
 			dev := formattest.Bytes(b)
 			dev.FailAt = at
-			_, f, err := formattest.Run(drivers[kind], &format.Params{Dev: dev, Qemu: qemu}, formattest.Whole)
+			_, f, err := formattest.Run(drivers[kind], &format.Params{Dev: dev, Release: qemu}, img.Whole)
 			if err != nil || f == nil || f.Reason != fault.DeviceRead {
 				t.Error(fmt.Sprint(kind, " at ", at), f, err)
 			}

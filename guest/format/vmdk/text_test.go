@@ -8,9 +8,9 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
-	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vmdk"
+	"instarfs/guest/img"
 )
 
 const (
@@ -18,39 +18,39 @@ const (
 	part  = stored // of a sparse file: it says itself what it is
 )
 
-func data(name string) format.Reference { return format.Reference{Kind: format.DataFile, Name: name} }
-func sparse(name string) format.Reference {
-	return format.Reference{Kind: format.ExtentFile, Name: name, Format: "vmdk-sparse"}
+func data(name string) img.Reference { return img.Reference{Kind: img.DataFile, Name: name} }
+func sparse(name string) img.Reference {
+	return img.Reference{Kind: img.ExtentFile, Name: name, Format: "vmdk-sparse"}
 }
 
 // texts are descriptors behind intro, and what they are for qemu and to us. Where own is nil there is no difference.
 var texts = []struct {
 	name, text string
 	qemu, own  []ext
-	refs       []format.Reference // for qemu
-	bad        string             // the message of qemu, if it opens no such text
-	ownBad     string             // our own, if that is another; "-" is none
+	refs       []img.Reference // for qemu
+	bad        string          // the message of qemu, if it opens no such text
+	ownBad     string          // our own, if that is another; "-" is none
 }{
 	{name: "nothing", text: ""},
-	{name: "flat", text: "RW 2 FLAT \"a\" 0\nRW 3 FLAT \"a\" 5\nRW 4 VMFS \"b\"\n", refs: []format.Reference{data("a"), data("b")},
+	{name: "flat", text: "RW 2 FLAT \"a\" 0\nRW 3 FLAT \"a\" 5\nRW 4 VMFS \"b\"\n", refs: []img.Reference{data("a"), data("b")},
 		qemu: []ext{{1024, shown, 0, 1}, {1536, shown, 2560, 1}, {2048, shown, 0, 2}}},
-	{name: "flat, in one piece", text: "RW 2 FLAT \"a\" 1\nRW 3 FLAT \"a\" 3", refs: []format.Reference{data("a")},
+	{name: "flat, in one piece", text: "RW 2 FLAT \"a\" 1\nRW 3 FLAT \"a\" 3", refs: []img.Reference{data("a")},
 		qemu: []ext{{2560, shown, 512, 1}}},
 	{name: "sparse", text: "RW 2 SPARSE \"a\"\nRW 9 VMFSSPARSE \"b\"\nRW 1 SESPARSE \"b\"\nRW 1 SPARSE \"a\"\n",
-		refs: []format.Reference{sparse("a"), sparse("b"), {Kind: format.ExtentFile, Name: "b", Format: "vmdk-sesparse"}},
+		refs: []img.Reference{sparse("a"), sparse("b"), {Kind: img.ExtentFile, Name: "b", Format: "vmdk-sesparse"}},
 		qemu: []ext{{512, part, 0, 1}, {512, part, 0, 2}, {512, part, 0, 3}, {512, part, 0, 1}}},
-	{name: "empty line (H44)", text: "\nRW 17 FLAT \"a\" 0\n", refs: []format.Reference{data("a")},
+	{name: "empty line (H44)", text: "\nRW 17 FLAT \"a\" 0\n", refs: []img.Reference{data("a")},
 		qemu: []ext{{8704, shown, 0, 1}, {8704, shown, 0, 1}}, own: []ext{{8704, shown, 0, 1}}},
-	{name: "empty lines", text: "\n \n\t\r\n RW 1 FLAT \"a\" 0", refs: []format.Reference{data("a")},
+	{name: "empty lines", text: "\n \n\t\r\n RW 1 FLAT \"a\" 0", refs: []img.Reference{data("a")},
 		qemu: []ext{{512, shown, 0, 1}, {512, shown, 0, 1}, {512, shown, 0, 1}, {512, shown, 0, 1}}, own: []ext{{512, shown, 0, 1}}},
-	{name: "CRLF", text: "RW 1 FLAT \"a\" 0\r\nRW 1 VMFS \"b\"\r\n", refs: []format.Reference{data("a"), data("b")},
+	{name: "CRLF", text: "RW 1 FLAT \"a\" 0\r\nRW 1 VMFS \"b\"\r\n", refs: []img.Reference{data("a"), data("b")},
 		qemu: []ext{{512, shown, 0, 1}, {512, shown, 0, 2}}},
-	{name: "on many lines", text: "RW\n1\n\tFLAT\n\"a\"\n+2\n", refs: []format.Reference{data("a")},
+	{name: "on many lines", text: "RW\n1\n\tFLAT\n\"a\"\n+2\n", refs: []img.Reference{data("a")},
 		qemu: []ext{{512, shown, 1024, 1}}, ownBad: "Invalid extent line: RW"},
-	{name: "without blanks", text: "RW 1FLAT \"a\"2", refs: []format.Reference{data("a")}, qemu: []ext{{512, shown, 1024, 1}}},
-	{name: "no second quote", text: "RW 1 VMFS \"a\nRW 1 VMFS \"b\"", refs: []format.Reference{data("a"), data("b")},
+	{name: "without blanks", text: "RW 1FLAT \"a\"2", refs: []img.Reference{data("a")}, qemu: []ext{{512, shown, 1024, 1}}},
+	{name: "no second quote", text: "RW 1 VMFS \"a\nRW 1 VMFS \"b\"", refs: []img.Reference{data("a"), data("b")},
 		qemu: []ext{{512, shown, 0, 1}, {512, shown, 0, 2}}},
-	{name: "long name", text: "RW 1 VMFS \"" + strings.Repeat("x", 512) + "\"", refs: []format.Reference{data(strings.Repeat("x", 511))},
+	{name: "long name", text: "RW 1 VMFS \"" + strings.Repeat("x", 512) + "\"", refs: []img.Reference{data(strings.Repeat("x", 511))},
 		qemu: []ext{{512, shown, 0, 1}}},
 	{name: "no name", text: "RW 1 VMFS \"\"", ownBad: `Invalid extent line: RW 1 VMFS ""`},
 	{name: "other lines", text: "RW 5 ZERO\nRDONLY 1 FLAT \"a\" 0\nNOACCESS 1 FLAT \"a\" 0\nRW 0 FLAT \"a\" 0\nrw 1 FLAT \"a\" 0\nRWX 1 VMFS \"a\"\n",
@@ -72,7 +72,7 @@ func TestTexts(t *testing.T) {
 	for _, v := range texts {
 		t.Run(v.name, func(t *testing.T) {
 			b := []byte(intro + v.text)
-			r, f := walk(t, &vmdk.Driver, b, qemu, formattest.Whole)
+			r, f := walk(t, &vmdk.Driver, b, qemu, img.Whole)
 			if message(f) != v.bad {
 				t.Fatalf("%q, want %q", message(f), v.bad)
 			}
@@ -87,7 +87,7 @@ func TestTexts(t *testing.T) {
 			if v.own == nil {
 				want = v.qemu
 			}
-			r, f = walk(t, &vmdk.Driver, b, 0, formattest.Whole)
+			r, f = walk(t, &vmdk.Driver, b, 0, img.Whole)
 			switch {
 			case v.ownBad == "-":
 				if f != nil {
@@ -171,14 +171,14 @@ func TestIntroductions(t *testing.T) {
 		{`createType="vmfs"` + cid + `parentFileNameHint`, "Invalid argument", ""},
 		{`createType="vmfs"` + cid + "parentFileNameHint\x00\x00x\"", "", "x"}, // qemu looks behind the zero
 	} {
-		r, f := walk(t, &vmdk.Driver, []byte(v.text), qemu, formattest.Whole)
+		r, f := walk(t, &vmdk.Driver, []byte(v.text), qemu, img.Whole)
 		if message(f) != v.bad {
 			t.Errorf("%.60q: %q, want %q", v.text, message(f), v.bad)
 			continue
 		}
-		var want []format.Reference
+		var want []img.Reference
 		if v.backing != "" {
-			want = []format.Reference{{Kind: format.Backing, Name: v.backing, Format: "vmdk"}}
+			want = []img.Reference{{Kind: img.Backing, Name: v.backing, Format: "vmdk"}}
 		}
 		if f == nil && fmt.Sprint(r.References) != fmt.Sprint(want) {
 			t.Errorf("%.60q: %+v", v.text, r.References)
@@ -186,7 +186,7 @@ func TestIntroductions(t *testing.T) {
 	}
 	// What is no concern of ours.
 	for _, text := range []string{`createType="custom"`, `createType="fullDevice"`} {
-		if _, f := walk(t, &vmdk.Driver, []byte(text), 0, formattest.Whole); f != nil {
+		if _, f := walk(t, &vmdk.Driver, []byte(text), 0, img.Whole); f != nil {
 			t.Error(text, f)
 		}
 	}
@@ -198,13 +198,13 @@ func TestEmbedded(t *testing.T) {
 	s.Text = "CID=1\nparentCID=2\nparentFileNameHint=\"up\""
 	s.Spoil64(28, 8)
 	s.Spoil(8*512, []byte("createType=\"vmfs\"\nRW 2 FLAT \"a\" 1\n")...)
-	for _, release := range []uint32{0, qemu} {
-		r, f := walk(t, &vmdk.Driver, s.Bytes(), release, formattest.Whole)
+	for _, release := range []img.Release{0, qemu} {
+		r, f := walk(t, &vmdk.Driver, s.Bytes(), release, img.Whole)
 		if f != nil {
 			t.Fatal(f)
 		}
 		same(t, r, []ext{{1024, shown, 512, 1}})
-		if want := []format.Reference{data("a"), {Kind: format.Backing, Name: "up", Format: "vmdk"}}; fmt.Sprint(r.References) != fmt.Sprint(want) {
+		if want := []img.Reference{data("a"), {Kind: img.Backing, Name: "up", Format: "vmdk"}}; fmt.Sprint(r.References) != fmt.Sprint(want) {
 			t.Errorf("%+v", r.References)
 		}
 	}
@@ -214,7 +214,7 @@ func TestEmbedded(t *testing.T) {
 func TestManyExtents(t *testing.T) {
 	text := intro + strings.Repeat("\n", 1<<19) + strings.Repeat("RW 1 FLAT \"a\" 7\n", 1<<14)
 	began := time.Now()
-	r, f := walk(t, &vmdk.Driver, []byte(text), qemu, formattest.Whole)
+	r, f := walk(t, &vmdk.Driver, []byte(text), qemu, img.Whole)
 	if d := time.Since(began); d > 10*time.Second { // minutes, if every line end were passed over from every other
 		t.Errorf("took %v", d)
 	}
@@ -227,7 +227,7 @@ func TestManyExtents(t *testing.T) {
 		for i := range n {
 			text += fmt.Sprintf("RW 1 SPARSE \"%d\"\n", i)
 		}
-		r, f := walk(t, &vmdk.Driver, []byte(text), qemu, formattest.Whole)
+		r, f := walk(t, &vmdk.Driver, []byte(text), qemu, img.Whole)
 		if (f == nil) != fits || f != nil && f.Reason != fault.TooManyReferences || f == nil && len(r.References) != n {
 			t.Error(n, f)
 		}

@@ -11,23 +11,17 @@ import (
 	"instarfs/guest/block"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
-)
-
-// The names of the formats, by which references ask for them.
-const (
-	driverName   = "vmdk"
-	sparseName   = "vmdk-sparse"
-	seSparseName = "vmdk-sesparse"
+	"instarfs/guest/img"
 )
 
 // Driver is the vmdk format: what may be opened as an image.
-var Driver = format.Driver{ID: format.Vmdk, Name: driverName, Probe: probe, Open: open}
+var Driver = format.Driver{Format: img.Vmdk, Probe: probe, Open: open}
 
 // SparseDriver and SESparseDriver are files that hold an extent of the disk that a descriptor describes. Nothing is probed
 // to be one: a descriptor says so.
 var (
-	SparseDriver   = format.Driver{ID: format.VmdkSparse, Name: sparseName, Probe: never, Open: openSparse}
-	SESparseDriver = format.Driver{ID: format.VmdkSESparse, Name: seSparseName, Probe: never, Open: openSESparse}
+	SparseDriver   = format.Driver{Format: img.VmdkSparse, Probe: never, Open: openSparse}
+	SESparseDriver = format.Driver{Format: img.VmdkSESparse, Probe: never, Open: openSESparse}
 )
 
 func never(*[format.HeadLen]byte, uint64, bool) int { return 0 }
@@ -88,7 +82,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	}
 	name := ""
 	if f == nil {
-		name, f = parent(head[at:at+parentLen], at, p.Qemu != 0)
+		name, f = parent(head[at:at+parentLen], at, p.Release.IsQemu())
 	}
 	if f != nil {
 		return p.RefuseLate(f, image.References())

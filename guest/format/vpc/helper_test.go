@@ -12,6 +12,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vpc"
+	"instarfs/guest/img"
 )
 
 const (
@@ -22,14 +23,12 @@ const (
 	qemu100 = 10 << 16
 )
 
-func window(start, end uint64) formattest.Window {
-	return func(size uint64) (uint64, uint64) { return min(start, size), min(max(start, end), size) }
-}
+func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
 // walk runs the walker and fails the test when it does not keep the contract.
-func walk(t testing.TB, b []byte, qemu uint32, w formattest.Window) (*formattest.Result, *fault.Fault) {
+func walk(t testing.TB, b []byte, qemu img.Release, w img.Window) (*formattest.Result, *fault.Fault) {
 	t.Helper()
-	res, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: formattest.Bytes(b), Qemu: qemu}, w)
+	res, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: formattest.Bytes(b), Release: qemu}, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +36,7 @@ func walk(t testing.TB, b []byte, qemu uint32, w formattest.Window) (*formattest
 }
 
 // model is what byte x of the disk is in an image that opens.
-func model(b []byte, qemu uint32, x uint64) (flags extent.Flags, offset uint64) {
+func model(b []byte, qemu img.Release, x uint64) (flags extent.Flags, offset uint64) {
 	be := binary.BigEndian
 	at := func(off uint64, n int) []byte { // bytes behind the end are zero
 		p := make([]byte, n)
@@ -75,7 +74,7 @@ func model(b []byte, qemu uint32, x uint64) (flags extent.Flags, offset uint64) 
 }
 
 // agree compares a window with the model, at both ends of each extent and at every sector.
-func agree(t testing.TB, b []byte, qemu uint32, w formattest.Window) *formattest.Result {
+func agree(t testing.TB, b []byte, qemu img.Release, w img.Window) *formattest.Result {
 	t.Helper()
 	res, f := walk(t, b, qemu, w)
 	if f != nil {

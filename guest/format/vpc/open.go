@@ -10,7 +10,7 @@ import (
 
 // open makes every check that qemu makes when it opens an image, in its order.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	m := &image{dev: p.Dev, qemu: p.Qemu}
+	m := &image{dev: p.Dev, release: p.Release}
 	if m.table.buf = p.Dev.Buffer(tablePiece); m.table.buf == nil {
 		return nil, noMemory(tablePiece)
 	}
@@ -33,7 +33,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if f := m.checkTable(); f != nil {
 		return nil, f
 	}
-	if m.qemu == 0 && m.f.diskType() == typeDifferencing {
+	if !m.release.IsQemu() && m.f.diskType() == typeDifferencing {
 		if f := m.openParent(); f != nil {
 			return nil, f
 		}
@@ -91,7 +91,7 @@ func (m *image) checkSize() *fault.Fault {
 // byGeometry reports whether the creator of the image is one whose disks are as large as their geometry.
 func (m *image) byGeometry() bool {
 	creator := m.f.creator()
-	if m.qemu == 0 || m.qemu >= 10<<16 {
+	if !m.release.IsQemu() || m.release.Since(10, 0) {
 		return creator == "vpc " || creator == "qemu"
 	}
 	switch creator {

@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vpc"
+	"instarfs/guest/img"
 )
 
 func spoil32(off int, v uint32) func([]byte) []byte {
@@ -98,7 +99,7 @@ func fixed() []byte { return formattest.NewVpc(formattest.VpcFixed, 1<<15, 4096)
 func TestOpen(t *testing.T) {
 	for _, v := range vectors {
 		b := v.spoil(sample())
-		for _, qemu := range []uint32{0, qemu72} {
+		for _, qemu := range []img.Release{0, qemu72} {
 			_, f := walk(t, b, qemu, window(0, 1<<20))
 			switch {
 			case f == nil && v.reason != fault.None:
@@ -128,15 +129,15 @@ func TestSize(t *testing.T) {
 		v.Table = append(v.Table, make([]uint32, 2)...)
 		v.Table[1], v.Table[2] = formattest.VpcUnallocated, formattest.VpcUnallocated
 		v.Creator, v.CHS = test.creator, [3]uint16{100, 4, 17}
-		for qemu, want := range map[uint32]uint64{qemu72: test.old, 9<<16 | 2: test.old, qemu100: test.next, 11<<16 | 1: test.next, 0: test.next} {
-			res, f := walk(t, v.Bytes(), qemu, formattest.Whole)
+		for qemu, want := range map[img.Release]uint64{qemu72: test.old, 9<<16 | 2: test.old, qemu100: test.next, 11<<16 | 1: test.next, 0: test.next} {
+			res, f := walk(t, v.Bytes(), qemu, img.Whole)
 			if f != nil || res.Size != want {
 				t.Errorf("%q for %#x: %v, %v; want %d", test.creator, qemu, res, f, want)
 			}
 		}
 		v.CHS = [3]uint16{65535, 16, 255}
-		for _, qemu := range []uint32{0, qemu72, qemu100} {
-			if res, f := walk(t, v.Bytes(), qemu, formattest.Whole); f != nil || res.Size != bytes {
+		for _, qemu := range []img.Release{0, qemu72, qemu100} {
+			if res, f := walk(t, v.Bytes(), qemu, img.Whole); f != nil || res.Size != bytes {
 				t.Errorf("%q of the largest geometry for %#x: %v, %v", test.creator, qemu, res, f)
 			}
 		}
@@ -193,8 +194,8 @@ func TestParent(t *testing.T) {
 		if test.spoil != nil {
 			b = test.spoil(b)
 		}
-		res, f := walk(t, b, 0, formattest.Whole)
-		switch want := (format.Reference{Kind: format.Backing, Name: test.want, Format: "vpc"}); {
+		res, f := walk(t, b, 0, img.Whole)
+		switch want := (img.Reference{Kind: img.Backing, Name: test.want, Format: "vpc"}); {
 		case test.reason != 0:
 			if f == nil || f.Reason != test.reason {
 				t.Errorf("%s: fault %v", test.name, f)
@@ -204,7 +205,7 @@ func TestParent(t *testing.T) {
 		case len(res.References) != 1 || res.References[0] != want:
 			t.Errorf("%s: %+v, want %+v", test.name, res.References, want)
 		}
-		if res, f := walk(t, b, qemu72, formattest.Whole); f != nil || len(res.References) != 0 {
+		if res, f := walk(t, b, qemu72, img.Whole); f != nil || len(res.References) != 0 {
 			t.Errorf("%s: to qemu it has a parent, or the fault %v", test.name, f)
 		}
 	}

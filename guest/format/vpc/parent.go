@@ -7,7 +7,7 @@ import (
 
 	"instarfs/guest/block"
 	"instarfs/guest/fault"
-	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // openParent finds the name of the parent, and takes the memory for bitmaps. A path that is relative to the image is better
@@ -72,5 +72,5 @@ func decode(b []byte, order binary.ByteOrder) string {
 }
 
 func (m *image) setParent(name string) {
-	m.refs = []format.Reference{{Kind: format.Backing, Name: name, Format: formatName}}
+	m.refs = []img.Reference{{Kind: img.Backing, Name: name, Format: img.Vpc.String()}}
 }

@@ -14,12 +14,11 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
+	"instarfs/guest/img"
 )
 
 // Driver is the vpc format. A fixed image has its only signature at its end, where no probe looks.
-var Driver = format.Driver{ID: format.Vpc, Name: formatName, Probe: probe, Open: open}
-
-const formatName = "vpc"
+var Driver = format.Driver{Format: img.Vpc, Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 	return format.Score(string(h[:len(cookie)]) == cookie, format.Certain)
@@ -27,12 +26,12 @@ func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 
 // image is an opened image.
 type image struct {
-	dev  block.Device
-	qemu uint32 // the release to imitate, 0 none
-	f    footer
-	h    header // of an image that is not fixed
-	size uint64 // bytes of the virtual disk
-	refs []format.Reference
+	dev     block.Device
+	release img.Release
+	f       footer
+	h       header // of an image that is not fixed
+	size    uint64 // bytes of the virtual disk
+	refs    []img.Reference
 
 	fixed  bool
 	bitmap uint64 // bytes in front of each block
@@ -44,7 +43,7 @@ type image struct {
 func (m *image) Size() uint64 { return m.size }
 
 // References are the parent of a differencing image, except in a qemu profile.
-func (m *image) References() []format.Reference { return m.refs }
+func (m *image) References() []img.Reference { return m.refs }
 
 var _ format.Image = (*image)(nil)
 

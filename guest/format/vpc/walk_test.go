@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vpc"
+	"instarfs/guest/img"
 )
 
 // TestWalk walks images whose maps are written out.
@@ -31,27 +32,27 @@ func TestWalk(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		kind   uint32
-		qemu   uint32
-		window formattest.Window
+		qemu   img.Release
+		window img.Window
 		want   []piece
 	}{
-		{"dynamic", formattest.VpcDynamic, 0, formattest.Whole,
+		{"dynamic", formattest.VpcDynamic, 0, img.Whole,
 			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0}, {8192 - 512, data, next}}},
-		{"dynamic for qemu", formattest.VpcDynamic, qemu72, formattest.Whole,
+		{"dynamic for qemu", formattest.VpcDynamic, qemu72, img.Whole,
 			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0}, {8192 - 512, data, next}}},
-		{"differencing for qemu", formattest.VpcDifferencing, qemu100, formattest.Whole,
+		{"differencing for qemu", formattest.VpcDifferencing, qemu100, img.Whole,
 			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0}, {8192 - 512, data, next}}},
-		{"differencing", formattest.VpcDifferencing, 0, formattest.Whole,
+		{"differencing", formattest.VpcDifferencing, 0, img.Whole,
 			[]piece{{8192 + 1024, 0, 0}, {8192 - 1024, data, host + 1024}, {2 * 8192, 0, 0}, {4096, data, next}, {3584, 0, 0}}},
 		{"differencing, a window", formattest.VpcDifferencing, 0, window(8192+1000, 8192+1030),
 			[]piece{{24, 0, 0}, {6, data, host + 1024}}},
 		{"differencing, a window within the second byte of a bitmap", formattest.VpcDifferencing, 0, window(4*8192+4095, 4*8192+4097),
 			[]piece{{1, data, next + 4095}, {1, 0, 0}}},
-		{"a table and the type of a fixed disk", formattest.VpcFixed, 0, nil, nil},
+		{"a table and the type of a fixed disk", formattest.VpcFixed, 0, img.Window{}, nil},
 		{"empty", formattest.VpcDifferencing, 0, window(9, 9), nil},
 	} {
 		b, _ := build(test.kind)
-		if test.window == nil {
+		if test.window == (img.Window{}) {
 			b, _ = build(formattest.VpcDynamic)
 			b = spoil32(formattest.VpcType, formattest.VpcFixed)(b)
 			test.window, test.want = window(100, 9000), []piece{{8900, data | extent.Holes, 100}}
@@ -76,7 +77,7 @@ func TestWalk(t *testing.T) {
 // TestFixed shows the holes of the file, and no byte of the footer unless the disk is said to reach so far.
 func TestFixed(t *testing.T) {
 	b := append(make([]byte, 1<<15), fixed()...)
-	res := agree(t, b, qemu72, formattest.Whole)
+	res := agree(t, b, qemu72, img.Whole)
 	if res.Size != 1<<15 || res.Map.Len() != 1 {
 		t.Errorf("%d bytes, %d extents", res.Size, res.Map.Len())
 	}
@@ -89,13 +90,13 @@ func TestModel(t *testing.T) {
 		rng := rand.New(rand.NewSource(seed))
 		kind := []uint32{formattest.VpcDynamic, formattest.VpcDifferencing, formattest.VpcDifferencing, 77}[rng.Intn(4)]
 		b := formattest.RandomVpcTable(rng, kind).Bytes()
-		qemu := []uint32{0, 0, qemu72, qemu100}[rng.Intn(4)]
+		qemu := []img.Release{0, 0, qemu72, qemu100}[rng.Intn(4)]
 		res, f := walk(t, b, qemu, window(0, 0))
 		if f != nil {
 			continue // a table that is too small, or a block that lies beyond the end
 		}
 		opened++
-		agree(t, b, qemu, formattest.Whole)
+		agree(t, b, qemu, img.Whole)
 		for range 3 {
 			start, length := formattest.RandomWindow(rng, res.Size)
 			agree(t, b, qemu, window(start, start+length))
@@ -124,7 +125,7 @@ func TestBatches(t *testing.T) {
 		}
 		b := v.Bytes()
 		dev := formattest.Bytes(b)
-		res, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		res, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev}, img.Whole)
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
@@ -153,7 +154,7 @@ func TestReadsOnce(t *testing.T) {
 			}
 		}
 		dev := formattest.Bytes(v.Bytes())
-		if _, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev}, formattest.Whole); err != nil || f != nil && f.Reason != fault.VpcTableTooSmall {
+		if _, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev}, img.Whole); err != nil || f != nil && f.Reason != fault.VpcTableTooSmall {
 			t.Fatal(f, err)
 		}
 		if at, yes := dev.ReadTwice(); yes {
@@ -215,7 +216,7 @@ func TestDeviceFails(t *testing.T) {
 	for at := uint64(1); at < formattest.VpcTable+512; at += 32 {
 		dev := formattest.Bytes(b)
 		dev.FailAt = at
-		_, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev}, formattest.Whole)
+		_, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev}, img.Whole)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -232,7 +233,7 @@ func TestDeviceFails(t *testing.T) {
 	}
 	dev := formattest.Bytes(b)
 	dev.FailAt = uint64(len(b)) - 512 - 4096 - 512
-	if _, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev}, formattest.Whole); err != nil || f == nil || f.Offset != dev.FailAt {
+	if _, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev}, img.Whole); err != nil || f == nil || f.Offset != dev.FailAt {
 		t.Errorf("the last bitmap: %v %v", f, err)
 	}
 }
@@ -276,14 +277,14 @@ func FuzzVpc(f *testing.F) {
 				formattest.VpcSum(b[at:]) // or no mutation would get further
 			}
 		}
-		qemu := uint32(qemu72)
+		qemu := img.Release(qemu72)
 		if own {
 			qemu = 0
 		}
 		length %= 1 << 21
 		start %= 1 << 42
 		dev := formattest.Bytes(b)
-		_, ft, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev, Qemu: qemu}, window(0, length))
+		_, ft, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev, Release: qemu}, window(0, length))
 		if err != nil {
 			t.Fatal(err)
 		}
