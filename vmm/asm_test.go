@@ -85,7 +85,7 @@ func (a *asm) records(es ...extent.Extent) *asm {
 // result writes a result and rings Done.
 func (a *asm) result(r abi.Result) *asm {
 	b := make([]byte, abi.ResultLen)
-	if err := r.Encode(b); err != nil {
+	if _, err := r.Encode(b); err != nil {
 		panic(err)
 	}
 	return a.copy(abi.SharedVA+abi.ResultOffset, b[:8192]).bell(abi.BellDone)

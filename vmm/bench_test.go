@@ -4,7 +4,9 @@ import (
 	"context"
 	"testing"
 
+	"instarfs/guest/img"
 	"instarfs/guest/payload"
+	"instarfs/vmm/session"
 )
 
 func newTestPool(tb testing.TB) *Pool {
@@ -27,7 +29,7 @@ func newTestPool(tb testing.TB) *Pool {
 // BenchmarkRun is one whole run of a tiny image on a warm machine, reset included.
 func BenchmarkRun(b *testing.B) {
 	p := newTestPool(b)
-	job := Job{Image: ram(make([]byte, 65536)), Size: 65536}
+	job := session.Job{Window: img.Whole, Image: ram(make([]byte, 65536)), Size: 65536}
 	for b.Loop() {
 		if _, err := p.Run(b.Context(), &job); err != nil {
 			b.Fatal(err)
@@ -43,7 +45,7 @@ func BenchmarkReset(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer m.destroy()
-	job := Job{Image: ram(make([]byte, 65536)), Size: 65536}
+	job := session.Job{Window: img.Whole, Image: ram(make([]byte, 65536)), Size: 65536}
 	for b.Loop() {
 		b.StopTimer()
 		if err := m.do(func() error {
@@ -65,7 +67,7 @@ func BenchmarkReset(b *testing.B) {
 func BenchmarkClone(b *testing.B) {
 	p := newTestPool(b)
 	for b.Loop() {
-		m, err := newMachine(p.sys, p.memory)
+		m, err := newMachine(p.sys, p.host.Memory)
 		if err == nil {
 			err = m.do(func() error { return m.clone(p.snap) })
 		}
@@ -82,7 +84,7 @@ func BenchmarkClone(b *testing.B) {
 func BenchmarkBoot(b *testing.B) {
 	p := newTestPool(b)
 	for b.Loop() {
-		m, err := newMachine(p.sys, p.memory)
+		m, err := newMachine(p.sys, p.host.Memory)
 		if err == nil {
 			err = m.do(func() error {
 				_, err := m.boot(b.Context(), p.opts.Program)

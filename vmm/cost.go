@@ -2,13 +2,9 @@ package vmm
 
 import "fmt"
 
-const (
-	// machineCost is the memory of a usual machine, bytes: 5 MiB that the booted guest and its run
-	// have touched, buffers for records, and what the kernel needs.
-	machineCost = 8 << 20
-	// layerCost is what a layer has beside its extents, bytes: headers, and where it is kept.
-	layerCost = 4 << 10
-)
+// machineCost is the memory of a usual machine, bytes: 5 MiB that the booted guest and its run have
+// touched, buffers for records, and what the kernel needs.
+const machineCost = 8 << 20
 
 // measure accounts for what the guest has touched, which may be all of its memory.
 func (m *machine) measure() error {
@@ -21,19 +17,3 @@ func (m *machine) measure() error {
 	}
 	return nil
 }
-
-// beside is the memory of a layer that is not its map's, bytes.
-func (l *Layer) beside() int {
-	const fault, reference = 256, 128
-	n := fault*len(l.Faults) + reference*len(l.References)
-	for i := range l.References {
-		n += len(l.References[i].Name) + len(l.References[i].Format)
-	}
-	for _, f := range l.Faults {
-		n += len(f.Text)
-	}
-	return n
-}
-
-// Bytes is the memory that l holds, bytes.
-func (l *Layer) Bytes() int { return layerCost + l.Map.Bytes() + l.beside() }

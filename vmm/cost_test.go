@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/vmm/ledger"
+	"instarfs/vmm/session"
 )
 
 // ringful is a guest that fills the ring again and again with extents that do not merge, and has no
@@ -45,7 +46,7 @@ func used(t *testing.T, l *ledger.Ledger, want int64) {
 // fails alone, and what was booked for it comes back; so does what a layer had that nobody has any
 // more.
 func TestMemoryOfRuns(t *testing.T) {
-	const room = machineCost + layerCost + 4096
+	const room = machineCost + session.LayerCost + 4096
 	for _, test := range []struct {
 		name string
 		a    *asm
@@ -55,7 +56,7 @@ func TestMemoryOfRuns(t *testing.T) {
 		{"too large", ringful(), ledger.ErrFull},
 	} {
 		books := ledger.New(room)
-		p, err := NewPool(Options{Program: bytes.NewReader(test.a.elf()), Idle: 1, Memory: books})
+		p, err := NewPool(Options{Program: bytes.NewReader(test.a.elf()), Idle: 1, Host: session.NewHost(session.Options{Memory: books})})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +81,7 @@ func TestMemoryOfRuns(t *testing.T) {
 func TestNoRoomForAMachine(t *testing.T) {
 	before := inUse(t)
 	program := bytes.NewReader(good(func(*asm) {}).elf())
-	p, err := NewPool(Options{Program: program, Memory: ledger.New(machineCost - 1)})
+	p, err := NewPool(Options{Program: program, Host: session.NewHost(session.Options{Memory: ledger.New(machineCost - 1)})})
 	if err != nil {
 		t.Fatal(err)
 	}

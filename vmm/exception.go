@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"instarfs/vmm/kvm"
+	"instarfs/vmm/session"
 )
 
 // exceptionNames are the vectors of SDM vol. 3, table 6-1.
@@ -34,15 +35,15 @@ func (m *machine) exception() error {
 	off := r.RIP - 1 - (trapVA + vectorOffset)
 	vector := off / vectorStride
 	if r.RIP == 0 || off%vectorStride != 0 || vector >= vectors {
-		return m.blame(KindFault, "hlt outside of an exception handler")
+		return m.Blame(session.KindFault, "hlt outside of an exception handler")
 	}
 	f, err := m.frame(r.RSP, pushesErrorCode>>vector&1 != 0)
 	if err != nil {
-		return m.blame(KindFault, "%s, and %v", exceptionName(vector), err)
+		return m.Blame(session.KindFault, "%s, and %v", exceptionName(vector), err)
 	}
-	e := guestError(KindFault, "%s", exceptionName(vector))
+	e := session.Errorf(session.KindFault, "%s", exceptionName(vector))
 	if vector == vectorPageFault {
-		e = guestError(KindFault, "page fault at address %#x", s.CR2)
+		e = session.Errorf(session.KindFault, "page fault at address %#x", s.CR2)
 		if f.code&faultPresent == 0 {
 			ok, noMemory := m.proc.fault(s.CR2)
 			if ok {

@@ -15,16 +15,18 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 	"instarfs/vmm/kvm"
+	"instarfs/vmm/session"
 )
 
-var testBudget = Budget{Time: time.Minute, Exits: 2000, Read: 1 << 20, Extents: 1000}
+var testBudget = session.Budget{Time: time.Minute, Exits: 2000, Read: 1 << 20, Extents: 1000}
 
 func tinyPool(t *testing.T, a *asm) *Pool { return budgetPool(t, a, testBudget) }
 
-func budgetPool(t *testing.T, a *asm, b Budget) *Pool {
+func budgetPool(t *testing.T, a *asm, b session.Budget) *Pool {
 	t.Helper()
-	p, err := NewPool(Options{Program: bytes.NewReader(a.elf()), Budget: b})
+	p, err := NewPool(Options{Program: bytes.NewReader(a.elf()), Host: session.NewHost(session.Options{Budget: b})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,8 +34,8 @@ func budgetPool(t *testing.T, a *asm, b Budget) *Pool {
 	return p
 }
 
-func testJob() *Job {
-	return &Job{Image: ram(make([]byte, 1<<20)), Size: 1 << 20}
+func testJob() *session.Job {
+	return &session.Job{Window: img.Whole, Image: ram(make([]byte, 1<<20)), Size: 1 << 20}
 }
 
 // whole is the map of a disk of n bytes without data.
@@ -110,80 +112,80 @@ func TestHostileGuests(t *testing.T) {
 	}
 	tests := []struct {
 		name string
-		kind Kind
+		kind session.Kind
 		what string
 		do   func(a *asm)
 	}{
-		{"invalid opcode", KindFault, "invalid opcode (vector 6) (at 0x4000", func(a *asm) { a.ud2() }},
-		{"divide by zero", KindFault, "divide error", func(a *asm) { a.imm(rcx, 0).imm(rdx, 0).raw(0x48, 0xf7, 0xf1) }},
-		{"read of nothing", KindFault, "page fault at address 0x1234", func(a *asm) { a.load32(0x1234) }},
-		{"write to its code", KindFault, "page fault at address 0x400000", func(a *asm) { a.store32(codeVA, 0) }},
-		{"jump into its data", KindFault, "page fault at address 0x600000", func(a *asm) { a.imm(rax, dataVA).raw(0xff, 0xe0) }},
-		{"read of the descriptor tables", KindFault, "page fault", func(a *asm) { a.load32(gdtVA) }},
-		{"write to the trap page", KindFault, "page fault", func(a *asm) { a.store32(trapVA, 0) }},
-		{"non-canonical address", KindFault, "fault", func(a *asm) { a.load32(1 << 60) }},
-		{"privileged instruction", KindFault, "general protection fault", func(a *asm) { a.raw(0xf4) }},
-		{"port", KindFault, "general protection fault", func(a *asm) { a.raw(0xe6, 0x80) }},
-		{"high port", KindFault, "general protection fault", func(a *asm) { a.imm(rdx, 0xcf8).raw(0xef) }},
-		{"breakpoint", KindFault, "", func(a *asm) { a.raw(0xcc) }},
-		{"system call execve", KindSyscall, "system call 59", func(a *asm) { a.syscall(59) }},
-		{"system call far away", KindSyscall, "system call 18446744073709551615", func(a *asm) { a.syscall(math.MaxUint64) }},
-		{"exit", KindExit, "status 7", func(a *asm) { a.syscall(_SYS_EXIT_GROUP, 7) }},
-		{"signal", KindExit, "signal 6", func(a *asm) { a.syscall(_SYS_TGKILL, 1, 1, 6) }},
-		{"panic with a log", KindExit, `it said "oh no"`, func(a *asm) {
+		{"invalid opcode", session.KindFault, "invalid opcode (vector 6) (at 0x4000", func(a *asm) { a.ud2() }},
+		{"divide by zero", session.KindFault, "divide error", func(a *asm) { a.imm(rcx, 0).imm(rdx, 0).raw(0x48, 0xf7, 0xf1) }},
+		{"read of nothing", session.KindFault, "page fault at address 0x1234", func(a *asm) { a.load32(0x1234) }},
+		{"write to its code", session.KindFault, "page fault at address 0x400000", func(a *asm) { a.store32(codeVA, 0) }},
+		{"jump into its data", session.KindFault, "page fault at address 0x600000", func(a *asm) { a.imm(rax, dataVA).raw(0xff, 0xe0) }},
+		{"read of the descriptor tables", session.KindFault, "page fault", func(a *asm) { a.load32(gdtVA) }},
+		{"write to the trap page", session.KindFault, "page fault", func(a *asm) { a.store32(trapVA, 0) }},
+		{"non-canonical address", session.KindFault, "fault", func(a *asm) { a.load32(1 << 60) }},
+		{"privileged instruction", session.KindFault, "general protection fault", func(a *asm) { a.raw(0xf4) }},
+		{"port", session.KindFault, "general protection fault", func(a *asm) { a.raw(0xe6, 0x80) }},
+		{"high port", session.KindFault, "general protection fault", func(a *asm) { a.imm(rdx, 0xcf8).raw(0xef) }},
+		{"breakpoint", session.KindFault, "", func(a *asm) { a.raw(0xcc) }},
+		{"system call execve", session.KindSyscall, "system call 59", func(a *asm) { a.syscall(59) }},
+		{"system call far away", session.KindSyscall, "system call 18446744073709551615", func(a *asm) { a.syscall(math.MaxUint64) }},
+		{"exit", session.KindExit, "status 7", func(a *asm) { a.syscall(_SYS_EXIT_GROUP, 7) }},
+		{"signal", session.KindExit, "signal 6", func(a *asm) { a.syscall(_SYS_TGKILL, 1, 1, 6) }},
+		{"panic with a log", session.KindExit, `it said "oh no"`, func(a *asm) {
 			a.copy(dataVA+0x100, []byte("oh no\nsecond line"))
 			a.syscall(_SYS_WRITE, 2, dataVA+0x100, 17).syscall(_SYS_EXIT_GROUP, 2)
 		}},
-		{"waits for ever", KindDeadlock, "every thread", func(a *asm) { a.syscall(_SYS_FUTEX, dataVA, _FUTEX_WAIT, 0) }},
-		{"endless loop", KindDeadline, "no result after", func(a *asm) { a.forever(func() {}) }},
-		{"endless system calls", KindExits, "", func(a *asm) { a.forever(func() { a.syscall(_SYS_GETPID) }) }},
-		{"endless doorbells", KindExits, "", func(a *asm) { a.forever(func() { a.bell(abi.BellRing) }) }},
-		{"endless log", KindExits, "", func(a *asm) { a.forever(func() { a.syscall(_SYS_WRITE, 2, dataVA, 1<<40) }) }},
-		{"endless mmap", KindExits, "", func(a *asm) { a.forever(func() { a.syscall(_SYS_MMAP, 0, 1<<20, 3) }) }},
-		{"endless threads", KindExits, "", func(a *asm) { a.forever(func() { a.syscall(_SYS_CLONE, 0, dataVA) }) }},
-		{"more memory than there is", KindMemory, "more than the 56 MiB", func(a *asm) {
+		{"waits for ever", session.KindDeadlock, "every thread", func(a *asm) { a.syscall(_SYS_FUTEX, dataVA, _FUTEX_WAIT, 0) }},
+		{"endless loop", session.KindDeadline, "no result after", func(a *asm) { a.forever(func() {}) }},
+		{"endless system calls", session.KindExits, "", func(a *asm) { a.forever(func() { a.syscall(_SYS_GETPID) }) }},
+		{"endless doorbells", session.KindExits, "", func(a *asm) { a.forever(func() { a.bell(abi.BellRing) }) }},
+		{"endless log", session.KindExits, "", func(a *asm) { a.forever(func() { a.syscall(_SYS_WRITE, 2, dataVA, 1<<40) }) }},
+		{"endless mmap", session.KindExits, "", func(a *asm) { a.forever(func() { a.syscall(_SYS_MMAP, 0, 1<<20, 3) }) }},
+		{"endless threads", session.KindExits, "", func(a *asm) { a.forever(func() { a.syscall(_SYS_CLONE, 0, dataVA) }) }},
+		{"more memory than there is", session.KindMemory, "more than the 56 MiB", func(a *asm) {
 			const at = 0x10000000
 			a.syscall(_SYS_MMAP, at, 64<<20, 3)
 			a.imm(rdi, at).imm(rcx, 64<<20/8).imm(rax, 1).raw(0xf3, 0x48, 0xab) // rep stosq
 		}},
-		{"mmap fails and it gives up", KindMemory, "more than the 56 MiB", func(a *asm) {
+		{"mmap fails and it gives up", session.KindMemory, "more than the 56 MiB", func(a *asm) {
 			for range 5 {
 				a.syscall(_SYS_MMAP, 0, 16<<20, 3)
 			}
 			a.syscall(_SYS_EXIT_GROUP, 2)
 		}},
-		{"return to the system's addresses", KindFault, "return from a system call", func(a *asm) {
+		{"return to the system's addresses", session.KindFault, "return from a system call", func(a *asm) {
 			a.imm(rcx, trapVA).imm(rax, _SYS_GETPID).store32Keep(abi.DoorbellVA + abi.BellSyscall)
 		}},
 
-		{"unknown doorbell", KindProtocol, "doorbell 0x20", func(a *asm) { a.bell(0x20) }},
-		{"second ready", KindProtocol, "doorbell 0x8", func(a *asm) { a.ready() }},
-		{"wide doorbell", KindProtocol, "write of 8 bytes to doorbell 0x18", func(a *asm) { a.bell16(abi.BellDone) }},
-		{"narrow doorbell", KindProtocol, "write of 1 bytes to doorbell 0x10", func(a *asm) {
+		{"unknown doorbell", session.KindProtocol, "doorbell 0x20", func(a *asm) { a.bell(0x20) }},
+		{"second ready", session.KindProtocol, "doorbell 0x8", func(a *asm) { a.ready() }},
+		{"wide doorbell", session.KindProtocol, "write of 8 bytes to doorbell 0x18", func(a *asm) { a.bell16(abi.BellDone) }},
+		{"narrow doorbell", session.KindProtocol, "write of 1 bytes to doorbell 0x10", func(a *asm) {
 			a.imm(rax, abi.DoorbellVA+abi.BellRing).raw(0x88, 0x08) // mov [rax], cl
 		}},
-		{"doorbell read", KindProtocol, "read of doorbell", func(a *asm) { a.load32(abi.DoorbellVA) }},
-		{"ring index too high", KindProtocol, "index", func(a *asm) {
+		{"doorbell read", session.KindProtocol, "read of doorbell", func(a *asm) { a.load32(abi.DoorbellVA) }},
+		{"ring index too high", session.KindProtocol, "index", func(a *asm) {
 			a.store64(shared+abi.RingControl, abi.RingRecords+1).bell(abi.BellRing)
 		}},
-		{"ring index wraps", KindProtocol, "index", func(a *asm) {
+		{"ring index wraps", session.KindProtocol, "index", func(a *asm) {
 			a.store64(shared+abi.RingControl, math.MaxUint64).bell(abi.BellRing)
 		}},
-		{"ring index goes back", KindProtocol, "index", func(a *asm) {
+		{"ring index goes back", session.KindProtocol, "index", func(a *asm) {
 			record(whole(4096)...)(a)
 			a.store64(shared+abi.RingControl, 0).bell(abi.BellRing)
 		}},
-		{"gap", KindProtocol, "does not start where", record(extent.Extent{Start: 1, Length: 1})},
-		{"overlap", KindProtocol, "does not start where", record(extent.Extent{Length: 2}, extent.Extent{Start: 1, Length: 2})},
-		{"empty extent", KindProtocol, "length 0", record(extent.Extent{})},
-		{"beyond 2^63", KindProtocol, "beyond the window", record(extent.Extent{Length: 1 << 63})},
-		{"host range wraps", KindProtocol, "wraps", record(extent.Extent{Length: 4096, Offset: math.MaxInt64, State: data})},
-		{"unknown flag", KindProtocol, "unknown flags", record(extent.Extent{Length: 1, State: extent.State{Flags: extent.All + 1}})},
-		{"contradiction", KindProtocol, "contradict", record(extent.Extent{Length: 1, State: extent.State{Flags: extent.Data}})},
-		{"offset without its flag", KindProtocol, "contradict", record(extent.Extent{Length: 1, Offset: 1})},
-		{"composed state", KindProtocol, "composed", record(extent.Extent{Length: 1, State: extent.State{Flags: extent.Zero}})},
-		{"fault out of range", KindProtocol, "unknown flags", record(extent.Extent{Length: 1, Offset: abi.MaxFaults, State: extent.State{Flags: extent.Bad}})},
-		{"too many extents", KindExtents, "more than 1000", func(a *asm) {
+		{"gap", session.KindProtocol, "does not start where", record(extent.Extent{Start: 1, Length: 1})},
+		{"overlap", session.KindProtocol, "does not start where", record(extent.Extent{Length: 2}, extent.Extent{Start: 1, Length: 2})},
+		{"empty extent", session.KindProtocol, "length 0", record(extent.Extent{})},
+		{"beyond 2^63", session.KindProtocol, "beyond the window", record(extent.Extent{Length: 1 << 63})},
+		{"host range wraps", session.KindProtocol, "wraps", record(extent.Extent{Length: 4096, Offset: math.MaxInt64, State: data})},
+		{"unknown flag", session.KindProtocol, "unknown flags", record(extent.Extent{Length: 1, State: extent.State{Flags: extent.All + 1}})},
+		{"contradiction", session.KindProtocol, "contradict", record(extent.Extent{Length: 1, State: extent.State{Flags: extent.Data}})},
+		{"offset without its flag", session.KindProtocol, "contradict", record(extent.Extent{Length: 1, Offset: 1})},
+		{"composed state", session.KindProtocol, "composed", record(extent.Extent{Length: 1, State: extent.State{Flags: extent.Zero}})},
+		{"fault out of range", session.KindProtocol, "unknown flags", record(extent.Extent{Length: 1, Offset: abi.MaxFaults, State: extent.State{Flags: extent.Bad}})},
+		{"too many extents", session.KindExtents, "more than 1000", func(a *asm) {
 			es := make([]extent.Extent, 2000)
 			for i := range es {
 				es[i] = extent.Extent{Start: uint64(i), Length: 1}
@@ -194,43 +196,43 @@ func TestHostileGuests(t *testing.T) {
 			record(es...)(a)
 		}},
 
-		{"no result", KindProtocol, "magic", func(a *asm) { a.bell(abi.BellDone) }},
-		{"wrong number of extents", KindProtocol, "result of 2 extents", result(abi.Result{Extents: 2, VirtualSize: 4096}, whole(4096)...)},
-		{"extents beyond the disk", KindProtocol, "extents up to 4096 of a window that ends at 512", result(abi.Result{Extents: 1, VirtualSize: 512}, whole(4096)...)},
-		{"extents short of the disk", KindProtocol, "end before", result(abi.Result{Extents: 1, VirtualSize: 8192}, whole(4096)...)},
-		{"disk of 2^64 bytes", KindProtocol, "result of", result(abi.Result{Extents: 1, VirtualSize: math.MaxUint64}, whole(4096)...)},
-		{"file that is not there", KindProtocol, "reference 3 of 0", result(abi.Result{Extents: 1, VirtualSize: 4096},
+		{"no result", session.KindProtocol, "magic", func(a *asm) { a.bell(abi.BellDone) }},
+		{"wrong number of extents", session.KindProtocol, "result of 2 extents", result(abi.Result{Extents: 2, VirtualSize: 4096}, whole(4096)...)},
+		{"extents beyond the disk", session.KindProtocol, "extents up to 4096 of a window that ends at 512", result(abi.Result{Extents: 1, VirtualSize: 512}, whole(4096)...)},
+		{"extents short of the disk", session.KindProtocol, "end before", result(abi.Result{Extents: 1, VirtualSize: 8192}, whole(4096)...)},
+		{"disk of 2^64 bytes", session.KindProtocol, "result of", result(abi.Result{Extents: 1, VirtualSize: math.MaxUint64}, whole(4096)...)},
+		{"file that is not there", session.KindProtocol, "reference 3 of 0", result(abi.Result{Extents: 1, VirtualSize: 4096},
 			extent.Extent{Length: 4096, State: extent.State{Flags: data.Flags, File: 3}})},
-		{"fault that is not there", KindProtocol, "fault 1 of 0", result(abi.Result{Extents: 1, VirtualSize: 4096},
+		{"fault that is not there", session.KindProtocol, "fault 1 of 0", result(abi.Result{Extents: 1, VirtualSize: 4096},
 			extent.Extent{Length: 4096, State: extent.State{Flags: extent.Bad}})},
-		{"error without its fault", KindProtocol, "without its fault", result(abi.Result{Error: fault.Corrupt})},
-		{"unknown error", KindProtocol, "unknown error code", result(abi.Result{Error: 99})},
-		{"too many faults claimed", KindProtocol, "counts", func(a *asm) {
+		{"error without its fault", session.KindProtocol, "without its fault", result(abi.Result{Error: fault.Corrupt})},
+		{"unknown error", session.KindProtocol, "unknown error code", result(abi.Result{Error: 99})},
+		{"too many faults claimed", session.KindProtocol, "counts", func(a *asm) {
 			a.store32(shared+abi.ResultOffset, abi.ResultMagic).store32(shared+abi.ResultOffset+28, 1<<31).bell(abi.BellDone)
 		}},
 
-		{"device register of 8 bytes", KindProtocol, "8 bytes", func(a *asm) { a.store64(dev+abi.QueueSel, 0) }},
-		{"odd register", KindProtocol, "register 0x31", func(a *asm) { a.store32(dev+0x31, 0) }},
-		{"notify too early", KindProtocol, "before the device", func(a *asm) { a.store32(dev+abi.QueueNotify, 0) }},
-		{"queue of 3", KindProtocol, "power of two", func(a *asm) { a.store32(dev+abi.QueueNum, 3) }},
-		{"driver gives up", KindProtocol, "gave up", func(a *asm) { a.store32(dev+abi.DeviceStatus, abi.StatusFailed) }},
-		{"available index lies", KindProtocol, "available index", func(a *asm) { queueUp(a, nil, available(5, 0)) }},
-		{"descriptor out of the table", KindProtocol, "descriptor 9", func(a *asm) { queueUp(a, nil, available(1, 9)) }},
-		{"indirect descriptor", KindProtocol, "flags 0x4", read(desc(header, 16, 4, 0))},
-		{"short header", KindProtocol, "header of 8 bytes", read(desc(header, 8, next, 1))},
-		{"writable header", KindProtocol, "flags 0x3", read(desc(header, 16, next|write, 1))},
-		{"header outside of the window", KindProtocol, "outside of the shared window", read(desc(0x1000, 16, next, 1))},
-		{"data over page tables", KindProtocol, "outside of the shared window",
+		{"device register of 8 bytes", session.KindProtocol, "8 bytes", func(a *asm) { a.store64(dev+abi.QueueSel, 0) }},
+		{"odd register", session.KindProtocol, "register 0x31", func(a *asm) { a.store32(dev+0x31, 0) }},
+		{"notify too early", session.KindProtocol, "before the device", func(a *asm) { a.store32(dev+abi.QueueNotify, 0) }},
+		{"queue of 3", session.KindProtocol, "power of two", func(a *asm) { a.store32(dev+abi.QueueNum, 3) }},
+		{"driver gives up", session.KindProtocol, "gave up", func(a *asm) { a.store32(dev+abi.DeviceStatus, abi.StatusFailed) }},
+		{"available index lies", session.KindProtocol, "available index", func(a *asm) { queueUp(a, nil, available(5, 0)) }},
+		{"descriptor out of the table", session.KindProtocol, "descriptor 9", func(a *asm) { queueUp(a, nil, available(1, 9)) }},
+		{"indirect descriptor", session.KindProtocol, "flags 0x4", read(desc(header, 16, 4, 0))},
+		{"short header", session.KindProtocol, "header of 8 bytes", read(desc(header, 8, next, 1))},
+		{"writable header", session.KindProtocol, "flags 0x3", read(desc(header, 16, next|write, 1))},
+		{"header outside of the window", session.KindProtocol, "outside of the shared window", read(desc(0x1000, 16, next, 1))},
+		{"data over page tables", session.KindProtocol, "outside of the shared window",
 			read(desc(header, 16, next, 1), desc(0x1000, 512, next|write, 2), desc(dma+32, 1, write, 0))},
-		{"data beyond memory", KindProtocol, "outside of the shared window",
+		{"data beyond memory", session.KindProtocol, "outside of the shared window",
 			read(desc(header, 16, next, 1), desc(abi.RAMLen-256, 512, next|write, 2), desc(dma+32, 1, write, 0))},
-		{"data address wraps", KindProtocol, "outside of the shared window",
+		{"data address wraps", session.KindProtocol, "outside of the shared window",
 			read(desc(header, 16, next, 1), desc(math.MaxUint64, 512, next|write, 2), desc(dma+32, 1, write, 0))},
-		{"chain in a circle", KindProtocol, "without an end",
+		{"chain in a circle", session.KindProtocol, "without an end",
 			read(desc(header, 16, next, 1), desc(dma+4096, 0, next|write, 1))},
-		{"no status", KindProtocol, "cannot write", read(desc(header, 16, next, 1), desc(dma+4096, 512, next, 2), desc(dma, 1, 0, 0))},
-		{"long status", KindProtocol, "status of 2 bytes", read(desc(header, 16, next, 1), desc(dma+4096, 2, write, 0))},
-		{"reads too much", KindReads, "1048576 bytes", func(a *asm) {
+		{"no status", session.KindProtocol, "cannot write", read(desc(header, 16, next, 1), desc(dma+4096, 512, next, 2), desc(dma, 1, 0, 0))},
+		{"long status", session.KindProtocol, "status of 2 bytes", read(desc(header, 16, next, 1), desc(dma+4096, 2, write, 0))},
+		{"reads too much", session.KindReads, "1048576 bytes", func(a *asm) {
 			queueUp(a, table(desc(header, 16, next, 1), desc(dma+4096, 1<<20, next|write, 2), desc(dma+32, 1, write, 0)), available(1, 0))
 			a.copy(shared+abi.QueueOffset+0x1000, available(2, 0)).store32(dev+abi.QueueNotify, 0)
 		}},
@@ -238,13 +240,13 @@ func TestHostileGuests(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			b := testBudget
-			if test.kind == KindDeadline {
+			if test.kind == session.KindDeadline {
 				b.Time = 200 * time.Millisecond
 			}
 			p := budgetPool(t, good(test.do), b)
 			for range 2 {
 				_, err := p.Run(t.Context(), testJob())
-				var g *GuestError
+				var g *session.GuestError
 				if !errors.As(err, &g) {
 					t.Fatalf("error is %v", err)
 				}
@@ -291,8 +293,8 @@ func TestTripleFault(t *testing.T) {
 		_, err = p.runOn(t.Context(), m, testJob())
 		return err
 	})
-	var g *GuestError
-	if !errors.As(err, &g) || g.Kind != KindTripleFault && g.Kind != KindMachine {
+	var g *session.GuestError
+	if !errors.As(err, &g) || g.Kind != session.KindTripleFault && g.Kind != session.KindCarrier {
 		t.Fatal(err)
 	}
 }
@@ -314,8 +316,8 @@ func TestRunFails(t *testing.T) {
 		_, err := p.runOn(t.Context(), m, testJob())
 		return err
 	})
-	var g *GuestError
-	if !errors.As(err, &g) || g.Kind != KindMachine || !errors.Is(err, unix.EFAULT) || !strings.Contains(err.Error(), "KVM_RUN: bad address") {
+	var g *session.GuestError
+	if !errors.As(err, &g) || g.Kind != session.KindCarrier || !errors.Is(err, unix.EFAULT) || !strings.Contains(err.Error(), "KVM_RUN: bad address") {
 		t.Error(err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"instarfs/guest/abi"
+	"instarfs/vmm/session"
 )
 
 // mark is what the guest of TestLeak leaves wherever it can, and looks for.
@@ -90,7 +91,7 @@ func marker(t *testing.T) *asm {
 	a.records(whole(4096)...)
 	b := make([]byte, abi.ResultLen)
 	result := abi.Result{Format: 1, Extents: 1, VirtualSize: 4096}
-	if err := result.Encode(b); err != nil {
+	if _, err := result.Encode(b); err != nil {
 		t.Fatal(err)
 	}
 	a.copy(abi.SharedVA+abi.ResultOffset, b[:128])
@@ -100,7 +101,7 @@ func marker(t *testing.T) *asm {
 // TestNothingLeaks: after the reset a machine is byte for byte what it was before the run, in all
 // of its memory and in every register that KVM shows, whatever the run wrote there.
 func TestNothingLeaks(t *testing.T) {
-	p := budgetPool(t, marker(t), DefaultBudget)
+	p := budgetPool(t, marker(t), session.DefaultBudget)
 	m, err := p.take(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +175,7 @@ func TestEndsOfRuns(t *testing.T) {
 			a := new(asm).ready().records(whole(4096)...)
 			b := make([]byte, abi.ResultLen)
 			r := abi.Result{Format: 1, Extents: 1, VirtualSize: 4096}
-			if err := r.Encode(b); err != nil {
+			if _, err := r.Encode(b); err != nil {
 				t.Fatal(err)
 			}
 			end(a.copy(abi.SharedVA+abi.ResultOffset, b[:128]))

@@ -13,6 +13,7 @@ import (
 	"instarfs/vmm/bug"
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/ledger"
+	"instarfs/vmm/session"
 	"instarfs/vmm/virtio"
 )
 
@@ -29,8 +30,8 @@ type machine struct {
 	// touched is how many pages the guest has written, as of the last reset.
 	touched int
 
-	books *ledger.Ledger // on which layers are accounted
-	lease *ledger.Lease  // the machine's own
+	ring  session.Ring
+	lease *ledger.Lease // the machine's own
 
 	work chan func()
 	tid  int
@@ -39,7 +40,7 @@ type machine struct {
 // newMachine makes a machine without a program, and accounts for it and for what it finds. Its
 // thread ends with destroy.
 func newMachine(sys *kvm.System, books *ledger.Ledger) (*machine, error) {
-	m := &machine{work: make(chan func()), books: books, lease: books.First()}
+	m := &machine{work: make(chan func()), lease: books.First()}
 	if err := m.lease.Grow(machineCost); err != nil {
 		return nil, err
 	}
@@ -146,14 +147,11 @@ func (m *machine) load(program io.ReaderAt) error {
 	return start(m.cpu, pages.root, entry, sp)
 }
 
-// errKicked says that the guest was left because of kick.
-var errKicked = errors.New("kicked")
-
 // enter runs the guest until it rings a doorbell that is not a system call, and returns which. Everything else that can
-// happen is answered here, or ends the run: with a *GuestError when the guest is to blame.
-func (m *machine) enter(b *meter) (bell uint64, err error) {
+// happen is answered here, or ends the run: with a *session.GuestError when the guest is to blame.
+func (m *machine) enter(b *session.Meter) (bell uint64, err error) {
 	for {
-		if err := b.exit(); err != nil {
+		if err := b.Exit(); err != nil {
 			return 0, err
 		}
 		switch err := m.cpu.Run(); {
@@ -163,23 +161,23 @@ func (m *machine) enter(b *meter) (bell uint64, err error) {
 			if err := m.measure(); err != nil {
 				return 0, err
 			}
-			if err := b.yield(); err != nil {
+			if err := b.Yield(); err != nil {
 				return 0, err
 			}
 			continue
 		case err != nil:
-			return 0, &GuestError{Kind: KindMachine, What: "KVM_RUN: " + err.Error(), Err: err}
+			return 0, &session.GuestError{Kind: session.KindCarrier, What: "KVM_RUN: " + err.Error(), Err: err}
 		}
 		switch m.cpu.ExitReason() {
 		case kvm.ExitMMIO:
 			a := m.cpu.MMIO()
 			if a.Addr >= abi.DoorbellGPA && a.Addr < abi.DoorbellGPA+pageLen {
 				if !a.Write {
-					return 0, m.blame(KindProtocol, "read of doorbell %#x", a.Addr-abi.DoorbellGPA)
+					return 0, m.Blame(session.KindProtocol, "read of doorbell %#x", a.Addr-abi.DoorbellGPA)
 				}
 				// Of a longer store KVM reports eight bytes at a time; see settle.
 				if a.Len != abi.BellLen {
-					return 0, m.blame(KindProtocol, "write of %d bytes to doorbell %#x", a.Len, a.Addr-abi.DoorbellGPA)
+					return 0, m.Blame(session.KindProtocol, "write of %d bytes to doorbell %#x", a.Len, a.Addr-abi.DoorbellGPA)
 				}
 				if a.Addr != abi.DoorbellGPA+abi.BellSyscall {
 					return a.Addr - abi.DoorbellGPA, nil
@@ -196,13 +194,13 @@ func (m *machine) enter(b *meter) (bell uint64, err error) {
 				return 0, err
 			}
 		case kvm.ExitShutdown:
-			return 0, m.blame(KindTripleFault, "an exception could not be delivered")
+			return 0, m.Blame(session.KindTripleFault, "an exception could not be delivered")
 		case kvm.ExitInternalError:
-			return 0, m.blame(KindMachine, "KVM could not emulate an instruction (suberror %d)", m.cpu.Suberror())
+			return 0, m.Blame(session.KindCarrier, "KVM could not emulate an instruction (suberror %d)", m.cpu.Suberror())
 		case kvm.ExitFailEntry:
-			return 0, m.blame(KindMachine, "the processor refused to enter the guest (reason %#x)", m.cpu.FailEntryReason())
+			return 0, m.Blame(session.KindCarrier, "the processor refused to enter the guest (reason %#x)", m.cpu.FailEntryReason())
 		default:
-			return 0, m.blame(KindFault, "exit reason %d, which nothing in the guest should cause", m.cpu.ExitReason())
+			return 0, m.Blame(session.KindFault, "exit reason %d, which nothing in the guest should cause", m.cpu.ExitReason())
 		}
 	}
 }
@@ -225,7 +223,7 @@ func (m *machine) settle() error {
 func (m *machine) register(a kvm.MMIO) error {
 	off := a.Addr - abi.DeviceGPA
 	if a.Addr < abi.DeviceGPA || off >= pageLen {
-		return m.blame(KindFault, "access to guest-physical address %#x, where nothing is", a.Addr)
+		return m.Blame(session.KindFault, "access to guest-physical address %#x, where nothing is", a.Addr)
 	}
 	if a.Write {
 		return m.protocol(m.disk.Store(off, a.Len, a.Value))
@@ -242,11 +240,10 @@ func (m *machine) protocol(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, virtio.ErrReadLimit):
-		e := m.blame(KindReads, "%v", err)
-		return e
+	case errors.Is(err, session.ErrReadLimit):
+		return m.Blame(session.KindReads, "%v", err)
 	}
-	return m.blame(KindProtocol, "%v", err)
+	return m.Blame(session.KindProtocol, "%v", err)
 }
 
 // syscall answers the system call that the trap page announced.
@@ -261,7 +258,7 @@ func (m *machine) syscall() error {
 		return e
 	}
 	if r.RIP >= systemVA {
-		return m.blame(KindFault, "return from a system call to %#x", r.RIP)
+		return m.Blame(session.KindFault, "return from a system call to %#x", r.RIP)
 	}
 	var s kvm.Sregs
 	if err := m.cpu.Sregs(&s); err != nil {
@@ -280,9 +277,9 @@ func (m *machine) resume(r *kvm.Regs, s *kvm.Sregs) error {
 	return m.cpu.SetRegs(r)
 }
 
-// blame makes a GuestError of the place where the guest is.
-func (m *machine) blame(k Kind, format string, args ...any) *GuestError {
-	e := guestError(k, format, args...)
+// Blame makes a GuestError of the place where the guest is.
+func (m *machine) Blame(k session.Kind, format string, args ...any) *session.GuestError {
+	e := session.Errorf(k, format, args...)
 	var r kvm.Regs
 	if m.cpu.Regs(&r) == nil {
 		e.RIP = r.RIP

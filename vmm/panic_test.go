@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"instarfs/guest/abi"
-	"instarfs/guest/extent"
+	"instarfs/guest/img"
 	"instarfs/vmm/bug"
+	"instarfs/vmm/session"
 )
 
 // buggy is an image whose methods panic, in one of the places where this program may have a bug.
@@ -42,11 +42,11 @@ func TestPanicEndsItsRunOnly(t *testing.T) {
 		queueUp(a, table(desc(dma, 16, 1, 1), desc(dma+4096, 512, 3, 2), desc(dma+32, 1, 2, 0)), available(1, 0))
 	}))
 	for range 2 * p.opts.Idle {
-		_, err := p.Run(t.Context(), &Job{Image: buggy{peek: true}, Size: 1 << 20})
+		_, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: buggy{peek: true}, Size: 1 << 20})
 		if !isBug(err, "injected into Peek (panic_test.go:") {
 			t.Errorf("panic in Peek: %v", err)
 		}
-		_, err = p.Run(t.Context(), &Job{Image: buggy{read: true}, Size: 1 << 20})
+		_, err = p.Run(t.Context(), &session.Job{Window: img.Whole, Image: buggy{read: true}, Size: 1 << 20})
 		if !isBug(err, "index out of range [512] with length 0 (panic_test.go:") {
 			t.Errorf("panic in ReadAt: %v", err)
 		}
@@ -55,24 +55,11 @@ func TestPanicEndsItsRunOnly(t *testing.T) {
 		}
 	}
 	for range p.opts.Idle { // each is given back, when the machine is reset or gone
-		turn, err := p.turns.Enter(t.Context())
+		ticket, err := p.host.Enter(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer turn.Leave()
-	}
-}
-
-// TestPanicOfTheDecoder: the goroutine that decodes records is nobody's but its own.
-func TestPanicOfTheDecoder(t *testing.T) {
-	b := newBehind(&decoder{}) // without a builder
-	one := make([]byte, abi.RecordLen)
-	abi.PutRecord(one, extent.Extent{Length: 1})
-	for range 2 * ringCopies {
-		b.decode(one, nil) // takes what comes after the failure, too
-	}
-	if err := b.wait(); !isBug(err, "nil pointer") {
-		t.Error(err)
+		defer ticket.Leave()
 	}
 }
 

@@ -2,10 +2,8 @@ package vmm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"math"
 	"runtime"
 	"sync"
 	"time"
@@ -13,38 +11,26 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/vmm/bug"
 	"instarfs/vmm/kvm"
-	"instarfs/vmm/ledger"
-	"instarfs/vmm/turns"
+	"instarfs/vmm/session"
 )
 
 // Options of a Pool.
 type Options struct {
-	Program io.ReaderAt // the guest program, a static ELF executable
-	Device  string      // of KVM; empty is /dev/kvm
-	Budget  Budget      // of each run; zero is DefaultBudget
-	Idle    int         // machines kept warm; zero is the number of CPUs
-	Seats   int         // machines of long runs that wait for their turns; zero is defaultSeats
-	Most    int         // machines in all; zero is as many as there are runs
-	Turns   *turns.Desk // who may run; nil makes one for Idle processors
-	// Memory is what machines and layer maps are accounted on; nil is without a limit.
-	Memory *ledger.Ledger
+	Program io.ReaderAt   // the guest program, a static ELF executable
+	Device  string        // of KVM; empty is /dev/kvm
+	Host    *session.Host // what the runs share with others; nil makes one with no limits of its own
+	Idle    int           // machines kept warm; zero is the number of CPUs
 }
-
-// defaultSeats is far more long runs than a computer has use for at a time.
-const defaultSeats = 64
 
 // Pool runs jobs, each in a machine of its own that stands at the snapshot of a freshly booted
 // guest. Machines are made on demand, run when it is their turn, and up to Idle of them are kept
 // warm. It is safe for concurrent use.
 type Pool struct {
-	sys    *kvm.System
-	budget Budget
-	turns  *turns.Desk
-	memory *ledger.Ledger
-	seats  chan struct{} // one token a long run under way
-	room   chan struct{} // one token a run under way; nil if there may be any number
+	sys  *kvm.System
+	host *session.Host
 
-	// idle hands over machines that stand at the snapshot; nil stands for one that could not be brought there.
+	// idle hands over machines that stand at the snapshot; nil stands for one that could not be
+	// brought there.
 	idle chan *machine
 
 	mu     sync.Mutex // guards what follows
@@ -57,9 +43,6 @@ type Pool struct {
 	opts  Options
 }
 
-// ErrClosed says that the pool was closed.
-var ErrClosed = errors.New("pool is closed")
-
 // bootTime bounds the guest's start, which takes some 15 ms.
 const bootTime = 10 * time.Second
 
@@ -68,9 +51,6 @@ func NewPool(opts Options) (*Pool, error) {
 	if opts.Device == "" {
 		opts.Device = "/dev/kvm"
 	}
-	if opts.Budget == (Budget{}) {
-		opts.Budget = DefaultBudget
-	}
 	if opts.Idle <= 0 {
 		opts.Idle = runtime.NumCPU()
 	}
@@ -78,36 +58,22 @@ func NewPool(opts Options) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	var room chan struct{}
-	if opts.Most > 0 {
-		room = make(chan struct{}, opts.Most)
-		opts.Idle = min(opts.Idle, opts.Most)
+	if opts.Host == nil {
+		opts.Host = session.NewHost(session.Options{})
 	}
-	if opts.Seats <= 0 {
-		opts.Seats = defaultSeats
-	}
-	if opts.Memory == nil {
-		opts.Memory = ledger.New(math.MaxInt64)
-	}
-	if opts.Turns == nil {
-		opts.Turns = turns.New(opts.Idle)
-	}
-	return &Pool{
-		sys: sys, budget: opts.Budget, opts: opts, turns: opts.Turns, memory: opts.Memory,
-		seats: make(chan struct{}, opts.Seats), room: room, idle: make(chan *machine, opts.Idle),
-	}, nil
+	return &Pool{sys: sys, host: opts.Host, opts: opts, idle: make(chan *machine, opts.Idle)}, nil
 }
 
 // Warm boots the guest and makes one machine ready, so that the first run does not wait for it.
 func (p *Pool) Warm(ctx context.Context) error {
-	turn, err := p.turns.Enter(ctx)
+	ticket, err := p.host.Enter(ctx)
 	if err != nil {
 		return err
 	}
-	defer turn.Leave()
+	defer ticket.Leave()
 	m, err := p.take(ctx)
 	if err != nil {
-		return err
+		return session.NoGuest(ctx, err)
 	}
 	if p.promise() {
 		p.idle <- m
@@ -117,59 +83,31 @@ func (p *Pool) Warm(ctx context.Context) error {
 	return nil
 }
 
-// Run carries out a job. The error is a *fault.Fault when the image is to blame, a *GuestError when
-// its run misbehaved or asked for too much, the reader's error when the image could not be read, or
-// the cause of ctx.
-//
-// A run that takes longer than a moment goes on in slices, see package turns. Where more of those
-// are under way than there are seats it is given up, and begins again when there is a seat.
-func (p *Pool) Run(ctx context.Context, job *Job) (*Layer, error) {
-	if p.room != nil {
-		room := &seat{free: p.room}
-		if err := room.take(ctx); err != nil {
-			return nil, err
-		}
-		defer room.leave()
-	}
-	s := &seat{free: p.seats}
-	defer s.leave()
-	for {
-		layer, err := p.attempt(ctx, job, s)
-		if err != errCrowded {
-			return layer, err
-		}
-		if err := s.take(ctx); err != nil {
-			return nil, err
-		}
-	}
+// Run carries out a job when it is its turn. Its errors are those of session.Serve, and what is
+// wrong with KVM.
+func (p *Pool) Run(ctx context.Context, job *session.Job) (*session.Layer, error) {
+	return p.host.Run(ctx, func(ticket *session.Ticket) (*session.Layer, error) {
+		return p.attempt(ctx, job, ticket)
+	})
 }
 
-// attempt is a run. The error is errCrowded when it needs a seat and there is none.
-func (p *Pool) attempt(ctx context.Context, job *Job, s *seat) (*Layer, error) {
-	turn, err := p.turns.Enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if turn.Slow() && !s.try() {
-		turn.Leave()
-		return nil, errCrowded
-	}
+func (p *Pool) attempt(ctx context.Context, job *session.Job, ticket *session.Ticket) (*session.Layer, error) {
 	m, err := p.take(ctx)
 	if err != nil {
-		turn.Leave()
-		return nil, err
+		ticket.Leave()
+		return nil, session.NoGuest(ctx, err)
 	}
 	type outcome struct {
-		layer *Layer
+		layer *session.Layer
 		err   error
 	}
 	done := make(chan outcome, 1)
 	m.work <- func() {
-		defer turn.Leave()
-		layer, err := m.run(ctx, job, p.budget, turn, s)
-		// The caller does not wait for the reset; who comes next does, for that is faster than a new machine. After
-		// anything but a result the guest is not what it should be.
-		keep := (err == nil || isFault(err)) && p.promise()
+		defer ticket.Leave()
+		layer, err := m.run(ctx, job, ticket)
+		// The caller does not wait for the reset; who comes next does, for that is faster than a
+		// new machine. After anything but a result the guest is not what it should be.
+		keep := (err == nil || session.IsFault(err)) && p.promise()
 		done <- outcome{layer, err}
 		if keep {
 			p.put(m)
@@ -197,7 +135,7 @@ func (p *Pool) take(ctx context.Context) (*machine, error) {
 	}
 	p.mu.Unlock()
 	if closed {
-		return nil, ErrClosed
+		return nil, session.ErrClosed
 	}
 	if claim {
 		if m := <-p.idle; m != nil {
@@ -226,9 +164,9 @@ func (p *Pool) newMachine() (*machine, error) {
 	closed := p.closed
 	p.mu.Unlock()
 	if closed {
-		return nil, ErrClosed
+		return nil, session.ErrClosed
 	}
-	m, err := newMachine(p.sys, p.memory)
+	m, err := newMachine(p.sys, p.host.Memory)
 	if err != nil {
 		return nil, fmt.Errorf("new virtual machine: %w", err)
 	}
@@ -292,23 +230,22 @@ func (m *machine) boot(ctx context.Context, program io.ReaderAt) (snap *snapshot
 		return nil, err
 	}
 	// All runs wait for this one, so it does not wait for a turn.
-	turn, err := turns.New(1).Enter(ctx)
+	ticket, err := session.NewHost(session.Options{}).Enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer turn.Leave()
-	budget := DefaultBudget
-	budget.Time = bootTime
+	defer ticket.Leave()
 	err = m.until(ctx, func(kick func()) error {
-		b := newMeter(ctx, budget, turn, &seat{free: make(chan struct{}, 1)}, kick)
-		defer b.stop()
-		switch bell, err := m.enter(b); {
-		case errors.Is(err, errKicked):
+		meter := ticket.Meter(ctx, kick)
+		defer meter.Stop()
+		meter.Limit(bootTime)
+		switch bell, err := m.enter(meter); {
+		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
 			return err
 		case bell != abi.BellReady:
-			return m.blame(KindProtocol, "doorbell %#x before Ready", bell)
+			return m.Blame(session.KindProtocol, "doorbell %#x before Ready", bell)
 		}
 		snap, err = m.takeSnapshot()
 		return err

@@ -21,16 +21,29 @@ import (
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
 	"instarfs/guest/payload"
+	"instarfs/vmm/session"
+	"instarfs/vmm/turns"
 )
 
 // agentPool runs the real map guest.
 func agentPool(t *testing.T, idle int) *Pool {
 	t.Helper()
+	return newAgentPool(t, idle, session.NewHost(session.Options{Turns: turns.New(idle)}))
+}
+
+// agentPoolOn runs it on a host of the test's.
+func agentPoolOn(t *testing.T, host *session.Host) *Pool {
+	t.Helper()
+	return newAgentPool(t, 1, host)
+}
+
+func newAgentPool(t *testing.T, idle int, host *session.Host) *Pool {
+	t.Helper()
 	program, err := payload.Agent()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPool(Options{Program: program, Idle: idle})
+	p, err := NewPool(Options{Program: program, Idle: idle, Host: host})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,9 +52,11 @@ func agentPool(t *testing.T, idle int) *Pool {
 }
 
 // rawJob is the run of a raw image of n bytes.
-func rawJob(n int) *Job { return &Job{Image: ram(make([]byte, n)), Size: uint64(n)} }
+func rawJob(n int) *session.Job {
+	return &session.Job{Window: img.Whole, Image: ram(make([]byte, n)), Size: uint64(n)}
+}
 
-func checkRaw(l *Layer, err error, n uint64) error {
+func checkRaw(l *session.Layer, err error, n uint64) error {
 	if err != nil {
 		return err
 	}
@@ -85,14 +100,14 @@ func TestUnreadableImage(t *testing.T) {
 	defer short.Close()
 	for _, test := range []struct {
 		name  string
-		image Image
+		image session.Image
 		want  error
 	}{
 		{"file that became shorter", file{short}, io.ErrUnexpectedEOF},
 		{"disk that fails", failing{unix.EIO}, unix.EIO},
 	} {
-		_, err := p.Run(t.Context(), &Job{Image: test.image, Size: 1 << 20})
-		if !errors.Is(err, test.want) || !strings.Contains(err.Error(), "read of 65536 bytes at offset 0: ") || isFault(err) {
+		_, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: test.image, Size: 1 << 20})
+		if !errors.Is(err, test.want) || !strings.Contains(err.Error(), "read of 65536 bytes at offset 0: ") || session.IsFault(err) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 		l, err := p.Run(t.Context(), rawJob(1024))
@@ -211,7 +226,7 @@ func TestRunsLeakNothing(t *testing.T) {
 	}
 	grew(t, before)
 	for range 50 {
-		if _, err := p.Run(t.Context(), &Job{Image: failing{unix.EIO}, Size: 512}); !errors.Is(err, unix.EIO) {
+		if _, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: failing{unix.EIO}, Size: 512}); !errors.Is(err, unix.EIO) {
 			t.Fatal(err)
 		}
 	}
@@ -237,17 +252,17 @@ func TestPoolsLeakNothing(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if _, err := p.Run(t.Context(), rawJob(512)); !errors.Is(err, ErrClosed) {
+		if _, err := p.Run(t.Context(), rawJob(512)); !errors.Is(err, session.ErrClosed) {
 			t.Error(err)
 		}
-		if err := p.Warm(t.Context()); !errors.Is(err, ErrClosed) {
+		if err := p.Warm(t.Context()); !errors.Is(err, session.ErrClosed) {
 			t.Error(err)
 		}
 	}
 	grew(t, before)
 }
 
-// TestCloseDuringRuns: a pool is closed while runs are under way, come and go. Each ends with its result or with ErrClosed,
+// TestCloseDuringRuns: a pool is closed while runs are under way, come and go. Each ends with its result or with session.ErrClosed,
 // nobody waits for ever, and nothing is left.
 func TestCloseDuringRuns(t *testing.T) {
 	before := inUse(t)
@@ -261,7 +276,7 @@ func TestCloseDuringRuns(t *testing.T) {
 			wg.Go(func() {
 				for {
 					l, err := p.Run(t.Context(), rawJob(4096))
-					if errors.Is(err, ErrClosed) {
+					if errors.Is(err, session.ErrClosed) {
 						return
 					}
 					if err := checkRaw(l, err, 4096); err != nil {
@@ -286,7 +301,7 @@ func TestCloseLeavesTheRunUnderWay(t *testing.T) {
 	image := slow{make(chan struct{}), make(chan struct{})}
 	done := make(chan error)
 	go func() {
-		_, err := p.Run(t.Context(), &Job{Image: image, Size: 512})
+		_, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: image, Size: 512})
 		done <- err
 	}()
 	<-image.reading
@@ -305,7 +320,7 @@ func TestSlowSource(t *testing.T) {
 	image := slow{make(chan struct{}), make(chan struct{})}
 	done := make(chan error)
 	go func() {
-		_, err := p.Run(t.Context(), &Job{Image: image, Size: 512})
+		_, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: image, Size: 512})
 		done <- err
 	}()
 	<-image.reading
@@ -322,7 +337,7 @@ func TestSlowSource(t *testing.T) {
 // TestWaitingForATurn: who waits for a turn can give up.
 func TestWaitingForATurn(t *testing.T) {
 	p := agentPool(t, 1)
-	turn, err := p.turns.Enter(t.Context())
+	turn, err := p.host.Enter(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,14 +355,14 @@ func TestWaitingForATurn(t *testing.T) {
 // TestWhoseTimeIsUp: the caller's deadline is the caller's error; only the run's own is the guest's.
 func TestWhoseTimeIsUp(t *testing.T) {
 	loops := good(func(a *asm) { a.forever(func() {}) }).elf()
-	p, err := NewPool(Options{Program: bytes.NewReader(loops), Budget: Budget{Time: time.Hour, Exits: 100, Read: 1, Extents: 1}})
+	p, err := NewPool(Options{Program: bytes.NewReader(loops), Host: session.NewHost(session.Options{Budget: session.Budget{Time: time.Hour, Exits: 100, Read: 1, Extents: 1}})})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	var g *GuestError
+	var g *session.GuestError
 	if _, err := p.Run(ctx, testJob()); !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &g) {
 		t.Errorf("%v", err)
 	}
@@ -367,21 +382,21 @@ func TestWhoseTimeIsUp(t *testing.T) {
 // TestImageFaults: what is wrong with an image is its fault, with the place, and costs no machine.
 func TestImageFaults(t *testing.T) {
 	p := agentPool(t, 1)
-	job := func(format img.Format, head string, n int) *Job {
+	job := func(format img.Format, head string, n int) *session.Job {
 		b := make([]byte, n)
 		copy(b, head)
-		return &Job{Image: ram(b), Size: uint64(n), Format: format}
+		return &session.Job{Window: img.Whole, Image: ram(b), Size: uint64(n), Format: format}
 	}
 	const qcow2 = 2
 	for _, test := range []struct {
-		job  *Job
+		job  *session.Job
 		want fault.Reason
 	}{
 		{job(qcow2, "not qcow2", 4096), fault.Qcow2Magic},
 		{job(0, "QFI\xfb\x00\x00\x00\x04", 4096), fault.Qcow2Version},
 		{job(0, "QED\x00", 4096), fault.QedClusterSize},
 		{job(99, "", 4096), fault.UnknownFormat},
-		{&Job{Image: ram(nil), SectorSize: 1000}, fault.BadConfig},
+		{&session.Job{Window: img.Whole, Image: ram(nil), SectorSize: 1000}, fault.BadConfig},
 	} {
 		for range 2 {
 			_, err := p.Run(t.Context(), test.job)
@@ -391,7 +406,7 @@ func TestImageFaults(t *testing.T) {
 			}
 		}
 	}
-	if _, err := p.Run(t.Context(), &Job{Size: 1 << 63}); err == nil || !strings.Contains(err.Error(), "too large") {
+	if _, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Size: 1 << 63}); err == nil || !strings.Contains(err.Error(), "too large") {
 		t.Error(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
+	"instarfs/vmm/session"
 )
 
 // edges are numbers at which checks of the host begin or end.
@@ -68,7 +69,7 @@ func randomGuest(rng *rand.Rand) *asm {
 		case 9:
 			b := make([]byte, abi.ResultLen)
 			r := abi.Result{Format: img.Format(rng.Intn(20)), Extents: uint64(rng.Intn(4)), VirtualSize: number()}
-			if r.Encode(b) != nil {
+			if _, err := r.Encode(b); err != nil {
 				continue
 			}
 			for range rng.Intn(4) {
@@ -116,17 +117,17 @@ func TestRandomGuests(t *testing.T) {
 	const guests, runs = 150, 2
 	seed := time.Now().UnixNano()
 	rng := rand.New(rand.NewSource(seed))
-	budget := Budget{Time: 500 * time.Millisecond, Exits: 5000, Read: 1 << 26, Extents: 1000}
+	budget := session.Budget{Time: 500 * time.Millisecond, Exits: 5000, Read: 1 << 26, Extents: 1000}
 	ends := map[string]int{}
 	for i := range guests {
-		p, err := NewPool(Options{Program: bytes.NewReader(randomGuest(rng).elf()), Budget: budget})
+		p, err := NewPool(Options{Program: bytes.NewReader(randomGuest(rng).elf()), Host: session.NewHost(session.Options{Budget: budget})})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range runs {
 			start := time.Now()
 			_, err := p.Run(t.Context(), testJob())
-			var g *GuestError
+			var g *session.GuestError
 			var f *fault.Fault
 			switch {
 			case err == nil:

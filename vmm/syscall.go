@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"instarfs/vmm/kvm"
+	"instarfs/vmm/session"
 )
 
 // System calls of x86-64 Linux (arch/x86/entry/syscalls/syscall_64.tbl) that the Go runtime makes.
@@ -41,9 +42,6 @@ const (
 	_CLONE_SETTLS = 0x80000
 )
 
-// maxLog is how much of a guest's stderr is kept, in bytes.
-const maxLog = 4096
-
 func errno(e int64) uint64 { return uint64(-e) }
 
 // process is the state behind the system calls of one guest program: what a kernel would keep.
@@ -72,7 +70,7 @@ func (p *process) clone(pages *paging) *process {
 
 // syscall answers the call in r and sets r to where the program goes on, which may be another thread. A call that the Go
 // runtime does not make ends the run.
-func (p *process) syscall(r *kvm.Regs) *GuestError {
+func (p *process) syscall(r *kvm.Regs) *session.GuestError {
 	nr := r.RAX
 	// What SYSRET would do.
 	r.RIP, r.RFLAGS = r.RCX, r.R11&0xcd5|rflagsReserved // only the status flags, DF and the reserved bit
@@ -126,11 +124,11 @@ func (p *process) syscall(r *kvm.Regs) *GuestError {
 		if p.starved {
 			return outOfMemory()
 		}
-		return guestError(KindExit, "the program ended with status %d", uint8(r.RDI))
+		return session.Errorf(session.KindExit, "the program ended with status %d", uint8(r.RDI))
 	case _SYS_TGKILL:
-		return guestError(KindExit, "the program raised signal %d", r.RDX)
+		return session.Errorf(session.KindExit, "the program raised signal %d", r.RDX)
 	default:
-		return guestError(KindSyscall, "system call %d", nr)
+		return session.Errorf(session.KindSyscall, "system call %d", nr)
 	}
 	return nil
 }
@@ -140,7 +138,7 @@ func (p *process) write(fd, va, n uint64) uint64 {
 	if fd != 2 {
 		return n
 	}
-	b := make([]byte, min(n, uint64(maxLog-len(p.log))))
+	b := make([]byte, min(n, uint64(session.MaxLog-len(p.log))))
 	p.touch(va, len(b))
 	if err := p.pages.read(va, b); err != nil {
 		return errno(_EFAULT)
@@ -183,7 +181,7 @@ func (p *process) mmap(addr, n, prot uint64) uint64 {
 const maxLazy = 64
 
 // fault gives memory to the place of a lazy mapping where the program touched it. ok is false when there is none.
-func (p *process) fault(va uint64) (ok bool, err *GuestError) {
+func (p *process) fault(va uint64) (ok bool, err *session.GuestError) {
 	for _, s := range p.lazy {
 		if va < s.start || va >= s.end {
 			continue
@@ -207,8 +205,8 @@ func (p *process) touch(va uint64, n int) {
 	}
 }
 
-func outOfMemory() *GuestError {
-	return guestError(KindMemory, "the program needs more than the %d MiB that it has", endFrame>>20)
+func outOfMemory() *session.GuestError {
+	return session.Errorf(session.KindMemory, "the program needs more than the %d MiB that it has", endFrame>>20)
 }
 
 // clock stores a struct timespec of ticks microseconds.
@@ -231,7 +229,7 @@ func (p *process) out(va, word, ok uint64) uint64 {
 	return ok
 }
 
-func (p *process) futex(r *kvm.Regs) *GuestError {
+func (p *process) futex(r *kvm.Regs) *session.GuestError {
 	switch r.RSI & _FUTEX_CMD {
 	case _FUTEX_WAKE:
 		r.RAX = p.threads.wake(r.RDI, r.RDX)
@@ -256,10 +254,10 @@ func (p *process) futex(r *kvm.Regs) *GuestError {
 }
 
 // switchThread parks the current thread, whose registers are in r, and puts those of the next one there.
-func (p *process) switchThread(r *kvm.Regs) *GuestError {
+func (p *process) switchThread(r *kvm.Regs) *session.GuestError {
 	p.threads.current.regs = *r
 	if !p.threads.yield() {
-		return guestError(KindDeadlock, "every thread of the program waits")
+		return session.Errorf(session.KindDeadlock, "every thread of the program waits")
 	}
 	*r = p.threads.current.regs
 	return nil

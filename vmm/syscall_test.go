@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"instarfs/vmm/kvm"
+	"instarfs/vmm/session"
 )
 
 // testProcess is a process whose program has one page of data at dataVA, without a machine.
@@ -18,7 +19,7 @@ func testProcess(t testing.TB) *process {
 }
 
 // call makes one system call and returns what the program gets.
-func (p *process) call(nr uint64, args ...uint64) (uint64, *GuestError) {
+func (p *process) call(nr uint64, args ...uint64) (uint64, *session.GuestError) {
 	r := kvm.Regs{RAX: nr, RCX: 0x400010, R11: 0x202, RSP: 0x1234}
 	for i, v := range args {
 		*[]*uint64{&r.RDI, &r.RSI, &r.RDX, &r.R10, &r.R8, &r.R9}[i] = v
@@ -97,17 +98,17 @@ func TestSystemCallsThatEndARun(t *testing.T) {
 	for _, test := range []struct {
 		nr   uint64
 		args []uint64
-		kind Kind
+		kind session.Kind
 		what string
 	}{
-		{_SYS_EXIT, []uint64{256 + 3}, KindExit, "the program ended with status 3"},
-		{_SYS_EXIT_GROUP, []uint64{2}, KindExit, "the program ended with status 2"},
-		{_SYS_TGKILL, []uint64{1, 1, 6}, KindExit, "the program raised signal 6"},
-		{_SYS_FUTEX, []uint64{dataVA, _FUTEX_WAIT, 0}, KindDeadlock, "every thread of the program waits"},
-		{0, nil, KindSyscall, "system call 0"},
-		{2, nil, KindSyscall, "system call 2"},
-		{41, nil, KindSyscall, "system call 41"},
-		{max64, nil, KindSyscall, "system call 18446744073709551615"},
+		{_SYS_EXIT, []uint64{256 + 3}, session.KindExit, "the program ended with status 3"},
+		{_SYS_EXIT_GROUP, []uint64{2}, session.KindExit, "the program ended with status 2"},
+		{_SYS_TGKILL, []uint64{1, 1, 6}, session.KindExit, "the program raised signal 6"},
+		{_SYS_FUTEX, []uint64{dataVA, _FUTEX_WAIT, 0}, session.KindDeadlock, "every thread of the program waits"},
+		{0, nil, session.KindSyscall, "system call 0"},
+		{2, nil, session.KindSyscall, "system call 2"},
+		{41, nil, session.KindSyscall, "system call 41"},
+		{max64, nil, session.KindSyscall, "system call 18446744073709551615"},
 	} {
 		_, err := testProcess(t).call(test.nr, test.args...)
 		if err == nil || err.Kind != test.kind || err.What != test.what {
@@ -138,7 +139,7 @@ func TestLogIsCapped(t *testing.T) {
 			t.Fatal(got, err)
 		}
 	}
-	if len(p.log) != maxLog {
+	if len(p.log) != session.MaxLog {
 		t.Errorf("%d bytes are kept", len(p.log))
 	}
 	if c := p.clone(p.pages); c.log != nil {
@@ -207,14 +208,14 @@ func TestLazyMappings(t *testing.T) {
 		}
 	}
 	p.pages.next = endFrame
-	if ok, err := p.fault(at + 8*faultLen); ok || err == nil || err.Kind != KindMemory {
+	if ok, err := p.fault(at + 8*faultLen); ok || err == nil || err.Kind != session.KindMemory {
 		t.Error(ok, err)
 	}
 	// What the program says when it is refused memory is not what it died of.
 	if got, err := p.call(_SYS_MMAP, 0, pageLen, 3); got != errno(_ENOMEM) || err != nil {
 		t.Fatal(got, err)
 	}
-	if _, err := p.call(_SYS_EXIT_GROUP, 2); err == nil || err.Kind != KindMemory {
+	if _, err := p.call(_SYS_EXIT_GROUP, 2); err == nil || err.Kind != session.KindMemory {
 		t.Error(err)
 	}
 }
@@ -236,7 +237,7 @@ func FuzzSyscall(f *testing.F) {
 			if _, err := p.call(uint64(in[0]), pick(in[1]), pick(in[2]), pick(in[3]), pick(in[1]+1), pick(in[2]+1)); err != nil {
 				break
 			}
-			if p.threads.current.fs >= systemVA || len(p.threads.waiting) >= maxThreads || len(p.log) > maxLog {
+			if p.threads.current.fs >= systemVA || len(p.threads.waiting) >= maxThreads || len(p.log) > session.MaxLog {
 				t.Fatalf("fs %#x, %d threads wait, %d bytes of log", p.threads.current.fs, len(p.threads.waiting), len(p.log))
 			}
 		}

@@ -9,19 +9,17 @@ import (
 	"time"
 
 	"instarfs/guest/abi"
+	"instarfs/guest/img"
+	"instarfs/vmm/session"
 	"instarfs/vmm/turns"
 )
 
 // runOn carries out a job on a machine of the test's, on whose thread it is called.
-func (p *Pool) runOn(ctx context.Context, m *machine, job *Job) (*Layer, error) {
-	turn, err := p.turns.Enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer turn.Leave()
-	s := &seat{free: p.seats}
-	defer s.leave()
-	return m.run(ctx, job, p.budget, turn, s)
+func (p *Pool) runOn(ctx context.Context, m *machine, job *session.Job) (*session.Layer, error) {
+	return p.host.Run(ctx, func(ticket *session.Ticket) (*session.Layer, error) {
+		defer ticket.Leave()
+		return m.run(ctx, job, ticket)
+	})
 }
 
 // endless is the format for which loops never ends.
@@ -36,10 +34,10 @@ func loops() []byte {
 	}).elf()
 }
 
-func loopsPool(t *testing.T, o Options) *Pool {
+func loopsPool(t *testing.T, o session.Options) *Pool {
 	t.Helper()
-	o.Program, o.Idle = bytes.NewReader(loops()), 1
-	p, err := NewPool(o)
+	o.Turns = turns.New(1)
+	p, err := NewPool(Options{Program: bytes.NewReader(loops()), Idle: 1, Host: session.NewHost(o)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +47,7 @@ func loopsPool(t *testing.T, o Options) *Pool {
 
 // endlessRuns starts runs that never end, waits until all are in the slow lane, and returns what
 // ends them.
-func endlessRuns(t *testing.T, p *Pool, n int, owner uint64) (stop func()) {
+func endlessRuns(t *testing.T, p *Pool, n, seated int, owner uint64) (stop func()) {
 	ctx, cancel := context.WithCancel(turns.With(t.Context(), owner))
 	var wg sync.WaitGroup
 	for range n {
@@ -62,7 +60,7 @@ func endlessRuns(t *testing.T, p *Pool, n int, owner uint64) (stop func()) {
 			}
 		})
 	}
-	for len(p.seats) < min(n, cap(p.seats)) {
+	for p.host.Seated() < seated {
 		time.Sleep(time.Millisecond)
 	}
 	return func() {
@@ -76,8 +74,8 @@ func endlessRuns(t *testing.T, p *Pool, n int, owner uint64) (stop func()) {
 // the loop in which it was.
 func TestEndlessRunsGiveWay(t *testing.T) {
 	before := inUse(t)
-	p := loopsPool(t, Options{})
-	stop := endlessRuns(t, p, 4, 1)
+	p := loopsPool(t, session.Options{})
+	stop := endlessRuns(t, p, 4, 4, 1)
 	for range 20 {
 		if l, err := p.Run(t.Context(), testJob()); err != nil || l.VirtualSize != 4096 {
 			t.Fatal(l, err)
@@ -94,17 +92,17 @@ func TestEndlessRunsGiveWay(t *testing.T) {
 // is free.
 func TestSeats(t *testing.T) {
 	before := inUse(t)
-	p := loopsPool(t, Options{Seats: 2})
-	first := endlessRuns(t, p, 2, 1)
-	second := endlessRuns(t, p, 3, 2)
+	p := loopsPool(t, session.Options{Seats: 2})
+	first := endlessRuns(t, p, 2, 2, 1)
+	second := endlessRuns(t, p, 3, 2, 2)
 	time.Sleep(100 * time.Millisecond)
 	if l, err := p.Run(t.Context(), testJob()); err != nil || l.VirtualSize != 4096 {
 		t.Fatal(l, err)
 	}
 	first()
 	second()
-	if len(p.seats) != 0 {
-		t.Errorf("%d seats are taken by nobody", len(p.seats))
+	if n := p.host.Seated(); n != 0 {
+		t.Errorf("%d seats are taken by nobody", n)
 	}
 	if err := p.Close(); err != nil {
 		t.Error(err)
@@ -114,8 +112,8 @@ func TestSeats(t *testing.T) {
 
 // TestMost: where there may be few machines, runs wait for them, and can give up.
 func TestMost(t *testing.T) {
-	p := loopsPool(t, Options{Most: 1})
-	stop := endlessRuns(t, p, 1, 1)
+	p := loopsPool(t, session.Options{Most: 1})
+	stop := endlessRuns(t, p, 1, 1, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := p.Run(ctx, testJob()); !errors.Is(err, context.DeadlineExceeded) {
@@ -132,24 +130,23 @@ func TestMost(t *testing.T) {
 func TestTimeOfTheGuest(t *testing.T) {
 	budget := testBudget
 	budget.Time = 300 * time.Millisecond
-	p := loopsPool(t, Options{Budget: budget})
+	p := loopsPool(t, session.Options{Budget: budget})
 	job := testJob()
 	job.Format = endless
-	var g *GuestError
-	if _, err := p.Run(t.Context(), job); !errors.As(err, &g) || g.Kind != KindDeadline {
+	var g *session.GuestError
+	if _, err := p.Run(t.Context(), job); !errors.As(err, &g) || g.Kind != session.KindDeadline {
 		t.Error(err)
 	}
-	agent := agentPool(t, 1)
-	agent.budget.Time = 300 * time.Millisecond
+	agent := agentPoolOn(t, session.NewHost(session.Options{Budget: budget}))
 	image := slow{make(chan struct{}), make(chan struct{})}
 	go func() {
 		for range image.reading {
-			time.Sleep(2 * agent.budget.Time)
+			time.Sleep(2 * budget.Time)
 			image.release <- struct{}{}
 		}
 	}()
 	defer close(image.reading)
-	if _, err := agent.Run(t.Context(), &Job{Image: image, Size: 512}); err != nil {
+	if _, err := agent.Run(t.Context(), &session.Job{Window: img.Whole, Image: image, Size: 512}); err != nil {
 		t.Error(err)
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
+	"instarfs/guest/img"
+	"instarfs/vmm/session"
 )
 
 // zeroes is an endless image.
@@ -133,7 +135,7 @@ var wasteful = map[string]func(a *asm){
 // TestWastefulGuests: each is stopped by its budget, soon, and leaves nothing behind.
 func TestWastefulGuests(t *testing.T) {
 	const limit, slack = 150 * time.Millisecond, 5 * time.Second // a machine that is emulated itself is slow
-	budget := DefaultBudget
+	budget := session.DefaultBudget
 	budget.Time = limit
 	threads, machines := kernelThreads(t), openMachines(t)
 	for name, do := range wasteful {
@@ -146,8 +148,8 @@ func TestWastefulGuests(t *testing.T) {
 				t.Fatal(err)
 			}
 			start := time.Now()
-			_, err := p.Run(t.Context(), &Job{Image: zeroes{}, Size: 1 << 50})
-			var g *GuestError
+			_, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: zeroes{}, Size: 1 << 50})
+			var g *session.GuestError
 			if took := time.Since(start); !errors.As(err, &g) || took > limit+slack {
 				t.Errorf("ends after %v: %v", took, err)
 			}

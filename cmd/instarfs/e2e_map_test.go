@@ -17,6 +17,7 @@ import (
 	"instarfs/guest/img"
 	"instarfs/vmm"
 	"instarfs/vmm/chain"
+	"instarfs/vmm/session"
 )
 
 // What is no image ends the real program with one line. Nothing that is not a file of bytes is waited for.
@@ -101,7 +102,7 @@ type removingRunner struct {
 	file string
 }
 
-func (r *removingRunner) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error) {
+func (r *removingRunner) Run(ctx context.Context, job *session.Job) (*session.Layer, error) {
 	if err := os.Remove(r.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
+	"instarfs/vmm/session"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"instarfs/vmm"
 )
 
 // counted counts runs.
@@ -17,7 +16,7 @@ type counted struct {
 	runs atomic.Int64
 }
 
-func (c *counted) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error) {
+func (c *counted) Run(ctx context.Context, job *session.Job) (*session.Layer, error) {
 	c.runs.Add(1)
 	return c.guests.Run(ctx, job)
 }

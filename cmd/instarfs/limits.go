@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"time"
 
-	"instarfs/vmm"
 	"instarfs/vmm/chain"
 	"instarfs/vmm/ledger"
+	"instarfs/vmm/session"
 	"instarfs/vmm/turns"
 )
 
@@ -71,8 +71,8 @@ func (l limitOptions) allowance() allowance {
 }
 
 // budget is that of a run.
-func (r allowance) budget() vmm.Budget {
-	b := vmm.DefaultBudget
+func (r allowance) budget() session.Budget {
+	b := session.DefaultBudget
 	if r.limits.Guest > 0 {
 		b.Time = r.limits.Guest
 	}

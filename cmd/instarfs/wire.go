@@ -18,6 +18,7 @@ import (
 	"instarfs/vmm/chain"
 	"instarfs/vmm/files"
 	"instarfs/vmm/kvm"
+	"instarfs/vmm/session"
 )
 
 // wire makes the env of the real world. It is the only place where everything meets.
@@ -45,10 +46,13 @@ func newPool(idle, most int, r allowance) (*vmm.Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return vmm.NewPool(vmm.Options{
-		Program: program, Idle: idle, Most: most, Budget: r.budget(),
-		Seats: r.seats(), Turns: r.turns, Memory: r.memory,
+	if most > 0 {
+		idle = min(idle, most)
+	}
+	host := session.NewHost(session.Options{
+		Budget: r.budget(), Seats: r.seats(), Most: most, Turns: r.turns, Memory: r.memory,
 	})
+	return vmm.NewPool(vmm.Options{Program: program, Idle: idle, Host: host})
 }
 
 // oneMap is the engine of a single map: nothing is kept.

@@ -51,6 +51,8 @@ const (
 	RingLen      = 0x100000
 	DMAOffset    = 0x200000
 	DMALen       = SharedLen - DMAOffset
+	// BuffersLen is the memory of a run for what it reads: what the driver leaves of the DMA area.
+	BuffersLen = DMALen - 0x2000
 )
 
 // Doorbells: offsets from DoorbellVA or DoorbellGPA. A write of BellLen bytes rings; no other access is allowed.

@@ -33,6 +33,15 @@ type Config struct {
 	// [0] is the magic, [12] the number of devices, which is 1, [32] Version.
 }
 
+// MirrorPiece is how many bytes of the mirror begin at i*MirrorStride: the first block of the device,
+// or MirrorPieceLen.
+func (c *Config) MirrorPiece(i uint64) uint64 {
+	if i == 0 {
+		return uint64(c.SectorSize)
+	}
+	return MirrorPieceLen
+}
+
 // Encode writes c to the first ConfigLen bytes of b.
 func (c *Config) Encode(b []byte) {
 	le := binary.LittleEndian

@@ -75,7 +75,7 @@ func TestRecordRefuses(t *testing.T) {
 
 func TestDecodeResultRefuses(t *testing.T) {
 	le := binary.LittleEndian
-	const secondFault, firstReference = faultsOffset + faultLen, referencesOffset
+	const secondFault, firstReference = resultHeaderLen + faultLen, resultHeaderLen + 2*faultLen
 	tests := []struct {
 		name string
 		at   int
@@ -87,13 +87,13 @@ func TestDecodeResultRefuses(t *testing.T) {
 		{"faults", 28, MaxFaults + 1, ErrResultCounts},
 		{"references", 32, MaxReferences + 1, ErrResultCounts},
 		{"text", 36, TextLen + 1, ErrResultCounts},
-		{"no role", faultsOffset, 0, ErrResultCodes},
-		{"role", faultsOffset, uint32(RoleRefuse) + 1, ErrResultCodes},
-		{"no reason", faultsOffset + 4, 0, ErrResultCodes},
-		{"reason", faultsOffset + 4, 0xffff, ErrResultCodes},
-		{"wide reason", faultsOffset + 4, 0x10001, ErrResultCodes},
-		{"text of a fault is longer than all text", faultsOffset + 44, 15, ErrResultText},
-		{"text of a fault is very long", faultsOffset + 44, math.MaxUint32, ErrResultText},
+		{"no role", resultHeaderLen, 0, ErrResultCodes},
+		{"role", resultHeaderLen, uint32(RoleRefuse) + 1, ErrResultCodes},
+		{"no reason", resultHeaderLen + 4, 0, ErrResultCodes},
+		{"reason", resultHeaderLen + 4, 0xffff, ErrResultCodes},
+		{"wide reason", resultHeaderLen + 4, 0x10001, ErrResultCodes},
+		{"text of a fault is longer than all text", resultHeaderLen + 44, 15, ErrResultText},
+		{"text of a fault is very long", resultHeaderLen + 44, math.MaxUint32, ErrResultText},
 		{"texts overlap", secondFault + 40, 0, ErrResultText},
 		{"texts leave a gap", firstReference + 8, 4, ErrResultText},
 		{"text far away", firstReference + 16, math.MaxUint32, ErrResultText},
@@ -103,7 +103,7 @@ func TestDecodeResultRefuses(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			b := make([]byte, ResultLen)
-			if err := goldenResult().Encode(b); err != nil {
+			if _, err := goldenResult().Encode(b); err != nil {
 				t.Fatal(err)
 			}
 			le.PutUint32(b[test.at:], test.v)
@@ -115,9 +115,22 @@ func TestDecodeResultRefuses(t *testing.T) {
 	if _, err := DecodeResult(nil); !errors.Is(err, ErrResultMagic) {
 		t.Error(err)
 	}
+	whole := make([]byte, ResultLen)
+	n, err := goldenResult().Encode(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := resultHeaderLen; i < n; i++ {
+		if _, err := DecodeResult(whole[:i]); !errors.Is(err, ErrResultShort) {
+			t.Errorf("%d of %d bytes: %v", i, n, err)
+		}
+	}
+	if _, err := DecodeResult(whole[:n]); err != nil {
+		t.Error(err)
+	}
 	b := make([]byte, ResultLen)
 	long := Result{Faults: []RoleFault{{RoleWarn, &fault.Fault{Reason: 1, Text: strings.Repeat("x", fault.MaxText+1)}}}}
-	if err := long.Encode(b); err != nil {
+	if _, err := long.Encode(b); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := DecodeResult(b); !errors.Is(err, ErrResultText) {
@@ -129,7 +142,7 @@ func TestEncodeResultRefuses(t *testing.T) {
 	b := make([]byte, ResultLen)
 	text := strings.Repeat("x", TextLen)
 	full := Result{References: []img.Reference{{Kind: 1, Name: text}}}
-	if err := full.Encode(b); err != nil {
+	if _, err := full.Encode(b); err != nil {
 		t.Fatal("a result that fits exactly:", err)
 	}
 	if r, err := DecodeResult(b); err != nil || r.References[0].Name != text {
@@ -142,7 +155,7 @@ func TestEncodeResultRefuses(t *testing.T) {
 		"text of format": {References: []img.Reference{{Name: text, Format: "x"}}},
 		"text of faults": {Faults: []RoleFault{{RoleRun, &fault.Fault{Text: text + "x"}}}},
 	} {
-		if err := r.Encode(b); !errors.Is(err, ErrResultFull) {
+		if _, err := r.Encode(b); !errors.Is(err, ErrResultFull) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -104,13 +104,13 @@ func TestResultBytes(t *testing.T) {
 		00000000 03000000`))
 	copy(want[128:], unhex(t, `03000000 01000000 0400000000000000 0000000000000000 0000000000000000 0000000000000000
 		03000000 00000000`))
-	copy(want[0x1040:], unhex(t, "01000000 00000000 03000000 04000000 07000000 03000000"))
-	copy(want[0x1060:], unhex(t, "02000000 00000000 0a000000 04000000 0e000000 00000000"))
-	copy(want[0x11040:], "abcbaserawdata")
+	copy(want[0xc0:], unhex(t, "01000000 00000000 03000000 04000000 07000000 03000000"))
+	copy(want[0xe0:], unhex(t, "02000000 00000000 0a000000 04000000 0e000000 00000000"))
+	copy(want[0x100:], "abcbaserawdata")
 	got := make([]byte, ResultLen)
 	r := goldenResult()
-	if err := r.Encode(got); err != nil {
-		t.Fatal(err)
+	if n, err := r.Encode(got); n != 0x100+len("abcbaserawdata") || err != nil {
+		t.Fatal(n, err)
 	}
 	for i := range want {
 		if got[i] != want[i] {

@@ -8,7 +8,7 @@ import (
 	"instarfs/guest/img"
 )
 
-// Layout of an encoded Result in ResultLen bytes: a header, MaxFaults faults, MaxReferences references, then text that
+// Layout of an encoded Result, ResultLen bytes at most: a header, faults, references, then text that
 // faults and references point into.
 const (
 	ResultMagic = 0x4D505253 // "MPRS"
@@ -22,11 +22,8 @@ const (
 	// MaxReferences bounds the other files that an image names. A twoGbMaxExtent VMDK of 2 TiB has 1024.
 	MaxReferences = 2048
 
-	faultsOffset     = resultHeaderLen
-	referencesOffset = faultsOffset + MaxFaults*faultLen
-	textOffset       = referencesOffset + MaxReferences*referenceLen
 	// TextLen is how many bytes all texts of a result may have together.
-	TextLen = ResultLen - textOffset
+	TextLen = ResultLen - resultHeaderLen - MaxFaults*faultLen - MaxReferences*referenceLen
 )
 
 // Role says what a fault of a result is about.
@@ -63,11 +60,20 @@ type Result struct {
 // ErrResultFull says that a Result does not fit its page.
 var ErrResultFull = errors.New("result: more faults, references or text than fit")
 
-// Encode writes r to b, which has ResultLen bytes.
-func (r *Result) Encode(b []byte) error {
+// referencesOffset and textOffset are where the references and the text of a result begin.
+func referencesOffset(faults int) int { return resultHeaderLen + faults*faultLen }
+
+func textOffset(faults, references int) int {
+	return referencesOffset(faults) + references*referenceLen
+}
+
+// Encode writes r to b, which has ResultLen bytes, and returns how many it took.
+func (r *Result) Encode(b []byte) (int, error) {
 	if len(r.Faults) > MaxFaults || len(r.References) > MaxReferences {
-		return ErrResultFull
+		return 0, ErrResultFull
 	}
+	references := b[referencesOffset(len(r.Faults)):]
+	texts := b[textOffset(len(r.Faults), len(r.References)):]
 	le := binary.LittleEndian
 	text := 0
 	put := func(at []byte, s string) bool {
@@ -76,11 +82,11 @@ func (r *Result) Encode(b []byte) error {
 		}
 		le.PutUint32(at, uint32(text))
 		le.PutUint32(at[4:], uint32(len(s)))
-		text += copy(b[textOffset+text:], s)
+		text += copy(texts[text:], s)
 		return true
 	}
 	for i, f := range r.Faults {
-		p := b[faultsOffset+i*faultLen:][:faultLen]
+		p := b[resultHeaderLen+i*faultLen:][:faultLen]
 		le.PutUint32(p[0:], uint32(f.Role))
 		le.PutUint32(p[4:], uint32(f.Reason))
 		le.PutUint64(p[8:], f.Offset)
@@ -88,14 +94,14 @@ func (r *Result) Encode(b []byte) error {
 			le.PutUint64(p[16+8*j:], a)
 		}
 		if !put(p[40:], f.Text) {
-			return ErrResultFull
+			return 0, ErrResultFull
 		}
 	}
 	for i, ref := range r.References {
-		p := b[referencesOffset+i*referenceLen:][:referenceLen]
+		p := references[i*referenceLen:][:referenceLen]
 		le.PutUint32(p[0:], uint32(ref.Kind))
 		if !put(p[8:], ref.Name) || !put(p[16:], ref.Format) {
-			return ErrResultFull
+			return 0, ErrResultFull
 		}
 	}
 	le.PutUint32(b[0:], ResultMagic)
@@ -107,21 +113,23 @@ func (r *Result) Encode(b []byte) error {
 	le.PutUint32(b[32:], uint32(len(r.References)))
 	le.PutUint32(b[36:], uint32(text))
 	le.PutUint64(b[40:], r.Overhang)
-	return nil
+	return textOffset(len(r.Faults), len(r.References)) + text, nil
 }
 
 // The ways in which a Result is refused. All of them mean that the guest does not keep the protocol.
 var (
 	ErrResultMagic  = errors.New("result: wrong magic")
 	ErrResultCounts = errors.New("result: counts beyond their limits")
+	ErrResultShort  = errors.New("result: shorter than it says")
 	ErrResultText   = errors.New("result: text outside its place")
 	ErrResultCodes  = errors.New("result: unknown error code, reason, role or kind")
 )
 
-// DecodeResult reads a Result from b, which has ResultLen bytes and which nobody writes meanwhile. Strings are copies.
+// DecodeResult reads a Result from the start of b, which must not change meanwhile. Strings are
+// copies.
 func DecodeResult(b []byte) (*Result, error) {
 	le := binary.LittleEndian
-	if len(b) < ResultLen || le.Uint32(b) != ResultMagic {
+	if len(b) < resultHeaderLen || le.Uint32(b) != ResultMagic {
 		return nil, ErrResultMagic
 	}
 	r := &Result{
@@ -132,6 +140,11 @@ func DecodeResult(b []byte) (*Result, error) {
 	if faults > MaxFaults || references > MaxReferences || text > TextLen {
 		return nil, ErrResultCounts
 	}
+	at := textOffset(int(faults), int(references))
+	if len(b) < at+int(text) {
+		return nil, ErrResultShort
+	}
+	texts := b[at : at+int(text)]
 	if !r.Error.Known() {
 		return nil, ErrResultCodes
 	}
@@ -143,10 +156,10 @@ func DecodeResult(b []byte) (*Result, error) {
 			return "", false
 		}
 		used += n
-		return string(b[textOffset+off : textOffset+off+n]), true
+		return string(texts[off : off+n]), true
 	}
 	for i := range int(faults) {
-		p := b[faultsOffset+i*faultLen:][:faultLen]
+		p := b[resultHeaderLen+i*faultLen:][:faultLen]
 		f := RoleFault{Role(le.Uint32(p)), &fault.Fault{Reason: fault.Reason(le.Uint32(p[4:])), Offset: le.Uint64(p[8:])}}
 		known := le.Uint32(p[4:]) <= 0xffff && f.Reason.Known() && f.Reason != fault.None
 		if f.Role < RoleRun || f.Role > RoleRefuse || !known {
@@ -167,7 +180,7 @@ func DecodeResult(b []byte) (*Result, error) {
 		}
 	}
 	for i := range int(references) {
-		p := b[referencesOffset+i*referenceLen:][:referenceLen]
+		p := b[referencesOffset(int(faults))+i*referenceLen:][:referenceLen]
 		ref := img.Reference{Kind: img.Kind(le.Uint32(p))}
 		var ok1, ok2 bool
 		ref.Name, ok1 = get(p[8:])

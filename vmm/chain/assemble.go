@@ -8,7 +8,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
-	"instarfs/vmm"
+	"instarfs/vmm/session"
 )
 
 // A disk may be put together from files that have maps of their own: the extents of a VMDK. What the run over the descriptor
@@ -47,7 +47,7 @@ func (n *node) assemble() error {
 	}
 	m := n.layer.Map
 	if m.Len() > maxParts {
-		return &vmm.GuestError{Kind: vmm.KindProtocol, What: fmt.Sprintf("a disk of %d parts", m.Len())}
+		return &session.GuestError{Kind: session.KindProtocol, What: fmt.Sprintf("a disk of %d parts", m.Len())}
 	}
 	var pos uint64
 	for i := range m.Len() {
@@ -55,7 +55,7 @@ func (n *node) assemble() error {
 		if p.File > 0 && n.files[p.File-1] != nil && n.files[p.File-1].layer != nil {
 			p.file = n.files[p.File-1]
 			if p.Offset != 0 {
-				return &vmm.GuestError{Kind: vmm.KindProtocol, What: fmt.Sprintf("a part that begins at byte %d of its file", p.Offset)}
+				return &session.GuestError{Kind: session.KindProtocol, What: fmt.Sprintf("a part that begins at byte %d of its file", p.Offset)}
 			}
 			if p.file.layer.VirtualSize > maxDisk {
 				// A part without a size makes a disk without one, in a profile of qemu.

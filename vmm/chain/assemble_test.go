@@ -12,8 +12,8 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
-	"instarfs/vmm"
 	"instarfs/vmm/files"
+	"instarfs/vmm/session"
 )
 
 // file is what a run over a file finds.
@@ -34,7 +34,7 @@ func disks(t *testing.T, files map[string]fileMap) (*Engine, *fakeRunner, string
 	for name := range files {
 		write(t, filepath.Join(dir, name), name)
 	}
-	r := &fakeRunner{t: t, during: func(_ int32, job *vmm.Job) (*vmm.Layer, error) {
+	r := &fakeRunner{t: t, during: func(_ int32, job *session.Job) (*session.Layer, error) {
 		b := make([]byte, job.Size)
 		if _, err := job.Image.ReadAt(t.Context(), b, 0); err != nil {
 			return nil, err
@@ -282,8 +282,8 @@ func TestAssembleHostile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e, _, dir := disks(t, files)
 			_, err := e.MapFile(t.Context(), filepath.Join(dir, "text"), Options{Window: img.Whole})
-			var guest *vmm.GuestError
-			if !errors.As(err, &guest) || guest.Kind != vmm.KindProtocol {
+			var guest *session.GuestError
+			if !errors.As(err, &guest) || guest.Kind != session.KindProtocol {
 				t.Error(err)
 			}
 		})

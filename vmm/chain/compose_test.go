@@ -13,7 +13,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
-	"instarfs/vmm"
+	"instarfs/vmm/session"
 )
 
 const (
@@ -59,7 +59,7 @@ func TestStates(t *testing.T) {
 }
 
 // compose makes the map of a single layer the way the engine does, in a style that some release has.
-func compose(ctx context.Context, l *vmm.Layer, file holes, name string, s style, limit int) (*extent.Map, *fault.Fault, error) {
+func compose(ctx context.Context, l *session.Layer, file holes, name string, s style, limit int) (*extent.Map, *fault.Fault, error) {
 	o := Options{Window: img.Whole}
 	switch {
 	case s.noPresent:

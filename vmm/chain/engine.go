@@ -21,21 +21,21 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
-	"instarfs/vmm"
 	"instarfs/vmm/files"
+	"instarfs/vmm/session"
 	"instarfs/vmm/turns"
 )
 
-// Runner carries out guest runs: a *vmm.Pool, or what a test puts in its place.
+// Runner carries out guest runs: a *vmm.Pool, a *jail.Pool, or what a test puts in its place.
 type Runner interface {
-	Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error)
+	Run(ctx context.Context, job *session.Job) (*session.Layer, error)
 }
 
 // Options say what to map of an image and how. Equal options of an unchanged file give equal maps.
 type Options struct {
 	Format     string     // name of the format, empty probes
 	Window     img.Window // the part of the disk to map
-	SectorSize uint32     // bytes, see abi.SectorSizeValid; 0 is vmm.DefaultSectorSize
+	SectorSize uint32     // bytes, see abi.SectorSizeValid; 0 is session.DefaultSectorSize
 	Release    img.Release
 	TopOnly    bool // do not look into the backing file
 }

@@ -16,11 +16,11 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
-	"instarfs/vmm"
+	"instarfs/vmm/session"
 )
 
 // newEngine is an engine over a fake runner, and a file to map.
-func newEngine(t *testing.T, during func(n int32, job *vmm.Job) (*vmm.Layer, error)) (*Engine, *fakeRunner, string) {
+func newEngine(t *testing.T, during func(n int32, job *session.Job) (*session.Layer, error)) (*Engine, *fakeRunner, string) {
 	t.Helper()
 	openFiles(t)
 	r := &fakeRunner{t: t, during: during}
@@ -30,8 +30,8 @@ func newEngine(t *testing.T, during func(n int32, job *vmm.Job) (*vmm.Layer, err
 }
 
 func TestJob(t *testing.T) {
-	var got vmm.Job
-	e, r, name := newEngine(t, func(_ int32, job *vmm.Job) (*vmm.Layer, error) {
+	var got session.Job
+	e, r, name := newEngine(t, func(_ int32, job *session.Job) (*session.Layer, error) {
 		got = *job
 		b := make([]byte, 5)
 		if n, err := job.Image.ReadAt(t.Context(), b, 0); n != 5 || err != nil || string(b) != "image" {
@@ -53,7 +53,7 @@ func TestJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	got.Image = nil
-	want := vmm.Job{Size: 5, Allocated: uint64(st.Blocks) * 512, Format: 2, SectorSize: 512, Window: img.Window{Start: 7, End: 15}, DmgName: true, Release: 8<<16 | 2}
+	want := session.Job{Size: 5, Allocated: uint64(st.Blocks) * 512, Format: 2, SectorSize: 512, Window: img.Window{Start: 7, End: 15}, DmgName: true, Release: 8<<16 | 2}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -104,7 +104,7 @@ func TestCached(t *testing.T) {
 // TestOneRunForMany: sixteen callers at once share a run, and each closes what it opened.
 func TestOneRunForMany(t *testing.T) {
 	release := make(chan struct{})
-	e, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) { <-release; return nil, nil })
+	e, r, name := newEngine(t, func(int32, *session.Job) (*session.Layer, error) { <-release; return nil, nil })
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	seen := map[*Result]int{}
@@ -206,7 +206,7 @@ func TestChanging(t *testing.T) {
 			var name string
 			var e *Engine
 			var r *fakeRunner
-			e, r, name = newEngine(t, func(n int32, _ *vmm.Job) (*vmm.Layer, error) {
+			e, r, name = newEngine(t, func(n int32, _ *session.Job) (*session.Layer, error) {
 				if n <= changes {
 					write(t, name, fmt.Sprint("change ", n))
 					if n == 1 {
@@ -242,7 +242,7 @@ func TestReplaced(t *testing.T) {
 	var e *Engine
 	var r *fakeRunner
 	var name string
-	e, r, name = newEngine(t, func(n int32, job *vmm.Job) (*vmm.Layer, error) {
+	e, r, name = newEngine(t, func(n int32, job *session.Job) (*session.Layer, error) {
 		if n == 1 {
 			write(t, name+".new", "longer image")
 			if err := os.Rename(name+".new", name); err != nil {
@@ -267,19 +267,19 @@ func TestFailures(t *testing.T) {
 	bad.Faults = []abi.RoleFault{{Role: abi.RoleBad, Fault: fault.New(fault.Qcow2L2Unaligned, 40, 1, 2)}}
 	for _, test := range []struct {
 		name  string
-		layer *vmm.Layer
+		layer *session.Layer
 		err   error
 		errno unix.Errno
 		text  string
 		qemu  string
 	}{
 		{"image", nil, fault.New(fault.Qcow2L1Size, 36), unix.EFBIG, "l1_size at offset 36: Active L1 table too large", "Active L1 table too large"},
-		{"guest", nil, &vmm.GuestError{Kind: vmm.KindDeadline, What: "x"}, unix.ETIMEDOUT, "map guest: time limit: x", ""},
+		{"guest", nil, &session.GuestError{Kind: session.KindDeadline, What: "x"}, unix.ETIMEDOUT, "map guest: time limit: x", ""},
 		{"disk", nil, fmt.Errorf("read of 1 bytes at offset 2: %w", unix.EIO), unix.EIO, "at offset 2: input/output error", "Could not open '%s': Input/output error"},
 		{"walk", bad, nil, unix.EUCLEAN, "L2 table offset 0x1 unaligned", "L2 table offset 0x1 unaligned (L1 index: 0x2)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e, r, name := newEngine(t, func(n int32, _ *vmm.Job) (*vmm.Layer, error) {
+			e, r, name := newEngine(t, func(n int32, _ *session.Job) (*session.Layer, error) {
 				if n == 1 {
 					return test.layer, test.err
 				}
@@ -306,7 +306,7 @@ func TestWarningsAndQemuCut(t *testing.T) {
 	warning, corrupt := fault.New(fault.Qcow2RefblockUnaligned, 1), fault.New(fault.Qcow2L2Unaligned, 2)
 	l := layerOf(t, ext(0, 512, present|zero, 0), ext(512, 512, 0, 0), ext(1024, 512, extent.Bad, 1))
 	l.Faults = []abi.RoleFault{{Role: abi.RoleWarn, Fault: warning}, {Role: abi.RoleBad, Fault: corrupt}}
-	e, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) { return l, nil })
+	e, r, name := newEngine(t, func(int32, *session.Job) (*session.Layer, error) { return l, nil })
 	res, err := e.MapFile(t.Context(), name, Options{Window: img.Whole, Release: 7<<16 | 2})
 	if err != nil || res.Failed != corrupt || len(res.Warnings) != 1 || res.Warnings[0] != warning || res.Map.End() != 512 {
 		t.Errorf("%+v, %v", res, err)

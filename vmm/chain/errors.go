@@ -15,10 +15,9 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
-	"instarfs/vmm"
 	"instarfs/vmm/files"
-	"instarfs/vmm/kvm"
 	"instarfs/vmm/ledger"
+	"instarfs/vmm/session"
 )
 
 // Sentinels that a caller may match.
@@ -123,11 +122,11 @@ func (e *Error) ForAll() bool {
 func reason(err error) string {
 	var ref *referenceError
 	var f *fault.Fault
-	var g *vmm.GuestError
+	var g *session.GuestError
 	switch {
 	case errors.As(err, &ref):
 		return ref.Error()
-	case errors.As(err, &g) && g.Kind == vmm.KindDeadline:
+	case errors.As(err, &g) && g.Kind == session.KindDeadline:
 		return err.Error() + " (--guest-time allows more)"
 	case errors.Is(err, ledger.ErrFull):
 		return err.Error() + ": the map needs more than --memory leaves " +
@@ -206,7 +205,7 @@ func strerror(e unix.Errno) string {
 // Errno is the error number that suits e best for a file system: the one table of its kind.
 func (e *Error) Errno() syscall.Errno {
 	var f *fault.Fault
-	var g *vmm.GuestError
+	var g *session.GuestError
 	var ref *referenceError
 	var lock *lockError
 	var errno syscall.Errno
@@ -223,7 +222,7 @@ func (e *Error) Errno() syscall.Errno {
 		return classErrno(f.Class())
 	case errors.As(e.Err, &g):
 		switch {
-		case g.Kind == vmm.KindDeadline:
+		case g.Kind == session.KindDeadline:
 			return unix.ETIMEDOUT
 		case g.Kind.Budget():
 			return unix.EFBIG
@@ -247,7 +246,7 @@ func (e *Error) Errno() syscall.Errno {
 		return unix.EINTR
 	case errors.Is(e.Err, context.DeadlineExceeded):
 		return unix.ETIMEDOUT
-	case errors.Is(e.Err, kvm.ErrNoKVM):
+	case errors.Is(e.Err, session.ErrNoGuest):
 		return unix.EIO
 	case errors.As(e.Err, &errno):
 		return errno

@@ -12,8 +12,7 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
-	"instarfs/vmm"
-	"instarfs/vmm/kvm"
+	"instarfs/vmm/session"
 )
 
 // TestErrnoOfFaults: every class has its number; a class that is new to this test fails it.
@@ -42,17 +41,17 @@ func TestErrnoOfFaults(t *testing.T) {
 }
 
 func TestErrnoOfGuestErrors(t *testing.T) {
-	want := map[vmm.Kind]unix.Errno{
-		vmm.KindDeadline: unix.ETIMEDOUT, vmm.KindMemory: unix.EFBIG, vmm.KindExits: unix.EFBIG, vmm.KindReads: unix.EFBIG,
-		vmm.KindExtents: unix.EFBIG,
+	want := map[session.Kind]unix.Errno{
+		session.KindDeadline: unix.ETIMEDOUT, session.KindMemory: unix.EFBIG, session.KindExits: unix.EFBIG, session.KindReads: unix.EFBIG,
+		session.KindExtents: unix.EFBIG,
 	}
-	for k := vmm.KindFault; k <= vmm.KindMachine; k++ {
+	for k := session.KindFault; k <= session.KindCarrier; k++ {
 		errno, ok := want[k]
 		if !ok {
 			errno = unix.EIO
 		}
 		// The errno of a cause is the machine's business, not the reader's.
-		e := failure("disk", &vmm.GuestError{Kind: k, What: "w", Log: "hostile\nlog", Err: unix.ENOSPC}).(*Error)
+		e := failure("disk", &session.GuestError{Kind: k, What: "w", Log: "hostile\nlog", Err: unix.ENOSPC}).(*Error)
 		if e.Errno() != errno {
 			t.Errorf("%s is %v, want %v", k, e.Errno(), errno)
 		}
@@ -69,8 +68,8 @@ func TestErrno(t *testing.T) {
 		{fmt.Errorf("%w %q", ErrFormat, "x"), unix.EOPNOTSUPP}, {unix.ENOENT, unix.ENOENT}, {unix.EACCES, unix.EACCES},
 		{fmt.Errorf("open: %w", unix.EMFILE), unix.EMFILE}, {context.Canceled, unix.EINTR},
 		{context.DeadlineExceeded, unix.ETIMEDOUT}, {fmt.Errorf("x: %w", extent.ErrTooMany), unix.EFBIG},
-		{fmt.Errorf("%w: %w", kvm.ErrNoKVM, unix.EMFILE), unix.EIO}, {io.ErrUnexpectedEOF, unix.EIO}, {errors.New("x"), unix.EIO},
-		{vmm.ErrClosed, unix.EIO},
+		{fmt.Errorf("%w: %w", session.ErrNoGuest, unix.EMFILE), unix.EIO}, {io.ErrUnexpectedEOF, unix.EIO}, {errors.New("x"), unix.EIO},
+		{session.ErrClosed, unix.EIO},
 	} {
 		e := failure("disk", test.err).(*Error)
 		if e.Errno() != test.want || !errors.Is(e, test.err) {

@@ -6,7 +6,7 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
-	"instarfs/vmm"
+	"instarfs/vmm/session"
 )
 
 // What came of a file once will come of it again: a failure is kept like a layer, so that whoever
@@ -29,11 +29,11 @@ type failed struct {
 // cannot be read, locks, memory, a reader that left.
 func lasting(err error) *failed {
 	var f *fault.Fault
-	var g *vmm.GuestError
+	var g *session.GuestError
 	switch {
 	case errors.As(err, &f) && f.Class() != fault.IO:
 		return &failed{err: err}
-	case errors.As(err, &g) && g.Kind != vmm.KindMachine,
+	case errors.As(err, &g) && g.Kind != session.KindCarrier,
 		errors.Is(err, ErrSlow), errors.Is(err, extent.ErrTooMany):
 		return &failed{err, time.Now().Add(failureTime)}
 	}

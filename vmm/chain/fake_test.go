@@ -14,7 +14,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
-	"instarfs/vmm"
+	"instarfs/vmm/session"
 )
 
 // region is a run of data or a hole of a fake file.
@@ -82,7 +82,7 @@ func ext(start, length uint64, f extent.Flags, off uint64) extent.Extent {
 }
 
 // layerOf is a layer of those extents.
-func layerOf(t testing.TB, es ...extent.Extent) *vmm.Layer {
+func layerOf(t testing.TB, es ...extent.Extent) *session.Layer {
 	t.Helper()
 	var start, end uint64
 	if len(es) > 0 {
@@ -98,11 +98,11 @@ func layerOf(t testing.TB, es ...extent.Extent) *vmm.Layer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &vmm.Layer{Map: m, Format: 2, VirtualSize: end}
+	return &session.Layer{Map: m, Format: 2, VirtualSize: end}
 }
 
 // badLayer is a layer whose second half cannot be told, and why.
-func badLayer(t testing.TB) (*vmm.Layer, *fault.Fault) {
+func badLayer(t testing.TB) (*session.Layer, *fault.Fault) {
 	f := fault.New(fault.Qcow2L2Unaligned, 40, 1, 2)
 	l := layerOf(t, ext(0, 512, present|zero, 0), ext(512, 512, 0, 0), ext(1024, 512, extent.Bad, 0))
 	l.Faults = []abi.RoleFault{{Role: abi.RoleBad, Fault: f}}
@@ -120,10 +120,10 @@ func extents(m *extent.Map) (es []extent.Extent) {
 type fakeRunner struct {
 	t      testing.TB
 	runs   atomic.Int32
-	during func(n int32, job *vmm.Job) (*vmm.Layer, error)
+	during func(n int32, job *session.Job) (*session.Layer, error)
 }
 
-func (r *fakeRunner) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error) {
+func (r *fakeRunner) Run(ctx context.Context, job *session.Job) (*session.Layer, error) {
 	n := r.runs.Add(1)
 	if r.during != nil {
 		if l, err := r.during(n, job); l != nil || err != nil {

@@ -131,7 +131,7 @@ func (f *image) allocated() uint64 { return uint64(f.st.Blocks) * 512 }
 // dmg reports whether a name alone makes qemu take the file for an Apple disk image.
 func dmg(name string) bool { return len(name) > len(".dmg") && strings.HasSuffix(name, ".dmg") }
 
-// ReadAt implements vmm.Image. The bytes come by a buffer of the read's own, because a read that hangs may end when p is
+// ReadAt implements session.Image. The bytes come by a buffer of the read's own, because a read that hangs may end when p is
 // somebody else's.
 func (f *image) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	var b []byte
@@ -169,7 +169,7 @@ func (f *image) pread(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// Peek implements vmm.Image with what is in the page cache. RWF_NOWAIT brings nothing in, which openImage says why.
+// Peek implements session.Image with what is in the page cache. RWF_NOWAIT brings nothing in, which openImage says why.
 func (f *image) Peek(p []byte, off int64) bool {
 	n, err := unix.Preadv2(f.fd, [][]byte{p}, off, unix.RWF_NOWAIT)
 	return err == nil && n == len(p)

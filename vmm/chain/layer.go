@@ -10,13 +10,13 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
-	"instarfs/vmm"
+	"instarfs/vmm/session"
 )
 
 // layer is what the run over one file found. It depends on that file alone, so that the layer of a base image serves all
 // images above it. It is safe for concurrent use.
 type layer struct {
-	*vmm.Layer
+	*session.Layer
 
 	mu     sync.Mutex
 	own    *Result // the map of the file as an image, if it refers to no other file
@@ -71,14 +71,11 @@ func asStored(format string, o Options, get func(Options) (*layer, error)) (*lay
 
 // run has a guest map one file. Holes of the file show in the result already.
 func (e *Engine) run(ctx context.Context, f *image, o Options) (*layer, error) {
-	found, err := e.runner.Run(ctx, &vmm.Job{
+	found, err := e.runner.Run(ctx, &session.Job{
 		Image: f, Size: f.size, Allocated: f.allocated(), Format: img.ParseFormat(o.Format), SectorSize: o.SectorSize,
 		Window: o.Window, DmgName: dmg(f.name), Release: o.Release,
 	})
 	if err != nil {
-		return nil, err
-	}
-	if err := wellFormed(found); err != nil {
 		return nil, err
 	}
 	p, err := e.limits.pace(ctx)
@@ -102,25 +99,6 @@ func (e *Engine) run(ctx context.Context, f *image, o Options) (*layer, error) {
 		}
 	}
 	return l, nil
-}
-
-// wellFormed checks what a guest says of other files: one backing file at most, which holds no extents of this layer.
-func wellFormed(l *vmm.Layer) error {
-	backings := 0
-	for _, ref := range l.References {
-		if ref.Kind == img.Backing {
-			backings++
-		}
-	}
-	if backings > 1 {
-		return &vmm.GuestError{Kind: vmm.KindProtocol, What: fmt.Sprintf("%d backing files", backings)}
-	}
-	for _, s := range l.Map.States() {
-		if s.File > 0 && l.References[s.File-1].Kind == img.Backing {
-			return &vmm.GuestError{Kind: vmm.KindProtocol, What: "extents in the backing file"}
-		}
-	}
-	return nil
 }
 
 // bytes is the memory that l holds.
@@ -149,7 +127,7 @@ func (l *layer) result(name string) (*Result, error) {
 
 // splitOwn is the layer's map with the holes of its own file in it. Those of files that it names depend on more than this
 // file; and where a fault lies ahead, how far a question reaches matters, which only who asks knows.
-func splitOwn(p *pace, l *vmm.Layer, f holes, limit int) (*extent.Map, error) {
+func splitOwn(p *pace, l *session.Layer, f holes, limit int) (*extent.Map, error) {
 	out, err := p.builder(l.Map.Start(), l.Map.End(), limit)
 	if err != nil {
 		return nil, err

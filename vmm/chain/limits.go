@@ -26,7 +26,7 @@ type Limits struct {
 	Map     time.Duration // for one map in all, DefaultMap
 }
 
-// The defaults. What a guest may take is a matter of vmm.Budget.
+// The defaults. What a guest may take is a matter of session.Budget.
 const (
 	DefaultSource  = 10 * time.Minute
 	DefaultCompose = time.Minute

@@ -18,8 +18,8 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
-	"instarfs/vmm"
 	"instarfs/vmm/ledger"
+	"instarfs/vmm/session"
 )
 
 // late checks that an error says which limit was met and which option raises it.
@@ -118,7 +118,7 @@ func TestComposingGivesWay(t *testing.T) {
 // stuck is a runner whose runs end with their context only.
 type stuck struct{}
 
-func (stuck) Run(ctx context.Context, _ *vmm.Job) (*vmm.Layer, error) {
+func (stuck) Run(ctx context.Context, _ *session.Job) (*session.Layer, error) {
 	<-ctx.Done()
 	return nil, context.Cause(ctx)
 }
@@ -135,7 +135,7 @@ func TestMapHasALimit(t *testing.T) {
 
 // TestMemoryHasALimit: a map that does not fit is ENOMEM, says what to do, and is tried again.
 func TestMemoryHasALimit(t *testing.T) {
-	r := &fakeRunner{t: t, during: func(int32, *vmm.Job) (*vmm.Layer, error) {
+	r := &fakeRunner{t: t, during: func(int32, *session.Job) (*session.Layer, error) {
 		return layerOf(t, ext(0, 1<<50, bare, 0)), nil
 	}}
 	books := ledger.New(1 << 20)
@@ -179,13 +179,13 @@ func TestMemoryHasALimit(t *testing.T) {
 // TestLasting: what is kept of a failure, and for how long.
 func TestLasting(t *testing.T) {
 	const no, minute, ever = 0, 1, 2
-	kinds := map[vmm.Kind]int{vmm.KindMachine: no}
-	for k := vmm.KindFault; k <= vmm.KindMachine; k++ {
+	kinds := map[session.Kind]int{session.KindCarrier: no}
+	for k := session.KindFault; k <= session.KindCarrier; k++ {
 		want, ok := kinds[k]
 		if !ok {
 			want = minute
 		}
-		checkLasting(t, &vmm.GuestError{Kind: k}, want == minute, want == ever)
+		checkLasting(t, &session.GuestError{Kind: k}, want == minute, want == ever)
 	}
 	checkLasting(t, fault.New(fault.Qcow2L2Unaligned, 0), false, true)
 	checkLasting(t, &referenceError{err: fault.New(fault.Qcow2L2Unaligned, 0)}, false, true)
@@ -241,9 +241,9 @@ func TestFailuresOfAnother(t *testing.T) {
 // until a while has passed.
 func TestFailuresAreKept(t *testing.T) {
 	_, damage := badLayer(t)
-	budget := &vmm.GuestError{Kind: vmm.KindReads}
+	budget := &session.GuestError{Kind: session.KindReads}
 	for _, want := range []error{damage, budget} {
-		e, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) { return nil, want })
+		e, r, name := newEngine(t, func(int32, *session.Job) (*session.Layer, error) { return nil, want })
 		try := func(runs int32) {
 			t.Helper()
 			if _, err := e.MapFile(t.Context(), name, Options{Window: img.Whole}); !errors.Is(err, want) {
@@ -268,7 +268,7 @@ func TestFailuresAreKept(t *testing.T) {
 		v.failed.until = time.Now().Add(-time.Second)
 		try(3)
 	}
-	e, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) { return nil, unix.EIO })
+	e, r, name := newEngine(t, func(int32, *session.Job) (*session.Layer, error) { return nil, unix.EIO })
 	for n := range int32(2) {
 		if _, err := e.MapFile(t.Context(), name, Options{Window: img.Whole}); !errors.Is(err, unix.EIO) {
 			t.Error(err)
@@ -280,7 +280,7 @@ func TestFailuresAreKept(t *testing.T) {
 // TestCostOfAnEntry: what the cache counts for small maps is what they take.
 func TestCostOfAnEntry(t *testing.T) {
 	const n = 2000
-	_, r, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) {
+	_, r, name := newEngine(t, func(int32, *session.Job) (*session.Layer, error) {
 		return layerOf(t, ext(0, 512, present|zero, 0), ext(512, 512, stored, 0),
 			ext(1024, 512, present|zero, 0)), nil
 	})

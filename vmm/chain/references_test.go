@@ -16,15 +16,15 @@ import (
 
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/img"
-	"instarfs/vmm"
 	"instarfs/vmm/files"
+	"instarfs/vmm/session"
 	"instarfs/vmm/vmmtest"
 )
 
 // countingWalker carries out runs in this process, and counts them.
 type countingWalker struct{ runs atomic.Int32 }
 
-func (c *countingWalker) Run(ctx context.Context, job *vmm.Job) (*vmm.Layer, error) {
+func (c *countingWalker) Run(ctx context.Context, job *session.Job) (*session.Layer, error) {
 	c.runs.Add(1)
 	return vmmtest.Walker{}.Run(ctx, job)
 }

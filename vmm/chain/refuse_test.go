@@ -10,7 +10,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
-	"instarfs/vmm"
+	"instarfs/vmm/session"
 )
 
 // TestStop: a warning that stops qemu-img cuts the map of the image itself, in a profile of qemu only.
@@ -18,7 +18,7 @@ func TestStop(t *testing.T) {
 	warning := fault.New(fault.ParallelsLength, 0, 1024)
 	l := layerOf(t, ext(0, 1536, present|zero, 0), ext(1536, 512, 0, 0))
 	l.Faults = []abi.RoleFault{{Role: abi.RoleWarn, Fault: warning}}
-	e, _, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) { return l, nil })
+	e, _, name := newEngine(t, func(int32, *session.Job) (*session.Layer, error) { return l, nil })
 	r, err := e.MapFile(t.Context(), name, Options{Window: img.Whole, Release: 7<<16 | 2})
 	if err != nil || r.Failed != warning || len(r.Warnings) > 0 || r.Map.End() != 0 {
 		t.Errorf("%+v, %v", r, err) // the entry that still grows is lost
@@ -33,7 +33,7 @@ func TestStop(t *testing.T) {
 // there; the warnings of the layer come first.
 func TestRefuse(t *testing.T) {
 	refusal, warning := fault.New(fault.Qcow2VirtualSize, 24), fault.New(fault.Qcow2BitmapsVoid, 104)
-	e, _, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) {
+	e, _, name := newEngine(t, func(int32, *session.Job) (*session.Layer, error) {
 		l := layerOf(t, ext(0, 512, present|zero, 0))
 		l.Faults = []abi.RoleFault{{Role: abi.RoleWarn, Fault: warning}, {Role: abi.RoleRefuse, Fault: refusal}}
 		l.References = []img.Reference{{Kind: img.DataFile, Name: "data"}}
@@ -66,7 +66,7 @@ func TestNoSuchReference(t *testing.T) {
 		{img.Reference{Kind: img.DataFile}, "The 'file' block driver requires a file name"},
 		{img.Reference{Kind: img.Backing, Name: "file:"}, "The 'file' block driver requires a file name"},
 	} {
-		e, _, name := newEngine(t, func(int32, *vmm.Job) (*vmm.Layer, error) {
+		e, _, name := newEngine(t, func(int32, *session.Job) (*session.Layer, error) {
 			l := layerOf(t, ext(0, 512, present|zero, 0))
 			l.References = []img.Reference{test.ref}
 			return l, nil

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"instarfs/guest/img"
-	"instarfs/vmm"
 	"instarfs/vmm/files"
+	"instarfs/vmm/session"
 	"instarfs/vmm/vmmtest"
 )
 
@@ -56,7 +56,7 @@ func newSource(t *testing.T) (*Source, *fakeRunner, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { tree.Close() })
-	r := &fakeRunner{t: t, during: func(_ int32, job *vmm.Job) (*vmm.Layer, error) {
+	r := &fakeRunner{t: t, during: func(_ int32, job *session.Job) (*session.Layer, error) {
 		return layerOf(t, ext(0, job.Size, present|zero, 0)), nil
 	}}
 	return NewSource(tree, NewEngine(r, Access{}, Limits{Cache: 1 << 20}), Options{Window: img.Whole}), r, root
@@ -210,7 +210,7 @@ func TestHalfAMap(t *testing.T) {
 	s, r, _ := newSource(t)
 	s.options.Release = 7<<16 | 2
 	l, f := badLayer(t)
-	r.during = func(int32, *vmm.Job) (*vmm.Layer, error) { return l, nil }
+	r.during = func(int32, *session.Job) (*session.Layer, error) { return l, nil }
 	m, g, err := s.Map(t.Context(), nil, "disk.img")
 	if m != nil || !errors.Is(err, error(f)) || g == (Generation{}) {
 		t.Error(m, err)

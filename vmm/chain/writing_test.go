@@ -9,13 +9,13 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/img"
-	"instarfs/vmm"
+	"instarfs/vmm/session"
 )
 
 // lastByte is a runner whose map of a file is the file's last byte, as an offset.
 type lastByte struct{}
 
-func (lastByte) Run(_ context.Context, job *vmm.Job) (*vmm.Layer, error) {
+func (lastByte) Run(_ context.Context, job *session.Job) (*session.Layer, error) {
 	var b [1]byte
 	if _, err := job.Image.ReadAt(context.Background(), b[:], int64(job.Size)-1); err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ func (lastByte) Run(_ context.Context, job *vmm.Job) (*vmm.Layer, error) {
 		return nil, err
 	}
 	m, err := out.Finish(nil)
-	return &vmm.Layer{Map: m, VirtualSize: job.Size}, err
+	return &session.Layer{Map: m, VirtualSize: job.Size}, err
 }
 
 // TestMapDuringWrite: the kernel notes the time of a write(2) before it copies the bytes. What is read in between is not what

@@ -1,12 +1,11 @@
 // Package virtio is the device side of a read-only virtio-blk over virtio-mmio (virtio 1.2, sections 4.2, 2.7 and 5.2,
 // modern, split virtqueue, polled). The driver is the guest: every address, index and length that it wrote is checked
 // where it is used, and a driver that breaks the protocol gets a *ProtocolError, which ends its run. The package knows
-// neither KVM nor files: it sees guest memory through Memory and the image through io.ReaderAt.
+// neither KVM nor files: it sees guest memory through Memory and the disk through Backend.
 package virtio
 
 import (
 	"fmt"
-	"io"
 
 	"instarfs/guest/abi"
 )
@@ -42,12 +41,23 @@ type Registers struct {
 	availNext         uint16 // next entry of the available ring to look at, free running
 }
 
-// Backend is what stands behind the device for one run.
-type Backend struct {
-	Image     io.ReaderAt
-	Size      uint64 // bytes, as of the start of the run; more is never read
-	BlockSize uint32 // bytes, blk_size of the configuration space
-	ReadLimit uint64 // bytes that the guest may read in all
+// Backend is the disk of one run.
+type Backend interface {
+	// Sectors is the capacity, and BlockSize what the configuration space says of blocks, bytes.
+	Sectors() uint64
+	BlockSize() uint32
+	// ReadSectors fills buf, of any length, from a sector on. Not ok is an error status for the
+	// driver, an error ends the run.
+	ReadSectors(buf []byte, sector uint64) (ok bool, err error)
+}
+
+// none is the backend of a device without one.
+type none struct{}
+
+func (none) Sectors() uint64   { return 0 }
+func (none) BlockSize() uint32 { return 0 }
+func (none) ReadSectors(buf []byte, sector uint64) (bool, error) {
+	return len(buf) == 0 && sector == 0, nil
 }
 
 // Block is the device. It is not safe for concurrent use.
@@ -55,25 +65,16 @@ type Block struct {
 	Registers
 	mem     Memory
 	backend Backend
-	read    uint64 // bytes read in this run
-	failed  error  // the first read of the backend that failed in this run
 }
 
 // NewBlock makes a device without a backend, as it is after a reset.
-func NewBlock(mem Memory) *Block { return &Block{mem: mem} }
+func NewBlock(mem Memory) *Block { return &Block{mem: mem, backend: none{}} }
 
-// Attach puts an image behind the device.
-func (d *Block) Attach(b Backend) { d.backend, d.read, d.failed = b, 0, nil }
+// Attach gives the device a disk.
+func (d *Block) Attach(b Backend) { d.backend = b }
 
-// Detach forgets the image.
-func (d *Block) Detach() { d.backend = Backend{} }
-
-// BytesRead is how many bytes of the image the guest has read since Attach.
-func (d *Block) BytesRead() uint64 { return d.read }
-
-// Failed is the first error of the image's reader since Attach, for the host's own message: the guest is told only that
-// the read failed.
-func (d *Block) Failed() error { return d.failed }
+// Detach takes the disk away.
+func (d *Block) Detach() { d.backend = none{} }
 
 const queueSizeMax = abi.QueueSize
 
@@ -119,22 +120,13 @@ func (d *Block) loadConfig(off uint64, n uint32) (uint64, error) {
 	}
 	switch off {
 	case 0:
-		return uint64(uint32(d.capacity())), nil
+		return uint64(uint32(d.backend.Sectors())), nil
 	case 4:
-		return d.capacity() >> 32, nil
+		return d.backend.Sectors() >> 32, nil
 	case 20:
-		return uint64(d.backend.BlockSize), nil
+		return uint64(d.backend.BlockSize()), nil
 	}
 	return 0, nil
-}
-
-// capacity is the device's size in sectors; the last one may reach beyond the image, where it holds zeroes.
-func (d *Block) capacity() uint64 {
-	n := d.backend.Size / abi.SectorLen
-	if d.backend.Size%abi.SectorLen != 0 {
-		n++
-	}
-	return n
 }
 
 // Store carries out a write of n bytes to a register. A write to QueueNotify serves every request that is available before

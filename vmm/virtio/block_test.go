@@ -1,6 +1,7 @@
 package virtio
 
 import (
+	"errors"
 	"math"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestIdentity(t *testing.T) {
 	if got := d.get(abi.QueueNumMax); got != 0 {
 		t.Errorf("queue 1 has %d descriptors", got)
 	}
-	d.Attach(Backend{Size: math.MaxInt64, BlockSize: 512})
+	d.Attach(&disk{size: math.MaxInt64, blockSize: 512})
 	if got := d.get(abi.DeviceConfig) | d.get(abi.DeviceConfig+4)<<32; got != 1<<54 {
 		t.Errorf("capacity of 2^63-1 bytes is %#x", got)
 	}
@@ -138,4 +139,29 @@ func TestQueueRegisters(t *testing.T) {
 	violates(t, d.notify(), "before the device") // DRIVER_OK is missing
 	d.set(abi.DeviceStatus, 15)
 	violates(t, d.notify(), "descriptor table")
+}
+
+// TestNoImage: a guest that notifies before a run has begun reads nothing.
+func TestNoImage(t *testing.T) {
+	d := newDriver(t, 8, nil)
+	d.Detach()
+	d.request(0, abi.BlkTypeIn, 0, dataAt, 0)
+	d.request(3, abi.BlkTypeIn, 0, dataAt, 512)
+	d.serve(0, 3)
+	if d.status(0) != abi.BlkStatusOK || d.status(3) != abi.BlkStatusIOErr {
+		t.Error(d.status(0), d.status(3))
+	}
+}
+
+// TestEndOfReads: a disk that allows no more ends the run, and not only the request.
+func TestEndOfReads(t *testing.T) {
+	d := newDriver(t, 8, counting(4096))
+	d.disk.limit = 1024
+	d.request(0, abi.BlkTypeIn, 0, dataAt, 512)
+	d.serve(0)
+	d.serve(0)
+	d.offer(0)
+	if err := d.notify(); !errors.Is(err, errLimit) {
+		t.Fatal(err)
+	}
 }

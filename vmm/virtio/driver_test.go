@@ -41,9 +41,37 @@ const (
 	dataAt   = ramBase + 0x8000
 )
 
+// disk is a backend of whole sectors.
+type disk struct {
+	image     io.ReaderAt
+	size      uint64 // bytes
+	blockSize uint32
+	limit     uint64 // bytes that may be read; then ReadSectors fails with errLimit
+	read      uint64 // bytes
+}
+
+var errLimit = errors.New("more is read than may be")
+
+func (d *disk) Sectors() uint64   { return (d.size + 511) / 512 }
+func (d *disk) BlockSize() uint32 { return d.blockSize }
+
+func (d *disk) ReadSectors(buf []byte, sector uint64) (bool, error) {
+	n := uint64(len(buf))
+	if n%512 != 0 || sector > d.Sectors() || n/512 > d.Sectors()-sector {
+		return false, nil
+	}
+	if d.read += n; d.read > d.limit {
+		return false, errLimit
+	}
+	inside := min(n, d.size-min(d.size, sector*512))
+	m, _ := d.image.ReadAt(buf[:inside], int64(sector*512))
+	return uint64(m) == inside, nil
+}
+
 // driver drives a device as a guest would.
 type driver struct {
 	*Block
+	disk  *disk
 	t     testing.TB
 	mem   *ram
 	num   uint16
@@ -54,8 +82,11 @@ type driver struct {
 func newDriver(t testing.TB, num uint16, image []byte) *driver {
 	t.Helper()
 	mem := newRAM()
-	d := &driver{Block: NewBlock(mem), t: t, mem: mem, num: num}
-	d.Attach(Backend{Image: bytes.NewReader(image), Size: uint64(len(image)), BlockSize: 4096, ReadLimit: 1 << 20})
+	d := &driver{
+		Block: NewBlock(mem), t: t, mem: mem, num: num,
+		disk: &disk{bytes.NewReader(image), uint64(len(image)), 4096, 1 << 20, 0},
+	}
+	d.Attach(d.disk)
 	for _, r := range [][2]uint64{
 		{abi.DeviceStatus, 0}, {abi.DeviceStatus, abi.StatusAcknowledge | abi.StatusDriver},
 		{abi.DriverFeaturesSel, 1}, {abi.DriverFeatures, abi.FeatureVersion1 >> 32},

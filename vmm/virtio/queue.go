@@ -108,8 +108,12 @@ func (d *Block) request(table []byte, head uint16) (uint32, error) {
 			if err != nil {
 				return 0, violation("data buffer: %v", err)
 			}
-			if status, err = d.readSectors(buf, sector); err != nil {
+			ok, err := d.backend.ReadSectors(buf, sector)
+			switch {
+			case err != nil:
 				return 0, err
+			case !ok:
+				status = abi.BlkStatusIOErr
 			}
 			written += e.len
 		}

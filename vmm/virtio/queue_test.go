@@ -28,8 +28,8 @@ func TestRead(t *testing.T) {
 	if id, n := d.used(1); id != 3 || n != 513 {
 		t.Errorf("used entry of chain %d, %d bytes", id, n)
 	}
-	if d.BytesRead() != 2560 || d.Failed() != nil {
-		t.Error(d.BytesRead(), d.Failed())
+	if d.disk.read != 2560 {
+		t.Error(d.disk.read)
 	}
 }
 
@@ -43,7 +43,7 @@ func TestIndicesWrap(t *testing.T) {
 			if err := d.notify(); err != nil {
 				t.Fatal(err)
 			}
-			d.read = 0
+			d.disk.read = 0
 		}
 		if got := le.Uint16(d.at(usedAt + 2)); got != 10 {
 			t.Errorf("used index %d, want 10", got)
@@ -105,8 +105,8 @@ func TestFailures(t *testing.T) {
 			if !bytes.Equal(d.at(dataAt)[:2048], bytes.Repeat([]byte{0xee}, 2048)) {
 				t.Error("the buffer was written")
 			}
-			if d.status(3) != abi.BlkStatusOK || d.Failed() != nil || d.BytesRead() != 512 {
-				t.Error(d.status(3), d.Failed(), d.BytesRead())
+			if d.status(3) != abi.BlkStatusOK || d.disk.read != 512 {
+				t.Error(d.status(3), d.disk.read)
 			}
 		})
 	}
@@ -178,7 +178,7 @@ func TestFailedRequestsCostNothing(t *testing.T) {
 	const num = 1024
 	m := newRAM()
 	d := &driver{Block: NewBlock(m), t: t, mem: m, num: num}
-	d.Attach(Backend{Image: bytes.NewReader(nil), ReadLimit: 1 << 20})
+	d.Attach(&disk{image: bytes.NewReader(nil), limit: 1 << 20})
 	// The rings do not fit beside each other in this memory; they need not be apart.
 	const table = ramBase
 	d.Registers = Registers{status: abi.StatusDriverOK, queueReady: 1, queueNum: num, desc: table, avail: table + num*16, used: table + num*16 + 0x1000}

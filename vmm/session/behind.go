@@ -1,4 +1,4 @@
-package vmm
+package session
 
 import (
 	"sync"
@@ -8,14 +8,14 @@ import (
 	"instarfs/vmm/bug"
 )
 
-// behind decodes copies of records beside the guest, which fills the ring anew meanwhile: a large map takes as long to decode
-// as to walk.
+// behind decodes copies of records while the guest goes on and its transport reuses the memory that
+// they came in: a large map takes as long to decode as to walk.
 type behind struct {
 	work   chan []byte             // copies to decode, in order
 	free   chan *[abi.RingLen]byte // for the next copies
 	done   chan struct{}           // closed when all is decoded
 	failed atomic.Bool             // err is set; later records are dropped
-	err    error                   // to be read behind done
+	err    error                   // valid once done is closed
 }
 
 // ringCopies is one to be decoded and one to be filled.
@@ -44,8 +44,8 @@ func newBehind(d *decoder) *behind {
 	return b
 }
 
-// decode takes a copy of records, which are no more than the ring holds, and has it decoded. It waits for room. It reports
-// false when something before was not fit to be decoded.
+// decode hands over a copy of records, which are no more than the ring holds, and waits for room if
+// there is none. It reports false if an earlier record could not be decoded.
 func (b *behind) decode(first, second []byte) bool {
 	to := <-b.free
 	n := copy(to[:], first)

@@ -1,4 +1,4 @@
-package vmm
+package session
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 // them has ended.
 var errCrowded = errors.New("too many long runs are under way")
 
-// seat is a place among a limited number: of a long run, which keeps its machine while it waits for
+// seat is a place among a limited number: of a long run, which keeps its guest while it waits for
 // its turns, or of any run.
 type seat struct {
 	free  chan struct{} // takes a token for each seat that is taken

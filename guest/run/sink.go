@@ -1,8 +1,6 @@
-package main
+package run
 
 import (
-	"encoding/binary"
-
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
@@ -11,11 +9,11 @@ import (
 // maxWarnings keeps room in the result for the faults that extents point to.
 const maxWarnings = 8
 
-// sink merges what a walk emits and streams it to the host through the ring. The last record in the ring grows as long as what
-// comes goes on with it.
+// sink merges what a walk emits and streams it to the host through the ring. The last record in the
+// ring grows as long as what comes goes on with it. It implements format.Sink.
 type sink struct {
+	port     Port
 	ring     []byte
-	control  []byte
 	produced uint64 // records in this run
 	next     uint64 // first byte that nothing was emitted for
 	last     []byte // the last record, if it may still grow
@@ -26,9 +24,7 @@ type sink struct {
 	warnings int
 }
 
-func newSink(shared []byte) *sink {
-	return &sink{ring: shared[abi.RingOffset:][:abi.RingLen], control: shared[abi.RingControl:][:8]}
-}
+func newSink(p Port) *sink { return &sink{port: p, ring: p.Ring()} }
 
 // Emit implements format.Sink.
 func (s *sink) Emit(length uint64, flags extent.Flags, offset uint64, file uint16) {
@@ -48,8 +44,7 @@ func (s *sink) Emit(length uint64, flags extent.Flags, offset uint64, file uint1
 	}
 	i := s.produced % abi.RingRecords
 	if i == 0 && s.last != nil {
-		s.publish()
-		bell(abi.BellRing)
+		s.port.Full(s.produced)
 	}
 	s.last = s.ring[i*abi.RecordLen:][:abi.RecordLen]
 	abi.PutFields(s.last, start, length, offset, flags, file)
@@ -72,12 +67,3 @@ func (s *sink) Warn(f *fault.Fault) {
 		s.faults = append(s.faults, abi.RoleFault{Role: abi.RoleWarn, Fault: f})
 	}
 }
-
-// flush hands over what is left, without a doorbell: Done tells the host to look. It returns the number of records.
-func (s *sink) flush() uint64 {
-	s.last = nil
-	s.publish()
-	return s.produced
-}
-
-func (s *sink) publish() { binary.LittleEndian.PutUint64(s.control, s.produced) }

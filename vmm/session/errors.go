@@ -1,6 +1,8 @@
-package vmm
+package session
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -21,12 +23,12 @@ const (
 	KindExits                   // budget: exits to the host
 	KindReads                   // budget: bytes of the image
 	KindExtents                 // budget: extents
-	KindMachine                 // KVM did not do what was asked
+	KindCarrier                 // KVM or the kernel did not do what was asked
 )
 
 var kindNames = [...]string{
 	"exception", "triple fault", "forbidden system call", "exit", "deadlock", "protocol violation", "out of guest memory",
-	"time limit", "exit limit", "read limit", "extent limit", "virtual machine",
+	"time limit", "exit limit", "read limit", "extent limit", "carrier",
 }
 
 func (k Kind) String() string { return kindNames[k] }
@@ -34,19 +36,41 @@ func (k Kind) String() string { return kindNames[k] }
 // Budget reports whether k means that the run asked for more than it may have, rather than doing something forbidden.
 func (k Kind) Budget() bool { return k == KindMemory || k >= KindDeadline && k <= KindExtents }
 
-// GuestError says what a guest did that ended its run, and where. The machine it happened in is destroyed.
+// ErrClosed says that a pool of guests was closed.
+var ErrClosed = errors.New("pool is closed")
+
+// ErrNoGuest says that a carrier could not start a guest.
+var ErrNoGuest = errors.New("no map guest can be started")
+
+// NoGuest makes an ErrNoGuest of why there is none, unless ctx has ended or the pool was closed.
+func NoGuest(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, ErrClosed) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoGuest, err)
+}
+
+// MaxLog is how much of a guest's stderr is kept, bytes.
+const MaxLog = 4096
+
+// GuestError says what a guest did that ended its run, and where. The guest is destroyed.
 type GuestError struct {
-	Kind Kind
-	What string // one line, made by the host
-	RIP  uint64 // guest instruction pointer, 0 when it does not matter
-	Log  string // what the guest wrote to its stderr, capped; hostile: quote it
-	Err  error  // the cause, if there is one
+	Kind    Kind
+	Carrier string // of the run: Transport.Carrier
+	What    string // one line, made by the host
+	RIP     uint64 // guest instruction pointer, 0 when it does not matter
+	Log     string // what the guest wrote to its stderr, capped; hostile: quote it
+	Err     error  // the cause, if there is one
 }
 
 // Error is one line. What the guest logged is quoted and its first line only.
 func (e *GuestError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "map guest: %s: %s", e.Kind, e.What)
+	b.WriteString("map guest")
+	if e.Carrier != "" {
+		fmt.Fprintf(&b, " (%s)", e.Carrier)
+	}
+	fmt.Fprintf(&b, ": %s: %s", e.Kind, e.What)
 	if e.RIP != 0 {
 		fmt.Fprintf(&b, " (at %#x)", e.RIP)
 	}
@@ -58,6 +82,7 @@ func (e *GuestError) Error() string {
 
 func (e *GuestError) Unwrap() error { return e.Err }
 
-func guestError(k Kind, format string, args ...any) *GuestError {
+// Errorf makes a GuestError.
+func Errorf(k Kind, format string, args ...any) *GuestError {
 	return &GuestError{Kind: k, What: fmt.Sprintf(format, args...)}
 }

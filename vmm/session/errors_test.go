@@ -1,4 +1,4 @@
-package vmm
+package session
 
 import (
 	"errors"
@@ -14,6 +14,8 @@ func TestGuestErrorText(t *testing.T) {
 	}{
 		{GuestError{Kind: KindSyscall, What: "system call 59", RIP: 0x401234},
 			"map guest: forbidden system call: system call 59 (at 0x401234)"},
+		{GuestError{Kind: KindSyscall, Carrier: "process", What: "system call 59"},
+			"map guest (process): forbidden system call: system call 59"},
 		{GuestError{Kind: KindDeadline, What: "no result after 1s"}, "map guest: time limit: no result after 1s"},
 		{GuestError{Kind: KindExit, What: "status 2", Log: "panic: \x1b[2J\r\x00\xff\nsecond line"},
 			`map guest: exit: status 2, it said "panic: \x1b[2J\r\x00\xff"`},
@@ -23,7 +25,7 @@ func TestGuestErrorText(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, test.want)
 		}
 	}
-	long := GuestError{Log: strings.Repeat("\x00", maxLog)}
+	long := GuestError{Log: strings.Repeat("\x00", MaxLog)}
 	if s := long.Error(); len(s) > 1000 || strings.ContainsAny(s, "\n\x00") {
 		t.Errorf("%d bytes: %q", len(s), s)
 	}
@@ -35,7 +37,7 @@ func TestGuestErrorText(t *testing.T) {
 func TestKinds(t *testing.T) {
 	budgets := map[Kind]bool{KindMemory: true, KindDeadline: true, KindExits: true, KindReads: true, KindExtents: true}
 	seen := map[string]bool{}
-	for k := KindFault; k <= KindMachine; k++ {
+	for k := KindFault; k <= KindCarrier; k++ {
 		if k.String() == "" || seen[k.String()] {
 			t.Errorf("kind %d is called %q", k, k)
 		}
@@ -44,7 +46,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%s is a budget: %v", k, k.Budget())
 		}
 	}
-	if len(kindNames) != int(KindMachine)+1 {
+	if len(kindNames) != int(KindCarrier)+1 {
 		t.Errorf("%d names", len(kindNames))
 	}
 }

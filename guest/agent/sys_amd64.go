@@ -1,0 +1,8 @@
+package main
+
+// System calls of x86-64 Linux (arch/x86/entry/syscalls/syscall_64.tbl).
+const (
+	sysRead   = 0
+	sysWritev = 20
+	sysFcntl  = 72
+)

@@ -1,0 +1,8 @@
+package main
+
+// System calls of arm64 Linux (include/uapi/asm-generic/unistd.h).
+const (
+	sysFcntl  = 25
+	sysRead   = 63
+	sysWritev = 66
+)
