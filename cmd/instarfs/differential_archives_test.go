@@ -7,17 +7,22 @@ import (
 	"strings"
 	"testing"
 
+	"instarfs/guest/format/bochs/bochstest"
+	"instarfs/guest/format/cloop/clooptest"
+	"instarfs/guest/format/dmg/dmgtest"
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/luks/lukstest"
+	"instarfs/guest/format/qemutest"
 )
 
 // TestDifferentialArchives is TestDifferential for formats of which qemu-img maps nothing: what there is to compare is the size and
 // what it says when it does not like an image.
 func TestDifferentialArchives(t *testing.T) {
 	makers := map[string]func(*rand.Rand) []byte{
-		"bochs": func(rng *rand.Rand) []byte { return formattest.RandomBochs(rng) },
-		"cloop": func(rng *rand.Rand) []byte { return formattest.RandomCloop(rng) },
+		"bochs": func(rng *rand.Rand) []byte { return bochstest.Random(rng) },
+		"cloop": func(rng *rand.Rand) []byte { return clooptest.Random(rng) },
 		"dmg":   randomDmg,
-		"luks":  func(rng *rand.Rand) []byte { return formattest.RandomLuks(rng) },
+		"luks":  func(rng *rand.Rand) []byte { return lukstest.Random(rng) },
 	}
 	for format, random := range makers {
 		t.Run(format, func(t *testing.T) {
@@ -35,7 +40,7 @@ func TestDifferentialArchives(t *testing.T) {
 						start = 1024 // the tables are garbled by randomDmg
 					}
 					if rng.Intn(3) == 0 {
-						formattest.Garble(t, rng, name, start)
+						qemutest.Garble(t, rng, name, start)
 					}
 					settle(t, name)
 					args := []string{name}
@@ -54,7 +59,7 @@ func TestDifferentialArchives(t *testing.T) {
 
 // randomDmg is an image that is sound, or garbled where its tables or its trailer are.
 func randomDmg(rng *rand.Rand) []byte {
-	d := formattest.RandomDmg(rng)
+	d := dmgtest.Random(rng)
 	for _, tab := range d.Tables {
 		if i := rng.Intn(len(tab.Chunks)); rng.Intn(20) == 0 {
 			tab.Chunks[i][1+rng.Intn(4)] = rng.Uint64() >> rng.Intn(64)

@@ -5,7 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"instarfs/guest/format/dmg/dmgtest"
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2/qcow2test"
+	"instarfs/guest/format/vmdk/vmdktest"
 )
 
 // hand is an image written by hand that releases of qemu-img judge differently, or for two reasons.
@@ -59,14 +62,14 @@ func put64(off int, v uint64) func(b []byte) {
 }
 
 // handDmg is an image of 8 sectors with these chunks.
-func handDmg(sectors uint64, chunks ...formattest.DmgChunk) []byte {
-	tables := []formattest.DmgTable{{Chunks: chunks}}
-	return (&formattest.Dmg{Sectors: sectors, Body: 4096, Tables: tables}).Bytes()
+func handDmg(sectors uint64, chunks ...dmgtest.Chunk) []byte {
+	tables := []dmgtest.Table{{Chunks: chunks}}
+	return (&dmgtest.Image{Sectors: sectors, Body: 4096, Tables: tables}).Bytes()
 }
 
 // handQcow2 is an image of 1 MiB without data, changed.
-func handQcow2(change func(q *formattest.Qcow2)) []byte {
-	q := formattest.NewQcow2(1<<20, 16)
+func handQcow2(change func(q *qcow2test.Image)) []byte {
+	q := qcow2test.New(1<<20, 16)
 	q.NoRefcounts = true
 	change(q)
 	var f formattest.Sparse
@@ -84,19 +87,19 @@ func (s sparseWriter) WriteAt(b []byte, off int64) (int, error) {
 	return len(b), nil
 }
 
-func withDataFile(name string) func(q *formattest.Qcow2) {
-	return func(q *formattest.Qcow2) {
+func withDataFile(name string) func(q *qcow2test.Image) {
+	return func(q *qcow2test.Image) {
 		q.Incompatible |= 1 << 2
 		q.Extensions = append(q.Extensions,
-			formattest.Extension{Type: formattest.ExtensionDataFile, Data: []byte(name)})
+			qcow2test.Extension{Type: qcow2test.ExtensionDataFile, Data: []byte(name)})
 	}
 }
 
-func onBase(name, format string) func(q *formattest.Qcow2) {
-	return func(q *formattest.Qcow2) {
+func onBase(name, format string) func(q *qcow2test.Image) {
+	return func(q *qcow2test.Image) {
 		q.Backing = name
 		q.Extensions = append(q.Extensions,
-			formattest.Extension{Type: formattest.ExtensionBackingFormat, Data: []byte(format)})
+			qcow2test.Extension{Type: qcow2test.ExtensionBackingFormat, Data: []byte(format)})
 	}
 }
 
@@ -122,8 +125,8 @@ func hands() []hand {
 		assert   = "instarfs: ../../block/parallels-ext.c:287: parallels_read_format_extension: "
 		lzmaType = 0x80000008
 	)
-	unread := formattest.DmgChunk{lzmaType, 0, 8, 0, 100}
-	zero := formattest.DmgChunk{0, 0, 8, 0, 0}
+	unread := dmgtest.Chunk{lzmaType, 0, 8, 0, 100}
+	zero := dmgtest.Chunk{0, 0, 8, 0, 0}
 	mapped := said{`"start": 131072, "length": 65536, "depth": 0, "present": true`, "", 0}
 	gone := said{`{ "start": 65536, "length": 196608, "depth": 0, ` + noData, "", 0}
 	only11 := func(s said) map[string]said {
@@ -136,8 +139,8 @@ func hands() []hand {
 	}
 	dataFile := said{`"data": true`, "", 0}
 	warned := said{`"data": true`, lzma, 0}
-	nul := &formattest.Dmg{Sectors: 8, Body: 512, Plist: "\x00<data>bWlzaA==</data>"}
-	sparse := formattest.NewVmdkSparse("KDMV", 8, 128)
+	nul := &dmgtest.Image{Sectors: 8, Body: 512, Plist: "\x00<data>bWlzaA==</data>"}
+	sparse := vmdktest.NewSparse("KDMV", 8, 128)
 	sparse.Spoil64(12, wraps)
 	over := *sparse
 	over.Text += "parentFileNameHint=\"none\"\n"
@@ -169,12 +172,12 @@ func hands() []hand {
 		{"unread.dmg", handDmg(8, unread), dmg10("unread.dmg", warned)},
 		{"one-read.dmg", handDmg(8, unread, zero), everywhere(warned)},
 		{"no-chunks.dmg", handDmg(8), dmg10("no-chunks.dmg", dataFile)},
-		{"comment.dmg", handDmg(8, formattest.DmgChunk{0x7ffffffe}), dmg10("comment.dmg", dataFile)},
-		{"empty-disk.dmg", handDmg(0, unread, formattest.DmgChunk{0, 8, 8, 0, 0}),
+		{"comment.dmg", handDmg(8, dmgtest.Chunk{0x7ffffffe}), dmg10("comment.dmg", dataFile)},
+		{"empty-disk.dmg", handDmg(0, unread, dmgtest.Chunk{0, 8, 8, 0, 0}),
 			everywhere(said{`"length": 0`, lzma, 0})},
 		{"nul.dmg", nul.Bytes(), dmg10("nul.dmg", dataFile)},
-		{"long-raw.dmg", handDmg(8, formattest.DmgChunk{1, 0, 8, 0, 4097}), nil},
-		{"refused.dmg", handDmg(8, unread, formattest.DmgChunk{1, 0, 1 << 30, 0, 1}), nil},
+		{"long-raw.dmg", handDmg(8, dmgtest.Chunk{1, 0, 8, 0, 4097}), nil},
+		{"refused.dmg", handDmg(8, unread, dmgtest.Chunk{1, 0, 1 << 30, 0, 1}), nil},
 		{"wrap.dmg", handDmg(wraps, zero), everywhere(said{"[", noSize + "wrap.dmg'\n", 1})},
 		{"big.dmg", handDmg(1<<54, zero), everywhere(refusal("big.dmg", big))},
 		{"over.qcow2", handQcow2(onBase("one-read.dmg", "dmg")), everywhere(said{"", lzma, 0})},
@@ -201,12 +204,12 @@ func hands() []hand {
 			refusal("format-there.qcow2", "Could not open backing file: Unknown driver 'qcox2'"))},
 		{"no-name.qcow2", handQcow2(withDataFile("")), everywhere(
 			refusal("no-name.qcow2", "The 'file' block driver requires a file name"))},
-		{"data-size.qcow2", handQcow2(func(q *formattest.Qcow2) {
+		{"data-size.qcow2", handQcow2(func(q *qcow2test.Image) {
 			withDataFile("none")(q)
-			q.Spoil64(formattest.OffSize, 1<<63+512)
-			q.Spoil32(formattest.OffL1Size, 1<<22)
+			q.Spoil64(qcow2test.OffSize, 1<<63+512)
+			q.Spoil32(qcow2test.OffL1Size, 1<<22)
 		}), nil},
-		{"crypt.qcow2", handQcow2(func(q *formattest.Qcow2) {
+		{"crypt.qcow2", handQcow2(func(q *qcow2test.Image) {
 			withDataFile("none")(q)
 			q.Crypt = 1
 		}), nil},

@@ -5,7 +5,7 @@ import (
 	"math/rand"
 	"testing"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qemutest"
 )
 
 // TestDifferentialChains is TestDifferential for chains of up to five layers.
@@ -15,7 +15,7 @@ func TestDifferentialChains(t *testing.T) {
 			o := newOracle(t)
 			t.Chdir(o.dir)
 			rng := rand.New(rand.NewSource(int64(seed)))
-			top := formattest.RandomChain(t, rng, o.dir)
+			top := qemutest.RandomChain(t, rng, o.dir)
 			settleAll(t, o.dir)
 			compareWindows(t, o, rng, top)
 		})

@@ -11,7 +11,17 @@ import (
 	"strings"
 	"testing"
 
+	"instarfs/guest/format/bochs/bochstest"
+	"instarfs/guest/format/cloop/clooptest"
+	"instarfs/guest/format/dmg/dmgtest"
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/luks/lukstest"
+	"instarfs/guest/format/parallels/parallelstest"
+	"instarfs/guest/format/qcow2/qcow2test"
+	"instarfs/guest/format/qemutest"
+	"instarfs/guest/format/vdi/vditest"
+	"instarfs/guest/format/vhdx/vhdxtest"
+	"instarfs/guest/format/vpc/vpctest"
 )
 
 // region is a part of a file.
@@ -146,7 +156,7 @@ var mutated = []struct {
 	make func(t *testing.T, rng *rand.Rand, dir string) *mutant
 }{
 	{"raw", func(t *testing.T, rng *rand.Rand, dir string) *mutant {
-		formattest.RandomRaw(t, rng, dir, "image")
+		qemutest.RandomRaw(t, rng, dir, "image")
 		return newMutant(t, rng, "image", region{Len: 600})
 	}},
 	{"qcow2", mutantQcow2},
@@ -156,7 +166,7 @@ var mutated = []struct {
 	{"parallels", mutantOfTables("parallels", region{Len: 64}, region{Off: 64, Len: 200})},
 	{"parallels-extension", mutantParallelsExtension},
 	{"vdi", func(t *testing.T, rng *rand.Rand, dir string) *mutant {
-		v := formattest.RandomVdiMap(rng)
+		v := vditest.Random(rng)
 		v.Size = uint64(rng.Intn(100 << 20))
 		writeSparse(t, "image", append(v.Bytes(), make([]byte, rng.Intn(1<<20))...))
 		return newMutant(t, rng, "image", region{Off: 0x40, Len: 0x190},
@@ -166,7 +176,7 @@ var mutated = []struct {
 	{"vpc", mutantVpc},
 	{"vhdx", mutantVhdx},
 	{"luks", func(t *testing.T, rng *rand.Rand, _ string) *mutant {
-		writeSparse(t, "image", formattest.RandomLuks(rng))
+		writeSparse(t, "image", lukstest.Random(rng))
 		m := newMutant(t, rng, "image", region{Len: 208}, region{Off: 208, Len: 384},
 			region{Off: 4096, Len: 1000})
 		if rng.Intn(3) == 0 {
@@ -176,12 +186,12 @@ var mutated = []struct {
 	}},
 	{"dmg", mutantDmg},
 	{"cloop", func(t *testing.T, rng *rand.Rand, _ string) *mutant {
-		writeSparse(t, "image", formattest.RandomCloop(rng))
+		writeSparse(t, "image", clooptest.Random(rng))
 		return newMutant(t, rng, "image", region{Off: 120, Len: 24},
 			region{Off: 136, Len: 4000})
 	}},
 	{"bochs", func(t *testing.T, rng *rand.Rand, _ string) *mutant {
-		writeSparse(t, "image", formattest.RandomBochs(rng))
+		writeSparse(t, "image", bochstest.Random(rng))
 		return newMutant(t, rng, "image", region{Len: 96}, region{Off: 32, Len: 64},
 			region{Off: 512, Len: 240})
 	}},
@@ -198,7 +208,7 @@ func newMutant(t *testing.T, rng *rand.Rand, name string, regions ...region) *mu
 	m := &mutant{name: name, changed: name, bytes: b, regions: regions}
 	if rng.Intn(6) == 0 {
 		m.name = "overlay.qcow2"
-		q := formattest.NewQcow2(uint64(rng.Intn(4<<20)), 16)
+		q := qcow2test.New(uint64(rng.Intn(4<<20)), 16)
 		q.Backing = name
 		for c := range (q.Size + 65535) / 65536 {
 			if rng.Intn(3) == 0 {
@@ -214,7 +224,7 @@ func newMutant(t *testing.T, rng *rand.Rand, name string, regions ...region) *mu
 func mutantQcow2(t *testing.T, rng *rand.Rand, dir string) *mutant {
 	extensions := region{Off: 104, Len: 300}
 	if rng.Intn(3) == 0 {
-		formattest.RandomQcow2(t, rng, dir, "image")
+		qemutest.RandomQcow2(t, rng, dir, "image")
 		// An image that cannot have one stays as it is.
 		if rng.Intn(2) == 0 {
 			_ = exec.Command("qemu-img", "snapshot", "-c", "name", "image").Run()
@@ -224,12 +234,12 @@ func mutantQcow2(t *testing.T, rng *rand.Rand, dir string) *mutant {
 		m.regions = append(m.regions, qcow2Directories(m.bytes)...)
 		return m
 	}
-	q := formattest.RandomEntries(rng, "data")
+	q := qcow2test.RandomEntries(rng, "data")
 	writeSparse(t, "data", make([]byte, rng.Intn(1<<20)))
 	if rng.Intn(4) == 0 {
 		q.Backing = "a.raw"
 		q.Extensions = append(q.Extensions,
-			formattest.Extension{Type: formattest.ExtensionBackingFormat, Data: []byte("raw")})
+			qcow2test.Extension{Type: qcow2test.ExtensionBackingFormat, Data: []byte("raw")})
 	}
 	writeImage(t, "image", q)
 	cluster := q.Cluster()
@@ -242,7 +252,7 @@ func mutantQcow2(t *testing.T, rng *rand.Rand, dir string) *mutant {
 // qcow2Directories are where the header of a qcow2 says that its tables of snapshots and bitmaps
 // are.
 func qcow2Directories(b []byte) []region {
-	at := binary.BigEndian.Uint64(b[formattest.OffSnapshotsOffset:])
+	at := binary.BigEndian.Uint64(b[qcow2test.OffSnapshotsOffset:])
 	all := []region{{Off: at, Len: 200}}
 	head := b[:min(len(b), 1024)]
 	if i := strings.Index(string(head), "\x23\x85\x28\x75"); i >= 0 && i+32 <= len(head) {
@@ -254,7 +264,7 @@ func qcow2Directories(b []byte) []region {
 
 // mutantParallelsExtension makes images with dirty bitmaps.
 func mutantParallelsExtension(t *testing.T, rng *rand.Rand, _ string) *mutant {
-	b, ext := formattest.RandomParallelsExtension(rng)
+	b, ext := parallelstest.RandomExtension(rng)
 	writeSparse(t, "image", b)
 	m := newMutant(t, rng, "image", region{Len: 64}, region{Off: ext + 24, Len: 160},
 		region{Off: ext, Len: 8}, region{Off: ext + 24, Len: 24}, region{Off: ext + 48, Len: 32})
@@ -263,17 +273,17 @@ func mutantParallelsExtension(t *testing.T, rng *rand.Rand, _ string) *mutant {
 			b[30], b[31] = b[30]&1, 0 // clusters of no more than 64 MiB: see docs/quirks.md
 		}
 		if rng.Intn(8) > 0 {
-			formattest.ParallelsSum(b, ext)
+			parallelstest.Sum(b, ext)
 		}
 		return fewerSectors(rng, b)
 	}
 	return m
 }
 
-// mutantOfTables makes images in one of the formats of formattest.RandomTables.
+// mutantOfTables makes images in one of the formats of qemutest.RandomTables.
 func mutantOfTables(format string, regions ...region) func(*testing.T, *rand.Rand, string) *mutant {
 	return func(t *testing.T, rng *rand.Rand, dir string) *mutant {
-		formattest.RandomTables(t, rng, dir, "image", format)
+		qemutest.RandomTables(t, rng, dir, "image", format)
 		m := newMutant(t, rng, "image", regions...)
 		if format == "parallels" {
 			m.repair = fewerSectors
@@ -295,7 +305,7 @@ func fewerSectors(_ *rand.Rand, b []byte) []byte {
 }
 
 func mutantVmdk(t *testing.T, rng *rand.Rand, dir string) *mutant {
-	paths := formattest.WrittenVmdk(t, rng, dir, "image.vmdk")
+	paths := qemutest.BuiltVmdk(t, rng, dir, "image.vmdk")
 	name := filepath.Base(paths[rng.Intn(len(paths))])
 	st, err := os.Stat(name)
 	if err != nil {
@@ -329,25 +339,25 @@ func notLikeQemu(_ *rand.Rand, b []byte) []byte {
 }
 
 func mutantVpc(t *testing.T, rng *rand.Rand, _ string) *mutant {
-	v := formattest.RandomVpcTable(rng, formattest.VpcDynamic)
+	v := vpctest.Random(rng, vpctest.Dynamic)
 	b := v.Bytes()
 	footer := 0
 	format := ""
 	if rng.Intn(4) == 0 {
-		v.Type = formattest.VpcFixed
+		v.Type = vpctest.Fixed
 		b = append(make([]byte, v.Size), v.Bytes()...)
 		footer, format = int(v.Size), "vpc"
 	}
 	writeSparse(t, "image", b)
 	m := newMutant(t, rng, "image", region{Off: uint64(footer), Len: 68},
 		region{Off: 512, Len: 48},
-		region{Off: formattest.VpcTable, Len: uint64(4*len(v.Table)) + 1})
+		region{Off: vpctest.Table, Len: uint64(4*len(v.Table)) + 1})
 	if m.name == m.changed {
 		m.format = format
 	}
 	m.repair = func(rng *rand.Rand, b []byte) []byte {
 		if len(b) >= footer+512 && rng.Intn(5) > 0 {
-			formattest.VpcSum(b[footer : footer+512])
+			vpctest.Sum(b[footer : footer+512])
 		}
 		return b
 	}
@@ -355,18 +365,18 @@ func mutantVpc(t *testing.T, rng *rand.Rand, _ string) *mutant {
 }
 
 func mutantVhdx(t *testing.T, rng *rand.Rand, dir string) *mutant {
-	formattest.RandomVhdx(t, rng, dir, "image")
-	m := newMutant(t, rng, "image", region{Off: formattest.VhdxHeader1, Len: 80},
-		region{Off: formattest.VhdxHeader2, Len: 80},
-		region{Off: formattest.VhdxRegions, Len: 80}, region{Off: 2 << 20, Len: 200},
+	qemutest.RandomVhdx(t, rng, dir, "image")
+	m := newMutant(t, rng, "image", region{Off: vhdxtest.Header1, Len: 80},
+		region{Off: vhdxtest.Header2, Len: 80},
+		region{Off: vhdxtest.Regions, Len: 80}, region{Off: 2 << 20, Len: 200},
 		region{Off: 3 << 20, Len: 200}, region{Off: 2<<20 + 64<<10, Len: 48})
 	sums := map[int]int{ // offset and length of what has a checksum
-		formattest.VhdxHeader1: 4096, formattest.VhdxHeader2: 4096, formattest.VhdxRegions: 64 << 10,
+		vhdxtest.Header1: 4096, vhdxtest.Header2: 4096, vhdxtest.Regions: 64 << 10,
 	}
 	m.repair = func(rng *rand.Rand, b []byte) []byte {
 		for off, n := range sums {
 			if len(b) >= off+n && rng.Intn(8) > 0 {
-				formattest.VhdxSum(b[off : off+n])
+				vhdxtest.Sum(b[off : off+n])
 			}
 		}
 		return b
@@ -375,7 +385,7 @@ func mutantVhdx(t *testing.T, rng *rand.Rand, dir string) *mutant {
 }
 
 func mutantDmg(t *testing.T, rng *rand.Rand, _ string) *mutant {
-	d := formattest.RandomDmg(rng)
+	d := dmgtest.Random(rng)
 	d.Body = rng.Intn(2000)
 	d.DataFork = min(d.DataFork, uint64(d.Body))
 	for _, tab := range d.Tables {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qemutest"
 )
 
 // TestDifferentialTables is TestDifferential for the formats whose map is a table or two: sound images, crafted ones and damaged
@@ -21,13 +22,13 @@ func TestDifferentialTables(t *testing.T) {
 					o := newOracle(t)
 					t.Chdir(o.dir)
 					rng := rand.New(rand.NewSource(int64(seed)))
-					crafted := formattest.RandomTables(t, rng, o.dir, "image", f)
+					crafted := qemutest.RandomTables(t, rng, o.dir, "image", f)
 					name, top := "image", "-f"+f
 					switch rng.Intn(4) {
 					case 0:
-						formattest.Garble(t, rng, name, 64)
+						qemutest.Garble(t, rng, name, 64)
 					case 1:
-						formattest.Garble(t, rng, name, 20000)
+						qemutest.Garble(t, rng, name, 20000)
 					case 2:
 						// Where a cluster of a crafted qcow is depends on where it is asked for, which a layer above decides.
 						if f != "parallels" && !crafted && overlay(t, rng, name, f) {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2/qcow2test"
+	"instarfs/guest/format/qemutest"
 	"instarfs/vmm/chain"
 )
 
@@ -80,14 +82,14 @@ func testDifferential(t *testing.T, real *tool, n int) {
 			name := "image"
 			switch seed % 6 {
 			case 0:
-				formattest.RandomRaw(t, rng, o.dir, name)
+				qemutest.RandomRaw(t, rng, o.dir, name)
 			case 1:
-				formattest.RandomQcow2(t, rng, o.dir, name)
-				formattest.Corrupt(t, rng, filepath.Join(o.dir, name))
+				qemutest.RandomQcow2(t, rng, o.dir, name)
+				qemutest.CorruptQcow2(t, rng, filepath.Join(o.dir, name))
 			case 2:
 				crafted(t, rng, name)
 			default:
-				formattest.RandomQcow2(t, rng, o.dir, name)
+				qemutest.RandomQcow2(t, rng, o.dir, name)
 			}
 			settle(t, name)
 			windows := [][]string{nil}
@@ -112,7 +114,7 @@ func crafted(t *testing.T, rng *rand.Rand, name string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := formattest.RandomEntries(rng, "").Write(f); err != nil {
+	if _, err := qcow2test.RandomEntries(rng, "").Write(f); err != nil {
 		t.Fatal(err)
 	}
 }

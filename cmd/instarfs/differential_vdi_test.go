@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qemutest"
 )
 
 // TestDifferentialVdi does what TestDifferential does with images of VirtualBox, dynamic and static, sound, damaged and crafted.
 func TestDifferentialVdi(t *testing.T) {
 	differBlocks(t, differences(t)/5, func(rng *rand.Rand, dir string) []string {
-		formattest.RandomVdi(t, rng, dir, "image")
+		qemutest.RandomVdi(t, rng, dir, "image")
 		if rng.Intn(3) == 0 {
 			return []string{"-f", "vdi"}
 		}

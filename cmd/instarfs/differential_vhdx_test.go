@@ -4,14 +4,14 @@ import (
 	"math/rand"
 	"testing"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qemutest"
 )
 
 // TestDifferentialVhdx does what TestDifferential does with virtual hard disks of version 2: sound, damaged and crafted ones,
 // logs that need to be replayed among them.
 func TestDifferentialVhdx(t *testing.T) {
 	differBlocks(t, differences(t)/5, func(rng *rand.Rand, dir string) []string {
-		formattest.RandomVhdx(t, rng, dir, "image")
+		qemutest.RandomVhdx(t, rng, dir, "image")
 		if rng.Intn(3) == 0 {
 			return []string{"-f", "vhdx"}
 		}

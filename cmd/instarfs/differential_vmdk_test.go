@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qemutest"
 )
 
 // TestDifferentialVmdk compares the maps of random VMDKs with qemu-img's: what qemu-img makes, sparse files of all three kinds full
@@ -19,9 +20,9 @@ func TestDifferentialVmdk(t *testing.T) {
 			t.Chdir(o.dir)
 			rng := rand.New(rand.NewSource(int64(seed)))
 			name := "image.vmdk"
-			paths := formattest.RandomVmdk(t, rng, o.dir, name)
+			paths := qemutest.RandomVmdk(t, rng, o.dir, name)
 			if seed%4 == 3 {
-				formattest.CorruptVmdk(t, rng, paths[rng.Intn(len(paths))])
+				qemutest.CorruptVmdk(t, rng, paths[rng.Intn(len(paths))])
 			}
 			var force []string
 			if rng.Intn(4) == 0 {

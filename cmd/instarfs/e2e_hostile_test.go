@@ -16,7 +16,7 @@ import (
 	"testing"
 	"unicode"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2/qcow2test"
 )
 
 // magics are how images of all formats begin.
@@ -30,12 +30,12 @@ var magics = map[string]string{
 
 // headerFields are the numbers in a qcow2 header: offset and length, bytes.
 var headerFields = [][2]int{
-	{formattest.OffMagic, 4}, {formattest.OffVersion, 4}, {formattest.OffBackingFileOffset, 8}, {formattest.OffBackingFileSize, 4},
-	{formattest.OffClusterBits, 4}, {formattest.OffSize, 8}, {formattest.OffCryptMethod, 4}, {formattest.OffL1Size, 4},
-	{formattest.OffL1TableOffset, 8}, {formattest.OffRefcountTableOffset, 8}, {formattest.OffRefcountTableSize, 4},
-	{formattest.OffNbSnapshots, 4}, {formattest.OffSnapshotsOffset, 8}, {formattest.OffIncompatible, 8},
-	{formattest.OffCompatible, 8}, {formattest.OffAutoclear, 8}, {formattest.OffRefcountOrder, 4}, {formattest.OffHeaderLength, 4},
-	{formattest.OffCompressionType, 1}, {formattest.HeaderLength, 4}, {formattest.HeaderLength + 4, 4},
+	{qcow2test.OffMagic, 4}, {qcow2test.OffVersion, 4}, {qcow2test.OffBackingFileOffset, 8}, {qcow2test.OffBackingFileSize, 4},
+	{qcow2test.OffClusterBits, 4}, {qcow2test.OffSize, 8}, {qcow2test.OffCryptMethod, 4}, {qcow2test.OffL1Size, 4},
+	{qcow2test.OffL1TableOffset, 8}, {qcow2test.OffRefcountTableOffset, 8}, {qcow2test.OffRefcountTableSize, 4},
+	{qcow2test.OffNbSnapshots, 4}, {qcow2test.OffSnapshotsOffset, 8}, {qcow2test.OffIncompatible, 8},
+	{qcow2test.OffCompatible, 8}, {qcow2test.OffAutoclear, 8}, {qcow2test.OffRefcountOrder, 4}, {qcow2test.OffHeaderLength, 4},
+	{qcow2test.OffCompressionType, 1}, {qcow2test.HeaderLength, 4}, {qcow2test.HeaderLength + 4, 4},
 }
 
 // hostileImages are images that lie, by name.
@@ -65,9 +65,9 @@ func hostileImages(rng *rand.Rand) map[string][]byte {
 		overwrite("header", f[0], f[1])
 	}
 	be := binary.BigEndian
-	l1 := int(be.Uint64(good[formattest.OffL1TableOffset:]))
-	l2 := int(be.Uint64(good[l1:]) &^ formattest.EntryCopied)
-	reftable := int(be.Uint64(good[formattest.OffRefcountTableOffset:]))
+	l1 := int(be.Uint64(good[qcow2test.OffL1TableOffset:]))
+	l2 := int(be.Uint64(good[l1:]) &^ qcow2test.EntryCopied)
+	reftable := int(be.Uint64(good[qcow2test.OffRefcountTableOffset:]))
 	for _, off := range []int{l1, l1 + 8, l2, l2 + 8, l2 + 4088, reftable} {
 		overwrite("entry", off, 8)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2/qcow2test"
 	"instarfs/guest/img"
 	"instarfs/vmm"
 	"instarfs/vmm/chain"
@@ -56,9 +56,9 @@ func TestMapOfExtremeSizes(t *testing.T) {
 	writeAt(t, "empty", nil)
 	writeAt(t, "3TiB", map[int64]string{2<<40 - 1: "over 2 TiB", 3 << 40: "x"})
 	for name, size := range map[string]uint64{"max": 1<<63 - 1, "over": 1 << 63, "all": 1<<64 - 1, "exbibyte": 1 << 60} {
-		q := formattest.NewQcow2(1<<20, 21)
+		q := qcow2test.New(1<<20, 21)
 		q.Data(0, 1)
-		q.Spoil64(formattest.OffSize, size)
+		q.Spoil64(qcow2test.OffSize, size)
 		writeImage(t, name, q)
 	}
 	for _, name := range []string{"empty", "3TiB", "max", "over", "all", "exbibyte"} {
@@ -76,7 +76,7 @@ func TestMapOfBlockDevice(t *testing.T) {
 	}
 	o := newOracle(t)
 	file := filepath.Join(o.dir, "disk")
-	q := formattest.NewQcow2(1<<20, 16)
+	q := qcow2test.New(1<<20, 16)
 	q.Data(2, 3)
 	writeImage(t, file, q)
 	out, err := combined([]string{"losetup", "-f", "-r", "--show", file})

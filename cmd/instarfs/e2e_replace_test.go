@@ -16,12 +16,12 @@ import (
 	"testing"
 	"time"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2/qcow2test"
 )
 
 // variant is an image whose map is another for every n.
 func variant(n int) []byte {
-	q := formattest.NewQcow2(16<<20, 12)
+	q := qcow2test.New(16<<20, 12)
 	for i := range uint64(n%7)*100 + 50 {
 		q.Data(i*2+uint64(n), 1)
 	}
@@ -252,7 +252,7 @@ func TestBusyImage(t *testing.T) {
 	source := t.TempDir()
 	real := realTool(t)
 	file := filepath.Join(source, "busy.qcow2")
-	q := formattest.NewQcow2(32<<20, 9) // takes a while
+	q := qcow2test.New(32<<20, 9) // takes a while
 	for i := uint64(0); i < 64<<10; i += 2 {
 		q.Sparse(i, 1)
 	}

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2/qcow2test"
 )
 
 // sampleImages are those of the tree that most tests mount; the paths are those below the source.
@@ -24,23 +24,23 @@ var sampleImages = []string{
 func sampleTree(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
-	disk := formattest.NewQcow2(10<<20, 16)
+	disk := qcow2test.New(10<<20, 16)
 	disk.Data(3, 5)
 	disk.Data(100, 1)
-	many := formattest.NewQcow2(24<<20, 9) // 24,576 runs, a map of more than a megabyte
+	many := qcow2test.New(24<<20, 9) // 24,576 runs, a map of more than a megabyte
 	for i := uint64(0); i < 48<<10; i += 2 {
 		many.Sparse(i, 1)
 	}
-	zero := formattest.NewQcow2(1<<20, 12)
+	zero := qcow2test.New(1<<20, 12)
 	zero.Zero(7, 20)
-	compressed := formattest.NewQcow2(1<<20, 16)
+	compressed := qcow2test.New(1<<20, 16)
 	compressed.Data(0, 1)
 	compressed.Compressed(1, 2)
-	extended := formattest.NewQcow2(1<<20, 16)
+	extended := qcow2test.New(1<<20, 16)
 	extended.ExtendedL2 = true
 	extended.Data(1, 1)
 	*extended.Bitmap(1) = 0x00ff00000000ff00
-	for name, q := range map[string]*formattest.Qcow2{
+	for name, q := range map[string]*qcow2test.Image{
 		"disk.qcow2": disk, "many.qcow2": many, "sub/zero.QCOW2": zero, "sub/deep/er/compressed.qcow2": compressed,
 		"sub/deep/extended.qcow2": extended,
 	} {
@@ -59,7 +59,7 @@ func sampleTree(t *testing.T) string {
 }
 
 // writeImage writes an image into a file, of which missing directories are made.
-func writeImage(t *testing.T, file string, q *formattest.Qcow2) {
+func writeImage(t *testing.T, file string, q *qcow2test.Image) {
 	t.Helper()
 	f := create(t, file)
 	defer f.Close()

@@ -6,7 +6,10 @@ import (
 	"os"
 	"testing"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/bochs/bochstest"
+	"instarfs/guest/format/cloop/clooptest"
+	"instarfs/guest/format/luks/lukstest"
+	"instarfs/guest/format/qemutest"
 )
 
 // TestEveryFormatInGuests maps random images of every format by guests, and by the same code in this process, which others compare
@@ -14,7 +17,7 @@ import (
 func TestEveryFormatInGuests(t *testing.T) {
 	tables := func(format string) func(*testing.T, *rand.Rand, string) string {
 		return func(t *testing.T, rng *rand.Rand, dir string) string {
-			formattest.RandomTables(t, rng, dir, "image", format)
+			qemutest.RandomTables(t, rng, dir, "image", format)
 			return "image"
 		}
 	}
@@ -32,33 +35,33 @@ func TestEveryFormatInGuests(t *testing.T) {
 		make   func(t *testing.T, rng *rand.Rand, dir string) string
 	}{
 		{"raw", func(t *testing.T, rng *rand.Rand, dir string) string {
-			formattest.RandomRaw(t, rng, dir, "image")
+			qemutest.RandomRaw(t, rng, dir, "image")
 			return "image"
 		}},
-		{"qcow2", func(t *testing.T, rng *rand.Rand, dir string) string { return formattest.RandomChain(t, rng, dir) }},
+		{"qcow2", func(t *testing.T, rng *rand.Rand, dir string) string { return qemutest.RandomChain(t, rng, dir) }},
 		{"qcow", tables("qcow")},
 		{"qed", tables("qed")},
 		{"parallels", tables("parallels")},
 		{"vdi", func(t *testing.T, rng *rand.Rand, dir string) string {
-			formattest.RandomVdi(t, rng, dir, "image")
+			qemutest.RandomVdi(t, rng, dir, "image")
 			return "image"
 		}},
 		{"vpc", func(t *testing.T, rng *rand.Rand, dir string) string {
-			formattest.RandomVpc(t, rng, dir, "image")
+			qemutest.RandomVpc(t, rng, dir, "image")
 			return "image"
 		}},
 		{"vhdx", func(t *testing.T, rng *rand.Rand, dir string) string {
-			formattest.RandomVhdx(t, rng, dir, "image")
+			qemutest.RandomVhdx(t, rng, dir, "image")
 			return "image"
 		}},
 		{"vmdk", func(t *testing.T, rng *rand.Rand, dir string) string {
-			formattest.RandomVmdk(t, rng, dir, "image.vmdk")
+			qemutest.RandomVmdk(t, rng, dir, "image.vmdk")
 			return "image.vmdk"
 		}},
-		{"luks", bytes("image", formattest.RandomLuks)},
+		{"luks", bytes("image", lukstest.Random)},
 		{"dmg", bytes("image.dmg", randomDmg)},
-		{"cloop", bytes("image", formattest.RandomCloop)},
-		{"bochs", bytes("image", formattest.RandomBochs)},
+		{"cloop", bytes("image", clooptest.Random)},
+		{"bochs", bytes("image", bochstest.Random)},
 	} {
 		for seed := range int64(4) {
 			t.Run(fmt.Sprint(f.format, seed), func(t *testing.T) {

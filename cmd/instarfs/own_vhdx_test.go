@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/vhdx/vhdxtest"
 )
 
 // TestDifferencingVhdx maps, in our own profile, random differencing images over random parents, and compares sectors of the
@@ -17,17 +18,17 @@ func TestDifferencingVhdx(t *testing.T) {
 		rng := rand.New(rand.NewSource(seed))
 		var chain []vhdxLayer // the top first
 		for i := range 3 {
-			v := formattest.NewVhdx(uint64(1+rng.Intn(6<<11))*512, 1<<20, 512)
+			v := vhdxtest.New(uint64(1+rng.Intn(6<<11))*512, 1<<20, 512)
 			if i < 2 {
-				v.Flags = formattest.VhdxHasParent
+				v.Flags = vhdxtest.HasParent
 				v.Locator = [][2]string{{"absolute_win32_path", `C:\nowhere`}, {"relative_path", fmt.Sprintf(`.\image%d.vhdx`, i+1)}}
 			}
 			for p := range (v.Size + 1<<20 - 1) >> 20 {
 				switch state := uint64(rng.Intn(9)); {
 				case state == 6 || state > 6 && i == 2:
-					v.Block(p, formattest.VhdxPresent)
+					v.Block(p, vhdxtest.Present)
 				case state > 6:
-					v.Block(p, formattest.VhdxPartially)
+					v.Block(p, vhdxtest.Partially)
 					bits := make([]byte, 256)
 					rng.Read(bits[rng.Intn(256):])
 					v.Bitmap(0, 256*p, bits)
@@ -35,7 +36,7 @@ func TestDifferencingVhdx(t *testing.T) {
 					v.BAT[p] = state
 				}
 			}
-			s := v.Image()
+			s := v.File()
 			s.WriteFile(t, fmt.Sprintf("image%d.vhdx", i))
 			chain = append(chain, vhdxLayer{v, s})
 		}
@@ -62,7 +63,7 @@ func TestDifferencingVhdx(t *testing.T) {
 }
 
 type vhdxLayer struct {
-	*formattest.Vhdx
+	*vhdxtest.Image
 	file *formattest.Sparse
 }
 
@@ -82,15 +83,15 @@ func vhdxSector(chain []vhdxLayer, x uint64) vhdxEntry {
 		e := l.BAT[x>>20]
 		here := vhdxEntry{Depth: depth, Present: true, Data: true, Offset: e&^7 + x&(1<<20-1)}
 		switch e & 7 {
-		case formattest.VhdxUndefined, formattest.VhdxZero:
+		case vhdxtest.Undefined, vhdxtest.Zero:
 			return vhdxEntry{Depth: depth, Present: true, Zero: true}
-		case formattest.VhdxUnmapped:
+		case vhdxtest.Unmapped:
 			if i == len(chain)-1 {
 				return vhdxEntry{Depth: depth, Present: true, Zero: true}
 			}
-		case formattest.VhdxPresent:
+		case vhdxtest.Present:
 			return here
-		case formattest.VhdxPartially:
+		case vhdxtest.Partially:
 			bitmap := l.BAT[l.ChunkRatio()] &^ 7
 			if l.file.Bytes(bitmap+x/512/8, 1)[0]>>(x/512%8)&1 == 1 {
 				return here

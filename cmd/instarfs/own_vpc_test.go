@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/vpc/vpctest"
 )
 
 // TestDifferencingVpc maps, in our own profile, random differencing images over random parents of all types, and compares each
@@ -20,13 +20,13 @@ func TestDifferencingVpc(t *testing.T) {
 	for seed := range int64(60) {
 		rng := rand.New(rand.NewSource(seed))
 		var files [][]byte // the top first
-		for i, kind := range []uint32{formattest.VpcDifferencing, formattest.VpcDifferencing, formattest.VpcDynamic} {
-			v := formattest.RandomVpcTable(rng, kind)
+		for i, kind := range []uint32{vpctest.Differencing, vpctest.Differencing, vpctest.Dynamic} {
+			v := vpctest.Random(rng, kind)
 			v.Creator = "win "
 			v.Locators = [][2]string{{"W2ku", `C:\nowhere`}, {"W2ru", fmt.Sprintf(`.\image%d`, i+1)}}
 			b := v.Bytes()
 			if i == 2 && rng.Intn(2) == 0 { // fixed: nothing tells that it is a VHD but what the image above says
-				v.Type, v.Size = formattest.VpcFixed, max(v.Size, 512)
+				v.Type, v.Size = vpctest.Fixed, max(v.Size, 512)
 				b = append(make([]byte, v.Size), v.Bytes()...)
 				for j := range v.Size {
 					b[j] = 1
@@ -84,20 +84,20 @@ func vpcSector(files [][]byte, x uint64) vpcEntry {
 			break // the layer above reads as zeroes there
 		}
 		depth = uint64(i)
-		if kind == formattest.VpcFixed {
+		if kind == vpctest.Fixed {
 			return vpcEntry{Depth: depth, Present: true, Data: true, Offset: x}
 		}
-		size := uint64(be.Uint32(b[formattest.VpcBlockSize:]))
-		block := be.Uint32(b[formattest.VpcTable+x/size*4:])
+		size := uint64(be.Uint32(b[vpctest.BlockSize:]))
+		block := be.Uint32(b[vpctest.Table+x/size*4:])
 		switch {
-		case block == formattest.VpcUnallocated && kind == formattest.VpcDynamic:
+		case block == vpctest.Unallocated && kind == vpctest.Dynamic:
 			return vpcEntry{Depth: depth, Present: true} // zeroes, as qemu-img has them
-		case block == formattest.VpcUnallocated:
+		case block == vpctest.Unallocated:
 			continue
 		}
 		s := x % size / 512
 		at := uint64(block) * 512
-		if kind == formattest.VpcDynamic || b[at+s/8]<<(s%8)&0x80 != 0 {
+		if kind == vpctest.Dynamic || b[at+s/8]<<(s%8)&0x80 != 0 {
 			return vpcEntry{Depth: depth, Present: true, Data: true, Offset: at + (size/4096+511)/512*512 + x%size}
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2/qcow2test"
 )
 
 // overlays are a hundred images over one base of 200,000 extents: how they lie where virtual machines are made from a template.
@@ -16,9 +16,9 @@ func (b *bench) overlays() error {
 		return err
 	}
 	for i := range n {
-		q := formattest.NewQcow2(extents<<clusterBits, clusterBits)
+		q := qcow2test.New(extents<<clusterBits, clusterBits)
 		q.Backing = "base.qcow2"
-		q.Extensions = []formattest.Extension{{Type: formattest.ExtensionBackingFormat, Data: []byte("qcow2")}}
+		q.Extensions = []qcow2test.Extension{{Type: qcow2test.ExtensionBackingFormat, Data: []byte("qcow2")}}
 		q.Data(uint64(10*i), 3)
 		q.Zero(uint64(1000+10*i), 5)
 		if err := write(filepath.Join(source, "overlays", fmt.Sprintf("disk%02d.qcow2", i)), q); err != nil {

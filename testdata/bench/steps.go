@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2/qcow2test"
 )
 
 // bench is one run of all measurements.
@@ -22,7 +22,7 @@ const clusterBits = 16
 
 // smallImage is a disk of 16 MiB with a few clusters of data.
 func smallImage(name string) error {
-	q := formattest.NewQcow2(16<<20, clusterBits)
+	q := qcow2test.New(16<<20, clusterBits)
 	q.Data(1, 1)
 	q.Data(16, 2)
 	q.Zero(40, 8)
@@ -31,15 +31,15 @@ func smallImage(name string) error {
 
 // largeImage has a map of n extents: every other cluster is allocated. Only its metadata takes room on disk.
 func largeImage(name string, n uint64) error {
-	q := formattest.NewQcow2(n<<clusterBits, clusterBits)
+	q := qcow2test.New(n<<clusterBits, clusterBits)
 	q.NoRefcounts = true
 	for i := uint64(0); i < n; i += 2 {
-		*q.Entry(i) = q.Alloc(1) | formattest.EntryCopied
+		*q.Entry(i) = q.Alloc(1) | qcow2test.EntryCopied
 	}
 	return write(name, q)
 }
 
-func write(name string, q *formattest.Qcow2) error {
+func write(name string, q *qcow2test.Image) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}

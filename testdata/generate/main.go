@@ -13,7 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2/qcow2test"
 )
 
 func main() {
@@ -68,7 +68,7 @@ func generate(dir string, extents uint64, count uint) error {
 }
 
 // write writes one image, removing what was there.
-func write(dir, name string, q *formattest.Qcow2) error {
+func write(dir, name string, q *qcow2test.Image) error {
 	f, err := os.Create(filepath.Join(dir, name))
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func many(dir string, count uint) error {
 				return err
 			}
 		}
-		q := formattest.NewQcow2(16<<20, 16)
+		q := qcow2test.New(16<<20, 16)
 		q.Data(uint64(i%200), 1)
 		if err := write(sub, fmt.Sprintf("disk%05d.qcow2", i), q); err != nil {
 			return err

@@ -1,6 +1,6 @@
 package main
 
-import "instarfs/guest/format/formattest"
+import "instarfs/guest/format/qcow2/qcow2test"
 
 const (
 	clusterBits = 16
@@ -8,27 +8,27 @@ const (
 )
 
 // samples are the images of a demonstration, one kind of cluster or fault a file.
-func samples() map[string]*formattest.Qcow2 {
-	empty := formattest.NewQcow2(64*mebibyte, clusterBits)
+func samples() map[string]*qcow2test.Image {
+	empty := qcow2test.New(64*mebibyte, clusterBits)
 
-	mixed := formattest.NewQcow2(16*mebibyte+1000*512, clusterBits)
+	mixed := qcow2test.New(16*mebibyte+1000*512, clusterBits)
 	mixed.Data(0, 4)
 	mixed.Zero(8, 4)
 	mixed.Compressed(16, 3)
 	mixed.Data(32, 2)
-	*mixed.Entry(33) |= formattest.EntryZero // reads as zeroes, but keeps its host cluster
+	*mixed.Entry(33) |= qcow2test.EntryZero // reads as zeroes, but keeps its host cluster
 
-	extended := formattest.NewQcow2(4*mebibyte, clusterBits)
+	extended := qcow2test.New(4*mebibyte, clusterBits)
 	extended.ExtendedL2 = true
 	extended.Data(0, 2)
 	*extended.Bitmap(1) = 0xff00_0000<<32 | 0x0000_00ff // eight subclusters of data, sixteen of nothing, eight of zeroes
 	extended.Zero(8, 2)
 
-	broken := formattest.NewQcow2(8*mebibyte, clusterBits)
+	broken := qcow2test.New(8*mebibyte, clusterBits)
 	broken.Data(0, 8)
 	*broken.Entry(3) |= 0x200 // no cluster starts there
 
-	return map[string]*formattest.Qcow2{
+	return map[string]*qcow2test.Image{
 		"empty.qcow2":    empty,
 		"mixed.qcow2":    mixed,
 		"extended.qcow2": extended,
@@ -38,11 +38,11 @@ func samples() map[string]*formattest.Qcow2 {
 
 // alternating has n extents: every other cluster is allocated, each away from the one before it. It has no refcounts, so
 // that no reader takes the missing bytes of its clusters for preallocated space.
-func alternating(n uint64) *formattest.Qcow2 {
-	q := formattest.NewQcow2(n<<clusterBits, clusterBits)
+func alternating(n uint64) *qcow2test.Image {
+	q := qcow2test.New(n<<clusterBits, clusterBits)
 	q.NoRefcounts = true
 	for i := uint64(0); i < n; i += 2 {
-		*q.Entry(i) = q.Alloc(1) | formattest.EntryCopied
+		*q.Entry(i) = q.Alloc(1) | qcow2test.EntryCopied
 	}
 	return q
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2/qcow2test"
 )
 
 const (
@@ -16,7 +17,7 @@ const (
 )
 
 // fileBytes returns the bytes that an image is written as.
-func fileBytes(q *formattest.Qcow2) ([]byte, error) {
+func fileBytes(q *qcow2test.Image) ([]byte, error) {
 	f, err := os.CreateTemp("", "instarfs-soak-image-")
 	if err != nil {
 		return nil, err
@@ -33,8 +34,8 @@ func fileBytes(q *formattest.Qcow2) ([]byte, error) {
 }
 
 // variant builds a small image. Both variants have the same size and differ in metadata only.
-func variant(i int) *formattest.Qcow2 {
-	q := formattest.NewQcow2(diskSize, clusterBits)
+func variant(i int) *qcow2test.Image {
+	q := qcow2test.New(diskSize, clusterBits)
 	for j := range uint64(6) {
 		q.Data(j*20+uint64(i)*7, 1+j%2)
 	}
@@ -43,22 +44,22 @@ func variant(i int) *formattest.Qcow2 {
 }
 
 // overlay builds an image that hides a part of its backing file.
-func overlay(base string) *formattest.Qcow2 {
-	q := formattest.NewQcow2(diskSize, clusterBits)
+func overlay(base string) *qcow2test.Image {
+	q := qcow2test.New(diskSize, clusterBits)
 	q.Backing = base
-	q.Extensions = []formattest.Extension{
-		{Type: formattest.ExtensionBackingFormat, Data: []byte("qcow2")},
+	q.Extensions = []qcow2test.Extension{
+		{Type: qcow2test.ExtensionBackingFormat, Data: []byte("qcow2")},
 	}
 	q.Data(20, 3)
 	return q
 }
 
 // slow builds a small file with a large map: its first table names one second table again and again.
-func slow() *formattest.Qcow2 {
-	q := formattest.NewQcow2(manyExtents<<clusterBits, clusterBits)
+func slow() *qcow2test.Image {
+	q := qcow2test.New(manyExtents<<clusterBits, clusterBits)
 	q.NoRefcounts = true
 	for i := uint64(0); i < q.TableEntries(); i += 2 {
-		*q.Entry(i) = q.Alloc(1) | formattest.EntryCopied
+		*q.Entry(i) = q.Alloc(1) | qcow2test.EntryCopied
 	}
 	for i := uint64(1); i < manyExtents/q.TableEntries(); i++ {
 		*q.L1(i) = *q.L1(0)

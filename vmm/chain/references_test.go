@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2/qcow2test"
 	"instarfs/guest/img"
 	"instarfs/vmm/files"
 	"instarfs/vmm/session"
@@ -32,10 +32,10 @@ func (c *countingWalker) Run(ctx context.Context, job *session.Job) (*session.La
 // qcow2 writes an image of a MiB with a backing file, of which nothing is allocated but the given clusters.
 func qcow2(t testing.TB, path, backing, format string, clusters ...uint64) {
 	t.Helper()
-	q := formattest.NewQcow2(1<<20, 16)
+	q := qcow2test.New(1<<20, 16)
 	q.Backing = backing
 	if format != "" {
-		q.Extensions = append(q.Extensions, formattest.Extension{Type: formattest.ExtensionBackingFormat, Data: []byte(format)})
+		q.Extensions = append(q.Extensions, qcow2test.Extension{Type: qcow2test.ExtensionBackingFormat, Data: []byte(format)})
 	}
 	for _, c := range clusters {
 		q.Data(c, 1)
@@ -237,9 +237,9 @@ func TestHostileReferences(t *testing.T) {
 // TestNameOfAGibibyte: an image claims that the name of its backing file is as long as that, or longer than any.
 func TestNameOfAGibibyte(t *testing.T) {
 	for _, n := range []uint32{1024, 1 << 30, 1<<32 - 1} {
-		q := formattest.NewQcow2(1<<20, 16)
+		q := qcow2test.New(1<<20, 16)
 		q.Backing = "base"
-		q.Spoil32(formattest.OffBackingFileSize, n)
+		q.Spoil32(qcow2test.OffBackingFileSize, n)
 		name := filepath.Join(t.TempDir(), "top")
 		if err := os.WriteFile(name, q.Bytes(), 0o644); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/format/bochs"
+	"instarfs/guest/format/bochs/bochstest"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/img"
 )
@@ -86,7 +87,7 @@ func TestVectors(t *testing.T) {
 func TestModel(t *testing.T) {
 	for seed := range int64(40) {
 		rng := rand.New(rand.NewSource(seed))
-		b := formattest.RandomBochs(rng)
+		b := bochstest.Random(rng)
 		r := formattest.Properties(t, &bochs.Driver, b, 0, rng.Uint64(), rng.Uint64(), true)
 		if r == nil {
 			t.Fatalf("seed %d: a sound image has a fault", seed)
@@ -144,7 +145,7 @@ func TestDeviceFails(t *testing.T) {
 // FuzzBochs walks anything.
 func FuzzBochs(f *testing.F) {
 	for seed := range int64(6) {
-		b := formattest.RandomBochs(rand.New(rand.NewSource(seed)))
+		b := bochstest.Random(rand.New(rand.NewSource(seed)))
 		f.Add(b[:min(len(b), 4096)], uint64(seed)<<10, uint64(1)<<20)
 	}
 	f.Add(image(nothing), uint64(5), uint64(1000))

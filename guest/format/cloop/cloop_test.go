@@ -9,6 +9,7 @@ import (
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/format/cloop"
+	"instarfs/guest/format/cloop/clooptest"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/img"
 )
@@ -123,7 +124,7 @@ func TestDeviceFails(t *testing.T) {
 // FuzzCloop walks anything.
 func FuzzCloop(f *testing.F) {
 	for seed := range int64(6) {
-		f.Add(formattest.RandomCloop(rand.New(rand.NewSource(seed))), uint64(seed)<<10, uint64(1)<<20)
+		f.Add(clooptest.Random(rand.New(rand.NewSource(seed))), uint64(seed)<<10, uint64(1)<<20)
 	}
 	f.Add(image(nothing), uint64(5), uint64(1000))
 	f.Fuzz(func(t *testing.T, b []byte, start, length uint64) {

@@ -11,6 +11,7 @@ import (
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/format/dmg"
+	"instarfs/guest/format/dmg/dmgtest"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/img"
 )
@@ -27,14 +28,14 @@ const (
 var be = binary.BigEndian
 
 type (
-	chunk  = formattest.DmgChunk
-	table  = formattest.DmgTable
+	chunk  = dmgtest.Chunk
+	table  = dmgtest.Table
 	chunks = []chunk
 )
 
 // image is one of 100 sectors with 8192 bytes of data and one table.
-func image(c ...chunk) *formattest.Dmg {
-	return &formattest.Dmg{Sectors: 100, Body: 8192, Tables: []table{{Chunks: c}}}
+func image(c ...chunk) *dmgtest.Image {
+	return &dmgtest.Image{Sectors: 100, Body: 8192, Tables: []table{{Chunks: c}}}
 }
 
 // plist is image with a property list that is not one.
@@ -44,7 +45,7 @@ func plist(text string) []byte {
 	return d.Bytes()
 }
 
-func fork(d *formattest.Dmg) *formattest.Dmg {
+func fork(d *dmgtest.Image) *dmgtest.Image {
 	d.Fork = true
 	return d
 }
@@ -144,7 +145,7 @@ func TestVectors(t *testing.T) {
 		{Name: "property list length", Image: koly(image(every...).Bytes(), 0xe0, 1<<40), Fault: invalid},
 		{Name: "resource fork at the trailer", Image: atTrailer(0x28), Fault: invalid},
 		{Name: "property list at the trailer", Image: atTrailer(0xd8), Fault: invalid},
-		{Name: "two sectors", Image: (&formattest.Dmg{Sectors: 100, Body: 1, Plist: strings.Repeat(" ", 511)}).Bytes(),
+		{Name: "two sectors", Image: (&dmgtest.Image{Sectors: 100, Body: 1, Plist: strings.Repeat(" ", 511)}).Bytes(),
 			Want: []extent.Extent{e(0, 100, 0, 0)}},
 		{Name: "sectors", Image: koly(image(every...).Bytes(), 0x1ec, 1<<63), Fault: invalid},
 		{Name: "many sectors", Image: koly(image(every...).Bytes(), 0x1ec, 1<<54), Fault: "Could not refresh total sector count: File too large"},
@@ -183,7 +184,7 @@ func TestVectors(t *testing.T) {
 // TestFarDataFork: three numbers that a file can have each, and that together wrap around 2^64.
 func TestFarDataFork(t *testing.T) {
 	const far, max = 3 << 30, 1<<63 - 1<<30
-	d := &formattest.Dmg{Sectors: 4, DataFork: far, Tables: []table{{Data: max, Chunks: chunks{{1, 0, 4, max, 2048}}}}}
+	d := &dmgtest.Image{Sectors: 4, DataFork: far, Tables: []table{{Data: max, Chunks: chunks{{1, 0, 4, max, 2048}}}}}
 	b := d.Bytes()
 	koly(b, 0xd8, far)
 	var s formattest.Sparse
@@ -217,7 +218,7 @@ func TestQemuLimits(t *testing.T) {
 		{chunks{{0x80000006, 0, 4, 0, 64<<20 + 1}, {0x80000006, 0, 4, 0, 64<<20 + 1}}, bzip2, false},
 		{chunks{{0x80000007, 0, 1 << 18, 0, 0}}, strings.ReplaceAll(bzip2, "bzip2", "lzfse"), false},
 	} {
-		for _, d := range []*formattest.Dmg{image(tc.c...), fork(image(tc.c...))} {
+		for _, d := range []*dmgtest.Image{image(tc.c...), fork(image(tc.c...))} {
 			r, f, err := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(d.Bytes()), Release: qemu}, img.Whole)
 			switch {
 			case err != nil:
@@ -263,7 +264,7 @@ func TestTrailerPlace(t *testing.T) {
 func TestModel(t *testing.T) {
 	for seed := range int64(300) {
 		rng := rand.New(rand.NewSource(seed))
-		d := formattest.RandomDmg(rng)
+		d := dmgtest.Random(rng)
 		r := formattest.Properties(t, &dmg.Driver, d.Bytes(), 0, rng.Uint64(), rng.Uint64(), true)
 		if r == nil {
 			t.Fatalf("seed %d: a fault", seed)
@@ -330,7 +331,7 @@ func TestMany(t *testing.T) {
 		n, step uint64
 		want    string
 	}{{1 << 18, 1, ""}, {1 << 16, 2, ""}, {1<<16 + 1, 2, "more than 65536 extents"}} {
-		d := &formattest.Dmg{Sectors: tc.n * tc.step}
+		d := &dmgtest.Image{Sectors: tc.n * tc.step}
 		tab := table{}
 		for i := range tc.n {
 			tab.Chunks = append(tab.Chunks, chunk{0x80000005, i * tc.step, 1, i, 1})
@@ -363,7 +364,7 @@ func TestDeviceFails(t *testing.T) {
 // FuzzDmg walks anything.
 func FuzzDmg(f *testing.F) {
 	for seed := range int64(8) {
-		d := formattest.RandomDmg(rand.New(rand.NewSource(seed)))
+		d := dmgtest.Random(rand.New(rand.NewSource(seed)))
 		d.Body = min(d.Body, 100)
 		d.DataFork = 0
 		f.Add(d.Bytes(), uint64(seed)<<10, uint64(1)<<20)
@@ -378,11 +379,11 @@ func FuzzDmg(f *testing.F) {
 // FuzzDmgTable puts anything into a block table.
 func FuzzDmgTable(f *testing.F) {
 	for seed := range int64(8) {
-		d := formattest.RandomDmg(rand.New(rand.NewSource(seed)))
+		d := dmgtest.Random(rand.New(rand.NewSource(seed)))
 		f.Add(d.Tables[0].Bytes(), d.Sectors)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, sectors uint64) {
-		d := &formattest.Dmg{Sectors: sectors, Plist: "<data>" + base64.StdEncoding.EncodeToString(b) + "</data>"}
+		d := &dmgtest.Image{Sectors: sectors, Plist: "<data>" + base64.StdEncoding.EncodeToString(b) + "</data>"}
 		formattest.Properties(t, &dmg.Driver, append([]byte(nil), d.Bytes()...), 0, 700, 5000, true)
 	})
 }

@@ -1,5 +1,7 @@
-// Package formattest is what tests of formats share: devices that watch their reader, images written byte by byte, a slow
-// model of what they mean, and random images made by the installed qemu-img. Only tests, and the generator of sample images,
+// Package formattest is what the tests of all formats share: a device that watches its reader,
+// a sink that checks its walker, properties that every walker must have, and mutations. What
+// builds images of one format is in a package next to that format, such as qcow2/qcow2test;
+// package qemutest makes images with qemu-img. Only tests, and the programs that make images,
 // import it.
 package formattest
 
@@ -13,16 +15,16 @@ import (
 	"instarfs/guest/fault"
 )
 
-// memoryBudget is what a device gives its reader in all, in bytes.
+// memoryBudget is how many bytes of memory a device gives its reader in all.
 const memoryBudget = 4 << 20
 
-// Device is a block.Device over anything that can be read at offsets. It panics when its reader breaks the rules of
-// block.Device, and keeps account of what is read.
+// Device implements block.Device over an io.ReaderAt. It panics when its user breaks the rules of
+// block.Device, and records what was read.
 type Device struct {
 	r    io.ReaderAt
 	size uint64
 
-	FailAt  uint64 // a read of this byte fails; 0 is none
+	FailAt  uint64 // a read of this byte fails, unless it is 0
 	Batches int    // calls of Read
 	Reads   int    // requests
 	Bytes   uint64 // bytes asked for
@@ -32,18 +34,18 @@ type Device struct {
 	ranges [][2]uint64
 }
 
-// NewDevice makes a device of size bytes.
+// NewDevice returns a device of size bytes.
 func NewDevice(r io.ReaderAt, size uint64) *Device {
 	return &Device{r: r, size: size, left: memoryBudget}
 }
 
-// Bytes makes a device of b.
+// Bytes returns a device that reads b.
 func Bytes(b []byte) *Device { return NewDevice(bytes.NewReader(b), uint64(len(b))) }
 
-// Size is the device's size in bytes.
+// Size returns the size in bytes.
 func (d *Device) Size() uint64 { return d.size }
 
-// Buffer gives memory away until the budget is used up.
+// Buffer returns n bytes, or nil if the budget is used up.
 func (d *Device) Buffer(n int) []byte {
 	if n > d.left {
 		return nil
@@ -54,7 +56,7 @@ func (d *Device) Buffer(n int) []byte {
 	return b
 }
 
-// Read fills the requests. Bytes behind the end are zero.
+// Read fills the requests. Bytes past the end are zero.
 func (d *Device) Read(reqs []block.Request) *fault.Fault {
 	if len(reqs) == 0 {
 		panic("Read without requests")
@@ -62,7 +64,7 @@ func (d *Device) Read(reqs []block.Request) *fault.Fault {
 	d.Batches++
 	for _, r := range reqs {
 		if len(r.Buf) == 0 || !d.own(r.Buf) {
-			panic(fmt.Sprintf("request of %d bytes at %d whose memory is not of Buffer", len(r.Buf), r.Off))
+			panic(fmt.Sprintf("request of %d bytes at %d: not memory from Buffer", len(r.Buf), r.Off))
 		}
 		d.Reads++
 		d.Bytes += uint64(len(r.Buf))
@@ -85,7 +87,8 @@ func (d *Device) Read(reqs []block.Request) *fault.Fault {
 	return nil
 }
 
-// own reports whether b is part of memory that Buffer gave. Slices of one array end in the same element.
+// own reports whether b is part of memory that Buffer returned. Slices of one array end in the
+// same element.
 func (d *Device) own(b []byte) bool {
 	last := &b[:cap(b)][cap(b)-1]
 	for _, g := range d.given {
@@ -96,7 +99,8 @@ func (d *Device) own(b []byte) bool {
 	return false
 }
 
-// ReadTwice returns the first byte that was read more than once, if there is one. Bytes behind the end do not count.
+// ReadTwice returns the first byte that was read more than once, if there is one. Bytes past
+// the end do not count.
 func (d *Device) ReadTwice() (uint64, bool) {
 	s := append([][2]uint64(nil), d.ranges...)
 	sort.Slice(s, func(i, j int) bool { return s[i][0] < s[j][0] })

@@ -5,6 +5,15 @@ import (
 	"math/rand"
 )
 
+// Region is a part of a file that holds metadata, in bytes.
+type Region struct{ Off, Len uint64 }
+
+// Patch is bytes that overwrite a part of a finished image.
+type Patch struct {
+	Off   uint64 // bytes
+	Bytes []byte
+}
+
 // Mutate returns a changed copy of a file's bytes. Most changes are in the regions, which are where
 // its metadata lies: bits are flipped, numbers set to what is seldom tested, entries swapped or
 // copied over others. Some files are cut or made longer.
@@ -53,7 +62,7 @@ func (m mutation) field(width int) []byte {
 	return m.region[m.Intn(n)*width:][:width]
 }
 
-// number makes another number of a field, taken as one of either byte order.
+// number replaces the number in a field, in either byte order, by another.
 func (m mutation) number() {
 	width := 1 << m.Intn(4)
 	field := m.field(width)
@@ -92,7 +101,7 @@ func (m mutation) number() {
 	case 7:
 		v ^= 1 << (8*width - 1 - m.Intn(2))
 	default:
-		v = number(m.Rand)
+		v = RandomNumber(m.Rand)
 	}
 	order.PutUint64(wide[:], v)
 	copy(field, place())
@@ -121,18 +130,4 @@ func cut(rng *rand.Rand, n int, r Region) int {
 		return max(0, n-rng.Intn(2000))
 	}
 	return rng.Intn(n + 1)
-}
-
-// WriteSparse returns the parts of a file's bytes that are not zero, in whole blocks of the host.
-func WriteSparse(b []byte, put func(off int64, b []byte) error) error {
-	for off := 0; off < len(b); off += hostBlock {
-		block := b[off:min(off+hostBlock, len(b))]
-		if string(block) == string(zeroes[:len(block)]) {
-			continue
-		}
-		if err := put(int64(off), block); err != nil {
-			return err
-		}
-	}
-	return nil
 }

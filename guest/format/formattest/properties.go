@@ -8,13 +8,16 @@ import (
 	"instarfs/guest/img"
 )
 
-// FuzzWindow is the most of a disk that Properties walks, bytes, so that an input costs milliseconds whatever it claims.
+// FuzzWindow is the most bytes of a disk that Properties walks, so that an input takes
+// milliseconds whatever its header says.
 const FuzzWindow = 1 << 32
 
-// Properties checks what every walker must keep to, whatever b is: no panic, a window that is tiled or a fault, the same answer for
-// a part of the disk as for all of it, and a bounded cost. It returns what was found, nil for a fault. parts is false where an answer
-// may depend on where the question begins.
-func Properties(t testing.TB, d *format.Driver, b []byte, qemu img.Release, start, length uint64, parts bool) *Result {
+// Properties checks what holds for every walker and any bytes b: it does not panic, extents
+// tile the window or there is a fault, a window has the same extents as the whole disk, and the
+// cost is bounded. Set parts to false if extents may depend on where the window starts.
+// Properties returns the result for the whole disk, nil for a fault.
+func Properties(t testing.TB, d *format.Driver, b []byte, qemu img.Release, start, length uint64,
+	parts bool) *Result {
 	t.Helper()
 	run := func(w img.Window) (*Result, *Device) {
 		dev := Bytes(b)
@@ -59,7 +62,7 @@ func Properties(t testing.TB, d *format.Driver, b []byte, qemu img.Release, star
 	return whole
 }
 
-// at is what the map says from a byte on.
+// at returns the part of an extent that starts at a byte.
 func (r *Result) at(off uint64) extent.Extent {
 	e := r.Map.At(r.Map.Find(off))
 	if off > e.Start {
@@ -68,19 +71,20 @@ func (r *Result) at(off uint64) extent.Extent {
 	return e
 }
 
-// Vector is an image and what a walk over all of it must find, or the fault.
+// Vector is an image with the extents of the whole disk, or with the fault.
 type Vector struct {
 	Name  string
 	Image []byte
 	Qemu  img.Release
 	Want  []extent.Extent
-	Fault string // its message; empty if there is none
+	Fault string // the message of the fault, if there is one
 }
 
-// Check walks a vector.
+// Check walks the image, and compares.
 func (v *Vector) Check(t *testing.T, d *format.Driver) {
 	t.Helper()
-	r, f, err := Run(d, &format.Params{Dev: Bytes(v.Image), Allocated: uint64(len(v.Image)), Release: v.Qemu}, img.Whole)
+	p := &format.Params{Dev: Bytes(v.Image), Allocated: uint64(len(v.Image)), Release: v.Qemu}
+	r, f, err := Run(d, p, img.Whole)
 	switch {
 	case err != nil:
 		t.Errorf("%s: %v", v.Name, err)

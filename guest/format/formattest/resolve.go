@@ -43,8 +43,8 @@ func (e entry) json() string {
 	return s + "}"
 }
 
-// Resolve makes the answer of qemu-img 7.2 out of the layer map of an image without backing file: holes is the file whose
-// holes show through.
+// Resolve makes the answer of qemu-img 7.2 out of the layer map of an image without backing
+// file: holes is the file whose holes show through.
 func Resolve(r *Result, start uint64, holes *os.File) (Answer, error) {
 	var out bytes.Buffer
 	out.WriteByte('[')

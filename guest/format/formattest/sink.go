@@ -9,29 +9,31 @@ import (
 	"instarfs/guest/img"
 )
 
-// Sink collects a walk into a checked map.
+// Sink implements format.Sink: it collects the extents of a walk, and checks them.
 type Sink struct {
-	Faults   []*fault.Fault // extent.Extent.Offset of a Bad extent is an index of it
+	Faults   []*fault.Fault // the Offset of a Bad extent is an index of it
 	Warnings []*fault.Fault
-	Err      error // what was wrong with the first wrong extent
+	Err      error // why the first wrong extent is wrong
 	b        *extent.Builder
 }
 
-// NewSink makes a sink for the window [start, end).
+// NewSink returns a sink for the window [start, end).
 func NewSink(start, end uint64) *Sink { return &Sink{b: extent.NewBuilder(start, end, 0)} }
 
-// Emit is of format.Sink.
+// Emit adds an extent.
 func (s *Sink) Emit(length uint64, flags extent.Flags, offset uint64, file uint16) {
-	s.add(extent.Extent{Length: length, Offset: offset, State: extent.State{Flags: flags, File: file}})
+	state := extent.State{Flags: flags, File: file}
+	s.add(extent.Extent{Length: length, Offset: offset, State: state})
 }
 
-// Bad is of format.Sink.
+// Bad adds an extent with a fault.
 func (s *Sink) Bad(length uint64, f *fault.Fault) {
+	i := uint64(len(s.Faults))
 	s.Faults = append(s.Faults, f)
-	s.add(extent.Extent{Length: length, Offset: uint64(len(s.Faults) - 1), State: extent.State{Flags: extent.Bad}})
+	s.add(extent.Extent{Length: length, Offset: i, State: extent.State{Flags: extent.Bad}})
 }
 
-// Warn is of format.Sink.
+// Warn keeps a warning.
 func (s *Sink) Warn(f *fault.Fault) { s.Warnings = append(s.Warnings, f) }
 
 func (s *Sink) add(e extent.Extent) {
@@ -41,7 +43,7 @@ func (s *Sink) add(e extent.Extent) {
 	}
 }
 
-// Map is what was collected, if it tiles the window.
+// Map returns the map, or an error if the extents do not tile the window.
 func (s *Sink) Map() (*extent.Map, error) {
 	if s.Err != nil {
 		return nil, s.Err
@@ -49,7 +51,7 @@ func (s *Sink) Map() (*extent.Map, error) {
 	return s.b.Finish(nil)
 }
 
-// Result is what one run over a device found.
+// Result is what Run found on a device.
 type Result struct {
 	*Sink
 	Size       uint64
@@ -59,8 +61,8 @@ type Result struct {
 	Map        *extent.Map
 }
 
-// Run opens and walks a device the way the agent does. It returns a result or a fault; an error is a walker that breaks the
-// contract of format.Image.
+// Run opens and walks a device as the agent does. It returns a result or a fault. An error says
+// how the driver breaks the contract of format.Driver or format.Image.
 func Run(d *format.Driver, p *format.Params, w img.Window) (*Result, *fault.Fault, error) {
 	image, f := d.Open(p)
 	if (image == nil) == (f == nil) {
@@ -88,13 +90,14 @@ func Run(d *format.Driver, p *format.Params, w img.Window) (*Result, *fault.Faul
 	}
 	for i := range r.Map.Len() {
 		if e := r.Map.At(i); int(e.File) > len(r.References) {
-			return nil, nil, fmt.Errorf("%s: extent %+v names file %d of %d", d.Format, e, e.File, len(r.References))
+			return nil, nil, fmt.Errorf("%s: extent %+v names file %d of %d", d.Format, e, e.File,
+				len(r.References))
 		}
 	}
 	return r, nil, nil
 }
 
-// Extents is m as a slice, for comparisons.
+// Extents returns the extents of m as a slice.
 func Extents(m *extent.Map) []extent.Extent {
 	var s []extent.Extent
 	for i := range m.Len() {

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// Sparse is a large file of which only a few pages are not zero.
+// Sparse is a large file in memory with a few pages that are not zero.
 type Sparse struct {
-	Size  uint64 // Put makes it larger where it has to
+	Size  uint64 // bytes; Put makes it larger when it writes past the end
 	pages map[uint64]*[sparsePage]byte
 }
 
@@ -29,7 +29,7 @@ func (s *Sparse) Put(off uint64, b []byte) {
 	}
 }
 
-// ReadAt is of io.ReaderAt. Everything behind the end is zero, too.
+// ReadAt implements io.ReaderAt. Bytes past the end are zero.
 func (s *Sparse) ReadAt(b []byte, off int64) (int, error) {
 	n := len(b)
 	for at := uint64(off); len(b) > 0; {
@@ -43,17 +43,17 @@ func (s *Sparse) ReadAt(b []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// Bytes are n bytes at off.
+// Bytes returns n bytes from off on.
 func (s *Sparse) Bytes(off uint64, n int) []byte {
 	b := make([]byte, n)
 	s.ReadAt(b, int64(off)) // never fails
 	return b
 }
 
-// Device is a device of the file.
+// Device returns a device that reads the file.
 func (s *Sparse) Device() *Device { return NewDevice(s, s.Size) }
 
-// WriteFile makes a file of it.
+// WriteFile writes the file to path. Pages that are zero stay holes.
 func (s *Sparse) WriteFile(tb testing.TB, path string) {
 	tb.Helper()
 	f, err := os.Create(path)
@@ -69,4 +69,24 @@ func (s *Sparse) WriteFile(tb testing.TB, path string) {
 	if err := f.Truncate(int64(s.Size)); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// hostBlock is the size of a block of most file systems, in bytes.
+const hostBlock = 4 << 10
+
+var zeroes [hostBlock]byte
+
+// WriteSparse calls put for each block of b that is not all zeroes, with its offset in b. It
+// stops at the first error, which it returns.
+func WriteSparse(b []byte, put func(off int64, b []byte) error) error {
+	for off := 0; off < len(b); off += hostBlock {
+		block := b[off:min(off+hostBlock, len(b))]
+		if string(block) == string(zeroes[:len(block)]) {
+			continue
+		}
+		if err := put(int64(off), block); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/luks"
+	"instarfs/guest/format/luks/lukstest"
 	"instarfs/guest/img"
 )
 
@@ -34,7 +35,7 @@ func e(start, length, offset uint64, f extent.Flags) extent.Extent {
 }
 
 // v2 is a container of 20000 bytes with these segments.
-func v2(segments string) []byte { return formattest.LuksJSON(`{"segments":{`+segments+`}}`, 20000) }
+func v2(segments string) []byte { return lukstest.WithJSON(`{"segments":{`+segments+`}}`, 20000) }
 
 func set(b []byte, at int, to ...byte) []byte {
 	copy(b[at:], to)
@@ -69,7 +70,7 @@ func TestVectors(t *testing.T) {
 			Want: []extent.Extent{e(0, 512, 17408, data), e(512, 4096, 0, encrypted)}},
 		{Name: "only a backup", Image: v2(seg("crypt", "16384", "dynamic", `,"flags":["backup-final"]`)), Fault: "no segment holds data"},
 		{Name: "none", Image: v2(""), Fault: "no segment holds data"},
-		{Name: "no segments", Image: formattest.LuksJSON(`{}`, 20000), Fault: "no segment holds data"},
+		{Name: "no segments", Image: lukstest.WithJSON(`{}`, 20000), Fault: "no segment holds data"},
 		{Name: "too many", Image: v2(many[:len(many)-1]), Fault: "more than 64 segments"},
 		{Name: "type", Image: v2(seg("verity", "16384", "512", "")), Fault: "segment 7 has an unknown type"},
 		{Name: "detached header of version 2", Image: v2(seg("crypt", "0", "dynamic", "")),
@@ -87,16 +88,16 @@ func TestVectors(t *testing.T) {
 		{Name: "dynamic before another", Image: v2(seg("crypt", "16384", "dynamic", "") + `,"8":{"type":"crypt","offset":"512","size":"512"}`), Fault: noGood},
 		{Name: "too large", Image: v2(seg("crypt", "0", "8223372036854775808", "") + `,"8":{"type":"crypt","offset":"0","size":"8223372036854775808"}`),
 			Fault: "the disk is larger than 2^63 bytes"},
-		{Name: "no JSON", Image: formattest.LuksJSON("", 20000), Fault: notJSON},
-		{Name: "cut JSON", Image: formattest.LuksJSON(`{"segments":{"0":{"type":"crypt`, 20000), Fault: notJSON},
-		{Name: "no comma", Image: formattest.LuksJSON(`{"a":1 "segments":{}}`, 20000), Fault: notJSON},
-		{Name: "no colon", Image: formattest.LuksJSON(`{"segments"{}}`, 20000), Fault: notJSON},
-		{Name: "no value", Image: formattest.LuksJSON(`{"a":,"segments":{}}`, 20000), Fault: notJSON},
+		{Name: "no JSON", Image: lukstest.WithJSON("", 20000), Fault: notJSON},
+		{Name: "cut JSON", Image: lukstest.WithJSON(`{"segments":{"0":{"type":"crypt`, 20000), Fault: notJSON},
+		{Name: "no comma", Image: lukstest.WithJSON(`{"a":1 "segments":{}}`, 20000), Fault: notJSON},
+		{Name: "no colon", Image: lukstest.WithJSON(`{"segments"{}}`, 20000), Fault: notJSON},
+		{Name: "no value", Image: lukstest.WithJSON(`{"a":,"segments":{}}`, 20000), Fault: notJSON},
 		{Name: "number of a segment", Image: v2(`"x":{}`), Fault: notJSON},
-		{Name: "deep", Image: formattest.LuksJSON(`{"a":`+strings.Repeat("[", 5000), 20000), Fault: notJSON},
-		{Name: "as deep as can be", Image: formattest.LuksJSON(`{"a":`+strings.Repeat("[", 15)+strings.Repeat("]", 15)+`,"segments":{`+
+		{Name: "deep", Image: lukstest.WithJSON(`{"a":`+strings.Repeat("[", 5000), 20000), Fault: notJSON},
+		{Name: "as deep as can be", Image: lukstest.WithJSON(`{"a":`+strings.Repeat("[", 15)+strings.Repeat("]", 15)+`,"segments":{`+
 			seg("crypt", "17408", "1024", "")+"}}", 20000), Want: []extent.Extent{e(0, 1024, 0, encrypted)}},
-		{Name: "escapes", Image: formattest.LuksJSON(`{"a\\":"\"\\","segments":{`+seg("crypt", "17408", "1024", `,"b":"\\\"}"`)+"}}", 20000),
+		{Name: "escapes", Image: lukstest.WithJSON(`{"a\\":"\"\\","segments":{`+seg("crypt", "17408", "1024", `,"b":"\\\"}"`)+"}}", 20000),
 			Want: []extent.Extent{e(0, 1024, 0, encrypted)}},
 	} {
 		v.Check(t, &luks.Driver)
@@ -108,7 +109,7 @@ func TestModel(t *testing.T) {
 	sound := 0
 	for seed := range int64(300) {
 		rng := rand.New(rand.NewSource(seed))
-		b := formattest.RandomLuks(rng)
+		b := lukstest.Random(rng)
 		r := formattest.Properties(t, &luks.Driver, b, 0, rng.Uint64(), rng.Uint64(), true)
 		if b[7] == 1 || r == nil {
 			continue
@@ -165,7 +166,7 @@ func TestProbe(t *testing.T) {
 // TestLargeJSON: the JSON area is read in steps, and once.
 func TestLargeJSON(t *testing.T) {
 	b := make([]byte, 5<<20)
-	copy(b, formattest.LuksJSON(`{"x":"`, 20000))
+	copy(b, lukstest.WithJSON(`{"x":"`, 20000))
 	binary.BigEndian.PutUint64(b[8:], 4<<20)
 	for i := 4096 + 6; i < 4<<20; i++ {
 		b[i] = 'x'
@@ -196,7 +197,7 @@ func TestDeviceFails(t *testing.T) {
 // FuzzLuks walks anything.
 func FuzzLuks(f *testing.F) {
 	for seed := range int64(12) {
-		b := formattest.RandomLuks(rand.New(rand.NewSource(seed)))
+		b := lukstest.Random(rand.New(rand.NewSource(seed)))
 		f.Add(b[:min(len(b), 17000)], uint64(seed)<<10, uint64(1)<<20)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, start, length uint64) {
@@ -209,6 +210,6 @@ func FuzzLuksJSON(f *testing.F) {
 	f.Add(`{"segments":{"0":{"type":"crypt","offset":"16384","size":"dynamic","flags":["backup-x",1]}}}`)
 	f.Add(`{"a":[1,{}],"b":{"c\"":null},"segments":{"0":{"type":"linear","offset":"16384","size":"512"},"1":{"type":"crypt","offset":"512","size":"512"}}}`)
 	f.Fuzz(func(t *testing.T, json string) {
-		formattest.Properties(t, &luks.Driver, formattest.LuksJSON(json, 20000), 0, 700, 5000, true)
+		formattest.Properties(t, &luks.Driver, lukstest.WithJSON(json, 20000), 0, 700, 5000, true)
 	})
 }

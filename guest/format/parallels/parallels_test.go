@@ -11,6 +11,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/parallels"
+	"instarfs/guest/format/parallels/parallelstest"
 	"instarfs/guest/img"
 )
 
@@ -241,7 +242,7 @@ func TestTerabyte(t *testing.T) {
 func TestModel(t *testing.T) {
 	for seed := range int64(60) {
 		rng := rand.New(rand.NewSource(seed))
-		b := formattest.RandomParallels(rng)
+		b := parallelstest.Random(rng)
 		r := formattest.Properties(t, &parallels.Driver, b, qemu, rng.Uint64(), rng.Uint64(), true)
 		if r == nil || r.Map.End() == 0 {
 			continue
@@ -297,7 +298,7 @@ func TestDeviceFails(t *testing.T) {
 // FuzzParallels walks anything.
 func FuzzParallels(f *testing.F) {
 	for seed := range int64(6) {
-		f.Add(formattest.RandomParallels(rand.New(rand.NewSource(seed))), uint64(seed)<<10, uint64(1)<<20)
+		f.Add(parallelstest.Random(rand.New(rand.NewSource(seed))), uint64(seed)<<10, uint64(1)<<20)
 	}
 	f.Add(image(nothing), uint64(5), uint64(1000))
 	f.Add(image(extension(bitmap(nothing))), uint64(5), uint64(1000))

@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow"
+	"instarfs/guest/format/qcow/qcowtest"
 	"instarfs/guest/img"
 )
 
@@ -138,7 +139,7 @@ func model(b []byte, off uint64) (f extent.Flags, host uint64) {
 func TestModel(t *testing.T) {
 	for seed := range int64(60) {
 		rng := rand.New(rand.NewSource(seed))
-		b := formattest.RandomQcow(rng)
+		b := qcowtest.Random(rng)
 		r := formattest.Properties(t, &qcow.Driver, b, 0, rng.Uint64(), rng.Uint64(), false)
 		for range 2000 {
 			off := uint64(rng.Int63n(int64(r.Map.End())))
@@ -157,7 +158,7 @@ func TestModel(t *testing.T) {
 // FuzzQcow walks anything.
 func FuzzQcow(f *testing.F) {
 	for seed := range int64(6) {
-		f.Add(formattest.RandomQcow(rand.New(rand.NewSource(seed))), uint64(seed)<<10, uint64(1)<<20)
+		f.Add(qcowtest.Random(rand.New(rand.NewSource(seed))), uint64(seed)<<10, uint64(1)<<20)
 	}
 	f.Add(image(func([]byte) {}), uint64(5), uint64(1000))
 	f.Fuzz(func(t *testing.T, b []byte, start, length uint64) {

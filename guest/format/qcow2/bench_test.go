@@ -10,8 +10,8 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
-	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/format/qcow2/qcow2test"
 )
 
 // flat is a device whose bytes are in memory, and that does nothing but copy.
@@ -51,7 +51,7 @@ func (c *count) Bad(length uint64, _ *fault.Fault) { c.extents++; c.bytes += len
 func (c *count) Warn(*fault.Fault)                 {}
 
 // benchmark opens and walks an image again and again.
-func benchmark(b *testing.B, q *formattest.Qcow2) {
+func benchmark(b *testing.B, q *qcow2test.Image) {
 	var file prefix
 	size, err := q.Write(&file)
 	if err != nil {
@@ -95,7 +95,7 @@ var _ io.WriterAt = (*prefix)(nil)
 // BenchmarkAlternating walks 1,048,576 extents: 64 KiB clusters, every other one allocated.
 func BenchmarkAlternating(b *testing.B) {
 	const n = 1 << 20
-	q := formattest.NewQcow2(n<<16, 16)
+	q := qcow2test.New(n<<16, 16)
 	q.NoRefcounts = true
 	for i := uint64(0); i < n; i += q.TableEntries() {
 		q.Entry(i)
@@ -109,7 +109,7 @@ func BenchmarkAlternating(b *testing.B) {
 // BenchmarkContiguous walks as many entries that are one extent.
 func BenchmarkContiguous(b *testing.B) {
 	const n = 1 << 20
-	q := formattest.NewQcow2(n<<16, 16)
+	q := qcow2test.New(n<<16, 16)
 	q.NoRefcounts = true
 	q.Sparse(0, n)
 	benchmark(b, q)
@@ -118,7 +118,7 @@ func BenchmarkContiguous(b *testing.B) {
 // BenchmarkSubclusters walks 1,048,576 extents of 32,768 clusters with extended L2 entries.
 func BenchmarkSubclusters(b *testing.B) {
 	const n = 1 << 15
-	q := formattest.NewQcow2(n<<16, 16)
+	q := qcow2test.New(n<<16, 16)
 	q.NoRefcounts = true
 	q.ExtendedL2 = true
 	for i := range uint64(n) {
@@ -132,7 +132,7 @@ func BenchmarkSubclusters(b *testing.B) {
 func BenchmarkEmpty(b *testing.B) {
 	for _, tib := range []uint64{8, 64} {
 		b.Run(fmt.Sprintf("%dTiB", tib), func(b *testing.B) {
-			q := formattest.NewQcow2(tib<<40, 16)
+			q := qcow2test.New(tib<<40, 16)
 			q.NoRefcounts = true
 			benchmark(b, q)
 		})

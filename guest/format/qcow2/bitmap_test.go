@@ -7,6 +7,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/format/qcow2/qcow2test"
 	"instarfs/guest/img"
 )
 
@@ -28,8 +29,8 @@ func (d dirEntry) bytes() string {
 
 // bitmaps adds the extension for count bitmaps and a directory of these entries, the size changed by more. A table offset of
 // 1 is replaced by that of a table that holds content.
-func bitmaps(count uint32, more int, content uint64, entries ...dirEntry) func(*formattest.Qcow2) {
-	return func(q *formattest.Qcow2) {
+func bitmaps(count uint32, more int, content uint64, entries ...dirEntry) func(*qcow2test.Image) {
+	return func(q *qcow2test.Image) {
 		dir, table := q.Alloc(1), q.Alloc(1)
 		var b string
 		for _, e := range entries {
@@ -39,16 +40,16 @@ func bitmaps(count uint32, more int, content uint64, entries ...dirEntry) func(*
 			b += e.bytes()
 		}
 		q.Autoclear = 1
-		q.Extensions = []formattest.Extension{extension(formattest.ExtensionBitmaps, count, uint32(0), uint64(len(b)+more), dir)}
+		q.Extensions = []qcow2test.Extension{extension(qcow2test.ExtensionBitmaps, count, uint32(0), uint64(len(b)+more), dir)}
 		q.Spoil(dir, []byte(b)...)
 		q.Spoil64(table, content)
 	}
 }
 
-func directory(count, reserved uint32, size, off uint64) func(*formattest.Qcow2) {
-	return func(q *formattest.Qcow2) {
+func directory(count, reserved uint32, size, off uint64) func(*qcow2test.Image) {
+	return func(q *qcow2test.Image) {
 		q.Autoclear = 1
-		q.Extensions = []formattest.Extension{extension(formattest.ExtensionBitmaps, count, reserved, size, off)}
+		q.Extensions = []qcow2test.Extension{extension(qcow2test.ExtensionBitmaps, count, reserved, size, off)}
 	}
 }
 
@@ -68,13 +69,13 @@ var bitmapVectors = []vector{
 	{"sound", bitmaps(1, 0, 0, good), fault.None, ""},
 	{"ones", bitmaps(1, 0, 1, good), fault.None, ""},
 	{"without name", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.name = "" })), fault.None, ""},
-	{"void", func(q *formattest.Qcow2) {
+	{"void", func(q *qcow2test.Image) {
 		bitmaps(9, 0, 0, good)(q)
 		q.Autoclear = 0
 	}, fault.None, ""},
-	{"extension short", func(q *formattest.Qcow2) {
+	{"extension short", func(q *qcow2test.Image) {
 		q.Autoclear = 1
-		q.Extensions = []formattest.Extension{extension(formattest.ExtensionBitmaps, uint32(1), uint32(0), uint64(24))}
+		q.Extensions = []qcow2test.Extension{extension(qcow2test.ExtensionBitmaps, uint32(1), uint32(0), uint64(24))}
 	}, fault.Qcow2BitmapsLength, "bitmaps_ext: Invalid extension length"},
 	{"reserved", directory(1, 1, 24, 0), fault.Qcow2BitmapsReserved, "bitmaps_ext: Reserved field is not zero"},
 	{"none", directory(0, 0, 24, 0), fault.Qcow2BitmapsNone, "found bitmaps extension with zero bitmaps"},
@@ -124,7 +125,7 @@ func TestVoidBitmaps(t *testing.T) {
 		2: "This qcow2 v2 image contains bitmaps, but they may have been modified by a program without " +
 			"persistent bitmap support; so now they must all be considered inconsistent",
 	} {
-		q := formattest.NewQcow2(1<<20, 16)
+		q := qcow2test.New(1<<20, 16)
 		bitmaps(9, 0, 0, good)(q)
 		q.Version, q.Autoclear = version, 0
 		for _, release := range []img.Release{0, 7<<16 | 2} {

@@ -15,6 +15,8 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/format/qcow2/qcow2test"
+	"instarfs/guest/format/qemutest"
 	"instarfs/guest/img"
 )
 
@@ -112,7 +114,7 @@ func TestAgainstQemuImg(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewSource(seed))
 			name := "image"
-			path := formattest.RandomQcow2(t, rng, dir, name)
+			path := qemutest.RandomQcow2(t, rng, dir, name)
 			defer os.Remove(path)
 			everyWindow(t, rng, dir, path)
 		})
@@ -125,9 +127,9 @@ func TestCorruptAgainstQemuImg(t *testing.T) {
 	for seed := range int64(120) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewSource(1<<32 + seed))
-			path := formattest.RandomQcow2(t, rng, dir, "image")
+			path := qemutest.RandomQcow2(t, rng, dir, "image")
 			defer os.Remove(path)
-			formattest.Corrupt(t, rng, path)
+			qemutest.CorruptQcow2(t, rng, path)
 			everyWindow(t, rng, dir, path)
 		})
 	}
@@ -152,7 +154,7 @@ func TestCraftedAgainstQemuImg(t *testing.T) {
 			}
 			defer os.Remove(path)
 			defer f.Close()
-			if _, err := formattest.RandomEntries(rng, dataFile).Write(f); err != nil {
+			if _, err := qcow2test.RandomEntries(rng, dataFile).Write(f); err != nil {
 				t.Fatal(err)
 			}
 			everyWindow(t, rng, dir, path)

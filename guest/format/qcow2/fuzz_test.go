@@ -11,6 +11,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/format/qcow2/qcow2test"
 	"instarfs/guest/img"
 )
 
@@ -21,7 +22,7 @@ const fuzzWindow = 1 << 26
 // disk as for all of it. Where clusters are few the model agrees too.
 func FuzzQcow2(f *testing.F) {
 	for seed := range int64(20) {
-		q := formattest.RandomEntries(rand.New(rand.NewSource(seed)), "data")
+		q := qcow2test.RandomEntries(rand.New(rand.NewSource(seed)), "data")
 		if q.ClusterBits > 14 {
 			continue
 		}
@@ -31,7 +32,7 @@ func FuzzQcow2(f *testing.F) {
 		if v.reason == fault.Qcow2SnapshotTableSize {
 			continue // too large to be mutated
 		}
-		q := formattest.NewQcow2(1<<15, 9)
+		q := qcow2test.New(1<<15, 9)
 		v.build(q)
 		q.Sparse(1, 2)
 		f.Add(small(q), uint64(1<<30), uint64(1), uint64(1<<12))
@@ -61,7 +62,7 @@ func FuzzQcow2(f *testing.F) {
 			t.Fatalf("window: %v", ft)
 		}
 		sameContent(t, res, again)
-		if bits := b[formattest.OffClusterBits+3]; end>>bits < 4096 {
+		if bits := b[qcow2test.OffClusterBits+3]; end>>bits < 4096 {
 			agree(t, bytes.NewReader(b), uint64(len(b)), allocated, whole)
 			agree(t, bytes.NewReader(b), uint64(len(b)), allocated, part)
 		}
@@ -69,7 +70,7 @@ func FuzzQcow2(f *testing.F) {
 }
 
 // small is an image without the zeroes at its end, which a reader sees all the same.
-func small(q *formattest.Qcow2) []byte { return bytes.TrimRight(q.Bytes(), "\x00") }
+func small(q *qcow2test.Image) []byte { return bytes.TrimRight(q.Bytes(), "\x00") }
 
 // sameContent compares a window with the whole map. How far ahead a fault is seen depends on where the window starts and
 // ends; nothing else does.

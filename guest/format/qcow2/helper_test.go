@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/format/qcow2/qcow2test"
 	"instarfs/guest/img"
 )
 
@@ -33,7 +34,7 @@ func agree(t testing.TB, r io.ReaderAt, size, allocated uint64, w img.Window) *f
 	if f != nil {
 		t.Fatalf("fault %v", f)
 	}
-	model := formattest.NewModel(r, size, allocated)
+	model := qcow2test.NewModel(r, size, allocated)
 	sink := formattest.NewSink(res.Map.Start(), res.Map.End())
 	model.Walk(res.Map.Start(), res.Map.End(), sink)
 	want, err := sink.Map()
@@ -69,7 +70,7 @@ func same(t testing.TB, got *formattest.Result, want []extent.Extent, faults []*
 }
 
 // image is a built image in memory that nothing but the test reads.
-func image(q *formattest.Qcow2) (*bytes.Reader, uint64) {
+func image(q *qcow2test.Image) (*bytes.Reader, uint64) {
 	b := q.Bytes()
 	return bytes.NewReader(b), uint64(len(b))
 }

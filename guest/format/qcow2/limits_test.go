@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/format/qcow2/qcow2test"
 	"instarfs/guest/img"
 )
 
@@ -22,14 +23,14 @@ func TestPreallocation(t *testing.T) {
 			if bits == 16 {
 				clusters = 70000
 			}
-			q := formattest.NewQcow2(clusters<<bits, bits)
+			q := qcow2test.New(clusters<<bits, bits)
 			q.RefcountOrder = order
 			q.Sparse(0, clusters)
 			file, n := onDisk(t, q)
 			used := (n + q.Cluster() - 1) >> bits
 			for _, real := range []uint64{0, used / 2, used*9/10 - 3, used * 9 / 10, used*9/10 + 3, used} {
 				name := fmt.Sprintf("order %d, cluster bits %d, %d of %d", order, bits, real, used)
-				model := formattest.NewModel(file, n, real<<bits)
+				model := qcow2test.NewModel(file, n, real<<bits)
 				res, f := walk(t, file, n, real<<bits, window(0, 512))
 				if f != nil {
 					t.Fatal(name, f)
@@ -44,11 +45,11 @@ func TestPreallocation(t *testing.T) {
 
 // TestRefblockUnaligned warns once, and maps as if there was no preallocation.
 func TestRefblockUnaligned(t *testing.T) {
-	q := formattest.NewQcow2(1<<20, 16)
+	q := qcow2test.New(1<<20, 16)
 	q.NoRefcounts = true
 	q.Sparse(0, 1)
 	table := q.Alloc(1)
-	q.Spoil64(formattest.OffRefcountTableOffset, table)
+	q.Spoil64(qcow2test.OffRefcountTableOffset, table)
 	q.Spoil64(table, 0x20200)
 	r, n := image(q)
 	res := agree(t, r, n, 0, img.Whole)
@@ -67,7 +68,7 @@ func TestRefblockUnaligned(t *testing.T) {
 // TestFullBatches has more L1 entries, of every sort in turn, than a batch has parts, and tables that no read can join.
 func TestFullBatches(t *testing.T) {
 	const entries = 20000
-	q := formattest.NewQcow2(entries<<15, 9)
+	q := qcow2test.New(entries<<15, 9)
 	q.NoRefcounts = true
 	rng := rand.New(rand.NewSource(1))
 	tables := make([]uint64, 700)
@@ -87,7 +88,7 @@ func TestFullBatches(t *testing.T) {
 	agree(t, r, n, 1<<40, img.Whole)
 
 	// Clusters of 512 bytes: an L2 table is never unaligned. With larger ones every other entry is.
-	q = formattest.NewQcow2(5000<<21, 12)
+	q = qcow2test.New(5000<<21, 12)
 	q.NoRefcounts = true
 	for i := uint64(0); i < 5000; i += 2 {
 		*q.L1(i) = 0x200
@@ -101,7 +102,7 @@ func TestFullBatches(t *testing.T) {
 // TestNoMemory ends the run when the device has no memory left.
 func TestNoMemory(t *testing.T) {
 	for _, n := range []int{1 << 10, 100 << 10} {
-		q := formattest.NewQcow2(1<<20, 16)
+		q := qcow2test.New(1<<20, 16)
 		dev := formattest.Bytes(q.Bytes())
 		for left := 4 << 20; left > n; left -= n {
 			dev.Buffer(min(n, left-n))
@@ -115,7 +116,7 @@ func TestNoMemory(t *testing.T) {
 
 // TestWalkAgain walks one opened image twice.
 func TestWalkAgain(t *testing.T) {
-	q := formattest.NewQcow2(1<<20, 12)
+	q := qcow2test.New(1<<20, 12)
 	q.Data(3, 40)
 	dev := formattest.Bytes(q.Bytes())
 	m, f := qcow2.Driver.Open(&format.Params{Dev: dev})
@@ -141,10 +142,10 @@ func TestWalkAgain(t *testing.T) {
 
 // TestHeaderExtremes sets every field of the header, byte by byte, to extremes: a fault or a map, and never a long run.
 func TestHeaderExtremes(t *testing.T) {
-	q := formattest.NewQcow2(1<<20, 12)
+	q := qcow2test.New(1<<20, 12)
 	q.Data(3, 4)
 	b := q.Bytes()
-	for off := range formattest.HeaderLength + 16 {
+	for off := range qcow2test.HeaderLength + 16 {
 		for _, width := range []int{1, 4, 8} {
 			for _, v := range []byte{0x00, 0x01, 0x7f, 0x80, 0xff} {
 				c := append([]byte(nil), b...)

@@ -12,6 +12,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2"
+	"instarfs/guest/format/qcow2/qcow2test"
 	"instarfs/guest/img"
 )
 
@@ -44,57 +45,57 @@ func TestWalk(t *testing.T) {
 	for _, v := range []struct {
 		name   string
 		size   uint64
-		build  func(q *formattest.Qcow2)
+		build  func(q *qcow2test.Image)
 		window img.Window
 		want   []extent.Extent
 		faults []*fault.Fault
 	}{
-		{"empty", 1 << 20, func(*formattest.Qcow2) {}, img.Whole, pieces(0, piece{1 << 20, 0, 0}), nil},
-		{"size 0", 0, func(*formattest.Qcow2) {}, img.Whole, nil, nil},
-		{"size rounded down", 1023, func(*formattest.Qcow2) {}, img.Whole, pieces(0, piece{512, 0, 0}), nil},
-		{"one cluster", 4 * c, func(q *formattest.Qcow2) { q.Sparse(1, 1) }, img.Whole,
+		{"empty", 1 << 20, func(*qcow2test.Image) {}, img.Whole, pieces(0, piece{1 << 20, 0, 0}), nil},
+		{"size 0", 0, func(*qcow2test.Image) {}, img.Whole, nil, nil},
+		{"size rounded down", 1023, func(*qcow2test.Image) {}, img.Whole, pieces(0, piece{512, 0, 0}), nil},
+		{"one cluster", 4 * c, func(q *qcow2test.Image) { q.Sparse(1, 1) }, img.Whole,
 			pieces(0, piece{c, 0, 0}, piece{c, data, first}, piece{2 * c, 0, 0}), nil},
-		{"zero clusters", 4 * c, func(q *formattest.Qcow2) {
+		{"zero clusters", 4 * c, func(q *qcow2test.Image) {
 			q.Sparse(0, 2)
-			*q.Entry(1) |= formattest.EntryZero
+			*q.Entry(1) |= qcow2test.EntryZero
 			q.Zero(2, 1)
 		}, img.Whole, pieces(0, piece{c, data, first}, piece{c, zeroAlloc, first + c}, piece{c, zeroPlain, 0}, piece{c, 0, 0}), nil},
-		{"compressed clusters are one extent", 4 * c, func(q *formattest.Qcow2) { q.Compressed(1, 2) }, img.Whole,
+		{"compressed clusters are one extent", 4 * c, func(q *qcow2test.Image) { q.Compressed(1, 2) }, img.Whole,
 			pieces(0, piece{c, 0, 0}, piece{2 * c, compressed, 0}, piece{c, 0, 0}), nil},
-		{"window within a cluster", 4 * c, func(q *formattest.Qcow2) { q.Sparse(1, 1) }, window(c+1, c+4),
+		{"window within a cluster", 4 * c, func(q *qcow2test.Image) { q.Sparse(1, 1) }, window(c+1, c+4),
 			pieces(c+1, piece{3, data, first + 1}), nil},
-		{"window over three extents", 4 * c, func(q *formattest.Qcow2) { q.Sparse(1, 1) }, window(60000, 160000),
+		{"window over three extents", 4 * c, func(q *qcow2test.Image) { q.Sparse(1, 1) }, window(60000, 160000),
 			pieces(60000, piece{5536, 0, 0}, piece{c, data, first}, piece{160000 - 2*c, 0, 0}), nil},
-		{"zero flag in version 2", 4 * c, func(q *formattest.Qcow2) {
+		{"zero flag in version 2", 4 * c, func(q *qcow2test.Image) {
 			q.Version = 2
 			q.Sparse(0, 1)
-			*q.Entry(3) = formattest.EntryZero
+			*q.Entry(3) = qcow2test.EntryZero
 		}, img.Whole, pieces(0, piece{c, data, first}, piece{2 * c, 0, 0}, piece{c, extent.Bad, 0}),
 			[]*fault.Fault{fault.New(fault.Qcow2ZeroInV2, 2*c+24, 2*c, 3)}},
-		{"cluster unaligned", 4 * c, func(q *formattest.Qcow2) {
+		{"cluster unaligned", 4 * c, func(q *qcow2test.Image) {
 			q.Sparse(0, 4)
 			*q.Entry(2) |= 0x200
 		}, img.Whole, pieces(0, piece{2 * c, data, first}, piece{c, extent.Bad, 0}, piece{c, data, first + 3*c}),
 			[]*fault.Fault{fault.New(fault.Qcow2ClusterUnaligned, 2*c+16, first+2*c+0x200, 2*c, 2)}},
-		{"L2 table unaligned", 600 << 20, func(q *formattest.Qcow2) { *q.L1(0) = 0x40200 }, img.Whole,
+		{"L2 table unaligned", 600 << 20, func(q *qcow2test.Image) { *q.L1(0) = 0x40200 }, img.Whole,
 			pieces(0, piece{512 << 20, extent.Bad, 0}, piece{88 << 20, 0, 0}),
 			[]*fault.Fault{fault.New(fault.Qcow2L2Unaligned, c, 0x40200, 0)}},
-		{"L2 table behind the end", 4 * c, func(q *formattest.Qcow2) { *q.L1(0) = 1 << 40 }, img.Whole,
+		{"L2 table behind the end", 4 * c, func(q *qcow2test.Image) { *q.L1(0) = 1 << 40 }, img.Whole,
 			pieces(0, piece{4 * c, 0, 0}), nil},
-		{"reserved bits", 4 * c, func(q *formattest.Qcow2) {
+		{"reserved bits", 4 * c, func(q *qcow2test.Image) {
 			q.Sparse(0, 1)
 			*q.Entry(0) |= 0x3f<<56 | 0x1fe
 			*q.L1(0) |= 0x7f<<56 | 0x1ff
 		}, img.Whole, pieces(0, piece{c, data, first}, piece{3 * c, 0, 0}), nil},
-		{"host offset beyond everything", 2 * c, func(q *formattest.Qcow2) { *q.Entry(0) = 0x00ffffffffff0000 }, img.Whole,
+		{"host offset beyond everything", 2 * c, func(q *qcow2test.Image) { *q.Entry(0) = 0x00ffffffffff0000 }, img.Whole,
 			pieces(0, piece{c, data, 0x00ffffffffff0000}, piece{c, 0, 0}), nil},
-		{"subclusters", c, func(q *formattest.Qcow2) {
+		{"subclusters", c, func(q *qcow2test.Image) {
 			q.ExtendedL2 = true
 			q.Sparse(0, 1)
 			*q.Bitmap(0) = 1<<36 | 2
 		}, img.Whole, pieces(0, piece{2048, extent.Offset, first}, piece{2048, data, first + 2048},
 			piece{4096, extent.Offset, first + 4096}, piece{2048, zeroAlloc, first + 8192}, piece{c - 10240, extent.Offset, first + 10240}), nil},
-		{"invalid bitmap is met a run ahead", 4 * c, func(q *formattest.Qcow2) {
+		{"invalid bitmap is met a run ahead", 4 * c, func(q *qcow2test.Image) {
 			q.ExtendedL2 = true
 			q.Sparse(0, 4)
 			*q.Bitmap(0) = 0xffff
@@ -103,14 +104,14 @@ func TestWalk(t *testing.T) {
 		}, img.Whole, pieces(0, piece{c / 2, data, first}, piece{c/2 + c/8, extent.Offset, first + c/2},
 			piece{c - c/8, data | extent.BadAhead, first + c + c/8}, piece{c, extent.Bad, 0}, piece{c, data, first + 3*c}),
 			[]*fault.Fault{fault.New(fault.Qcow2InvalidSubcluster, 2*c+32, 2*c, 2)}},
-		{"invalid bitmap behind the window", 4 * c, func(q *formattest.Qcow2) {
+		{"invalid bitmap behind the window", 4 * c, func(q *qcow2test.Image) {
 			q.ExtendedL2 = true
 			q.Sparse(0, 4)
 			*q.Bitmap(2) |= 1 << 32
 		}, window(0, 2*c), pieces(0, piece{2 * c, data, first}), nil},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			q := formattest.NewQcow2(v.size, 16)
+			q := qcow2test.New(v.size, 16)
 			q.NoRefcounts = true
 			v.build(q)
 			r, n := image(q)
@@ -122,10 +123,10 @@ func TestWalk(t *testing.T) {
 // TestEncrypted maps what qemu-img needs a key for.
 func TestEncrypted(t *testing.T) {
 	const c = 1 << 16
-	q := formattest.NewQcow2(4*c, 16)
+	q := qcow2test.New(4*c, 16)
 	q.NoRefcounts, q.Crypt = true, 1
 	q.Sparse(0, 2)
-	*q.Entry(1) |= formattest.EntryZero
+	*q.Entry(1) |= qcow2test.EntryZero
 	r, n := image(q)
 	same(t, agree(t, r, n, 0, img.Whole), pieces(0, piece{c, extent.Present | extent.Data | extent.Encrypted, 0},
 		piece{c, zeroPlain, 0}, piece{2 * c, 0, 0}), nil)
@@ -133,13 +134,13 @@ func TestEncrypted(t *testing.T) {
 
 // TestReferences finds the files that an image names, in order.
 func TestReferences(t *testing.T) {
-	q := formattest.NewQcow2(1<<20, 16)
+	q := qcow2test.New(1<<20, 16)
 	q.Incompatible = 4
 	q.Backing = "../base"
-	q.Extensions = []formattest.Extension{extension(formattest.ExtensionBackingFormat, "raw\x00x"),
-		extension(formattest.ExtensionDataFile, "data\x00x")}
-	*q.Entry(0) = formattest.EntryCopied
-	*q.Entry(1) = 1<<16 | formattest.EntryZero
+	q.Extensions = []qcow2test.Extension{extension(qcow2test.ExtensionBackingFormat, "raw\x00x"),
+		extension(qcow2test.ExtensionDataFile, "data\x00x")}
+	*q.Entry(0) = qcow2test.EntryCopied
+	*q.Entry(1) = 1<<16 | qcow2test.EntryZero
 	r, n := image(q)
 	res := agree(t, r, n, 1<<40, img.Whole)
 	want := []img.Reference{{Kind: img.DataFile, Name: "data"}, {Kind: img.Backing, Name: "../base", Format: "raw"}}
@@ -171,7 +172,7 @@ func TestSlices(t *testing.T) {
 		{21, 1 << 12, 2500, 1<<12 - 2600, true}, // three calls
 	} {
 		t.Run(fmt.Sprintf("%+v", v), func(t *testing.T) {
-			q := formattest.NewQcow2(v.size<<v.bits, v.bits)
+			q := qcow2test.New(v.size<<v.bits, v.bits)
 			q.NoRefcounts, q.ExtendedL2 = true, true
 			for i := range v.run + 1 {
 				*q.Entry(v.skip + i) = (1<<20 + i) << v.bits
@@ -201,7 +202,7 @@ func TestReadsOnce(t *testing.T) {
 			if extended && bits < 14 {
 				continue
 			}
-			q := formattest.NewQcow2(3000<<bits+512, bits)
+			q := qcow2test.New(3000<<bits+512, bits)
 			q.ExtendedL2 = extended
 			rng := rand.New(rand.NewSource(int64(bits)))
 			for i := uint64(0); i < 3000; i += uint64(1 + rng.Intn(9)) {
@@ -224,7 +225,7 @@ func TestReadsOnce(t *testing.T) {
 }
 
 // onDisk is a built image in a file of its own, holes and all, and its size.
-func onDisk(t *testing.T, q *formattest.Qcow2) (*os.File, uint64) {
+func onDisk(t *testing.T, q *qcow2test.Image) (*os.File, uint64) {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "image"))
 	if err != nil {
@@ -240,7 +241,7 @@ func onDisk(t *testing.T, q *formattest.Qcow2) (*os.File, uint64) {
 
 // TestWindowReadsLittle finds that a window costs what it needs, not what the image has.
 func TestWindowReadsLittle(t *testing.T) {
-	q := formattest.NewQcow2(1<<40, 16)
+	q := qcow2test.New(1<<40, 16)
 	q.NoRefcounts = true
 	q.Sparse(5<<20, 3)
 	f, n := onDisk(t, q)
@@ -256,7 +257,7 @@ func TestWindowReadsLittle(t *testing.T) {
 
 // TestDeviceFails lets each byte range of an image fail in turn: the run ends with that fault, or did not need the byte.
 func TestDeviceFails(t *testing.T) {
-	q := formattest.NewQcow2(1<<20, 12)
+	q := qcow2test.New(1<<20, 12)
 	q.Data(0, 3)
 	q.Data(100, 3)
 	b := q.Bytes()

@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qed"
+	"instarfs/guest/format/qed/qedtest"
 	"instarfs/guest/img"
 )
 
@@ -235,7 +236,7 @@ func TestModel(t *testing.T) {
 	asked := 0
 	for seed := range int64(60) {
 		rng := rand.New(rand.NewSource(seed))
-		b := formattest.RandomQed(rng)
+		b := qedtest.Random(rng)
 		r := formattest.Properties(t, &qed.Driver, b, qemu, rng.Uint64(), rng.Uint64(), false)
 		if len(r.Faults) > 0 || r.Map.End() == 0 {
 			continue
@@ -269,7 +270,7 @@ func TestModel(t *testing.T) {
 // FuzzQed walks anything.
 func FuzzQed(f *testing.F) {
 	for seed := range int64(6) {
-		f.Add(formattest.RandomQed(rand.New(rand.NewSource(seed))), uint64(seed)<<10, uint64(1)<<20)
+		f.Add(qedtest.Random(rand.New(rand.NewSource(seed))), uint64(seed)<<10, uint64(1)<<20)
 	}
 	f.Add(image(func([]byte) {}), uint64(5), uint64(1000))
 	f.Fuzz(func(t *testing.T, b []byte, start, length uint64) {

@@ -13,6 +13,7 @@ import (
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qemutest"
 	"instarfs/guest/format/raw"
 	"instarfs/guest/img"
 )
@@ -61,7 +62,7 @@ func TestAgainstQemuImg(t *testing.T) {
 	dir := t.TempDir()
 	for seed := range int64(40) {
 		rng := rand.New(rand.NewSource(seed))
-		path := formattest.RandomRaw(t, rng, dir, fmt.Sprint(seed))
+		path := qemutest.RandomRaw(t, rng, dir, fmt.Sprint(seed))
 		f, err := os.Open(path)
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vdi"
+	"instarfs/guest/format/vdi/vditest"
 	"instarfs/guest/img"
 )
 
@@ -37,19 +38,19 @@ func walk(t testing.TB, b []byte, qemu img.Release, w img.Window) (*formattest.R
 // model is what each byte of an image is, asked one at a time.
 func model(b []byte, x uint64) extent.Extent {
 	le := binary.LittleEndian
-	at := uint64(le.Uint32(b[formattest.VdiOffBlocks:])) + x/mib*4
+	at := uint64(le.Uint32(b[vditest.OffBlocks:])) + x/mib*4
 	var entry [4]byte
 	if at < uint64(len(b)) {
 		copy(entry[:], b[at:])
 	}
 	e := extent.Extent{Start: x}
 	switch v := le.Uint32(entry[:]); v {
-	case formattest.VdiFree, formattest.VdiZero:
+	case vditest.Free, vditest.Zero:
 		e.Flags = zero
 	default:
 		e.Flags = data
-		e.Offset = uint64(le.Uint32(b[formattest.VdiOffData:])) + uint64(v)*mib + x%mib
-		if le.Uint32(b[formattest.VdiType:]) == 2 {
+		e.Offset = uint64(le.Uint32(b[vditest.OffData:])) + uint64(v)*mib + x%mib
+		if le.Uint32(b[vditest.Type:]) == 2 {
 			e.Flags |= extent.Holes
 		}
 	}
@@ -98,37 +99,37 @@ var vectors = []struct {
 	size   uint64 // of the disk
 }{
 	{"sound", func([]byte) {}, fault.None, "", 3 * mib},
-	{"signature", spoil32(formattest.VdiSignature, 0xbeda1), fault.VdiSignature, "Image not in VDI format (bad signature 000beda1)", 0},
-	{"no signature", spoil32(formattest.VdiSignature, 0), fault.VdiSignature, "Image not in VDI format (bad signature 00000000)", 0},
-	{"version", spoil32(formattest.VdiVersion, 7<<16|12), fault.VdiVersion, "unsupported VDI image (version 7.12)", 0},
-	{"map unaligned", spoil32(formattest.VdiOffBlocks, 0x2ff), fault.VdiMapOffset, "unsupported VDI image (unaligned block map offset 0x2ff)", 0},
-	{"data unaligned", spoil32(formattest.VdiOffData, 0x401), fault.VdiDataOffset, "unsupported VDI image (unaligned data offset 0x401)", 0},
-	{"sector size", spoil32(formattest.VdiSectorSize, 4096), fault.VdiSectorSize, "unsupported VDI image (sector size 4096 is not 512)", 0},
-	{"block size", spoil32(formattest.VdiBlockSize, 2*mib), fault.VdiBlockSize, "unsupported VDI image (block size 2097152 is not 1048576)", 0},
-	{"map too small", spoil32(formattest.VdiBlocks, 2), fault.VdiMapTooSmall, "unsupported VDI image (disk size 3145728, image bitmap has room for 2097152)", 0},
-	{"map too small for a sector", spoil64(formattest.VdiDiskSize, 3*mib+1), fault.VdiMapTooSmall, "unsupported VDI image (disk size 3146240, image bitmap has room for 3145728)", 0},
-	{"odd size", spoil64(formattest.VdiDiskSize, 3*mib-511), fault.None, "", 3 * mib},
-	{"no size", spoil64(formattest.VdiDiskSize, 0), fault.None, "", 0},
-	{"link", spoil32(formattest.VdiLinkage+12, 1), fault.VdiLink, "unsupported VDI image (non-NULL link UUID)", 0},
-	{"parent", spoil32(formattest.VdiParent, 1), fault.VdiParent, "unsupported VDI image (non-NULL parent UUID)", 0},
-	{"too many blocks", spoil32(formattest.VdiBlocks, 0x1fffff81), fault.VdiBlocks, "unsupported VDI image (too many blocks 536870785, max is 536870784)", 0},
-	{"as many blocks as can be", spoil32(formattest.VdiBlocks, 0x1fffff80), fault.None, "", 3 * mib},
-	{"too large", spoil64(formattest.VdiDiskSize, 0x1fffff8000001), fault.VdiSize, "Unsupported VDI image size (size is 0x1fffff8000001, max supported is 0x1fffff8000000)", 0},
+	{"signature", spoil32(vditest.Signature, 0xbeda1), fault.VdiSignature, "Image not in VDI format (bad signature 000beda1)", 0},
+	{"no signature", spoil32(vditest.Signature, 0), fault.VdiSignature, "Image not in VDI format (bad signature 00000000)", 0},
+	{"version", spoil32(vditest.Version, 7<<16|12), fault.VdiVersion, "unsupported VDI image (version 7.12)", 0},
+	{"map unaligned", spoil32(vditest.OffBlocks, 0x2ff), fault.VdiMapOffset, "unsupported VDI image (unaligned block map offset 0x2ff)", 0},
+	{"data unaligned", spoil32(vditest.OffData, 0x401), fault.VdiDataOffset, "unsupported VDI image (unaligned data offset 0x401)", 0},
+	{"sector size", spoil32(vditest.SectorSize, 4096), fault.VdiSectorSize, "unsupported VDI image (sector size 4096 is not 512)", 0},
+	{"block size", spoil32(vditest.BlockSize, 2*mib), fault.VdiBlockSize, "unsupported VDI image (block size 2097152 is not 1048576)", 0},
+	{"map too small", spoil32(vditest.Blocks, 2), fault.VdiMapTooSmall, "unsupported VDI image (disk size 3145728, image bitmap has room for 2097152)", 0},
+	{"map too small for a sector", spoil64(vditest.DiskSize, 3*mib+1), fault.VdiMapTooSmall, "unsupported VDI image (disk size 3146240, image bitmap has room for 3145728)", 0},
+	{"odd size", spoil64(vditest.DiskSize, 3*mib-511), fault.None, "", 3 * mib},
+	{"no size", spoil64(vditest.DiskSize, 0), fault.None, "", 0},
+	{"link", spoil32(vditest.Linkage+12, 1), fault.VdiLink, "unsupported VDI image (non-NULL link UUID)", 0},
+	{"parent", spoil32(vditest.Parent, 1), fault.VdiParent, "unsupported VDI image (non-NULL parent UUID)", 0},
+	{"too many blocks", spoil32(vditest.Blocks, 0x1fffff81), fault.VdiBlocks, "unsupported VDI image (too many blocks 536870785, max is 536870784)", 0},
+	{"as many blocks as can be", spoil32(vditest.Blocks, 0x1fffff80), fault.None, "", 3 * mib},
+	{"too large", spoil64(vditest.DiskSize, 0x1fffff8000001), fault.VdiSize, "Unsupported VDI image size (size is 0x1fffff8000001, max supported is 0x1fffff8000000)", 0},
 	{"too large and no signature", func(b []byte) {
-		spoil64(formattest.VdiDiskSize, 1<<64-1)(b)
-		spoil32(formattest.VdiSignature, 0)(b)
+		spoil64(vditest.DiskSize, 1<<64-1)(b)
+		spoil32(vditest.Signature, 0)(b)
 	}, fault.VdiSize, "Unsupported VDI image size (size is 0xffffffffffffffff, max supported is 0x1fffff8000000)", 0},
-	{"large, map too small", spoil64(formattest.VdiDiskSize, 0x1fffff8000000), fault.VdiMapTooSmall, "unsupported VDI image (disk size 562949819203584, image bitmap has room for 3145728)", 0},
+	{"large, map too small", spoil64(vditest.DiskSize, 0x1fffff8000000), fault.VdiMapTooSmall, "unsupported VDI image (disk size 562949819203584, image bitmap has room for 3145728)", 0},
 	{"too many blocks and a parent", func(b []byte) {
-		spoil32(formattest.VdiBlocks, 0xffffffff)(b)
-		spoil32(formattest.VdiParent, 5)(b)
+		spoil32(vditest.Blocks, 0xffffffff)(b)
+		spoil32(vditest.Parent, 5)(b)
 	}, fault.VdiParent, "unsupported VDI image (non-NULL parent UUID)", 0},
-	{"type unknown", spoil32(formattest.VdiType, 77), fault.None, "", 3 * mib},
+	{"type unknown", spoil32(vditest.Type, 77), fault.None, "", 3 * mib},
 }
 
 func TestOpen(t *testing.T) {
 	for _, v := range vectors {
-		b := formattest.NewVdi(3 * mib).Bytes()
+		b := vditest.New(3 * mib).Bytes()
 		v.spoil(b)
 		for _, qemu := range []img.Release{0, qemu72} {
 			res, f := walk(t, b, qemu, img.Whole)
@@ -145,11 +146,11 @@ func TestOpen(t *testing.T) {
 }
 
 func TestProbe(t *testing.T) {
-	head := [format.HeadLen]byte(formattest.NewVdi(0).Bytes())
+	head := [format.HeadLen]byte(vditest.New(0).Bytes())
 	if vdi.Driver.Probe(&head, 512, false) != format.Certain {
 		t.Error("not recognised")
 	}
-	head[formattest.VdiSignature]++
+	head[vditest.Signature]++
 	if vdi.Driver.Probe(&head, 512, false) != 0 {
 		t.Error("recognised without its signature")
 	}
@@ -157,15 +158,15 @@ func TestProbe(t *testing.T) {
 
 // TestWalk walks images whose maps are written out.
 func TestWalk(t *testing.T) {
-	v := formattest.NewVdi(9*mib - 512)
+	v := vditest.New(9*mib - 512)
 	v.OffData = 1024
-	v.Map = []uint32{2, 3, formattest.VdiFree, formattest.VdiFree, formattest.VdiZero, 9, 8, formattest.VdiZero - 1, formattest.VdiZero}
+	v.Map = []uint32{2, 3, vditest.Free, vditest.Free, vditest.Zero, 9, 8, vditest.Zero - 1, vditest.Zero}
 	type piece struct {
 		length uint64
 		flags  extent.Flags
 		offset uint64
 	}
-	last := uint64(formattest.VdiZero-1)<<20 + 1024
+	last := uint64(vditest.Zero-1)<<20 + 1024
 	for _, test := range []struct {
 		name   string
 		qemu   img.Release
@@ -203,7 +204,7 @@ func TestWalk(t *testing.T) {
 func TestModel(t *testing.T) {
 	for seed := range int64(300) {
 		rng := rand.New(rand.NewSource(seed))
-		b := formattest.RandomVdiMap(rng).Bytes()
+		b := vditest.Random(rng).Bytes()
 		if rng.Intn(4) == 0 {
 			b = b[:max(512, rng.Intn(len(b)))]
 		}
@@ -218,10 +219,10 @@ func TestModel(t *testing.T) {
 
 // TestLargest walks windows at both ends of the largest disk there is: the map is read from where the window begins.
 func TestLargest(t *testing.T) {
-	v := formattest.NewVdi(0)
+	v := vditest.New(0)
 	b := v.Bytes()
-	spoil64(formattest.VdiDiskSize, 0x1fffff80<<20)(b)
-	spoil32(formattest.VdiBlocks, 0x1fffff80)(b)
+	spoil64(vditest.DiskSize, 0x1fffff80<<20)(b)
+	spoil32(vditest.Blocks, 0x1fffff80)(b)
 	for _, w := range []img.Window{window(0, 3*mib), window(0x1fffff7f<<20+5, 1<<63), window(1<<40, 1<<40+70000*mib)} {
 		dev := formattest.Bytes(b)
 		res, f, err := formattest.Run(&vdi.Driver, &format.Params{Dev: dev}, w)
@@ -245,7 +246,7 @@ func TestLargest(t *testing.T) {
 
 // TestDeviceFails lets each sector fail in turn.
 func TestDeviceFails(t *testing.T) {
-	b := formattest.NewVdi(300 * mib).Bytes()
+	b := vditest.New(300 * mib).Bytes()
 	for at := uint64(1); at < uint64(len(b)); at += 512 {
 		dev := formattest.Bytes(b)
 		dev.FailAt = at
@@ -257,7 +258,7 @@ func TestDeviceFails(t *testing.T) {
 }
 
 func TestNoMemory(t *testing.T) {
-	dev := formattest.Bytes(formattest.NewVdi(mib).Bytes())
+	dev := formattest.Bytes(vditest.New(mib).Bytes())
 	for dev.Buffer(4096) != nil {
 	}
 	if _, f := vdi.Driver.Open(&format.Params{Dev: dev}); f == nil || f.Reason != fault.NoMemory {
@@ -268,10 +269,10 @@ func TestNoMemory(t *testing.T) {
 // FuzzVdi opens and walks anything: no panic, what the model says, a bounded cost.
 func FuzzVdi(f *testing.F) {
 	for seed := range int64(8) {
-		f.Add(bytes.TrimRight(formattest.RandomVdiMap(rand.New(rand.NewSource(seed))).Bytes(), "\x00"), uint64(seed)<<20, uint64(5)<<20, false)
+		f.Add(bytes.TrimRight(vditest.Random(rand.New(rand.NewSource(seed))).Bytes(), "\x00"), uint64(seed)<<20, uint64(5)<<20, false)
 	}
 	for _, v := range vectors {
-		b := formattest.NewVdi(3 * mib).Bytes()
+		b := vditest.New(3 * mib).Bytes()
 		v.spoil(b)
 		f.Add(b, uint64(1), uint64(mib), true)
 	}

@@ -9,13 +9,14 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vhdx"
+	"instarfs/guest/format/vhdx/vhdxtest"
 	"instarfs/guest/img"
 )
 
 // patches lays what a fuzzer makes over a sound image of every type, and makes the checksums right: 2 bytes of number of a
 // place, 1 of length, and so many bytes.
 func patches(kind byte, b []byte) *formattest.Sparse {
-	v := formattest.NewVhdx(9*mib, mib, []uint32{512, 4096}[kind&1])
+	v := vhdxtest.New(9*mib, mib, []uint32{512, 4096}[kind&1])
 	v.Flags = uint32(kind >> 1 & 3)
 	v.Locator = [][2]string{{"relative_path", "parent"}, {"volume_path", "x"}}
 	if kind&8 != 0 {
@@ -24,11 +25,11 @@ func patches(kind byte, b []byte) *formattest.Sparse {
 	v.Block(1, 6)
 	v.Block(3, 6+uint64(kind>>2&1))
 	v.Bitmap(0, 3*mib/uint64(v.SectorSize)/8, []byte{0x5a})
-	s := v.Image()
-	e := &formattest.VhdxEntry{GUID: logGUID, Sequence: 7, Flushed: s.Size, Last: s.Size,
-		Changes: []formattest.VhdxChange{{Off: v.BATOffset() + 4096, Length: 4096}, {Off: v.BATOffset(), Data: s.Bytes(v.BATOffset(), 4096)}}}
+	s := v.File()
+	e := &vhdxtest.Entry{GUID: logGUID, Sequence: 7, Flushed: s.Size, Last: s.Size,
+		Changes: []vhdxtest.Change{{Off: v.BATOffset() + 4096, Length: 4096}, {Off: v.BATOffset(), Data: s.Bytes(v.BATOffset(), 4096)}}}
 	v.PutLog(s, 0, e.Bytes())
-	places := []uint64{formattest.VhdxHeader1, formattest.VhdxHeader2, formattest.VhdxRegions, v.MetadataOffset(), v.MetadataOffset() + 64<<10,
+	places := []uint64{vhdxtest.Header1, vhdxtest.Header2, vhdxtest.Regions, v.MetadataOffset(), v.MetadataOffset() + 64<<10,
 		v.BATOffset(), mib, mib + 4096, mib + 8192, mib + 64}
 	for len(b) > 3 {
 		n := min(int(b[2])%40+1, len(b)-3)
@@ -36,17 +37,17 @@ func patches(kind byte, b []byte) *formattest.Sparse {
 		s.Put(places[at%len(places)]+uint64(at/len(places))%600, b[3:3+n])
 		b = b[3+n:]
 	}
-	for _, at := range []uint64{formattest.VhdxHeader1, formattest.VhdxHeader2} {
+	for _, at := range []uint64{vhdxtest.Header1, vhdxtest.Header2} {
 		h := s.Bytes(at, 4096)
-		formattest.VhdxSum(h)
+		vhdxtest.Sum(h)
 		s.Put(at, h)
 	}
-	h := s.Bytes(formattest.VhdxRegions, 64<<10)
-	formattest.VhdxSum(h)
-	s.Put(formattest.VhdxRegions, h)
+	h := s.Bytes(vhdxtest.Regions, 64<<10)
+	vhdxtest.Sum(h)
+	s.Put(vhdxtest.Regions, h)
 	h = s.Bytes(mib, 64<<10)
 	if n := binary.LittleEndian.Uint32(h[8:]); n >= 64 && n <= 64<<10 {
-		formattest.VhdxSum(h[:n])
+		vhdxtest.Sum(h[:n])
 		s.Put(mib, h[:n])
 	}
 	return s

@@ -13,6 +13,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vhdx"
+	"instarfs/guest/format/vhdx/vhdxtest"
 	"instarfs/guest/img"
 )
 
@@ -37,9 +38,9 @@ func walk(t testing.TB, s *formattest.Sparse, qemu img.Release, w img.Window) (*
 }
 
 // model is what byte x of the disk is, in our own profile, by what the builder was told and the bitmaps that it wrote.
-func model(v *formattest.Vhdx, s *formattest.Sparse, x uint64) (flags extent.Flags, offset uint64) {
+func model(v *vhdxtest.Image, s *formattest.Sparse, x uint64) (flags extent.Flags, offset uint64) {
 	size, sector := uint64(v.BlockSize), uint64(v.SectorSize)
-	parent := v.Flags&formattest.VhdxHasParent != 0
+	parent := v.Flags&vhdxtest.HasParent != 0
 	payload := x / size
 	e := v.BAT[v.Index(payload)]
 	off := e >> 20 << 20
@@ -63,14 +64,14 @@ func model(v *formattest.Vhdx, s *formattest.Sparse, x uint64) (flags extent.Fla
 		if s.Bytes(b>>20<<20+n/8, 1)[0]>>(n%8)&1 == 0 {
 			return 0, 0
 		}
-	case v.Flags == formattest.VhdxLeaveAllocated:
+	case v.Flags == vhdxtest.LeaveAllocated:
 		return data | extent.Holes, off + x%size
 	}
 	return data, off + x%size
 }
 
 // agree compares a window with the model: at both ends of each extent, where blocks meet, and somewhere between.
-func agree(t testing.TB, v *formattest.Vhdx, clean, s *formattest.Sparse, w img.Window) *formattest.Result {
+func agree(t testing.TB, v *vhdxtest.Image, clean, s *formattest.Sparse, w img.Window) *formattest.Result {
 	t.Helper()
 	res, f := walk(t, s, 0, w)
 	if f != nil {
@@ -107,12 +108,12 @@ func agree(t testing.TB, v *formattest.Vhdx, clean, s *formattest.Sparse, w img.
 }
 
 // randomBAT is an image with blocks in every state. odd has entries that no image may have, too.
-func randomBAT(rng *rand.Rand, odd bool) *formattest.Vhdx {
+func randomBAT(rng *rand.Rand, odd bool) *vhdxtest.Image {
 	block := uint32(1<<20) << rng.Intn(4)
 	sector := []uint32{512, 512, 4096}[rng.Intn(3)]
-	v := formattest.NewVhdx(uint64(rng.Intn(int(block)*24))/uint64(sector)*uint64(sector), block, sector)
-	v.Flags = []uint32{0, formattest.VhdxLeaveAllocated, formattest.VhdxHasParent, formattest.VhdxHasParent | formattest.VhdxLeaveAllocated}[rng.Intn(4)]
-	parent := v.Flags&formattest.VhdxHasParent != 0
+	v := vhdxtest.New(uint64(rng.Intn(int(block)*24))/uint64(sector)*uint64(sector), block, sector)
+	v.Flags = []uint32{0, vhdxtest.LeaveAllocated, vhdxtest.HasParent, vhdxtest.HasParent | vhdxtest.LeaveAllocated}[rng.Intn(4)]
+	parent := v.Flags&vhdxtest.HasParent != 0
 	v.Locator = [][2]string{{"parent_linkage", "{83ed0ec3-24c8-49a6-a959-5e4bf1288bfb}"}, {"relative_path", `.\parent`}}
 	if rng.Intn(3) == 0 {
 		v.LogGUID, v.LogLength = "0123456789abcdef", uint32(1+rng.Intn(3))<<20
@@ -123,7 +124,7 @@ func randomBAT(rng *rand.Rand, odd bool) *formattest.Vhdx {
 		case state == 4 && odd:
 			v.BAT[v.Index(p)] = state
 		case state == 4, state == 5 && !odd:
-		case state == formattest.VhdxPartially && !parent && !odd:
+		case state == vhdxtest.Partially && !parent && !odd:
 		case state >= 6:
 			v.Block(p, min(state, 7))
 			if state == 8 && !parent {

@@ -11,6 +11,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vhdx"
+	"instarfs/guest/format/vhdx/vhdxtest"
 	"instarfs/guest/img"
 )
 
@@ -19,15 +20,15 @@ const logGUID = "0123456789abcdef"
 // rewrite is a clean image, and a copy of it in which parts of the metadata are garbage that a log puts right.
 type rewrite struct {
 	*rand.Rand
-	v     *formattest.Vhdx
+	v     *vhdxtest.Image
 	clean *formattest.Sparse
 	dirty *formattest.Sparse
 }
 
 // newRewrite copies a clean image; v is as it was built.
-func newRewrite(rng *rand.Rand, build func() *formattest.Vhdx) *rewrite {
+func newRewrite(rng *rand.Rand, build func() *vhdxtest.Image) *rewrite {
 	v, again := build(), build()
-	return &rewrite{rng, v, v.Image(), again.Image()}
+	return &rewrite{rng, v, v.File(), again.File()}
 }
 
 // sectors are those of the metadata that matter, by file offset.
@@ -38,7 +39,7 @@ func (r *rewrite) sectors() (list []uint64) {
 			off += 4096
 		}
 	}
-	add(formattest.VhdxRegions, 1)
+	add(vhdxtest.Regions, 1)
 	add(r.v.MetadataOffset(), 1)
 	add(r.v.MetadataOffset()+64<<10, 1)
 	add(r.v.BATOffset(), 1)
@@ -55,28 +56,28 @@ func (r *rewrite) garbage() []byte {
 }
 
 // change is what puts a sector right.
-func (r *rewrite) change(off uint64) formattest.VhdxChange {
+func (r *rewrite) change(off uint64) vhdxtest.Change {
 	b := r.clean.Bytes(off, 4096)
 	if bytes.Equal(b, make([]byte, 4096)) && r.Intn(2) == 0 {
-		return formattest.VhdxChange{Off: off, Length: 4096}
+		return vhdxtest.Change{Off: off, Length: 4096}
 	}
-	return formattest.VhdxChange{Off: off, Data: b}
+	return vhdxtest.Change{Off: off, Data: b}
 }
 
 // wrong is a change that must not last.
-func (r *rewrite) wrong(off uint64) formattest.VhdxChange {
+func (r *rewrite) wrong(off uint64) vhdxtest.Change {
 	if r.Intn(3) == 0 {
-		return formattest.VhdxChange{Off: off &^ 0xffff, Length: 64 << 10}
+		return vhdxtest.Change{Off: off &^ 0xffff, Length: 64 << 10}
 	}
-	return formattest.VhdxChange{Off: off, Data: r.garbage()}
+	return vhdxtest.Change{Off: off, Data: r.garbage()}
 }
 
 // entries makes n entries of the log, the first of which says first in the numbers of entries: sectors are spoilt and put right
 // again, the last one of each at last.
-func (r *rewrite) entries(first uint64, n int, guid string, right bool) []*formattest.VhdxEntry {
-	list := make([]*formattest.VhdxEntry, n)
+func (r *rewrite) entries(first uint64, n int, guid string, right bool) []*vhdxtest.Entry {
+	list := make([]*vhdxtest.Entry, n)
 	for i := range list {
-		list[i] = &formattest.VhdxEntry{GUID: guid, Sequence: first + uint64(i)}
+		list[i] = &vhdxtest.Entry{GUID: guid, Sequence: first + uint64(i)}
 	}
 	for _, off := range r.sectors() {
 		at := r.Intn(n)
@@ -112,7 +113,7 @@ func (r *rewrite) entries(first uint64, n int, guid string, right bool) []*forma
 
 // put writes entries that follow each other into the log from a byte of it on. tail is the number of the one that the last one
 // calls its tail.
-func (r *rewrite) put(at uint64, tail int, list []*formattest.VhdxEntry) (end uint64) {
+func (r *rewrite) put(at uint64, tail int, list []*vhdxtest.Entry) (end uint64) {
 	starts := make([]uint64, len(list))
 	end = at
 	for i, e := range list {
@@ -136,9 +137,9 @@ func (r *rewrite) spoil() {
 	}
 }
 
-func small(rng *rand.Rand) func() *formattest.Vhdx {
+func small(rng *rand.Rand) func() *vhdxtest.Image {
 	seed := rng.Int63()
-	return func() *formattest.Vhdx {
+	return func() *vhdxtest.Image {
 		for i := int64(0); ; i++ {
 			v := randomBAT(rand.New(rand.NewSource(seed+i)), false)
 			if v.Size > 0 {
@@ -170,7 +171,7 @@ func TestReplay(t *testing.T) {
 			case 2:
 				end := r.put(stale, 0, r.entries(number+50, 1, logGUID, false))
 				torn := (end + uint64(r.v.LogLength) - 4096) % uint64(r.v.LogLength)
-				r.dirty.Put(formattest.VhdxLog+torn+9, []byte{1, 2, 3})
+				r.dirty.Put(vhdxtest.Log+torn+9, []byte{1, 2, 3})
 			}
 			// An entry that was written back already, before the tail.
 			list := r.entries(number, n, logGUID, true)
@@ -204,13 +205,13 @@ func TestReplay(t *testing.T) {
 }
 
 // logged is an image with one block in use and one entry in its log, which takes it away and can be changed.
-func logged(change func(e *formattest.VhdxEntry)) (*formattest.Vhdx, *formattest.Sparse, *formattest.VhdxEntry) {
-	v := formattest.NewVhdx(4*mib, mib, 512)
+func logged(change func(e *vhdxtest.Entry)) (*vhdxtest.Image, *formattest.Sparse, *vhdxtest.Entry) {
+	v := vhdxtest.New(4*mib, mib, 512)
 	v.LogGUID = logGUID
-	v.Block(1, formattest.VhdxPresent)
-	s := v.Image()
-	e := &formattest.VhdxEntry{GUID: logGUID, Sequence: 7, Flushed: s.Size, Last: s.Size,
-		Changes: []formattest.VhdxChange{{Off: v.BATOffset(), Length: 4096}, {Off: 0, Data: make([]byte, 4096)}}}
+	v.Block(1, vhdxtest.Present)
+	s := v.File()
+	e := &vhdxtest.Entry{GUID: logGUID, Sequence: 7, Flushed: s.Size, Last: s.Size,
+		Changes: []vhdxtest.Change{{Off: v.BATOffset(), Length: 4096}, {Off: 0, Data: make([]byte, 4096)}}}
 	change(e)
 	return v, s, e
 }
@@ -218,21 +219,21 @@ func logged(change func(e *formattest.VhdxEntry)) (*formattest.Vhdx, *formattest
 // TestEntries has logs of one entry with one thing wrong, or nothing. replayed is whether our own profile takes it.
 func TestEntries(t *testing.T) {
 	le := binary.LittleEndian
-	none := func(*formattest.VhdxEntry) {}
+	none := func(*vhdxtest.Entry) {}
 	for _, test := range []struct {
 		name     string
-		change   func(e *formattest.VhdxEntry)
+		change   func(e *vhdxtest.Entry)
 		spoil    func(b []byte) []byte // of the encoded entry, whose checksum is then made right
 		replayed bool
 		own      fault.Reason
 	}{
 		{"sound", none, nil, true, 0},
-		{"no changes", func(e *formattest.VhdxEntry) { e.Changes = nil }, nil, false, 0},
-		{"number 0", func(e *formattest.VhdxEntry) { e.Sequence = 0 }, nil, false, 0},
-		{"another log", func(e *formattest.VhdxEntry) { e.GUID = "0123456789abcdeX" }, nil, false, 0},
-		{"tail elsewhere", func(e *formattest.VhdxEntry) { e.Tail = 4096 }, nil, false, 0},
-		{"file was larger", func(e *formattest.VhdxEntry) { e.Flushed += mib }, nil, false, fault.VhdxLogTruncated},
-		{"file is to be larger", func(e *formattest.VhdxEntry) { e.Last += mib }, nil, true, 0},
+		{"no changes", func(e *vhdxtest.Entry) { e.Changes = nil }, nil, false, 0},
+		{"number 0", func(e *vhdxtest.Entry) { e.Sequence = 0 }, nil, false, 0},
+		{"another log", func(e *vhdxtest.Entry) { e.GUID = "0123456789abcdeX" }, nil, false, 0},
+		{"tail elsewhere", func(e *vhdxtest.Entry) { e.Tail = 4096 }, nil, false, 0},
+		{"file was larger", func(e *vhdxtest.Entry) { e.Flushed += mib }, nil, false, fault.VhdxLogTruncated},
+		{"file is to be larger", func(e *vhdxtest.Entry) { e.Last += mib }, nil, true, 0},
 		{"signature", none, func(b []byte) []byte { b[0] = 'L'; return b }, false, 0},
 		{"length 0", none, func(b []byte) []byte { le.PutUint32(b[8:], 0); return b }, false, 0},
 		{"length odd", none, func(b []byte) []byte { le.PutUint32(b[8:], 4097); return b }, false, 0},
@@ -249,18 +250,18 @@ func TestEntries(t *testing.T) {
 		{"data sector's signature", none, func(b []byte) []byte { b[4096]++; return b }, false, 0},
 		{"data sector of another entry", none, func(b []byte) []byte { b[4096+4]++; return b }, false, 0},
 		{"data sector torn", none, func(b []byte) []byte { b[8192-1]++; return b }, false, 0},
-		{"zeroes far away", func(e *formattest.VhdxEntry) {
-			e.Changes = append(e.Changes, formattest.VhdxChange{Off: 1<<64 - 4096, Length: 1<<64 - 4096},
-				formattest.VhdxChange{Off: 1 << 62, Length: 1<<64 - 4096}, formattest.VhdxChange{Off: 4096})
+		{"zeroes far away", func(e *vhdxtest.Entry) {
+			e.Changes = append(e.Changes, vhdxtest.Change{Off: 1<<64 - 4096, Length: 1<<64 - 4096},
+				vhdxtest.Change{Off: 1 << 62, Length: 1<<64 - 4096}, vhdxtest.Change{Off: 4096})
 		}, nil, true, 0},
-		{"as many changes as there may be", func(e *formattest.VhdxEntry) {
+		{"as many changes as there may be", func(e *vhdxtest.Entry) {
 			for len(e.Changes) < 8192 {
-				e.Changes = append(e.Changes, formattest.VhdxChange{Off: 1 << 30, Length: 4096})
+				e.Changes = append(e.Changes, vhdxtest.Change{Off: 1 << 30, Length: 4096})
 			}
 		}, nil, true, 0},
-		{"too many changes", func(e *formattest.VhdxEntry) {
+		{"too many changes", func(e *vhdxtest.Entry) {
 			for len(e.Changes) < 8193 {
-				e.Changes = append(e.Changes, formattest.VhdxChange{Off: 1 << 30, Length: 4096})
+				e.Changes = append(e.Changes, vhdxtest.Change{Off: 1 << 30, Length: 4096})
 			}
 		}, nil, false, fault.VhdxLogChanges},
 	} {
@@ -270,9 +271,9 @@ func TestEntries(t *testing.T) {
 			if test.spoil != nil {
 				b = test.spoil(b)
 				if n := le.Uint32(b[8:]); n != 0 && int(n) <= len(b) {
-					formattest.VhdxSum(b[:n])
+					vhdxtest.Sum(b[:n])
 				} else {
-					formattest.VhdxSum(b)
+					vhdxtest.Sum(b)
 				}
 			}
 			v.PutLog(s, 0, b)
@@ -297,14 +298,14 @@ func TestEntries(t *testing.T) {
 
 // TestLogGrowsFile has a block that lies behind the end of the file, in space that the log says the file is to have.
 func TestLogGrowsFile(t *testing.T) {
-	v := formattest.NewVhdx(4*mib, mib, 512)
+	v := vhdxtest.New(4*mib, mib, 512)
 	v.LogGUID = logGUID
-	v.Block(0, formattest.VhdxPresent)
-	s := v.Image()
+	v.Block(0, vhdxtest.Present)
+	s := v.File()
 	size := s.Size
 	bat := make([]byte, 4096)
-	binary.LittleEndian.PutUint64(bat[8:], size|formattest.VhdxPresent)
-	e := &formattest.VhdxEntry{GUID: logGUID, Sequence: 7, Flushed: size, Last: size + mib, Changes: []formattest.VhdxChange{{Off: v.BATOffset(), Data: bat}}}
+	binary.LittleEndian.PutUint64(bat[8:], size|vhdxtest.Present)
+	e := &vhdxtest.Entry{GUID: logGUID, Sequence: 7, Flushed: size, Last: size + mib, Changes: []vhdxtest.Change{{Off: v.BATOffset(), Data: bat}}}
 	v.PutLog(s, 0, e.Bytes())
 	res, f := walk(t, s, 0, img.Whole)
 	if f != nil {
@@ -321,13 +322,13 @@ func TestLogGrowsFile(t *testing.T) {
 // TestHostileLogs end, and cost little.
 func TestHostileLogs(t *testing.T) {
 	// Each sector is the header of an entry that claims all of the log, and none is right.
-	whole := &formattest.VhdxEntry{GUID: logGUID, Sequence: 7}
+	whole := &vhdxtest.Entry{GUID: logGUID, Sequence: 7}
 	b := whole.Bytes()
 	binary.LittleEndian.PutUint32(b[8:], mib)
 	for _, qemu := range []img.Release{0, qemu72} {
-		v := formattest.NewVhdx(4*mib, mib, 512)
+		v := vhdxtest.New(4*mib, mib, 512)
 		v.LogGUID = logGUID
-		s := v.Image()
+		s := v.File()
 		for at := uint64(0); at < mib; at += 4096 {
 			v.PutLog(s, at, b)
 		}
@@ -344,7 +345,7 @@ func TestHostileLogs(t *testing.T) {
 	// A log of 64 MiB, which does not fit in memory, with entries that go over its pieces and its end.
 	rng := rand.New(rand.NewSource(1))
 	build := small(rng)
-	r := newRewrite(rng, func() *formattest.Vhdx {
+	r := newRewrite(rng, func() *vhdxtest.Image {
 		v := build()
 		v.LogLength = 64 * mib
 		return v

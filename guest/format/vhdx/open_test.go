@@ -10,63 +10,64 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vhdx"
+	"instarfs/guest/format/vhdx/vhdxtest"
 	"instarfs/guest/img"
 )
 
 // vector is an image of 5 MiB in blocks of 1 MiB, of which the second and the last are there, with one thing wrong, or nothing.
 type vector struct {
 	name      string
-	build     func(v *formattest.Vhdx)
-	spoil     func(v *formattest.Vhdx, s *formattest.Sparse)
+	build     func(v *vhdxtest.Image)
+	spoil     func(v *vhdxtest.Image, s *formattest.Sparse)
 	qemu, own fault.Reason
 }
 
-func put(off uint64, b []byte) func(*formattest.Vhdx, *formattest.Sparse) {
-	return func(_ *formattest.Vhdx, s *formattest.Sparse) { s.Put(off, b) }
+func put(off uint64, b []byte) func(*vhdxtest.Image, *formattest.Sparse) {
+	return func(_ *vhdxtest.Image, s *formattest.Sparse) { s.Put(off, b) }
 }
 
 // header changes both headers and makes their checksums right.
-func header(off uint64, b []byte) func(*formattest.Vhdx, *formattest.Sparse) {
-	return func(_ *formattest.Vhdx, s *formattest.Sparse) {
-		for _, at := range []uint64{formattest.VhdxHeader1, formattest.VhdxHeader2} {
+func header(off uint64, b []byte) func(*vhdxtest.Image, *formattest.Sparse) {
+	return func(_ *vhdxtest.Image, s *formattest.Sparse) {
+		for _, at := range []uint64{vhdxtest.Header1, vhdxtest.Header2} {
 			h := s.Bytes(at, 4096)
 			copy(h[off:], b)
-			formattest.VhdxSum(h)
+			vhdxtest.Sum(h)
 			s.Put(at, h)
 		}
 	}
 }
 
 // regions changes both region tables likewise.
-func regions(off uint64, b []byte) func(*formattest.Vhdx, *formattest.Sparse) {
-	return func(_ *formattest.Vhdx, s *formattest.Sparse) {
-		for _, at := range []uint64{formattest.VhdxRegions, formattest.VhdxRegions2} {
+func regions(off uint64, b []byte) func(*vhdxtest.Image, *formattest.Sparse) {
+	return func(_ *vhdxtest.Image, s *formattest.Sparse) {
+		for _, at := range []uint64{vhdxtest.Regions, vhdxtest.Regions2} {
 			h := s.Bytes(at, 64<<10)
 			copy(h[off:], b)
-			formattest.VhdxSum(h)
+			vhdxtest.Sum(h)
 			s.Put(at, h)
 		}
 	}
 }
 
-func metadata(off uint64, b []byte) func(*formattest.Vhdx, *formattest.Sparse) {
-	return func(v *formattest.Vhdx, s *formattest.Sparse) { s.Put(v.MetadataOffset()+off, b) }
+func metadata(off uint64, b []byte) func(*vhdxtest.Image, *formattest.Sparse) {
+	return func(v *vhdxtest.Image, s *formattest.Sparse) { s.Put(v.MetadataOffset()+off, b) }
 }
 
-func bat(i uint64, f func(e uint64) uint64) func(*formattest.Vhdx) {
-	return func(v *formattest.Vhdx) { v.BAT[i] = f(v.BAT[i]) }
+func bat(i uint64, f func(e uint64) uint64) func(*vhdxtest.Image) {
+	return func(v *vhdxtest.Image) { v.BAT[i] = f(v.BAT[i]) }
 }
 
-func region(r ...formattest.VhdxRegion) func(*formattest.Vhdx) {
-	return func(v *formattest.Vhdx) { v.Regions = r }
+func region(r ...vhdxtest.Region) func(*vhdxtest.Image) {
+	return func(v *vhdxtest.Image) { v.Regions = r }
 }
 
-func item(i ...formattest.VhdxItem) func(*formattest.Vhdx) {
-	return func(v *formattest.Vhdx) { v.Items = i }
+func item(i ...vhdxtest.Item) func(*vhdxtest.Image) {
+	return func(v *vhdxtest.Image) { v.Items = i }
 }
 
-func both(f ...func(*formattest.Vhdx, *formattest.Sparse)) func(*formattest.Vhdx, *formattest.Sparse) {
-	return func(v *formattest.Vhdx, s *formattest.Sparse) {
+func both(f ...func(*vhdxtest.Image, *formattest.Sparse)) func(*vhdxtest.Image, *formattest.Sparse) {
+	return func(v *vhdxtest.Image, s *formattest.Sparse) {
 		for _, f := range f {
 			f(v, s)
 		}
@@ -78,56 +79,56 @@ const unknownGUID = "somebody's thing"
 var vectors = []vector{
 	{"sound", nil, nil, 0, 0},
 	{"signature", nil, put(7, []byte("E")), fault.VhdxSignature, fault.VhdxSignature},
-	{"header 1 damaged", nil, put(formattest.VhdxHeader1+100, []byte{1}), 0, 0},
-	{"header 2 damaged", nil, put(formattest.VhdxHeader2+4095, []byte{1}), 0, 0},
-	{"both damaged", nil, both(put(formattest.VhdxHeader1+100, []byte{1}), put(formattest.VhdxHeader2+100, []byte{1})), fault.VhdxNoHeader, fault.VhdxNoHeader},
+	{"header 1 damaged", nil, put(vhdxtest.Header1+100, []byte{1}), 0, 0},
+	{"header 2 damaged", nil, put(vhdxtest.Header2+4095, []byte{1}), 0, 0},
+	{"both damaged", nil, both(put(vhdxtest.Header1+100, []byte{1}), put(vhdxtest.Header2+100, []byte{1})), fault.VhdxNoHeader, fault.VhdxNoHeader},
 	{"header signature", nil, header(0, []byte("HEAD")), fault.VhdxNoHeader, fault.VhdxNoHeader},
-	{"header version", nil, header(formattest.VhdxVersion, []byte{2}), fault.VhdxNoHeader, fault.VhdxNoHeader},
-	{"headers of one number that differ", nil, both(header(formattest.VhdxSequence, le64(9)), func(_ *formattest.Vhdx, s *formattest.Sparse) {
-		h := s.Bytes(formattest.VhdxHeader1, 4096)
+	{"header version", nil, header(vhdxtest.Version, []byte{2}), fault.VhdxNoHeader, fault.VhdxNoHeader},
+	{"headers of one number that differ", nil, both(header(vhdxtest.Sequence, le64(9)), func(_ *vhdxtest.Image, s *formattest.Sparse) {
+		h := s.Bytes(vhdxtest.Header1, 4096)
 		h[20]++
-		formattest.VhdxSum(h)
-		s.Put(formattest.VhdxHeader1, h)
+		vhdxtest.Sum(h)
+		s.Put(vhdxtest.Header1, h)
 	}), fault.VhdxNoHeader, fault.VhdxNoHeader},
-	{"headers of one number that are the same", nil, header(formattest.VhdxSequence, le64(9)), 0, 0},
-	{"log offset 0", nil, header(formattest.VhdxLogOffset, le64(0)), fault.VhdxLogOffset, fault.VhdxLogOffset},
-	{"log unaligned", nil, header(formattest.VhdxLogOffset, le64(mib+4096)), fault.VhdxLogOffset, fault.VhdxLogOffset},
-	{"log version", nil, header(formattest.VhdxLogVersion, []byte{1}), fault.VhdxLogVersion, fault.VhdxLogVersion},
-	{"log length", nil, both(header(formattest.VhdxLogGUID, []byte{1}), header(formattest.VhdxLogLength, le32(4096))), fault.VhdxLogLength, fault.VhdxLogLength},
-	{"log length, no log", nil, header(formattest.VhdxLogLength, le32(4096)), 0, 0},
-	{"log of no length", nil, both(header(formattest.VhdxLogGUID, []byte{1}), header(formattest.VhdxLogLength, le32(0))), 0, 0},
-	{"log empty", nil, header(formattest.VhdxLogGUID, []byte{1}), 0, 0},
-	{"log nowhere", nil, both(header(formattest.VhdxLogGUID, []byte{1}), header(formattest.VhdxLogOffset, le64(1<<63))), fault.VhdxLogRead, fault.VhdxLogRead},
-	{"log behind the end", nil, both(header(formattest.VhdxLogGUID, []byte{1}), header(formattest.VhdxLogOffset, le64(1<<40))), 0, 0},
-	{"log long", nil, both(header(formattest.VhdxLogGUID, []byte{1}), header(formattest.VhdxLogOffset, le64(9*mib)), header(formattest.VhdxLogLength, le32(65*mib)), put(100*mib, []byte{0})), 0, fault.VhdxLogTooLong},
-	{"region table's checksum", nil, put(formattest.VhdxRegions+60000, []byte{1}), fault.VhdxRegionChecksum, 0},
-	{"both region tables' checksums", nil, both(put(formattest.VhdxRegions+60000, []byte{1}), put(formattest.VhdxRegions2+60000, []byte{1})), fault.VhdxRegionChecksum, fault.VhdxRegionChecksum},
+	{"headers of one number that are the same", nil, header(vhdxtest.Sequence, le64(9)), 0, 0},
+	{"log offset 0", nil, header(vhdxtest.LogOffset, le64(0)), fault.VhdxLogOffset, fault.VhdxLogOffset},
+	{"log unaligned", nil, header(vhdxtest.LogOffset, le64(mib+4096)), fault.VhdxLogOffset, fault.VhdxLogOffset},
+	{"log version", nil, header(vhdxtest.LogVersion, []byte{1}), fault.VhdxLogVersion, fault.VhdxLogVersion},
+	{"log length", nil, both(header(vhdxtest.LogGUID, []byte{1}), header(vhdxtest.LogLength, le32(4096))), fault.VhdxLogLength, fault.VhdxLogLength},
+	{"log length, no log", nil, header(vhdxtest.LogLength, le32(4096)), 0, 0},
+	{"log of no length", nil, both(header(vhdxtest.LogGUID, []byte{1}), header(vhdxtest.LogLength, le32(0))), 0, 0},
+	{"log empty", nil, header(vhdxtest.LogGUID, []byte{1}), 0, 0},
+	{"log nowhere", nil, both(header(vhdxtest.LogGUID, []byte{1}), header(vhdxtest.LogOffset, le64(1<<63))), fault.VhdxLogRead, fault.VhdxLogRead},
+	{"log behind the end", nil, both(header(vhdxtest.LogGUID, []byte{1}), header(vhdxtest.LogOffset, le64(1<<40))), 0, 0},
+	{"log long", nil, both(header(vhdxtest.LogGUID, []byte{1}), header(vhdxtest.LogOffset, le64(9*mib)), header(vhdxtest.LogLength, le32(65*mib)), put(100*mib, []byte{0})), 0, fault.VhdxLogTooLong},
+	{"region table's checksum", nil, put(vhdxtest.Regions+60000, []byte{1}), fault.VhdxRegionChecksum, 0},
+	{"both region tables' checksums", nil, both(put(vhdxtest.Regions+60000, []byte{1}), put(vhdxtest.Regions2+60000, []byte{1})), fault.VhdxRegionChecksum, fault.VhdxRegionChecksum},
 	{"region table's signature", nil, regions(0, []byte("REGI")), fault.VhdxRegionSignature, fault.VhdxRegionSignature},
 	{"region count", nil, regions(8, le32(2048)), fault.VhdxRegionCount, fault.VhdxRegionCount},
-	{"regions overlap", region(formattest.VhdxRegion{GUID: unknownGUID, Off: 3*mib - 1, Length: 2}), nil, fault.VhdxRegionOverlap, fault.VhdxRegionOverlap},
-	{"region and log overlap", region(formattest.VhdxRegion{GUID: unknownGUID, Off: mib, Length: mib}), nil, fault.VhdxRegionOverlap, fault.VhdxRegionOverlap},
-	{"region around an empty one", region(formattest.VhdxRegion{GUID: unknownGUID, Off: 90 * mib}, formattest.VhdxRegion{GUID: unknownGUID, Off: 89 * mib, Length: 2 * mib}), nil, fault.VhdxRegionOverlap, fault.VhdxRegionOverlap},
-	{"region up to the end of numbers", region(formattest.VhdxRegion{GUID: unknownGUID, Off: 1<<64 - mib, Length: mib}, formattest.VhdxRegion{GUID: unknownGUID, Off: 90 * mib, Length: mib}), nil, 0, 0},
-	{"unknown region", region(formattest.VhdxRegion{GUID: unknownGUID, Off: 90 * mib, Length: mib}), nil, 0, 0},
-	{"unknown region required", region(formattest.VhdxRegion{GUID: unknownGUID, Off: 90 * mib, Length: mib, Required: true}), nil, fault.VhdxRegionUnknown, fault.VhdxRegionUnknown},
-	{"region twice", region(formattest.VhdxRegion{GUID: "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e", Off: 90 * mib, Length: mib}), nil, fault.VhdxRegionTwice, fault.VhdxRegionTwice},
+	{"regions overlap", region(vhdxtest.Region{GUID: unknownGUID, Off: 3*mib - 1, Length: 2}), nil, fault.VhdxRegionOverlap, fault.VhdxRegionOverlap},
+	{"region and log overlap", region(vhdxtest.Region{GUID: unknownGUID, Off: mib, Length: mib}), nil, fault.VhdxRegionOverlap, fault.VhdxRegionOverlap},
+	{"region around an empty one", region(vhdxtest.Region{GUID: unknownGUID, Off: 90 * mib}, vhdxtest.Region{GUID: unknownGUID, Off: 89 * mib, Length: 2 * mib}), nil, fault.VhdxRegionOverlap, fault.VhdxRegionOverlap},
+	{"region up to the end of numbers", region(vhdxtest.Region{GUID: unknownGUID, Off: 1<<64 - mib, Length: mib}, vhdxtest.Region{GUID: unknownGUID, Off: 90 * mib, Length: mib}), nil, 0, 0},
+	{"unknown region", region(vhdxtest.Region{GUID: unknownGUID, Off: 90 * mib, Length: mib}), nil, 0, 0},
+	{"unknown region required", region(vhdxtest.Region{GUID: unknownGUID, Off: 90 * mib, Length: mib, Required: true}), nil, fault.VhdxRegionUnknown, fault.VhdxRegionUnknown},
+	{"region twice", region(vhdxtest.Region{GUID: "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e", Off: 90 * mib, Length: mib}), nil, fault.VhdxRegionTwice, fault.VhdxRegionTwice},
 	{"no BAT", nil, regions(16, []byte{0}), fault.VhdxRegionUnknown, fault.VhdxRegionUnknown},
 	{"no regions", nil, regions(8, le32(0)), fault.VhdxRegionMissing, fault.VhdxRegionMissing},
 	{"one region", nil, regions(8, le32(1)), fault.VhdxRegionMissing, fault.VhdxRegionMissing},
-	{"region in the header section", region(formattest.VhdxRegion{GUID: unknownGUID, Off: mib / 2, Length: 4096}), nil, 0, fault.VhdxRegionOverlap},
+	{"region in the header section", region(vhdxtest.Region{GUID: unknownGUID, Off: mib / 2, Length: 4096}), nil, 0, fault.VhdxRegionOverlap},
 	{"metadata nowhere", nil, regions(16+32+16, le64(1<<64-mib)), fault.VhdxMetadataRead, fault.VhdxMetadataRead},
 	{"metadata's signature", nil, metadata(0, []byte("M")), fault.VhdxMetadataSignature, fault.VhdxMetadataSignature},
 	{"metadata count", nil, metadata(10, []byte{0, 8}), fault.VhdxMetadataCount, fault.VhdxMetadataCount},
-	{"unknown item", item(formattest.VhdxItem{GUID: unknownGUID}), nil, 0, 0},
-	{"unknown item required", item(formattest.VhdxItem{GUID: unknownGUID, Required: true}), nil, fault.VhdxItemUnknown, fault.VhdxItemUnknown},
-	{"item twice", item(formattest.VhdxItem{GUID: "\xab\x12\xca\xbe\xe6\xb2\x23\x45\x93\xef\xc3\x09\xe0\x00\xc7\x46"}), nil, fault.VhdxItemTwice, fault.VhdxItemTwice},
+	{"unknown item", item(vhdxtest.Item{GUID: unknownGUID}), nil, 0, 0},
+	{"unknown item required", item(vhdxtest.Item{GUID: unknownGUID, Required: true}), nil, fault.VhdxItemUnknown, fault.VhdxItemUnknown},
+	{"item twice", item(vhdxtest.Item{GUID: "\xab\x12\xca\xbe\xe6\xb2\x23\x45\x93\xef\xc3\x09\xe0\x00\xc7\x46"}), nil, fault.VhdxItemTwice, fault.VhdxItemTwice},
 	{"no disk ID", nil, metadata(32+2*32, append([]byte(unknownGUID), make([]byte, 12)...)), fault.VhdxItemMissing, 0},
 	{"no physical sector size", nil, metadata(32+4*32, append([]byte(unknownGUID), make([]byte, 12)...)), fault.VhdxItemMissing, 0},
 	{"no disk size", nil, metadata(32+1*32, append([]byte(unknownGUID), make([]byte, 12)...)), fault.VhdxItemMissing, fault.VhdxItemMissing},
 	{"parent and no locator", nil, metadata(64<<10+4, []byte{2}), fault.VhdxNoLocator, fault.VhdxNoLocator},
-	{"locator and no parent", item(formattest.VhdxItem{GUID: "\x2d\x5f\xd3\xa8\x0b\xb3\x4d\x45\xab\xf7\xd3\xd8\x48\x34\xab\x0c"}), nil, fault.VhdxDifferencing, 0},
-	{"parent", func(v *formattest.Vhdx) {
-		v.Flags = formattest.VhdxHasParent
+	{"locator and no parent", item(vhdxtest.Item{GUID: "\x2d\x5f\xd3\xa8\x0b\xb3\x4d\x45\xab\xf7\xd3\xd8\x48\x34\xab\x0c"}), nil, fault.VhdxDifferencing, 0},
+	{"parent", func(v *vhdxtest.Image) {
+		v.Flags = vhdxtest.HasParent
 		v.Locator = [][2]string{{"relative_path", "p"}}
 	}, nil, fault.VhdxDifferencing, 0},
 	{"block size 512 KiB", nil, metadata(64<<10, le32(mib/2)), fault.VhdxBlockSize, fault.VhdxBlockSize},
@@ -151,24 +152,24 @@ var vectors = []vector{
 	{"block nowhere", bat(1, func(uint64) uint64 { return 1<<63 | 6 }), nil, fault.VhdxBlockOverflow, fault.VhdxBlockOverflow},
 	{"block behind the end", bat(1, func(uint64) uint64 { return 1<<40 | 6 }), nil, fault.VhdxBlockStart, fault.VhdxBlockStart},
 	{"block at the end", bat(1, func(e uint64) uint64 { return e + 2*mib }), nil, fault.VhdxBlockStart, fault.VhdxBlockStart},
-	{"block cut", nil, func(_ *formattest.Vhdx, s *formattest.Sparse) { s.Size -= 512 }, fault.VhdxBlockEnd, fault.VhdxBlockEnd},
-	{"last block cut", func(v *formattest.Vhdx) { v.Size -= 4096 }, func(_ *formattest.Vhdx, s *formattest.Sparse) { s.Size -= 4095 }, 0, 0},
+	{"block cut", nil, func(_ *vhdxtest.Image, s *formattest.Sparse) { s.Size -= 512 }, fault.VhdxBlockEnd, fault.VhdxBlockEnd},
+	{"last block cut", func(v *vhdxtest.Image) { v.Size -= 4096 }, func(_ *vhdxtest.Image, s *formattest.Sparse) { s.Size -= 4095 }, 0, 0},
 	{"block over the log", bat(1, func(uint64) uint64 { return mib | 6 }), nil, fault.VhdxBlockOverlap, fault.VhdxBlockOverlap},
 	{"block over the BAT", bat(1, func(uint64) uint64 { return 3*mib | 6 }), nil, fault.VhdxBlockOverlap, fault.VhdxBlockOverlap},
 	{"block in the header section", bat(1, func(uint64) uint64 { return 6 }), nil, 0, fault.VhdxBlockOverlap},
 	{"state 4", bat(1, func(e uint64) uint64 { return e&^7 | 4 }), nil, 0, fault.VhdxBlockState},
 	{"state 7", bat(1, func(e uint64) uint64 { return e | 7 }), nil, 0, fault.VhdxBlockState},
-	{"file cut behind the region table", nil, func(_ *formattest.Vhdx, s *formattest.Sparse) { s.Size = mib }, fault.VhdxBlockStart, fault.VhdxBlockStart},
+	{"file cut behind the region table", nil, func(_ *vhdxtest.Image, s *formattest.Sparse) { s.Size = mib }, fault.VhdxBlockStart, fault.VhdxBlockStart},
 }
 
-func (v *vector) image() (*formattest.Vhdx, *formattest.Sparse) {
-	x := formattest.NewVhdx(5*mib, mib, 512)
-	x.Block(1, formattest.VhdxPresent)
-	x.Block(4, formattest.VhdxPresent)
+func (v *vector) image() (*vhdxtest.Image, *formattest.Sparse) {
+	x := vhdxtest.New(5*mib, mib, 512)
+	x.Block(1, vhdxtest.Present)
+	x.Block(4, vhdxtest.Present)
 	if v.build != nil {
 		v.build(x)
 	}
-	s := x.Image()
+	s := x.File()
 	if v.spoil != nil {
 		v.spoil(x, s)
 	}
@@ -253,9 +254,9 @@ func TestParent(t *testing.T) {
 		{"too long", [][2]string{{"relative_path", strings.Repeat("n", 4096)}}, "", fault.VhdxParentLength},
 		{"locator too long", [][2]string{{"x", strings.Repeat("n", 32000)}, {"relative_path", "a"}, {"y", strings.Repeat("n", 4000)}}, "", fault.VhdxLocatorLength},
 	} {
-		v := formattest.NewVhdx(5*mib, mib, 512)
-		v.Flags, v.Locator = formattest.VhdxHasParent, test.locator
-		res, f := walk(t, v.Image(), 0, img.Whole)
+		v := vhdxtest.New(5*mib, mib, 512)
+		v.Flags, v.Locator = vhdxtest.HasParent, test.locator
+		res, f := walk(t, v.File(), 0, img.Whole)
 		switch want := (img.Reference{Kind: img.Backing, Name: test.want, Format: "vhdx"}); {
 		case test.reason != 0:
 			if f == nil || f.Reason != test.reason {
@@ -280,9 +281,9 @@ func TestParent(t *testing.T) {
 		{28, []byte{0xff, 0xff}, fault.VhdxNoParent},
 		{30, []byte{0xff, 0xff}, fault.VhdxNoParent},
 	} {
-		v := formattest.NewVhdx(5*mib, mib, 512)
-		v.Flags, v.Locator = formattest.VhdxHasParent, [][2]string{{"relative_path", "a"}}
-		s := v.Image()
+		v := vhdxtest.New(5*mib, mib, 512)
+		v.Flags, v.Locator = vhdxtest.HasParent, [][2]string{{"relative_path", "a"}}
+		s := v.File()
 		s.Put(v.MetadataOffset()+64<<10+8+8+16+4+4+uint64(test.off), test.b)
 		if _, f := walk(t, s, 0, img.Whole); (f == nil) != (test.reason == 0) || f != nil && f.Reason != test.reason {
 			t.Errorf("%d: fault %v", i, f)
@@ -292,9 +293,9 @@ func TestParent(t *testing.T) {
 
 // TestLocatorOfLongKeys: thousands of entries that share one long key cost no more than the locator is long.
 func TestLocatorOfLongKeys(t *testing.T) {
-	v := formattest.NewVhdx(5*mib, mib, 512)
-	v.Flags, v.Locator = formattest.VhdxHasParent, [][2]string{{"x", strings.Repeat("n", 31000)}}
-	s := v.Image()
+	v := vhdxtest.New(5*mib, mib, 512)
+	v.Flags, v.Locator = vhdxtest.HasParent, [][2]string{{"x", strings.Repeat("n", 31000)}}
+	s := v.File()
 	at := v.MetadataOffset() + 64<<10 + 8 + 8 + 16 + 4 + 4
 	s.Put(at+18, []byte{0xff, 0xff})
 	const entries, key = 2500, 20 + 12*2500
@@ -316,10 +317,10 @@ func TestLocatorOfLongKeys(t *testing.T) {
 func TestSizes(t *testing.T) {
 	for _, size := range []uint64{1<<52 + 5, 1<<63 - 1<<30, 1<<63 - 1<<30 + 512, 1<<64 - 1, 1<<64 - 1<<20, 1<<53 - 4*mib} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			v := formattest.NewVhdx(9*mib, mib, 512)
+			v := vhdxtest.New(9*mib, mib, 512)
 			v.BAT = make([]uint64, 1<<20)
 			v.Size = size
-			s := v.Image()
+			s := v.File()
 			_, f := walk(t, s, qemu72, window(0, mib))
 			if qemu, we := qemuSays(t, s), says(f); qemu != we {
 				t.Errorf("qemu-img says %q\nwe say %q", qemu, we)

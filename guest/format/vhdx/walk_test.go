@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vhdx"
+	"instarfs/guest/format/vhdx/vhdxtest"
 	"instarfs/guest/img"
 )
 
@@ -38,24 +39,24 @@ func same(t *testing.T, name string, res *formattest.Result, want []piece) {
 
 // TestWalk walks images whose maps are written out: a block in each state, and the last one cut.
 func TestWalk(t *testing.T) {
-	build := func(flags uint32) (*formattest.Vhdx, *formattest.Sparse, uint64) {
-		v := formattest.NewVhdx(9*mib-1024, mib, 512)
+	build := func(flags uint32) (*vhdxtest.Image, *formattest.Sparse, uint64) {
+		v := vhdxtest.New(9*mib-1024, mib, 512)
 		v.Flags = flags
 		v.Locator = [][2]string{{"relative_path", "parent"}}
-		first := v.Block(1, formattest.VhdxPresent)
-		v.Block(2, formattest.VhdxPresent)
-		v.BAT[3] = formattest.VhdxUndefined
-		v.BAT[4] = formattest.VhdxZero
-		v.BAT[5] = formattest.VhdxUnmapped
+		first := v.Block(1, vhdxtest.Present)
+		v.Block(2, vhdxtest.Present)
+		v.BAT[3] = vhdxtest.Undefined
+		v.BAT[4] = vhdxtest.Zero
+		v.BAT[5] = vhdxtest.Unmapped
 		v.BAT[6] = 5
-		if flags&formattest.VhdxHasParent != 0 {
-			v.Block(8, formattest.VhdxPartially)
+		if flags&vhdxtest.HasParent != 0 {
+			v.Block(8, vhdxtest.Partially)
 			// Sectors 8*2048+1 and the one behind the next 7, by the lowest bits first.
 			v.Bitmap(0, 8*256, []byte{0x02, 0x01, 0xff, 0xff})
 		} else {
-			v.Block(8, formattest.VhdxPresent)
+			v.Block(8, vhdxtest.Present)
 		}
-		return v, v.Image(), first
+		return v, v.File(), first
 	}
 	v, s, first := build(0)
 	last := first + 2*mib
@@ -65,9 +66,9 @@ func TestWalk(t *testing.T) {
 	same(t, "dynamic, nothing", agree(t, v, s, s, window(7, 7)), nil)
 	res, _ := walk(t, s, qemu72, window(5, 9*mib))
 	same(t, "qemu", res, []piece{{9*mib - 1029, extent.Present | extent.Data, 0}})
-	v, s, first = build(formattest.VhdxLeaveAllocated)
+	v, s, first = build(vhdxtest.LeaveAllocated)
 	same(t, "fixed", agree(t, v, s, s, window(2*mib, 3*mib+5)), []piece{{mib, data | extent.Holes, first + mib}, {5, zero, 0}})
-	v, s, first = build(formattest.VhdxHasParent)
+	v, s, first = build(vhdxtest.HasParent)
 	last = first + 2*mib
 	same(t, "differencing", agree(t, v, s, s, img.Whole), []piece{{mib, 0, 0}, {2 * mib, data, first}, {2 * mib, zero, 0},
 		{3*mib + 512, 0, 0}, {512, data, last + 512}, {6 * 512, 0, 0}, {512, data, last + 4096}, {7 * 512, 0, 0},
@@ -77,14 +78,14 @@ func TestWalk(t *testing.T) {
 
 // TestBad has the faults of blocks where they are, and the rest of the disk beside them.
 func TestBad(t *testing.T) {
-	v := formattest.NewVhdx(6*mib, mib, 512)
-	v.Flags, v.Locator = formattest.VhdxHasParent, [][2]string{{"relative_path", "parent"}}
-	v.Block(1, formattest.VhdxPartially) // no bitmap
+	v := vhdxtest.New(6*mib, mib, 512)
+	v.Flags, v.Locator = vhdxtest.HasParent, [][2]string{{"relative_path", "parent"}}
+	v.Block(1, vhdxtest.Partially) // no bitmap
 	v.BAT[2] = 4
-	v.BAT[3] = 1<<50 | formattest.VhdxPresent
-	v.BAT[4] = mib | formattest.VhdxPresent
-	host := v.Block(5, formattest.VhdxPresent)
-	s := v.Image()
+	v.BAT[3] = 1<<50 | vhdxtest.Present
+	v.BAT[4] = mib | vhdxtest.Present
+	host := v.Block(5, vhdxtest.Present)
+	s := v.File()
 	res := agree(t, v, s, s, img.Whole)
 	bat := v.BATOffset()
 	want := []*fault.Fault{
@@ -104,7 +105,7 @@ func TestModel(t *testing.T) {
 	for seed := range int64(150) {
 		rng := rand.New(rand.NewSource(seed))
 		v := randomBAT(rng, seed%2 == 0)
-		s := v.Image()
+		s := v.File()
 		res := agree(t, v, s, s, img.Whole)
 		for range 3 {
 			start, length := formattest.RandomWindow(rng, res.Size)
@@ -120,16 +121,16 @@ func TestChunks(t *testing.T) {
 		size          uint64
 		block, sector uint32
 	}{{20 << 30, 256 * mib, 512}, {13<<30 + 4096, 64 * mib, 512}, {9 << 30, mib, 512}, {300 << 30, 256 * mib, 4096}, {100 << 30, mib, 4096}} {
-		v := formattest.NewVhdx(test.size, test.block, test.sector)
-		v.Flags, v.Locator = formattest.VhdxHasParent, [][2]string{{"relative_path", "parent"}}
+		v := vhdxtest.New(test.size, test.block, test.sector)
+		v.Flags, v.Locator = vhdxtest.HasParent, [][2]string{{"relative_path", "parent"}}
 		rng := rand.New(rand.NewSource(int64(test.size)))
 		blocks := (v.Size + uint64(test.block) - 1) / uint64(test.block)
 		perBlock := uint64(test.block) / uint64(test.sector) / 8
 		for p := uint64(0); p < blocks; p += 1 + uint64(rng.Intn(int(blocks/60)+1)) {
-			v.Block(p, formattest.VhdxPartially)
+			v.Block(p, vhdxtest.Partially)
 			v.Bitmap(p/v.ChunkRatio(), p%v.ChunkRatio()*perBlock, []byte{byte(p), 0xff})
 		}
-		s := v.Image()
+		s := v.File()
 		dev := s.Device()
 		res, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev}, img.Whole)
 		if f != nil || err != nil {
@@ -161,9 +162,9 @@ func TestChunks(t *testing.T) {
 
 // TestLargest maps a window at the end of the largest disk.
 func TestLargest(t *testing.T) {
-	v := formattest.NewVhdx(64<<40, 32*mib, 512)
-	v.Block(2<<20-1, formattest.VhdxPresent)
-	s := v.Image()
+	v := vhdxtest.New(64<<40, 32*mib, 512)
+	v.Block(2<<20-1, vhdxtest.Present)
+	s := v.File()
 	dev := s.Device()
 	res, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev}, window(64<<40-33*mib, 64<<40))
 	if f != nil || err != nil {
@@ -176,15 +177,15 @@ func TestLargest(t *testing.T) {
 
 // TestDeviceFails lets each part of the metadata fail in turn.
 func TestDeviceFails(t *testing.T) {
-	v := formattest.NewVhdx(9*mib, mib, 512)
-	v.Flags, v.Locator = formattest.VhdxHasParent, [][2]string{{"relative_path", "parent"}}
+	v := vhdxtest.New(9*mib, mib, 512)
+	v.Flags, v.Locator = vhdxtest.HasParent, [][2]string{{"relative_path", "parent"}}
 	v.LogGUID = "0123456789abcdef"
-	v.Block(1, formattest.VhdxPartially)
+	v.Block(1, vhdxtest.Partially)
 	v.Bitmap(0, 256, []byte{1})
-	s := v.Image()
+	s := v.File()
 	items := v.MetadataOffset() + 64<<10
 	bits := v.BAT[4096]&^7 + 256
-	for _, at := range []uint64{7, formattest.VhdxHeader1, formattest.VhdxHeader2 + 4095, formattest.VhdxRegions, formattest.VhdxRegions + 65535, mib, 2*mib - 1,
+	for _, at := range []uint64{7, vhdxtest.Header1, vhdxtest.Header2 + 4095, vhdxtest.Regions, vhdxtest.Regions + 65535, mib, 2*mib - 1,
 		v.MetadataOffset(), items - 1, items, items + 15, items + 8 + 8 + 16 + 8, v.BATOffset(), v.BATOffset() + 8*4096, bits, bits + 255} {
 		dev := s.Device()
 		dev.FailAt = at
@@ -196,10 +197,10 @@ func TestDeviceFails(t *testing.T) {
 }
 
 func TestNoMemory(t *testing.T) {
-	v := formattest.NewVhdx(9*mib, mib, 512)
-	v.Flags, v.Locator = formattest.VhdxHasParent, [][2]string{{"relative_path", "parent"}}
+	v := vhdxtest.New(9*mib, mib, 512)
+	v.Flags, v.Locator = vhdxtest.HasParent, [][2]string{{"relative_path", "parent"}}
 	v.LogGUID = "0123456789abcdef"
-	s := v.Image()
+	s := v.File()
 	for _, left := range []int{0, 512 << 10, 512<<10 + mib} {
 		dev := s.Device()
 		for n := 4<<20 - left; n > 0; n -= 4096 {

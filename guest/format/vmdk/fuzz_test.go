@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"instarfs/guest/format"
-	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vmdk"
+	"instarfs/guest/format/vmdk/vmdktest"
 	"instarfs/guest/img"
 )
 
@@ -19,10 +19,10 @@ const fuzzWindow = 1 << 24
 func FuzzVmdk(f *testing.F) {
 	for seed := range int64(30) {
 		kind := []string{"KDMV", "COWD", "SESPARSE"}[seed%3]
-		f.Add(formattest.RandomSparse(rand.New(rand.NewSource(seed)), kind).Bytes(), uint64(seed)<<9, uint64(1000))
+		f.Add(vmdktest.RandomSparse(rand.New(rand.NewSource(seed)), kind).Bytes(), uint64(seed)<<9, uint64(1000))
 	}
 	for _, v := range headers {
-		s := formattest.NewVmdkSparse(v.kind, 1000, 128)
+		s := vmdktest.NewSparse(v.kind, 1000, 128)
 		v.spoil(s)
 		f.Add(bytes.TrimRight(s.Bytes(), "\x00"), uint64(1), uint64(1<<12))
 	}

@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vmdk"
+	"instarfs/guest/format/vmdk/vmdktest"
 	"instarfs/guest/img"
 )
 
@@ -22,7 +23,7 @@ const (
 	shown  = stored | extent.Holes
 )
 
-// drivers are those of the files that are read here, by the kinds of formattest.VmdkSparse.
+// drivers are those of the files that are read here, by the kinds of vmdktest.Sparse.
 var drivers = map[string]*format.Driver{"KDMV": &vmdk.SparseDriver, "COWD": &vmdk.SparseDriver, "SESPARSE": &vmdk.SESparseDriver}
 
 // driverOf is the driver that makes the most checks of a kind of file.
@@ -77,7 +78,7 @@ func same(t testing.TB, r *formattest.Result, want []ext) {
 // model says what one byte of the disk in a sparse file is, by the numbers with which the file was built, for the bytes that the
 // built file has.
 type model struct {
-	s *formattest.VmdkSparse
+	s *vmdktest.Sparse
 	b []byte
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"instarfs/guest/fault"
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/vmdk/vmdktest"
 	"instarfs/guest/img"
 )
 
@@ -48,7 +49,7 @@ func TestAgainstQemuImg(t *testing.T) {
 		if v.kind != "KDMV" || v.text == "" {
 			continue
 		}
-		s := formattest.NewVmdkSparse(v.kind, 1000, 128)
+		s := vmdktest.NewSparse(v.kind, 1000, 128)
 		v.spoil(s)
 		_, f := walk(t, driverOf(v.kind), s.Bytes(), qemu, img.Whole)
 		if got := qemuSays(t, s.Bytes()); said(f) != got {

@@ -11,6 +11,7 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vmdk"
+	"instarfs/guest/format/vmdk/vmdktest"
 	"instarfs/guest/img"
 )
 
@@ -19,7 +20,7 @@ func TestAgainstModel(t *testing.T) {
 	for seed := range int64(300) {
 		rng := rand.New(rand.NewSource(seed))
 		kind := []string{"KDMV", "COWD", "SESPARSE"}[seed%3]
-		s := formattest.RandomSparse(rng, kind)
+		s := vmdktest.RandomSparse(rng, kind)
 		s.AtEnd = false
 		s.Capacity = max(s.Capacity, 1)
 		b := s.Bytes()
@@ -48,7 +49,7 @@ func TestAgainstModel(t *testing.T) {
 
 // TestFewReads: tables are read in batches, and no byte twice.
 func TestFewReads(t *testing.T) {
-	s := formattest.NewVmdkSparse("KDMV", 4<<21, 128)
+	s := vmdktest.NewSparse("KDMV", 4<<21, 128)
 	for g := uint64(0); g < s.Capacity/s.Grain; g += 3 {
 		s.Entries[g] = 1 << 20
 	}
@@ -65,58 +66,58 @@ func TestFewReads(t *testing.T) {
 var headers = []struct {
 	kind   string
 	name   string
-	spoil  func(s *formattest.VmdkSparse)
+	spoil  func(s *vmdktest.Sparse)
 	reason fault.Reason
 	text   string // of qemu-img
 }{
-	{"KDMV", "sound", func(s *formattest.VmdkSparse) {}, 0, ""},
-	{"KDMV", "version 3", func(s *formattest.VmdkSparse) { s.Version = 3 }, 0, ""},
-	{"KDMV", "version 0", func(s *formattest.VmdkSparse) { s.Version = 0 }, 0, ""},
-	{"KDMV", "version", func(s *formattest.VmdkSparse) { s.Version = 4 }, fault.VmdkVersion, "Unsupported VMDK version 4"},
-	{"KDMV", "table size", func(s *formattest.VmdkSparse) { s.Spoil32(44, 513) }, fault.VmdkTableSize, "L2 table size too big"},
-	{"KDMV", "no table size", func(s *formattest.VmdkSparse) { s.Spoil32(44, 0) }, fault.VmdkEntryReach, "L1 entry size is invalid"},
-	{"KDMV", "no grain size", func(s *formattest.VmdkSparse) { s.Spoil64(20, 0) }, fault.VmdkEntryReach, "L1 entry size is invalid"},
-	{"KDMV", "grain size that 32 bits cut", func(s *formattest.VmdkSparse) { s.Spoil64(20, 1<<32) }, fault.VmdkEntryReach, ""},
-	{"KDMV", "grain size", func(s *formattest.VmdkSparse) { s.Spoil64(20, 0x200001) }, fault.VmdkGranularity, "Invalid granularity, image may be corrupt"},
-	{"KDMV", "largest grain size", func(s *formattest.VmdkSparse) { s.Spoil64(20, 0x200000) }, 0, ""},
-	{"KDMV", "truncated", func(s *formattest.VmdkSparse) { s.Spoil64(64, 1<<30) }, fault.VmdkTruncated, "File truncated, expecting at least 549755813888 bytes"},
-	{"KDMV", "truncated beyond numbers", func(s *formattest.VmdkSparse) { s.Spoil64(64, 3<<54) }, fault.VmdkTruncated, "File truncated, expecting at least -9223372036854775808 bytes"},
-	{"KDMV", "capacity", func(s *formattest.VmdkSparse) { s.Spoil64(12, 1<<42) }, fault.VmdkDirectorySize, "L1 size too big"},
-	{"KDMV", "capacity of too many bytes", func(s *formattest.VmdkSparse) { s.Spoil64(12, 1<<54) }, fault.VmdkTooLarge, "Could not refresh total sector count: File too large"},
-	{"KDMV", "directory", func(s *formattest.VmdkSparse) { s.Spoil64(56, 1<<54) }, fault.VmdkDirectoryRead, "Could not read l1 table from extent 'disk': Input/output error"},
-	{"KDMV", "second directory", func(s *formattest.VmdkSparse) { s.Spoil64(48, 1<<54) }, fault.VmdkBackupRead, "Could not read l1 backup table from extent 'disk': Input/output error"},
-	{"KDMV", "second directory that nobody has", func(s *formattest.VmdkSparse) { s.Flags = 1; s.Spoil64(48, 1<<54) }, 0, ""},
-	{"KDMV", "no footer", func(s *formattest.VmdkSparse) { s.Spoil64(56, 1<<64-1) }, fault.VmdkFooter, "Invalid footer"},
-	{"KDMV", "no CID", func(s *formattest.VmdkSparse) { s.Text = "parentCXD=1" }, fault.VmdkNoCID, "Invalid argument"},
-	{"KDMV", "CID of no number", func(s *formattest.VmdkSparse) { s.Text = "CID=xyz\nparentCID=1" }, fault.VmdkNoCID, "Invalid argument"},
-	{"KDMV", "no parent's CID", func(s *formattest.VmdkSparse) { s.Text = "CID=1\n" }, fault.VmdkNoParentCID, "Invalid argument"},
-	{"KDMV", "odd CIDs", func(s *formattest.VmdkSparse) { s.Text = "parentCID?\n\t -0X" }, 0, ""},
-	{"KDMV", "no end of the hint", func(s *formattest.VmdkSparse) { s.Text += `parentFileNameHint="x` }, fault.VmdkParentHint, "Invalid argument"},
-	{"KDMV", "long hint", func(s *formattest.VmdkSparse) { s.Text += `parentFileNameHint="` + strings.Repeat("x", 4096) + `"` }, fault.VmdkParentHint, "Invalid argument"},
-	{"KDMV", "longest hint", func(s *formattest.VmdkSparse) { s.Text += `parentFileNameHint="` + strings.Repeat("x", 4095) + `"` }, 0, ""},
-	{"KDMV", "embedded text that is none", func(s *formattest.VmdkSparse) { s.Spoil64(12, 0) }, fault.VmdkCreateType, "Unsupported image type 'monolithicSparse'"},
-	{"KDMV", "embedded text nowhere", func(s *formattest.VmdkSparse) { s.Spoil64(12, 0); s.Spoil64(28, 1<<54) }, fault.VmdkDescriptorRead, "Could not read from file: Input/output error"},
-	{"KDMV", "embedded text behind the end", func(s *formattest.VmdkSparse) { s.Spoil64(12, 0); s.Spoil64(28, 1<<50) }, fault.VmdkDescriptor, "invalid VMDK image descriptor"},
-	{"KDMV", "empty disk", func(s *formattest.VmdkSparse) { s.Spoil64(12, 0); s.Spoil64(28, 0) }, 0, ""},
-	{"COWD", "grain size", func(s *formattest.VmdkSparse) { s.Spoil32(16, 0x200001) }, fault.VmdkGranularity, "Invalid granularity, image may be corrupt"},
-	{"COWD", "no grain size", func(s *formattest.VmdkSparse) { s.Spoil32(16, 0) }, fault.VmdkEntryReach, ""},
-	{"COWD", "grain size that 32 bits cut", func(s *formattest.VmdkSparse) { s.Spoil32(16, 1<<20) }, fault.VmdkEntryReach, ""},
-	{"COWD", "directory size", func(s *formattest.VmdkSparse) { s.Spoil32(24, 32<<20+1) }, fault.VmdkDirectorySize, "L1 size too big"},
-	{"SESPARSE", "sound", func(s *formattest.VmdkSparse) {}, 0, ""},
-	{"SESPARSE", "magic", func(s *formattest.VmdkSparse) { s.Spoil64(0, 0xbabe) }, fault.VmdkConstMagic, "Bad const header magic: 0x000000000000babe"},
-	{"SESPARSE", "version", func(s *formattest.VmdkSparse) { s.Spoil64(8, 2) }, fault.VmdkConstVersion, "Unsupported version: 0x0000000000000002"},
-	{"SESPARSE", "grain size", func(s *formattest.VmdkSparse) { s.Spoil64(24, 9) }, fault.VmdkConstGrainSize, "Unsupported grain size: 9"},
-	{"SESPARSE", "table size", func(s *formattest.VmdkSparse) { s.Spoil64(32, 9) }, fault.VmdkConstTableSize, "Unsupported grain table size: 9"},
-	{"SESPARSE", "flags", func(s *formattest.VmdkSparse) { s.Spoil64(40, 9) }, fault.VmdkConstFlags, "Unsupported flags: 0x0000000000000009"},
-	{"SESPARSE", "reserved", func(s *formattest.VmdkSparse) { s.Spoil64(72, 9) }, fault.VmdkConstReserved,
+	{"KDMV", "sound", func(s *vmdktest.Sparse) {}, 0, ""},
+	{"KDMV", "version 3", func(s *vmdktest.Sparse) { s.Version = 3 }, 0, ""},
+	{"KDMV", "version 0", func(s *vmdktest.Sparse) { s.Version = 0 }, 0, ""},
+	{"KDMV", "version", func(s *vmdktest.Sparse) { s.Version = 4 }, fault.VmdkVersion, "Unsupported VMDK version 4"},
+	{"KDMV", "table size", func(s *vmdktest.Sparse) { s.Spoil32(44, 513) }, fault.VmdkTableSize, "L2 table size too big"},
+	{"KDMV", "no table size", func(s *vmdktest.Sparse) { s.Spoil32(44, 0) }, fault.VmdkEntryReach, "L1 entry size is invalid"},
+	{"KDMV", "no grain size", func(s *vmdktest.Sparse) { s.Spoil64(20, 0) }, fault.VmdkEntryReach, "L1 entry size is invalid"},
+	{"KDMV", "grain size that 32 bits cut", func(s *vmdktest.Sparse) { s.Spoil64(20, 1<<32) }, fault.VmdkEntryReach, ""},
+	{"KDMV", "grain size", func(s *vmdktest.Sparse) { s.Spoil64(20, 0x200001) }, fault.VmdkGranularity, "Invalid granularity, image may be corrupt"},
+	{"KDMV", "largest grain size", func(s *vmdktest.Sparse) { s.Spoil64(20, 0x200000) }, 0, ""},
+	{"KDMV", "truncated", func(s *vmdktest.Sparse) { s.Spoil64(64, 1<<30) }, fault.VmdkTruncated, "File truncated, expecting at least 549755813888 bytes"},
+	{"KDMV", "truncated beyond numbers", func(s *vmdktest.Sparse) { s.Spoil64(64, 3<<54) }, fault.VmdkTruncated, "File truncated, expecting at least -9223372036854775808 bytes"},
+	{"KDMV", "capacity", func(s *vmdktest.Sparse) { s.Spoil64(12, 1<<42) }, fault.VmdkDirectorySize, "L1 size too big"},
+	{"KDMV", "capacity of too many bytes", func(s *vmdktest.Sparse) { s.Spoil64(12, 1<<54) }, fault.VmdkTooLarge, "Could not refresh total sector count: File too large"},
+	{"KDMV", "directory", func(s *vmdktest.Sparse) { s.Spoil64(56, 1<<54) }, fault.VmdkDirectoryRead, "Could not read l1 table from extent 'disk': Input/output error"},
+	{"KDMV", "second directory", func(s *vmdktest.Sparse) { s.Spoil64(48, 1<<54) }, fault.VmdkBackupRead, "Could not read l1 backup table from extent 'disk': Input/output error"},
+	{"KDMV", "second directory that nobody has", func(s *vmdktest.Sparse) { s.Flags = 1; s.Spoil64(48, 1<<54) }, 0, ""},
+	{"KDMV", "no footer", func(s *vmdktest.Sparse) { s.Spoil64(56, 1<<64-1) }, fault.VmdkFooter, "Invalid footer"},
+	{"KDMV", "no CID", func(s *vmdktest.Sparse) { s.Text = "parentCXD=1" }, fault.VmdkNoCID, "Invalid argument"},
+	{"KDMV", "CID of no number", func(s *vmdktest.Sparse) { s.Text = "CID=xyz\nparentCID=1" }, fault.VmdkNoCID, "Invalid argument"},
+	{"KDMV", "no parent's CID", func(s *vmdktest.Sparse) { s.Text = "CID=1\n" }, fault.VmdkNoParentCID, "Invalid argument"},
+	{"KDMV", "odd CIDs", func(s *vmdktest.Sparse) { s.Text = "parentCID?\n\t -0X" }, 0, ""},
+	{"KDMV", "no end of the hint", func(s *vmdktest.Sparse) { s.Text += `parentFileNameHint="x` }, fault.VmdkParentHint, "Invalid argument"},
+	{"KDMV", "long hint", func(s *vmdktest.Sparse) { s.Text += `parentFileNameHint="` + strings.Repeat("x", 4096) + `"` }, fault.VmdkParentHint, "Invalid argument"},
+	{"KDMV", "longest hint", func(s *vmdktest.Sparse) { s.Text += `parentFileNameHint="` + strings.Repeat("x", 4095) + `"` }, 0, ""},
+	{"KDMV", "embedded text that is none", func(s *vmdktest.Sparse) { s.Spoil64(12, 0) }, fault.VmdkCreateType, "Unsupported image type 'monolithicSparse'"},
+	{"KDMV", "embedded text nowhere", func(s *vmdktest.Sparse) { s.Spoil64(12, 0); s.Spoil64(28, 1<<54) }, fault.VmdkDescriptorRead, "Could not read from file: Input/output error"},
+	{"KDMV", "embedded text behind the end", func(s *vmdktest.Sparse) { s.Spoil64(12, 0); s.Spoil64(28, 1<<50) }, fault.VmdkDescriptor, "invalid VMDK image descriptor"},
+	{"KDMV", "empty disk", func(s *vmdktest.Sparse) { s.Spoil64(12, 0); s.Spoil64(28, 0) }, 0, ""},
+	{"COWD", "grain size", func(s *vmdktest.Sparse) { s.Spoil32(16, 0x200001) }, fault.VmdkGranularity, "Invalid granularity, image may be corrupt"},
+	{"COWD", "no grain size", func(s *vmdktest.Sparse) { s.Spoil32(16, 0) }, fault.VmdkEntryReach, ""},
+	{"COWD", "grain size that 32 bits cut", func(s *vmdktest.Sparse) { s.Spoil32(16, 1<<20) }, fault.VmdkEntryReach, ""},
+	{"COWD", "directory size", func(s *vmdktest.Sparse) { s.Spoil32(24, 32<<20+1) }, fault.VmdkDirectorySize, "L1 size too big"},
+	{"SESPARSE", "sound", func(s *vmdktest.Sparse) {}, 0, ""},
+	{"SESPARSE", "magic", func(s *vmdktest.Sparse) { s.Spoil64(0, 0xbabe) }, fault.VmdkConstMagic, "Bad const header magic: 0x000000000000babe"},
+	{"SESPARSE", "version", func(s *vmdktest.Sparse) { s.Spoil64(8, 2) }, fault.VmdkConstVersion, "Unsupported version: 0x0000000000000002"},
+	{"SESPARSE", "grain size", func(s *vmdktest.Sparse) { s.Spoil64(24, 9) }, fault.VmdkConstGrainSize, "Unsupported grain size: 9"},
+	{"SESPARSE", "table size", func(s *vmdktest.Sparse) { s.Spoil64(32, 9) }, fault.VmdkConstTableSize, "Unsupported grain table size: 9"},
+	{"SESPARSE", "flags", func(s *vmdktest.Sparse) { s.Spoil64(40, 9) }, fault.VmdkConstFlags, "Unsupported flags: 0x0000000000000009"},
+	{"SESPARSE", "reserved", func(s *vmdktest.Sparse) { s.Spoil64(72, 9) }, fault.VmdkConstReserved,
 		"Unsupported reserved bits: 0x0000000000000000 0x0000000000000000 0x0000000000000000 0x0000000000000009"},
-	{"SESPARSE", "padding", func(s *formattest.VmdkSparse) { s.Spoil(511, 1) }, fault.VmdkConstPadding, "Unsupported non-zero const header padding"},
-	{"SESPARSE", "volatile header", func(s *formattest.VmdkSparse) { s.Spoil64(80, 1<<54) }, fault.VmdkVolatileRead, "Could not read volatile header from file 'disk': Input/output error"},
-	{"SESPARSE", "volatile magic", func(s *formattest.VmdkSparse) { s.Spoil64(80, 0) }, fault.VmdkVolatileMagic, "Bad volatile header magic: 0x00000000cafebabe"},
-	{"SESPARSE", "journal", func(s *formattest.VmdkSparse) { s.Spoil64(512+24, 1) }, fault.VmdkVolatileDirty, "Image is dirty, Replaying journal not supported"},
-	{"SESPARSE", "volatile padding", func(s *formattest.VmdkSparse) { s.Spoil(1023, 1) }, fault.VmdkVolatilePadding, "Unsupported non-zero volatile header padding"},
-	{"SESPARSE", "directory size", func(s *formattest.VmdkSparse) { s.Spoil64(17*8, 32<<20/64+1) }, fault.VmdkDirectorySize, "L1 size too big"},
-	{"SESPARSE", "directory", func(s *formattest.VmdkSparse) { s.Spoil64(16*8, 1<<54) }, fault.VmdkDirectoryRead, "Could not read l1 table from extent 'disk': Input/output error"},
+	{"SESPARSE", "padding", func(s *vmdktest.Sparse) { s.Spoil(511, 1) }, fault.VmdkConstPadding, "Unsupported non-zero const header padding"},
+	{"SESPARSE", "volatile header", func(s *vmdktest.Sparse) { s.Spoil64(80, 1<<54) }, fault.VmdkVolatileRead, "Could not read volatile header from file 'disk': Input/output error"},
+	{"SESPARSE", "volatile magic", func(s *vmdktest.Sparse) { s.Spoil64(80, 0) }, fault.VmdkVolatileMagic, "Bad volatile header magic: 0x00000000cafebabe"},
+	{"SESPARSE", "journal", func(s *vmdktest.Sparse) { s.Spoil64(512+24, 1) }, fault.VmdkVolatileDirty, "Image is dirty, Replaying journal not supported"},
+	{"SESPARSE", "volatile padding", func(s *vmdktest.Sparse) { s.Spoil(1023, 1) }, fault.VmdkVolatilePadding, "Unsupported non-zero volatile header padding"},
+	{"SESPARSE", "directory size", func(s *vmdktest.Sparse) { s.Spoil64(17*8, 32<<20/64+1) }, fault.VmdkDirectorySize, "L1 size too big"},
+	{"SESPARSE", "directory", func(s *vmdktest.Sparse) { s.Spoil64(16*8, 1<<54) }, fault.VmdkDirectoryRead, "Could not read l1 table from extent 'disk': Input/output error"},
 }
 
 // told is what qemu-img says of f, without the name of the file in front.
@@ -127,10 +128,10 @@ func told(f *fault.Fault) string {
 func TestHeaders(t *testing.T) {
 	for _, v := range headers {
 		t.Run(v.kind+" "+v.name, func(t *testing.T) {
-			s := formattest.NewVmdkSparse(v.kind, 1000, 128)
+			s := vmdktest.NewSparse(v.kind, 1000, 128)
 			s.Entries[0] = 200
 			if v.kind == "SESPARSE" {
-				s.Entries[0] = formattest.Stored(3)
+				s.Entries[0] = vmdktest.Stored(3)
 			}
 			v.spoil(s)
 			_, f := walk(t, driverOf(v.kind), s.Bytes(), qemu, img.Whole)
@@ -147,7 +148,7 @@ func TestHeaders(t *testing.T) {
 
 // TestFooter: the header that counts may stand at the end; qemu finds it in a whole disk only.
 func TestFooter(t *testing.T) {
-	s := formattest.NewVmdkSparse("KDMV", 1000, 128)
+	s := vmdktest.NewSparse("KDMV", 1000, 128)
 	s.Entries[1], s.Compression, s.AtEnd = 200, 1, true
 	b := s.Bytes()
 	want := []ext{{65536, 0, 0, 0}, {65536, packed, 0, 0}, {1000*sector - 131072, 0, 0, 0}}
@@ -181,30 +182,30 @@ func TestFooter(t *testing.T) {
 // TestWrongEntries: what a walk finds wrong costs the grains that depend on it.
 func TestWrongEntries(t *testing.T) {
 	bad := func(n uint64) ext { return ext{n, extent.Bad, 0, 0} }
-	se := func(spoil func(s *formattest.VmdkSparse)) []byte {
-		s := formattest.NewVmdkSparse("SESPARSE", 3*32768, 8)
-		s.Entries[1], s.Entries[4096] = formattest.Stored(0), 1<<60
+	se := func(spoil func(s *vmdktest.Sparse)) []byte {
+		s := vmdktest.NewSparse("SESPARSE", 3*32768, 8)
+		s.Entries[1], s.Entries[4096] = vmdktest.Stored(0), 1<<60
 		spoil(s)
 		return s.Bytes()
 	}
-	first := formattest.NewVmdkSparse("SESPARSE", 3*32768, 8)
+	first := vmdktest.NewSparse("SESPARSE", 3*32768, 8)
 	tests := []struct {
 		name   string
 		b      []byte
 		reason fault.Reason
 		want   []ext
 	}{
-		{"directory entry", se(func(s *formattest.VmdkSparse) { s.Spoil64(s.DirectoryOffset()+8, 2<<60) }), fault.VmdkDirectoryEntry,
+		{"directory entry", se(func(s *vmdktest.Sparse) { s.Spoil64(s.DirectoryOffset()+8, 2<<60) }), fault.VmdkDirectoryEntry,
 			[]ext{{4096, 0, 0, 0}, {4096, stored, first.TablesOffset() + 2*32768, 0}, {1<<24 - 8192, 0, 0, 0}, bad(1 << 24), {1 << 24, 0, 0, 0}}},
-		{"table beyond 32 bits", se(func(s *formattest.VmdkSparse) { s.Spoil64(s.DirectoryOffset()+8, 1<<60|0xffffffff) }), fault.VmdkDirectoryEntry,
+		{"table beyond 32 bits", se(func(s *vmdktest.Sparse) { s.Spoil64(s.DirectoryOffset()+8, 1<<60|0xffffffff) }), fault.VmdkDirectoryEntry,
 			[]ext{{4096, 0, 0, 0}, {4096, stored, first.TablesOffset() + 2*32768, 0}, {1<<24 - 8192, 0, 0, 0}, bad(1 << 24), {1 << 24, 0, 0, 0}}},
-		{"kind of grain", se(func(s *formattest.VmdkSparse) { s.Spoil64(s.TablesOffset()+8, 4<<60) }), fault.VmdkTableEntry,
+		{"kind of grain", se(func(s *vmdktest.Sparse) { s.Spoil64(s.TablesOffset()+8, 4<<60) }), fault.VmdkTableEntry,
 			[]ext{{4096, 0, 0, 0}, bad(4096), {1<<24 - 8192, 0, 0, 0}, {4096, zeroed, 0, 0}, {2<<24 - 4096, 0, 0, 0}}},
-		{"unallocated with a number", se(func(s *formattest.VmdkSparse) { s.Spoil64(s.TablesOffset()+8, 4) }), fault.VmdkTableEntry,
+		{"unallocated with a number", se(func(s *vmdktest.Sparse) { s.Spoil64(s.TablesOffset()+8, 4) }), fault.VmdkTableEntry,
 			[]ext{{4096, 0, 0, 0}, bad(4096), {1<<24 - 8192, 0, 0, 0}, {4096, zeroed, 0, 0}, {2<<24 - 4096, 0, 0, 0}}},
-		{"grain beyond all files", se(func(s *formattest.VmdkSparse) { s.Spoil64(s.TablesOffset()+8, 3<<60|1<<39) }), fault.VmdkTableEntry,
+		{"grain beyond all files", se(func(s *vmdktest.Sparse) { s.Spoil64(s.TablesOffset()+8, 3<<60|1<<39) }), fault.VmdkTableEntry,
 			[]ext{{4096, 0, 0, 0}, bad(4096), {1<<24 - 8192, 0, 0, 0}, {4096, zeroed, 0, 0}, {2<<24 - 4096, 0, 0, 0}}},
-		{"short directory", se(func(s *formattest.VmdkSparse) { s.Spoil64(17*8, 0) }), fault.VmdkNoEntry, []ext{bad(3 << 24)}},
+		{"short directory", se(func(s *vmdktest.Sparse) { s.Spoil64(17*8, 0) }), fault.VmdkNoEntry, []ext{bad(3 << 24)}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -222,7 +223,7 @@ func TestWrongEntries(t *testing.T) {
 
 // TestGrainThatWrapsAround: qemu shifts the number of a seSparse grain's sector out of 64 bits.
 func TestGrainThatWrapsAround(t *testing.T) {
-	s := formattest.NewVmdkSparse("SESPARSE", 8, 8)
+	s := vmdktest.NewSparse("SESPARSE", 8, 8)
 	s.Entries[0] = 3<<60 | 5<<48 | 1<<47 // sector 2^62 and 40 more
 	grains := s.TablesOffset() + 32768
 	for release, want := range map[img.Release]ext{
@@ -238,7 +239,7 @@ func TestGrainThatWrapsAround(t *testing.T) {
 
 // TestLargest: the disks that cost most, of directories that the file does not hold.
 func TestLargest(t *testing.T) {
-	for _, s := range []*formattest.VmdkSparse{
+	for _, s := range []*vmdktest.Sparse{
 		{Kind: "KDMV", Capacity: 32 << 20, Grain: 1, TableEntries: 1},
 		{Kind: "KDMV", Capacity: 1<<54 - 1<<21, Grain: 0x200000, TableEntries: 512},
 		{Kind: "COWD", Capacity: 1<<32 - 1, Grain: 1, TableEntries: 4096},
@@ -277,7 +278,7 @@ func TestNotSparse(t *testing.T) {
 // TestReadsThatFail end the run, wherever they are.
 func TestReadsThatFail(t *testing.T) {
 	for _, kind := range []string{"KDMV", "COWD", "SESPARSE"} {
-		s := formattest.NewVmdkSparse(kind, 1000, 128)
+		s := vmdktest.NewSparse(kind, 1000, 128)
 		s.Entries[3] = 1 << 60
 		if kind != "SESPARSE" {
 			s.Entries[3] = 99

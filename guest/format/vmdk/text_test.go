@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/fault"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vmdk"
+	"instarfs/guest/format/vmdk/vmdktest"
 	"instarfs/guest/img"
 )
 
@@ -194,7 +195,7 @@ func TestIntroductions(t *testing.T) {
 
 // TestEmbedded: a hosted sparse file without capacity holds a descriptor, of which the parent and the CIDs stand elsewhere.
 func TestEmbedded(t *testing.T) {
-	s := formattest.NewVmdkSparse("KDMV", 0, 128)
+	s := vmdktest.NewSparse("KDMV", 0, 128)
 	s.Text = "CID=1\nparentCID=2\nparentFileNameHint=\"up\""
 	s.Spoil64(28, 8)
 	s.Spoil(8*512, []byte("createType=\"vmfs\"\nRW 2 FLAT \"a\" 1\n")...)

@@ -8,15 +8,15 @@ import (
 
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
-	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vpc"
+	"instarfs/guest/format/vpc/vpctest"
 	"instarfs/guest/img"
 )
 
 func spoil32(off int, v uint32) func([]byte) []byte {
 	return func(b []byte) []byte {
 		binary.BigEndian.PutUint32(b[off:], v)
-		formattest.VpcSum(b)
+		vpctest.Sum(b)
 		return b
 	}
 }
@@ -24,7 +24,7 @@ func spoil32(off int, v uint32) func([]byte) []byte {
 func spoil64(off int, v uint64) func([]byte) []byte {
 	return func(b []byte) []byte {
 		binary.BigEndian.PutUint64(b[off:], v)
-		formattest.VpcSum(b)
+		vpctest.Sum(b)
 		return b
 	}
 }
@@ -53,47 +53,47 @@ var vectors = []struct {
 	{"dynamic footer at the end alone", func(b []byte) []byte { return append(make([]byte, 512), b[:512]...) }, fault.VpcCookie, "invalid VPC image"},
 	{"checksum", func(b []byte) []byte { b[200] ^= 1; return b }, fault.VpcChecksum, "Incorrect header checksum"},
 	{"footer at the end damaged", func(b []byte) []byte { b[len(b)-1] ^= 1; return b }, fault.None, ""},
-	{"too large", spoil64(formattest.VpcCurrentSize, 0xff000001*512), fault.VpcTooLarge, "File too large"},
-	{"as large as can be", spoil64(formattest.VpcCurrentSize, 0xff000000*512+511), fault.VpcTableTooSmall, "Page table too small"},
-	{"header far away", spoil64(formattest.VpcDataOffset, 1<<63-1<<30-1023), fault.VpcHeaderRead, "Error reading dynamic VHD header"},
-	{"header nowhere", spoil64(formattest.VpcDataOffset, 1<<64-1), fault.VpcHeaderRead, "Error reading dynamic VHD header"},
-	{"header behind the end", spoil64(formattest.VpcDataOffset, 1<<63-1<<30-1024), fault.VpcHeaderCookie, "Invalid header magic"},
-	{"header's cookie", spoil32(formattest.VpcHeader, 0), fault.VpcHeaderCookie, "Invalid header magic"},
-	{"block size 256", spoil32(formattest.VpcBlockSize, 256), fault.VpcBlockSize, "Invalid block size 256"},
-	{"block size 0", spoil32(formattest.VpcBlockSize, 0), fault.VpcBlockSize, "Invalid block size 0"},
-	{"block size no power of two", spoil32(formattest.VpcBlockSize, 4097), fault.VpcBlockSize, "Invalid block size 4097"},
-	{"block size 2 GiB", spoil32(formattest.VpcBlockSize, 1<<31), fault.VpcTruncated, truncated},
-	{"table small", spoil32(formattest.VpcMaxEntries, 7), fault.VpcTableTooSmall, "Page table too small"},
-	{"table of no entries", spoil32(formattest.VpcMaxEntries, 0), fault.VpcTableTooSmall, "Page table too small"},
-	{"table large", spoil32(formattest.VpcMaxEntries, 1<<29), fault.VpcTableTooLarge, "Max Table Entries too large (536870912)"},
-	{"table of a negative number", spoil32(formattest.VpcMaxEntries, 1<<31+1), fault.VpcTableTooLarge, "Max Table Entries too large (-2147483647)"},
-	{"table beyond the end", spoil32(formattest.VpcMaxEntries, 1<<20), fault.VpcTruncated, truncated},
-	{"table longer than a read", spoil32(formattest.VpcMaxEntries, 1<<29-127), fault.VpcTableRead, "Error reading pagetable"},
-	{"table far away", spoil64(formattest.VpcTableOffset, 1<<63-1<<30-31), fault.VpcTableRead, "Error reading pagetable"},
-	{"table nowhere", spoil64(formattest.VpcTableOffset, 1<<64-1), fault.VpcTableRead, "Error reading pagetable"},
-	{"table behind the end", spoil64(formattest.VpcTableOffset, 1<<40), fault.VpcTruncated, truncated},
-	{"table at the end", func(b []byte) []byte { return spoil64(formattest.VpcTableOffset, uint64(len(b))-28)(b) }, fault.VpcTruncated, truncated},
-	{"table up to the end", func(b []byte) []byte { return spoil64(formattest.VpcTableOffset, uint64(len(b))-32)(b) }, fault.None, ""},
-	{"table at an odd place", spoil64(formattest.VpcTableOffset, 8), fault.VpcTruncated, truncated},
-	{"block beyond the end", func(b []byte) []byte { return spoil32(formattest.VpcTable+4*7, uint32(len(b)-4608)/512+1)(b) }, fault.VpcTruncated, truncated},
-	{"block up to the end", func(b []byte) []byte { return spoil32(formattest.VpcTable+4*7, uint32(len(b)-4608)/512)(b) }, fault.None, ""},
-	{"last block", spoil32(formattest.VpcTable, 0xfffffffe), fault.VpcTruncated, truncated},
+	{"too large", spoil64(vpctest.CurrentSize, 0xff000001*512), fault.VpcTooLarge, "File too large"},
+	{"as large as can be", spoil64(vpctest.CurrentSize, 0xff000000*512+511), fault.VpcTableTooSmall, "Page table too small"},
+	{"header far away", spoil64(vpctest.DataOffset, 1<<63-1<<30-1023), fault.VpcHeaderRead, "Error reading dynamic VHD header"},
+	{"header nowhere", spoil64(vpctest.DataOffset, 1<<64-1), fault.VpcHeaderRead, "Error reading dynamic VHD header"},
+	{"header behind the end", spoil64(vpctest.DataOffset, 1<<63-1<<30-1024), fault.VpcHeaderCookie, "Invalid header magic"},
+	{"header's cookie", spoil32(vpctest.Header, 0), fault.VpcHeaderCookie, "Invalid header magic"},
+	{"block size 256", spoil32(vpctest.BlockSize, 256), fault.VpcBlockSize, "Invalid block size 256"},
+	{"block size 0", spoil32(vpctest.BlockSize, 0), fault.VpcBlockSize, "Invalid block size 0"},
+	{"block size no power of two", spoil32(vpctest.BlockSize, 4097), fault.VpcBlockSize, "Invalid block size 4097"},
+	{"block size 2 GiB", spoil32(vpctest.BlockSize, 1<<31), fault.VpcTruncated, truncated},
+	{"table small", spoil32(vpctest.MaxEntries, 7), fault.VpcTableTooSmall, "Page table too small"},
+	{"table of no entries", spoil32(vpctest.MaxEntries, 0), fault.VpcTableTooSmall, "Page table too small"},
+	{"table large", spoil32(vpctest.MaxEntries, 1<<29), fault.VpcTableTooLarge, "Max Table Entries too large (536870912)"},
+	{"table of a negative number", spoil32(vpctest.MaxEntries, 1<<31+1), fault.VpcTableTooLarge, "Max Table Entries too large (-2147483647)"},
+	{"table beyond the end", spoil32(vpctest.MaxEntries, 1<<20), fault.VpcTruncated, truncated},
+	{"table longer than a read", spoil32(vpctest.MaxEntries, 1<<29-127), fault.VpcTableRead, "Error reading pagetable"},
+	{"table far away", spoil64(vpctest.TableOffset, 1<<63-1<<30-31), fault.VpcTableRead, "Error reading pagetable"},
+	{"table nowhere", spoil64(vpctest.TableOffset, 1<<64-1), fault.VpcTableRead, "Error reading pagetable"},
+	{"table behind the end", spoil64(vpctest.TableOffset, 1<<40), fault.VpcTruncated, truncated},
+	{"table at the end", func(b []byte) []byte { return spoil64(vpctest.TableOffset, uint64(len(b))-28)(b) }, fault.VpcTruncated, truncated},
+	{"table up to the end", func(b []byte) []byte { return spoil64(vpctest.TableOffset, uint64(len(b))-32)(b) }, fault.None, ""},
+	{"table at an odd place", spoil64(vpctest.TableOffset, 8), fault.VpcTruncated, truncated},
+	{"block beyond the end", func(b []byte) []byte { return spoil32(vpctest.Table+4*7, uint32(len(b)-4608)/512+1)(b) }, fault.VpcTruncated, truncated},
+	{"block up to the end", func(b []byte) []byte { return spoil32(vpctest.Table+4*7, uint32(len(b)-4608)/512)(b) }, fault.None, ""},
+	{"last block", spoil32(vpctest.Table, 0xfffffffe), fault.VpcTruncated, truncated},
 	{"cut within the last sector", func(b []byte) []byte { return b[:len(b)-512-511] }, fault.None, ""},
 	{"cut", func(b []byte) []byte { return b[:len(b)-512-512] }, fault.VpcTruncated, truncated},
 	{"table too large for the disk", func(b []byte) []byte {
-		spoil64(formattest.VpcCurrentSize, 4096)(b)
-		return spoil32(formattest.VpcTable+4*7, 1<<20)(b)
+		spoil64(vpctest.CurrentSize, 4096)(b)
+		return spoil32(vpctest.Table+4*7, 1<<20)(b)
 	}, fault.VpcTruncated, truncated},
 }
 
 // sample is the image that vectors change.
 func sample() []byte {
-	v := formattest.NewVpc(formattest.VpcDynamic, 1<<15, 4096)
+	v := vpctest.New(vpctest.Dynamic, 1<<15, 4096)
 	v.Block(2, []byte{0xff})
 	return v.Bytes()
 }
 
-func fixed() []byte { return formattest.NewVpc(formattest.VpcFixed, 1<<15, 4096).Bytes() }
+func fixed() []byte { return vpctest.New(vpctest.Fixed, 1<<15, 4096).Bytes() }
 
 // TestOpen opens images with one fault each, with this package and with qemu-img.
 func TestOpen(t *testing.T) {
@@ -125,9 +125,9 @@ func TestSize(t *testing.T) {
 		{"d2v ", bytes, bytes}, {"CTXS", bytes, bytes}, {"tap\x00", bytes, bytes}, {"tap ", geometry, bytes},
 		{"vbox", geometry, bytes}, {"wa\x00\x00", geometry, bytes}, {"\x00\x00\x00\x00", geometry, bytes}, {"d2v\x00", geometry, bytes},
 	} {
-		v := formattest.NewVpc(formattest.VpcDynamic, bytes, 1<<21)
+		v := vpctest.New(vpctest.Dynamic, bytes, 1<<21)
 		v.Table = append(v.Table, make([]uint32, 2)...)
-		v.Table[1], v.Table[2] = formattest.VpcUnallocated, formattest.VpcUnallocated
+		v.Table[1], v.Table[2] = vpctest.Unallocated, vpctest.Unallocated
 		v.Creator, v.CHS = test.creator, [3]uint16{100, 4, 17}
 		for qemu, want := range map[img.Release]uint64{qemu72: test.old, 9<<16 | 2: test.old, qemu100: test.next, 11<<16 | 1: test.next, 0: test.next} {
 			res, f := walk(t, v.Bytes(), qemu, img.Whole)
@@ -171,12 +171,12 @@ func TestParent(t *testing.T) {
 		{"absolute second", [][2]string{{"MacX", "file:x"}, {"W2ku", `C:\d\a.vhd`}}, "c.vhd", "C:/d/a.vhd", nil, 0},
 		{"header last", [][2]string{{"MacX", "file:x"}, {"Wi2r", "x"}}, "dé\U0001f600.vhd", "dé\U0001f600.vhd", nil, 0},
 		{"terminated", [][2]string{{"W2ru", ".\\b.vhd\x00x"}}, "", "b.vhd", nil, 0},
-		{"a lone surrogate", nil, "a", "\ufffd", func(b []byte) []byte { return spoil32(formattest.VpcParentName, 0xd8000000)(b) }, 0},
+		{"a lone surrogate", nil, "a", "\ufffd", func(b []byte) []byte { return spoil32(vpctest.ParentName, 0xd8000000)(b) }, 0},
 		{"empty relative", [][2]string{{"W2ru", ""}, {"W2ku", "/a"}}, "", "/a", nil, 0},
 		{"second relative", [][2]string{{"W2ru", "\x00"}, {"W2ru", "b"}}, "", "b", nil, 0},
-		{"of odd length", [][2]string{{"W2ru", "bc"}}, "", "b", func(b []byte) []byte { return spoil32(formattest.VpcLocators+8, 3)(b) }, 0},
-		{"behind the end", [][2]string{{"W2ru", "b"}}, "c", "c", func(b []byte) []byte { return spoil64(formattest.VpcLocators+16, 1<<64-1)(b) }, 0},
-		{"too long", [][2]string{{"W2ru", "b"}}, "", "", func(b []byte) []byte { return spoil32(formattest.VpcLocators+8, 8191)(b) }, fault.VpcParentLength},
+		{"of odd length", [][2]string{{"W2ru", "bc"}}, "", "b", func(b []byte) []byte { return spoil32(vpctest.Locators+8, 3)(b) }, 0},
+		{"behind the end", [][2]string{{"W2ru", "b"}}, "c", "c", func(b []byte) []byte { return spoil64(vpctest.Locators+16, 1<<64-1)(b) }, 0},
+		{"too long", [][2]string{{"W2ru", "b"}}, "", "", func(b []byte) []byte { return spoil32(vpctest.Locators+8, 8191)(b) }, fault.VpcParentLength},
 		{"none", [][2]string{{"MacX", "file:x"}}, "", "", nil, fault.VpcNoParent},
 		{"longest", [][2]string{{"W2ru", "b"}}, "", "b" + long[1:4095], func(b []byte) []byte {
 			// The name stands behind the image.
@@ -184,11 +184,11 @@ func TestParent(t *testing.T) {
 			for _, c := range "b" + long[1:4095] {
 				b = append(b, byte(c), 0)
 			}
-			spoil64(formattest.VpcLocators+16, at)(b)
-			return spoil32(formattest.VpcLocators+8, 8190)(b)
+			spoil64(vpctest.Locators+16, at)(b)
+			return spoil32(vpctest.Locators+8, 8190)(b)
 		}, 0},
 	} {
-		v := formattest.NewVpc(formattest.VpcDifferencing, 1<<14, 4096)
+		v := vpctest.New(vpctest.Differencing, 1<<14, 4096)
 		v.Locators, v.Unicode = test.locators, test.unicode
 		b := v.Bytes()
 		if test.spoil != nil {

@@ -10,13 +10,14 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/vpc"
+	"instarfs/guest/format/vpc/vpctest"
 	"instarfs/guest/img"
 )
 
 // TestWalk walks images whose maps are written out.
 func TestWalk(t *testing.T) {
 	build := func(kind uint32) ([]byte, uint64) {
-		v := formattest.NewVpc(kind, 5*8192-512, 8192)
+		v := vpctest.New(kind, 5*8192-512, 8192)
 		v.Locators = [][2]string{{"W2ru", "parent"}}
 		host := v.Block(1, []byte{0x3f, 0xff})
 		v.Block(4, []byte{0xff, 0x01})
@@ -27,7 +28,7 @@ func TestWalk(t *testing.T) {
 		flags  extent.Flags
 		offset uint64
 	}
-	_, host := build(formattest.VpcDynamic)
+	_, host := build(vpctest.Dynamic)
 	next := host + 8192 + 512
 	for _, test := range []struct {
 		name   string
@@ -36,25 +37,25 @@ func TestWalk(t *testing.T) {
 		window img.Window
 		want   []piece
 	}{
-		{"dynamic", formattest.VpcDynamic, 0, img.Whole,
+		{"dynamic", vpctest.Dynamic, 0, img.Whole,
 			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0}, {8192 - 512, data, next}}},
-		{"dynamic for qemu", formattest.VpcDynamic, qemu72, img.Whole,
+		{"dynamic for qemu", vpctest.Dynamic, qemu72, img.Whole,
 			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0}, {8192 - 512, data, next}}},
-		{"differencing for qemu", formattest.VpcDifferencing, qemu100, img.Whole,
+		{"differencing for qemu", vpctest.Differencing, qemu100, img.Whole,
 			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0}, {8192 - 512, data, next}}},
-		{"differencing", formattest.VpcDifferencing, 0, img.Whole,
+		{"differencing", vpctest.Differencing, 0, img.Whole,
 			[]piece{{8192 + 1024, 0, 0}, {8192 - 1024, data, host + 1024}, {2 * 8192, 0, 0}, {4096, data, next}, {3584, 0, 0}}},
-		{"differencing, a window", formattest.VpcDifferencing, 0, window(8192+1000, 8192+1030),
+		{"differencing, a window", vpctest.Differencing, 0, window(8192+1000, 8192+1030),
 			[]piece{{24, 0, 0}, {6, data, host + 1024}}},
-		{"differencing, a window within the second byte of a bitmap", formattest.VpcDifferencing, 0, window(4*8192+4095, 4*8192+4097),
+		{"differencing, a window within the second byte of a bitmap", vpctest.Differencing, 0, window(4*8192+4095, 4*8192+4097),
 			[]piece{{1, data, next + 4095}, {1, 0, 0}}},
-		{"a table and the type of a fixed disk", formattest.VpcFixed, 0, img.Window{}, nil},
-		{"empty", formattest.VpcDifferencing, 0, window(9, 9), nil},
+		{"a table and the type of a fixed disk", vpctest.Fixed, 0, img.Window{}, nil},
+		{"empty", vpctest.Differencing, 0, window(9, 9), nil},
 	} {
 		b, _ := build(test.kind)
 		if test.window == (img.Window{}) {
-			b, _ = build(formattest.VpcDynamic)
-			b = spoil32(formattest.VpcType, formattest.VpcFixed)(b)
+			b, _ = build(vpctest.Dynamic)
+			b = spoil32(vpctest.Type, vpctest.Fixed)(b)
 			test.window, test.want = window(100, 9000), []piece{{8900, data | extent.Holes, 100}}
 		}
 		res := agree(t, b, test.qemu, test.window)
@@ -88,8 +89,8 @@ func TestModel(t *testing.T) {
 	opened := 0
 	for seed := range int64(200) {
 		rng := rand.New(rand.NewSource(seed))
-		kind := []uint32{formattest.VpcDynamic, formattest.VpcDifferencing, formattest.VpcDifferencing, 77}[rng.Intn(4)]
-		b := formattest.RandomVpcTable(rng, kind).Bytes()
+		kind := []uint32{vpctest.Dynamic, vpctest.Differencing, vpctest.Differencing, 77}[rng.Intn(4)]
+		b := vpctest.Random(rng, kind).Bytes()
 		qemu := []img.Release{0, 0, qemu72, qemu100}[rng.Intn(4)]
 		res, f := walk(t, b, qemu, window(0, 0))
 		if f != nil {
@@ -114,7 +115,7 @@ func TestBatches(t *testing.T) {
 		blockSize uint32
 		blocks    int
 	}{{512, 3000}, {4096, 2000}, {1 << 16, 700}, {1 << 22, 12}, {1 << 26, 2}} {
-		v := formattest.NewVpc(formattest.VpcDifferencing, uint64(test.blocks)*uint64(test.blockSize), test.blockSize)
+		v := vpctest.New(vpctest.Differencing, uint64(test.blocks)*uint64(test.blockSize), test.blockSize)
 		v.Unicode = "parent"
 		// One block holds the bits of all, or the image would be as large as the disk.
 		host := v.Block(0, []byte{0x55, 0x00, 0xff, 0x0f})
@@ -144,9 +145,9 @@ func TestBatches(t *testing.T) {
 func TestReadsOnce(t *testing.T) {
 	rng := rand.New(rand.NewSource(1))
 	for range 60 {
-		v := formattest.RandomVpcTable(rng, formattest.VpcDifferencing)
+		v := vpctest.Random(rng, vpctest.Differencing)
 		for i := range v.Table { // no blocks that overlap
-			v.Table[i] = formattest.VpcUnallocated
+			v.Table[i] = vpctest.Unallocated
 		}
 		for i := range v.Table {
 			if i%3 > 0 {
@@ -182,12 +183,12 @@ func (s sparse) ReadAt(p []byte, off int64) (int, error) {
 
 // TestLargeTable maps a window of a disk whose table is larger than the memory for it.
 func TestLargeTable(t *testing.T) {
-	v := formattest.NewVpc(formattest.VpcDynamic, 0, 1<<20)
-	b := v.Bytes()[:formattest.VpcTable]
+	v := vpctest.New(vpctest.Dynamic, 0, 1<<20)
+	b := v.Bytes()[:vpctest.Table]
 	const entries, size = 2 << 20, 2040 << 30
-	spoil32(formattest.VpcMaxEntries, entries)(b)
-	spoil64(formattest.VpcCurrentSize, size)(b)
-	binary.BigEndian.PutUint32(b[formattest.VpcBlockSize:], 1<<20)
+	spoil32(vpctest.MaxEntries, entries)(b)
+	spoil64(vpctest.CurrentSize, size)(b)
+	binary.BigEndian.PutUint32(b[vpctest.BlockSize:], 1<<20)
 	// Every entry behind the head is 0x01010101: all blocks are the same one.
 	const where = 0x01010101 * 512
 	dev := formattest.NewDevice(sparse{b, 0, func(int64) byte { return 1 }}, where+1<<21)
@@ -206,14 +207,14 @@ func TestLargeTable(t *testing.T) {
 
 // TestDeviceFails lets each sector of the metadata fail in turn.
 func TestDeviceFails(t *testing.T) {
-	v := formattest.NewVpc(formattest.VpcDifferencing, 20*4096, 4096)
+	v := vpctest.New(vpctest.Differencing, 20*4096, 4096)
 	v.Locators = [][2]string{{"W2ru", "parent"}}
 	for i := range 20 {
 		v.Block(i, []byte{0x55})
 	}
 	b := v.Bytes()
 	failed := 0
-	for at := uint64(1); at < formattest.VpcTable+512; at += 32 {
+	for at := uint64(1); at < vpctest.Table+512; at += 32 {
 		dev := formattest.Bytes(b)
 		dev.FailAt = at
 		_, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev}, img.Whole)
@@ -239,7 +240,7 @@ func TestDeviceFails(t *testing.T) {
 }
 
 func TestNoMemory(t *testing.T) {
-	v := formattest.NewVpc(formattest.VpcDifferencing, 4096, 4096)
+	v := vpctest.New(vpctest.Differencing, 4096, 4096)
 	v.Unicode = "parent"
 	for _, left := range []int{0, 1 << 20} {
 		dev := formattest.Bytes(v.Bytes())
@@ -260,7 +261,7 @@ func TestNoMemory(t *testing.T) {
 // FuzzVpc opens and walks anything: no panic, what the model says, a bounded cost.
 func FuzzVpc(f *testing.F) {
 	for seed := range int64(10) {
-		v := formattest.RandomVpcTable(rand.New(rand.NewSource(seed)), formattest.VpcDynamic+uint32(seed)%2)
+		v := vpctest.Random(rand.New(rand.NewSource(seed)), vpctest.Dynamic+uint32(seed)%2)
 		if b := v.Bytes(); len(b) < 1<<16 {
 			f.Add(b, uint64(seed)<<12, uint64(5)<<12, true)
 		}
@@ -274,7 +275,7 @@ func FuzzVpc(f *testing.F) {
 		}
 		for _, at := range []int{0, len(b) - 512} {
 			if at >= 0 && at+512 <= len(b) && string(b[at:at+8]) == "conectix" {
-				formattest.VpcSum(b[at:]) // or no mutation would get further
+				vpctest.Sum(b[at:]) // or no mutation would get further
 			}
 		}
 		qemu := img.Release(qemu72)

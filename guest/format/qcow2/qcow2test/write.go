@@ -1,14 +1,15 @@
-package formattest
+package qcow2test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"io"
 	"math/bits"
+
+	"instarfs/guest/format/formattest"
 )
 
-// header is the first cluster, or what of it is not zero.
-func (q *Qcow2) header(reftable, reftableClusters uint64) []byte {
+// header returns the first cluster up to its last byte that is not zero.
+func (q *Image) header(reftable, reftableClusters uint64) []byte {
 	be := binary.BigEndian
 	h := make([]byte, HeaderLength)
 	copy(h, "QFI\xfb")
@@ -51,22 +52,17 @@ func (q *Qcow2) header(reftable, reftableClusters uint64) []byte {
 	return h
 }
 
-// hostBlock is what a builder leaves out as a hole when it is zero, in bytes: a block of most file systems.
-const hostBlock = 4 << 10
-
-var zeroes [hostBlock]byte
-
-// Write writes the image, zeroes left out, and returns its size in bytes. It may be called once.
-func (q *Qcow2) Write(w io.WriterAt) (size int64, err error) {
+// Write writes the image without its zeroes, and returns its size in bytes. Call it once only.
+func (q *Image) Write(w io.WriterAt) (size int64, err error) {
 	q.start()
 	put := func(off uint64, b []byte) {
-		for len(b) > 0 && err == nil {
-			n := min(len(b), hostBlock)
-			if !bytes.Equal(b[:n], zeroes[:n]) {
-				_, err = w.WriteAt(b[:n], int64(off))
-			}
-			off, b = off+uint64(n), b[n:]
+		if err != nil {
+			return
 		}
+		err = formattest.WriteSparse(b, func(at int64, b []byte) error {
+			_, err := w.WriteAt(b, int64(off)+at)
+			return err
+		})
 	}
 	reftable, n := q.writeRefcounts(put)
 	put(0, q.header(reftable, n))
@@ -84,18 +80,19 @@ func (q *Qcow2) Write(w io.WriterAt) (size int64, err error) {
 		}
 	}
 	size = int64(q.next << q.ClusterBits)
-	last := spoil{uint64(size) - 1, []byte{0}} // sets the file's size
-	for _, s := range append([]spoil{last}, q.spoils...) {
+	last := formattest.Patch{Off: uint64(size) - 1, Bytes: []byte{0}} // sets the file's size
+	for _, s := range append([]formattest.Patch{last}, q.spoils...) {
 		if err == nil {
-			_, err = w.WriteAt(s.bytes, int64(s.off))
+			_, err = w.WriteAt(s.Bytes, int64(s.Off))
 		}
-		size = max(size, int64(s.off)+int64(len(s.bytes)))
+		size = max(size, int64(s.Off)+int64(len(s.Bytes)))
 	}
 	return size, err
 }
 
-// writeRefcounts writes a refcount of 1 for every cluster, and returns where the table is and its clusters.
-func (q *Qcow2) writeRefcounts(put func(uint64, []byte)) (off, clusters uint64) {
+// writeRefcounts gives every cluster a refcount of 1. It returns the host offset of the
+// refcount table, and the number of its clusters.
+func (q *Image) writeRefcounts(put func(uint64, []byte)) (off, clusters uint64) {
 	perBlock := q.Cluster() * 8 >> q.RefcountOrder
 	perTable := q.Cluster() / 8
 	if q.NoRefcounts {
@@ -143,8 +140,8 @@ func words(w []uint64) []byte {
 	return b
 }
 
-// Bytes is the image in memory.
-func (q *Qcow2) Bytes() []byte {
+// Bytes returns the image. Call it once only, and not after Write.
+func (q *Image) Bytes() []byte {
 	var m memory
 	size, _ := q.Write(&m)
 	if int64(len(m)) < size {

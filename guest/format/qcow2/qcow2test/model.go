@@ -1,4 +1,4 @@
-package formattest
+package qcow2test
 
 import (
 	"encoding/binary"
@@ -7,10 +7,11 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
+	"instarfs/guest/format/formattest"
 )
 
-// Model answers for one qcow2 image what qemu answers, the slow way: every subcluster is looked up from the header on, and
-// every call is made as qemu makes it. It shares nothing with the walker. The header must be a valid one.
+// Model computes the map that qemu makes of an image, slowly: it looks up every subcluster from
+// the header on, and divides the disk into the same calls as qemu. The header must be valid.
 type Model struct {
 	r         io.ReaderAt
 	devSize   uint64
@@ -27,7 +28,8 @@ type Model struct {
 	sliceEntries, tableEntries, subs uint64
 }
 
-// NewModel reads the header of an image of devSize bytes, which occupies allocated bytes.
+// NewModel reads the header of an image of devSize bytes, of which the host allocated the given
+// number of bytes.
 func NewModel(r io.ReaderAt, devSize, allocated uint64) *Model {
 	m := &Model{r: r, devSize: devSize, allocated: allocated}
 	u32 := func(off uint64) uint32 { return uint32(m.word(off) >> 32) }
@@ -60,12 +62,12 @@ func NewModel(r io.ReaderAt, devSize, allocated uint64) *Model {
 	return m
 }
 
-// Size is the virtual disk's size in bytes.
+// Size returns the size of the virtual disk in bytes.
 func (m *Model) Size() uint64 { return m.size }
 
 func (m *Model) cluster() uint64 { return 1 << m.clusterBits }
 
-// word is the big-endian number at off; bytes behind the end are zero.
+// word returns the big-endian number at off. Bytes past the end are zero.
 func (m *Model) word(off uint64) uint64 {
 	var b [8]byte
 	if off < m.devSize && off <= math.MaxInt64-8 {
@@ -119,16 +121,19 @@ func (m *Model) used(i uint64) (used, ok bool) {
 	return m.word(at+bit/8)>>(64-width) != 0, true
 }
 
-// cell is one subcluster, or one cluster without extended L2.
+// cell is one subcluster, or one cluster of an image without extended L2 entries.
 type cell struct {
-	kind  string // in capitals, as qemu names its QCOW2_SUBCLUSTER_ constants; L2 where the table has no valid place
+	// kind is the rest of the name of a QCOW2_SUBCLUSTER_ constant of qemu, or L2 if the place of
+	// the table is invalid.
+	kind  string
 	host  uint64 // of the cluster
 	table uint64 // host offset of the L2 table
-	index uint64 // of the entry within its slice
+	index uint64 // the entry's index in its slice
 	fault *fault.Fault
 }
 
-// look finds the cell of virtual byte x. Its fault is what a call that starts there reports.
+// look returns the cell of virtual byte x. Its fault is the one that a call reports that starts
+// there.
 func (m *Model) look(x uint64) cell {
 	i := x / (m.tableEntries * m.cluster())
 	table := m.word(m.l1+i*8) & 0x00fffffffffffe00
@@ -193,7 +198,7 @@ func (c cell) located() bool {
 	return c.kind == "NORMAL" || c.kind == "ZERO_ALLOC" || c.kind == "UNALLOC_ALLOC"
 }
 
-// call is one call of qemu for [x, end): how far its answer reaches, and the fault that it ends with.
+// call answers as one call of qemu for [x, end): the end of the extent at x, or a fault.
 func (m *Model) call(x, end uint64) (uint64, *fault.Fault) {
 	end = min(end, x+math.MaxInt32)
 	slice := m.sliceEntries * m.cluster()
@@ -214,15 +219,16 @@ func (m *Model) call(x, end uint64) (uint64, *fault.Fault) {
 		if next.kind == "INVALID" {
 			return 0, next.fault
 		}
-		if next.kind != first.kind || first.located() && next.host-first.host != y/m.cluster()*m.cluster()-x/m.cluster()*m.cluster() {
+		between := y/m.cluster()*m.cluster() - x/m.cluster()*m.cluster()
+		if next.kind != first.kind || first.located() && next.host-first.host != between {
 			return y, nil
 		}
 	}
 	return end, nil
 }
 
-// Walk emits what a walker must emit for [start, end).
-func (m *Model) Walk(start, end uint64, sink *Sink) {
+// Walk emits the extents that a walker must emit for [start, end).
+func (m *Model) Walk(start, end uint64, sink *formattest.Sink) {
 	file := uint16(0)
 	if m.dataFile {
 		file = 1

@@ -1,13 +1,17 @@
-package formattest
+// Package bochstest builds images of Bochs for tests.
+package bochstest
 
 import (
 	"encoding/binary"
 	"math/rand"
+
+	"instarfs/guest/format/formattest"
 )
 
-// RandomBochs is a growing image of Bochs: some pieces of the disk have an extent, with the bits of some sectors set. The extents
-// themselves, mostly beyond the end, may be those of several pieces.
-func RandomBochs(rng *rand.Rand) []byte {
+// Random returns a growing image. Some entries of its catalog have an extent, with the bits of
+// some sectors set. Several entries may have the same extent, and some extents are past the
+// end.
+func Random(rng *rand.Rand) []byte {
 	le := binary.LittleEndian
 	extent := uint64(512) << rng.Intn(15)
 	bitmap := (extent/512 + 7) / 8
@@ -37,7 +41,7 @@ func RandomBochs(rng *rand.Rand) []byte {
 		entry := uint32(rng.Intn(extents))
 		switch rng.Intn(6) {
 		case 0:
-			entry = uint32(number(rng))
+			entry = uint32(formattest.RandomNumber(rng))
 		case 1, 2:
 			entry = 0xffffffff
 		}

@@ -1,4 +1,4 @@
-package formattest
+package qemutest
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// RandomChain makes a chain of one to five layers in dir and returns the name of its top: overlays are qcow2 or qed, shorter and longer
-// than what is under them, the base may be raw, of a size that is a multiple of nothing; zeroes, discards and extended L2
-// entries in every layer, and some with a data file.
+// RandomChain makes a chain of one to five layers in dir, and returns the name of its top.
+// Overlays are qcow2 or QED, shorter or longer than their backing files. The base may be raw.
+// Every layer may have zeroes, discards and extended L2 entries; some have a data file.
 func RandomChain(tb testing.TB, rng *rand.Rand, dir string) string {
 	tb.Helper()
 	name, format := "layer0", "qcow2"
@@ -18,8 +18,8 @@ func RandomChain(tb testing.TB, rng *rand.Rand, dir string) string {
 		format = "raw"
 	case 1:
 		n := int64(rng.Intn(1 << 23))
-		run(tb, dir, "qemu-img", "create", "-q", "-f", "qcow2", "-o", "data_file="+name+".data", name, fmt.Sprint(n))
-		write(tb, rng, dir, name, n, 65536, false)
+		create(tb, dir, name, "qcow2", []string{"data_file=" + name + ".data"}, n)
+		writeQcow2(tb, rng, dir, name, n, 65536, false)
 	default:
 		RandomQcow2(tb, rng, dir, name)
 	}
@@ -45,7 +45,7 @@ func RandomChain(tb testing.TB, rng *rand.Rand, dir string) string {
 		}
 		run(tb, dir, "qemu-img", append(args, over, fmt.Sprint(n))...)
 		if format == "qcow2" {
-			write(tb, rng, dir, over, n, cluster, extended)
+			writeQcow2(tb, rng, dir, over, n, cluster, extended)
 		} else {
 			writeAny(tb, rng, dir, over, format, n, cluster)
 		}

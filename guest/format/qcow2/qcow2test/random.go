@@ -1,8 +1,8 @@
-package formattest
+package qcow2test
 
 import "math/rand"
 
-// Extension types, as the specification numbers them.
+// Types of header extensions.
 const (
 	ExtensionBackingFormat = 0xe2792aca
 	ExtensionFeatures      = 0x6803f857
@@ -11,11 +11,12 @@ const (
 	ExtensionDataFile      = 0x44415441
 )
 
-// RandomEntries builds an image whose L2 entries are runs of every kind that an entry can be, contiguous or not. How often
-// they are wrong varies from never to often. dataFile names the data file of those images that have one; empty is none.
-func RandomEntries(rng *rand.Rand, dataFile string) *Qcow2 {
+// RandomEntries returns an image with runs of every kind of L2 entry, contiguous or not. How
+// often an entry is wrong varies from never to often. A quarter of the images of version 3 have
+// the data file of the given name, unless that is empty.
+func RandomEntries(rng *rand.Rand, dataFile string) *Image {
 	bits := uint(9 + rng.Intn(13))
-	q := NewQcow2(0, bits)
+	q := New(0, bits)
 	q.RefcountOrder = uint32(rng.Intn(7))
 	switch rng.Intn(5) {
 	case 0:
@@ -40,7 +41,7 @@ func RandomEntries(rng *rand.Rand, dataFile string) *Qcow2 {
 		g.run(c, n)
 		c += n
 	}
-	q.start() // no run may have set an entry
+	q.start() // all runs may have been of unallocated clusters
 	for range rng.Intn(3) {
 		if g.wrong > 0 && rng.Intn(4) == 0 {
 			*q.L1(uint64(rng.Intn(len(q.l1)))) ^= 0x200 << rng.Intn(int(bits)-8)
@@ -51,14 +52,14 @@ func RandomEntries(rng *rand.Rand, dataFile string) *Qcow2 {
 
 type entries struct {
 	*rand.Rand
-	q        *Qcow2
+	q        *Image
 	external bool
-	wrong    int // one entry in so many is wrong; 0 is never
+	wrong    int // one entry in this many is wrong; 0 means none
 }
 
 func (g *entries) fails() bool { return g.wrong > 0 && g.Intn(g.wrong) == 0 }
 
-// run sets n clusters from c on to entries of one kind.
+// run gives n clusters from c on entries of one kind.
 func (g *entries) run(c, n uint64) {
 	kind := g.Intn(6)
 	host := uint64(1+g.Intn(1<<20)) << g.q.ClusterBits
@@ -106,7 +107,8 @@ func (g *entries) run(c, n uint64) {
 	}
 }
 
-// bitmap is a valid subcluster bitmap of a cluster that is present: often of one kind, else in a few pieces.
+// bitmap returns a valid subcluster bitmap of a cluster that is present: often of one kind,
+// otherwise of a few pieces.
 func (g *entries) bitmap() uint64 {
 	var b uint64
 	for from := 0; from < 32; {

@@ -1,4 +1,5 @@
-package formattest
+// Package lukstest builds LUKS containers for tests.
+package lukstest
 
 import (
 	"encoding/binary"
@@ -7,8 +8,9 @@ import (
 	"strings"
 )
 
-// LuksJSON is a container of version 2 with a header of 16 KiB, a JSON area as given, and size bytes in all.
-func LuksJSON(json string, size int) []byte {
+// WithJSON returns a container of version 2 and size bytes with a header of 16 KiB and the
+// given JSON area.
+func WithJSON(json string, size int) []byte {
 	b := make([]byte, size)
 	copy(b, "LUKS\xba\xbe\x00\x02")
 	binary.BigEndian.PutUint64(b[8:], 16384)
@@ -16,8 +18,9 @@ func LuksJSON(json string, size int) []byte {
 	return b
 }
 
-// RandomLuks is a container of either version. In version 2 segments come in any order and between what else is in the JSON area.
-func RandomLuks(rng *rand.Rand) []byte {
+// Random returns a container of either version. In version 2 the JSON area has segments in any
+// order, between other members.
+func Random(rng *rand.Rand) []byte {
 	if rng.Intn(2) == 0 {
 		b := make([]byte, 592+rng.Intn(100000))
 		copy(b, "LUKS\xba\xbe\x00\x01")
@@ -32,16 +35,19 @@ func RandomLuks(rng *rand.Rand) []byte {
 			size = "dynamic"
 		}
 		kind := []string{"crypt", "crypt", "linear"}[rng.Intn(3)]
-		flags := []string{"", `,"flags":["in-reencryption"]`, `,"flags":["backup-final", "x"]`}[max(0, rng.Intn(6)-3)]
-		segments = append(segments, fmt.Sprintf(`"%d":{"type":"%s","offset":"%d","size":"%s","iv_tweak":"0","encryption":"aes-xts-plain64","sector_size":512%s}`,
+		flags := []string{"", `,"flags":["in-reencryption"]`,
+			`,"flags":["backup-final", "x"]`}[max(0, rng.Intn(6)-3)]
+		segments = append(segments, fmt.Sprintf(`"%d":{"type":"%s","offset":"%d","size":"%s",`+
+			`"iv_tweak":"0","encryption":"aes-xts-plain64","sector_size":512%s}`,
 			i, kind, 16384+rng.Intn(30000)&^511, size, flags))
 	}
 	rng.Shuffle(n, func(i, j int) { segments[i], segments[j] = segments[j], segments[i] })
 	areas := []string{
-		`"keyslots":{"0":{"type":"luks2","key_size":64,"af":{"type":"luks1","stripes":4000},"area":{"type":"raw","offset":"32768"}}}`,
+		`"keyslots":{"0":{"type":"luks2","key_size":64,"af":{"type":"luks1","stripes":4000},` +
+			`"area":{"type":"raw","offset":"32768"}}}`,
 		`"segments" : { ` + strings.Join(segments, " ,\n") + "}",
 		`"tokens":{ }`, `"x\"\\":[1.5e+3,true,null,[{}],"]}"]`,
 	}
 	rng.Shuffle(len(areas), func(i, j int) { areas[i], areas[j] = areas[j], areas[i] })
-	return LuksJSON("{"+strings.Join(areas, ",")+"}", 16384+rng.Intn(100000))
+	return WithJSON("{"+strings.Join(areas, ",")+"}", 16384+rng.Intn(100000))
 }

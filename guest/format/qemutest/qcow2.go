@@ -1,0 +1,190 @@
+package qemutest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qcow2/qcow2test"
+)
+
+// RandomQcow2 makes dir/name, of any cluster size, version, refcount width, and with clusters
+// of any kind. It truncates some images. It returns the path.
+func RandomQcow2(tb testing.TB, rng *rand.Rand, dir, name string) string {
+	tb.Helper()
+	clusterBits := uint(9 + rng.Intn(13))
+	options := []string{fmt.Sprintf("cluster_size=%d", 1<<clusterBits)}
+	extended, v2 := false, rng.Intn(4) == 0
+	if v2 {
+		options = append(options, "compat=0.10")
+	} else {
+		if clusterBits >= 14 && rng.Intn(3) == 0 {
+			extended = true
+			options = append(options, "extended_l2=on")
+		}
+		options = append(options, fmt.Sprintf("refcount_bits=%d", 1<<rng.Intn(7)))
+		if rng.Intn(4) == 0 {
+			options = append(options, "lazy_refcounts=on")
+		}
+		if rng.Intn(3) == 0 {
+			options = append(options, "compression_type=zstd")
+		}
+	}
+	n := size(rng, clusterBits)
+	switch rng.Intn(8) {
+	case 0:
+		options = append(options, "preallocation=metadata")
+	case 1:
+		options = append(options, "preallocation=falloc")
+		n = min(n, 8<<20)
+	case 2:
+		options = append(options, "preallocation=full")
+		n = min(n, 8<<20)
+	}
+	create(tb, dir, name, "qcow2", options, n)
+	path := filepath.Join(dir, name)
+	writeQcow2(tb, rng, dir, name, n, 1<<clusterBits, extended)
+	if rng.Intn(10) == 0 {
+		truncate(tb, rng, path)
+	}
+	return path
+}
+
+// writeQcow2 writes, discards and zeroes parts of an image of n bytes.
+func writeQcow2(tb testing.TB, rng *rand.Rand, dir, name string, n, cluster int64, extended bool) {
+	tb.Helper()
+	if n < 512 {
+		return
+	}
+	unit := cluster
+	if extended {
+		unit /= 32
+	}
+	var args []string
+	for range rng.Intn(24) {
+		off := rng.Int63n(n) / 512 * 512
+		length := min(1+rng.Int63n(6*unit), n-off)
+		if rng.Intn(3) > 0 { // whole units
+			off = off / unit * unit
+			length = min((length+unit-1)/unit*unit, n-off)
+		}
+		length = length / 512 * 512
+		if length == 0 {
+			continue
+		}
+		length = min(length, 4<<20)
+		var cmd string
+		switch rng.Intn(6) {
+		case 0, 1, 2:
+			cmd = fmt.Sprintf("write -P %d %d %d", rng.Intn(256), off, length)
+		case 3:
+			cmd = fmt.Sprintf("write -z %d %d", off, length)
+		case 4:
+			cmd = fmt.Sprintf("discard %d %d", off, length)
+		case 5:
+			off = off / cluster * cluster
+			if off+cluster > n {
+				continue
+			}
+			cmd = fmt.Sprintf("write -c -P %d %d %d", rng.Intn(256), off, cluster)
+		}
+		args = append(args, "-c", cmd)
+	}
+	if len(args) == 0 {
+		return
+	}
+	// qemu-io fails if one command fails, as a compressed write over data may. The image stays
+	// valid.
+	args = append([]string{"-f", "qcow2", "-d", "unmap"}, append(args, name)...)
+	cmd := exec.Command(formattest.Tool(tb, "qemu-io"), args...)
+	cmd.Dir = dir
+	_ = cmd.Run()
+}
+
+// CorruptQcow2 changes fields of a valid image: mostly L1 and L2 entries and bitmaps, sometimes
+// the refcount table or the header.
+func CorruptQcow2(tb testing.TB, rng *rand.Rand, path string) {
+	tb.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	c := corrupter{tb, rng, f}
+	clusterBits := uint(c.get(qcow2test.OffClusterBits) >> 32)
+	l1, entries := c.get(qcow2test.OffL1TableOffset), c.get(qcow2test.OffL1Size)>>32
+	cluster := uint64(1) << clusterBits
+	extended := c.get(qcow2test.OffVersion)>>32 >= 3 && c.get(qcow2test.OffIncompatible)&(1<<4) != 0
+	for range 1 + rng.Intn(6) {
+		kind := rng.Intn(20)
+		if kind == 0 {
+			c.mangle(uint64(rng.Intn(qcow2test.HeaderLength)) &^ 3)
+			continue
+		}
+		if kind == 1 {
+			c.mangle(c.get(qcow2test.OffRefcountTableOffset) + uint64(rng.Intn(4))*8)
+			continue
+		}
+		if entries == 0 {
+			continue
+		}
+		slot := l1 + uint64(rng.Intn(int(min(entries, 64))))*8
+		if kind == 2 {
+			c.mangle(slot)
+			continue
+		}
+		table := c.get(slot) & 0x00fffffffffffe00
+		if table == 0 || table%cluster != 0 {
+			continue
+		}
+		at := table + uint64(rng.Intn(int(min(cluster, 2048))))&^7
+		if extended && rng.Intn(3) > 0 {
+			at |= 8 // a bitmap
+		}
+		c.mangle(at)
+	}
+}
+
+type corrupter struct {
+	tb  testing.TB
+	rng *rand.Rand
+	f   *os.File
+}
+
+func (c corrupter) get(off uint64) uint64 {
+	var b [8]byte
+	c.f.ReadAt(b[:], int64(off)) // bytes past the end stay zero
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// mangle changes the 8 bytes at off.
+func (c corrupter) mangle(off uint64) {
+	if off > 1<<40 {
+		return // a field that was changed before points there
+	}
+	v := c.get(off)
+	switch c.rng.Intn(7) {
+	case 0:
+		v ^= 1 << c.rng.Intn(64)
+	case 1:
+		v |= 1
+	case 2:
+		v ^= 0x200 << c.rng.Intn(12)
+	case 3:
+		v = 0
+	case 4:
+		v |= qcow2test.EntryCompressed
+	case 5:
+		v = c.rng.Uint64()
+	case 6:
+		v |= v >> 32 // in a bitmap, a subcluster that is both allocated and zero
+	}
+	if _, err := c.f.WriteAt(binary.BigEndian.AppendUint64(nil, v), int64(off)); err != nil {
+		c.tb.Fatal(err)
+	}
+}
