@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -73,18 +74,10 @@ func handQcow2(change func(q *qcow2test.Image)) []byte {
 	q.NoRefcounts = true
 	change(q)
 	var f formattest.Sparse
-	if _, err := q.Write(sparseWriter{&f}); err != nil {
+	if _, err := q.Write(&f); err != nil {
 		panic(err)
 	}
 	return f.Bytes(0, int(f.Size))
-}
-
-// sparseWriter writes to a formattest.Sparse.
-type sparseWriter struct{ *formattest.Sparse }
-
-func (s sparseWriter) WriteAt(b []byte, off int64) (int, error) {
-	s.Put(uint64(off), b)
-	return len(b), nil
 }
 
 func withDataFile(name string) func(q *qcow2test.Image) {
@@ -213,6 +206,28 @@ func hands() []hand {
 			withDataFile("none")(q)
 			q.Crypt = 1
 		}), nil},
+	}
+}
+
+// TestDifferentialSlices compares images whose fault qemu-img finds ahead of the cluster that it maps.
+func TestDifferentialSlices(t *testing.T) {
+	o := newOracle(t)
+	t.Chdir(o.dir)
+	for _, s := range qcow2test.Slices {
+		var f formattest.Sparse
+		if _, err := s.Image().Write(&f); err != nil {
+			t.Fatal(err)
+		}
+		f.WriteFile(t, "image")
+		settle(t, "image")
+		start, length := s.Start(), s.Length()
+		for _, w := range [][2]uint64{
+			{0, start + length}, {start + 12345, length}, {start, length - 2*s.Cluster()},
+			{start, length - 2*s.Cluster() + 1},
+		} {
+			args := []string{"--output=json", "-s", fmt.Sprint(w[0]), "-l", fmt.Sprint(w[1]), "image"}
+			o.compareWith(t, walkedTool(), strings.Join(args, "\x00"))
+		}
 	}
 }
 

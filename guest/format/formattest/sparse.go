@@ -43,6 +43,12 @@ func (s *Sparse) ReadAt(b []byte, off int64) (int, error) {
 	return n, nil
 }
 
+// WriteAt implements io.WriterAt.
+func (s *Sparse) WriteAt(b []byte, off int64) (int, error) {
+	s.Put(uint64(off), b)
+	return len(b), nil
+}
+
 // Bytes returns n bytes from off on.
 func (s *Sparse) Bytes(off uint64, n int) []byte {
 	b := make([]byte, n)

@@ -69,6 +69,16 @@ func same(t testing.TB, got *formattest.Result, want []extent.Extent, faults []*
 	}
 }
 
+// inMemory returns the file of a built image, which may be sparse, and its size.
+func inMemory(t testing.TB, q *qcow2test.Image) (*formattest.Sparse, uint64) {
+	t.Helper()
+	var f formattest.Sparse
+	if _, err := q.Write(&f); err != nil {
+		t.Fatal(err)
+	}
+	return &f, f.Size
+}
+
 // image is a built image in memory that nothing but the test reads.
 func image(q *qcow2test.Image) (*bytes.Reader, uint64) {
 	b := q.Bytes()

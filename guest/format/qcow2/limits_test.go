@@ -14,21 +14,19 @@ import (
 	"instarfs/guest/img"
 )
 
-// TestPreallocation tries the heuristic around its threshold, with every width of refcounts, in images of many refcount
-// blocks.
+// TestPreallocation compares the heuristic with the model around its threshold, with refcounts of
+// every width, in images of many refcount blocks.
 func TestPreallocation(t *testing.T) {
 	for order := range uint32(7) {
-		for _, bits := range []uint{9, 12, 16} {
-			clusters := uint64(9000)
-			if bits == 16 {
-				clusters = 70000
-			}
+		for bits, clusters := range map[uint]uint64{9: 9000, 12: 9000, 16: 70000, 13: 10} {
 			q := qcow2test.New(clusters<<bits, bits)
 			q.RefcountOrder = order
 			q.Sparse(0, clusters)
-			file, n := onDisk(t, q)
-			used := (n + q.Cluster() - 1) >> bits
-			for _, real := range []uint64{0, used / 2, used*9/10 - 3, used * 9 / 10, used*9/10 + 3, used} {
+			q.Spoil((clusters+clusters/10)<<bits, 0) // the file ends with clusters not in use
+			file, n := inMemory(t, q)
+			used := q.Alloc(0) >> bits
+			least := used * 9 / 10
+			for real := max(least, 4) - 4; real < least+4; real++ {
 				name := fmt.Sprintf("order %d, cluster bits %d, %d of %d", order, bits, real, used)
 				model := qcow2test.NewModel(file, n, real<<bits)
 				res, f := walk(t, file, n, real<<bits, window(0, 512))

@@ -1,7 +1,6 @@
 package qemutest
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/rand"
 	"os"
@@ -106,8 +105,7 @@ func writeQcow2(tb testing.TB, rng *rand.Rand, dir, name string, n, cluster int6
 	_ = cmd.Run()
 }
 
-// CorruptQcow2 changes fields of a valid image: mostly L1 and L2 entries and bitmaps, sometimes
-// the refcount table or the header.
+// CorruptQcow2 changes a few fields of the image in a file, as qcow2test.Corrupt does.
 func CorruptQcow2(tb testing.TB, rng *rand.Rand, path string) {
 	tb.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -115,76 +113,7 @@ func CorruptQcow2(tb testing.TB, rng *rand.Rand, path string) {
 		tb.Fatal(err)
 	}
 	defer f.Close()
-	c := corrupter{tb, rng, f}
-	clusterBits := uint(c.get(qcow2test.OffClusterBits) >> 32)
-	l1, entries := c.get(qcow2test.OffL1TableOffset), c.get(qcow2test.OffL1Size)>>32
-	cluster := uint64(1) << clusterBits
-	extended := c.get(qcow2test.OffVersion)>>32 >= 3 && c.get(qcow2test.OffIncompatible)&(1<<4) != 0
-	for range 1 + rng.Intn(6) {
-		kind := rng.Intn(20)
-		if kind == 0 {
-			c.mangle(uint64(rng.Intn(qcow2test.HeaderLength)) &^ 3)
-			continue
-		}
-		if kind == 1 {
-			c.mangle(c.get(qcow2test.OffRefcountTableOffset) + uint64(rng.Intn(4))*8)
-			continue
-		}
-		if entries == 0 {
-			continue
-		}
-		slot := l1 + uint64(rng.Intn(int(min(entries, 64))))*8
-		if kind == 2 {
-			c.mangle(slot)
-			continue
-		}
-		table := c.get(slot) & 0x00fffffffffffe00
-		if table == 0 || table%cluster != 0 {
-			continue
-		}
-		at := table + uint64(rng.Intn(int(min(cluster, 2048))))&^7
-		if extended && rng.Intn(3) > 0 {
-			at |= 8 // a bitmap
-		}
-		c.mangle(at)
-	}
-}
-
-type corrupter struct {
-	tb  testing.TB
-	rng *rand.Rand
-	f   *os.File
-}
-
-func (c corrupter) get(off uint64) uint64 {
-	var b [8]byte
-	c.f.ReadAt(b[:], int64(off)) // bytes past the end stay zero
-	return binary.BigEndian.Uint64(b[:])
-}
-
-// mangle changes the 8 bytes at off.
-func (c corrupter) mangle(off uint64) {
-	if off > 1<<40 {
-		return // a field that was changed before points there
-	}
-	v := c.get(off)
-	switch c.rng.Intn(7) {
-	case 0:
-		v ^= 1 << c.rng.Intn(64)
-	case 1:
-		v |= 1
-	case 2:
-		v ^= 0x200 << c.rng.Intn(12)
-	case 3:
-		v = 0
-	case 4:
-		v |= qcow2test.EntryCompressed
-	case 5:
-		v = c.rng.Uint64()
-	case 6:
-		v |= v >> 32 // in a bitmap, a subcluster that is both allocated and zero
-	}
-	if _, err := c.f.WriteAt(binary.BigEndian.AppendUint64(nil, v), int64(off)); err != nil {
-		c.tb.Fatal(err)
+	if err := qcow2test.Corrupt(rng, f); err != nil {
+		tb.Fatal(err)
 	}
 }

@@ -3,17 +3,12 @@ package raw_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
-	"instarfs/guest/format/qemutest"
 	"instarfs/guest/format/raw"
 	"instarfs/guest/img"
 )
@@ -54,46 +49,5 @@ func TestTooLarge(t *testing.T) {
 	_, f, err := formattest.Run(&raw.Driver, &format.Params{Dev: formattest.NewDevice(nil, 1<<63-1<<30+1)}, img.Whole)
 	if err != nil || f == nil || f.Reason != fault.RawTooLarge {
 		t.Errorf("fault %v, error %v", f, err)
-	}
-}
-
-// TestAgainstQemuImg compares random files, and windows of them, with the installed qemu-img.
-func TestAgainstQemuImg(t *testing.T) {
-	dir := t.TempDir()
-	for seed := range int64(40) {
-		rng := rand.New(rand.NewSource(seed))
-		path := qemutest.RandomRaw(t, rng, dir, fmt.Sprint(seed))
-		f, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		st, err := f.Stat()
-		if err != nil {
-			t.Fatal(err)
-		}
-		start, length := uint64(0), uint64(1<<62)
-		for range 3 {
-			res, ft, err := formattest.Run(&raw.Driver, &format.Params{Dev: formattest.NewDevice(f, uint64(st.Size()))},
-				img.Window{Start: start, End: start + length})
-			if ft != nil || err != nil {
-				t.Fatal(ft, err)
-			}
-			want, err := formattest.Resolve(res, start, f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.Command(formattest.Tool(t, "qemu-img"), "map", "-f", "raw", "--output=json",
-				"-s", fmt.Sprint(start), "-l", fmt.Sprint(length), filepath.Base(path))
-			cmd.Dir = dir
-			got, err := cmd.Output()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(got, want.Stdout) {
-				t.Errorf("seed %d, -s %d -l %d: qemu-img prints\n%s\nwe print\n%s", seed, start, length, got, want.Stdout)
-			}
-			start, length = formattest.RandomWindow(rng, res.Size)
-		}
 	}
 }

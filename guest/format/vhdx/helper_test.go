@@ -3,15 +3,14 @@ package vhdx_test
 import (
 	"encoding/binary"
 	"math/rand"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qemutest"
 	"instarfs/guest/format/vhdx"
 	"instarfs/guest/format/vhdx/vhdxtest"
 	"instarfs/guest/img"
@@ -150,26 +149,12 @@ func randomBAT(rng *rand.Rand, odd bool) *vhdxtest.Image {
 	return v
 }
 
-// qemuSays is what the installed qemu-img says of an image on standard error, without the name of the program.
-func qemuSays(t *testing.T, s *formattest.Sparse) string {
+// compareRefusal compares a fault with what the installed qemu-img prints for the image.
+func compareRefusal(t *testing.T, s *formattest.Sparse, f *fault.Fault) {
 	t.Helper()
 	dir := t.TempDir()
 	s.WriteFile(t, filepath.Join(dir, "x"))
-	cmd := exec.Command(formattest.Tool(t, "qemu-img"), "map", "--output=json", "-f", "vhdx", "x")
-	cmd.Dir = dir
-	out, _ := cmd.CombinedOutput()
-	if cmd.ProcessState.ExitCode() == 0 {
-		return ""
-	}
-	return strings.ReplaceAll(string(out), "qemu-img: ", "")
-}
-
-// says is what we say in place of qemu-img.
-func says(f *fault.Fault) string {
-	if f == nil {
-		return ""
-	}
-	return strings.Join(f.QemuStderr(), "") + "Could not open 'x': " + f.Told("x") + "\n"
+	qemutest.CompareRefusal(t, dir, "x", "vhdx", f)
 }
 
 func le32(v uint32) []byte { return binary.LittleEndian.AppendUint32(nil, v) }

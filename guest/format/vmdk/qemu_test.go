@@ -1,50 +1,37 @@
 package vmdk_test
 
 import (
-	"bytes"
-	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"instarfs/guest/fault"
-	"instarfs/guest/format/formattest"
+	"instarfs/guest/format/qemutest"
 	"instarfs/guest/format/vmdk/vmdktest"
 	"instarfs/guest/img"
 )
 
-// qemuSays is why the installed qemu-img does not open a VMDK, beside which the files a and b are; empty if it does.
-func qemuSays(t *testing.T, b []byte) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, content := range map[string][]byte{"disk": b, "a": make([]byte, 4096), "b": nil, strings.Repeat("x", 255): nil} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
-			t.Fatal(err)
+// compareRefusal compares a fault with what the installed qemu-img prints for a VMDK in a directory
+// with the files a and b.
+func compareRefusal(t *testing.T, name string, b []byte, f *fault.Fault) {
+	t.Run(name, func(t *testing.T) {
+		dir := t.TempDir()
+		for name, content := range map[string][]byte{
+			"disk": b, "a": make([]byte, 4096), "b": nil, strings.Repeat("x", 255): nil,
+		} {
+			if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	cmd := exec.Command(formattest.Tool(t, "qemu-img"), "map", "-f", "vmdk", "disk")
-	var stderr bytes.Buffer
-	cmd.Dir, cmd.Stderr = dir, &stderr
-	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
-		t.Fatal(err)
-	}
-	text, _ := strings.CutPrefix(stderr.String(), "qemu-img: Could not open 'disk': ")
-	return strings.TrimSuffix(text, "\n")
+		qemutest.CompareRefusal(t, dir, "disk", "vmdk", f)
+	})
 }
 
-// said is what we say of a fault in qemu-img's words.
-func said(f *fault.Fault) string {
-	if f == nil {
-		return ""
-	}
-	return f.Told("disk")
-}
-
-// TestAgainstQemuImg compares what is said of the vectors with the installed qemu-img, where that does not crash and says it at
-// once: what is wrong with the files that a text names is said in front of what is wrong with the lines behind.
-func TestAgainstQemuImg(t *testing.T) {
+// TestVectorsAgainstQemuImg compares the faults of the vectors with the installed qemu-img, except
+// where that crashes. It opens the files of a descriptor line by line, so that a fault in one of
+// them comes before a fault in a later line, which this package finds first.
+func TestVectorsAgainstQemuImg(t *testing.T) {
 	for _, v := range headers {
 		if v.kind != "KDMV" || v.text == "" {
 			continue
@@ -52,9 +39,7 @@ func TestAgainstQemuImg(t *testing.T) {
 		s := vmdktest.NewSparse(v.kind, 1000, 128)
 		v.spoil(s)
 		_, f := walk(t, driverOf(v.kind), s.Bytes(), qemu, img.Whole)
-		if got := qemuSays(t, s.Bytes()); said(f) != got {
-			t.Errorf("%s: %q, but qemu-img %q", v.name, said(f), got)
-		}
+		compareRefusal(t, v.name, s.Bytes(), f)
 	}
 	for _, v := range texts {
 		r, f := walk(t, driverOf("KDMV"), []byte(intro+v.text), qemu, img.Whole)
@@ -64,8 +49,8 @@ func TestAgainstQemuImg(t *testing.T) {
 				alone = alone && ref.Kind == img.DataFile && len(ref.Name) < 256
 			}
 		}
-		if got := qemuSays(t, []byte(intro+v.text)); alone && said(f) != got {
-			t.Errorf("%s: %q, but qemu-img %q", v.name, said(f), got)
+		if alone {
+			compareRefusal(t, v.name, []byte(intro+v.text), f)
 		}
 	}
 }

@@ -2,9 +2,6 @@ package vpc_test
 
 import (
 	"encoding/binary"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"instarfs/guest/extent"
@@ -96,22 +93,4 @@ func agree(t testing.TB, b []byte, qemu img.Release, w img.Window) *formattest.R
 		}
 	}
 	return res
-}
-
-// qemuSays is what the installed qemu-img says of an image on standard error.
-func qemuSays(t *testing.T, b []byte) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "x"), b, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(formattest.Tool(t, "qemu-img"), "map", "--output=json", "-f", "vpc", "x")
-	cmd.Dir = dir
-	var out []byte
-	cmd.Stdout = nil
-	out, _ = cmd.CombinedOutput()
-	if cmd.ProcessState.ExitCode() == 0 {
-		return ""
-	}
-	return string(out)
 }
