@@ -38,13 +38,13 @@ check-kvm-amd: deps all ## run vmm's tests and map samples on a kvm_amd that QEM
 	@./.ci/kvm-amd
 
 bench: deps all ## compare with qemu-img on this machine and write docs/benchmarks.md
-	@$(GO) run ./testdata/bench -instarfs $(HOST) -o docs/benchmarks.md
+	@$(GO) run ./cmd/bench -instarfs $(HOST) -o docs/benchmarks.md
 
 fuzz: deps guest ## fuzz for a while: FUZZTIME=1m for each target, DIFF=5000 random images against three releases of qemu-img
 	@./.ci/fuzz
 
 soak: deps all ## keep a mount under load for DURATION (10m) as root, and count what goes wrong or grows
-	@$(GO) run ./testdata/soak -instarfs $(HOST) -duration $(DURATION)
+	@$(GO) run ./cmd/soak -instarfs $(HOST) -duration $(DURATION)
 
 install: all ## install instarfs below PREFIX (/usr/local)
 	install -D -m 755 $(HOST) $(DESTDIR)$(PREFIX)/bin/instarfs

@@ -57,9 +57,9 @@ var lattice = []room{
 	{"render", []string{"guest/img", "guest/extent"}, "pure: a map in, bytes out"},
 	{"fusefs", []string{"guest/img", "guest/extent"}, "sees maps through interfaces of its own, not what makes them"},
 	{"cmd/instarfs", []string{"guest/img", "guest/extent", "guest/fault", "guest/payload", "vmm", "vmm/session", "vmm/kvm", "vmm/turns", "vmm/ledger", "vmm/chain", "vmm/files", "render", "fusefs"}, "where everything meets"},
-	{"testdata/generate", []string{"guest/format/qcow2/qcow2test"}, "sample images come from the builder that the tests use"},
-	{"testdata/bench", []string{"guest/format/qcow2/qcow2test"}, "measures the finished program from outside, over images that it builds"},
-	{"testdata/soak", []string{"guest/format/formattest", "guest/format/qcow2/qcow2test"}, "tests the finished program from outside, over images that it builds"},
+	{"cmd/generate", []string{"guest/format/qcow2/qcow2test"}, "sample images come from the builder that the tests use"},
+	{"cmd/bench", []string{"guest/format/qcow2/qcow2test"}, "measures the finished program from outside, over images that it builds"},
+	{"cmd/soak", []string{"guest/format/formattest", "guest/format/qcow2/qcow2test"}, "tests the finished program from outside, over images that it builds"},
 }
 
 // forTests are the packages that every test may import in addition to what its package may.
@@ -77,7 +77,7 @@ var forTests = []room{
 
 // owners are the packages that may import a module that is not ours. All others are forbidden to all.
 var owners = []room{
-	{"golang.org/x/sys/unix", []string{"vmm", "vmm/*", "fusefs", "cmd/instarfs", "testdata/bench", "testdata/soak"}, "system calls are made by those who face the kernel"},
+	{"golang.org/x/sys/unix", []string{"vmm", "vmm/*", "fusefs", "cmd/instarfs", "cmd/bench", "cmd/soak"}, "system calls are made by those who face the kernel"},
 	{"github.com/hanwen/go-fuse/v2", []string{"fusefs"}, "one dependency, one owner"},
 	{"github.com/hashicorp/golang-lru/v2", []string{"cache"}, "one dependency, one owner"},
 	{"github.com/spf13/cobra", []string{"cmd/instarfs"}, "one dependency, one owner"},

@@ -36,8 +36,9 @@ func samples() map[string]*qcow2test.Image {
 	}
 }
 
-// alternating has n extents: every other cluster is allocated, each away from the one before it. It has no refcounts, so
-// that no reader takes the missing bytes of its clusters for preallocated space.
+// alternating has n extents: every other cluster is allocated, each away from the one before
+// it. It has no refcounts, so that no reader takes the missing bytes of its clusters for
+// preallocated space.
 func alternating(n uint64) *qcow2test.Image {
 	q := qcow2test.New(n<<clusterBits, clusterBits)
 	q.NoRefcounts = true

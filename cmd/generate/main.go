@@ -1,9 +1,21 @@
-// Command generate writes sample images with the project's own builder:
+// Command generate writes sample images into a directory, where it replaces files of the same
+// names. Package qcow2test builds them.
 //
-//	go run ./testdata/generate [-extents N] [-count N] DIR
+//	go run ./cmd/generate [-extents N] [-count N] DIR
 //
-// Without flags it writes the images of a demonstration, see testdata/README.md. With -extents it writes one image with a
-// map of N extents instead, with -count N small images.
+// Without flags it writes one image of each kind:
+//
+//	sparse.raw      data, holes of the host file, a last sector that is incomplete
+//	empty.qcow2     nothing allocated: one extent
+//	mixed.qcow2     data, zero and compressed clusters, a zero cluster that keeps its host cluster;
+//	                the size is not a multiple of the cluster size
+//	extended.qcow2  extended L2 entries: data, zeroes and nothing in one cluster
+//	broken.qcow2    an L2 entry that points into the middle of a cluster, between data
+//
+// With -extents N it writes only extents.qcow2: clusters of 64 KiB of which every other one is
+// allocated, so that the map has N extents. The file has only metadata: for 1048576 extents, a
+// disk of 64 GiB, that is 8 MiB, written in less than a second. With -count N it writes N
+// images of 16 MiB with one cluster of data each, a hundred in a directory.
 package main
 
 import (
@@ -23,7 +35,8 @@ func main() {
 func run(args []string, stderr io.Writer) int {
 	flags := flag.NewFlagSet("generate", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	extents := flags.Uint64("extents", 0, "write one image, extents.qcow2, with a map of `N` extents (at most 268435456)")
+	extents := flags.Uint64("extents", 0,
+		"write one image, extents.qcow2, with a map of `N` extents (at most 268435456)")
 	count := flags.Uint("count", 0, "write `N` small images")
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: generate [-extents N] [-count N] DIR")
@@ -43,7 +56,8 @@ func run(args []string, stderr io.Writer) int {
 	return 0
 }
 
-// maxExtents keeps the L1 table of the image below what qemu opens, 32 MiB, and the disk below 16 TiB.
+// maxExtents keeps the L1 table of the image below what qemu opens, 32 MiB, and the disk below
+// 16 TiB.
 const maxExtents = 1 << 28
 
 func generate(dir string, extents uint64, count uint) error {

@@ -29,7 +29,8 @@ func smallImage(name string) error {
 	return write(name, q)
 }
 
-// largeImage has a map of n extents: every other cluster is allocated. Only its metadata takes room on disk.
+// largeImage has a map of n extents: every other cluster is allocated. Only its metadata takes
+// room on disk.
 func largeImage(name string, n uint64) error {
 	q := qcow2test.New(n<<clusterBits, clusterBits)
 	q.NoRefcounts = true
@@ -54,8 +55,9 @@ func write(name string, q *qcow2test.Image) error {
 	return f.Close()
 }
 
-// small is (a) and the first half of (e): once over images that each lie in a directory of their own, so that none is mapped
-// ahead because of another, and once over images in one directory, which is how images lie.
+// small is (a) and the first half of (e): once over images that each lie in a directory of
+// their own, so that none is mapped ahead because of another, and once over images in one
+// directory, which is how images lie.
 func (b *bench) small() error {
 	if err := b.smallIn("alone in its directory", "%d/disk.qcow2", true); err != nil {
 		return err

@@ -1,6 +1,16 @@
-// Command soak keeps a mount under load for a while and looks for what only shows with time: wrong
-// bytes, maps shown to users who may not read them, unexpected errors, and anything that grows.
-// Readers and writers work in rounds; after each the mount is idle and is measured.
+// Command soak keeps a mount with real guests under load, and looks for faults that take time
+// to show: wrong bytes, maps shown to users who may not read them, unexpected errors, and
+// anything that grows. It runs as root:
+//
+//	make soak DURATION=10m
+//
+// Writers replace images by renames and in place, replace the bases of overlays, close files
+// and directories to other users and open them again, move directories away, truncate, punch,
+// remove and damage images, and stop a FUSE mount in the source. Readers compare each map with
+// the two that it may be, hold files open, map them into memory, and list the tree; some are
+// killed, and one user reads files that only root may read. They work in five rounds. After
+// each round the mount rests and is measured. Each fault, and each measure that grew, has one
+// line, and makes the exit status 1.
 package main
 
 import (

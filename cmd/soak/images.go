@@ -54,7 +54,8 @@ func overlay(base string) *qcow2test.Image {
 	return q
 }
 
-// slow builds a small file with a large map: its first table names one second table again and again.
+// slow builds a small file with a large map: its first table names one second table again and
+// again.
 func slow() *qcow2test.Image {
 	q := qcow2test.New(manyExtents<<clusterBits, clusterBits)
 	q.NoRefcounts = true

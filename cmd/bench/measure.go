@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// command runs a program with its output going nowhere and returns how long that took, from before it is started until it
-// has ended.
+// command runs a program with its output going nowhere and returns how long that took, from
+// before it is started until it has ended.
 func command(args ...string) (time.Duration, error) {
 	path, err := exec.LookPath(args[0])
 	if err != nil {
@@ -89,7 +89,8 @@ type mount struct {
 	log   bytes.Buffer
 }
 
-// mountAt mounts source and waits until the map guest has been started once: the mount is warm then.
+// mountAt mounts source and waits until the map guest has been started once: the mount is warm
+// then.
 func (b *bench) mountAt(source string) (*mount, error) {
 	m := &mount{point: filepath.Join(b.work, "mnt")}
 	if err := os.MkdirAll(m.point, 0o755); err != nil {
@@ -121,7 +122,8 @@ func (m *mount) end() error {
 	return nil
 }
 
-// resident is the memory of the mount's process, bytes, once the garbage collector has had time to give back what it can.
+// resident is the memory of the mount's process, bytes, once the garbage collector has had time
+// to give back what it can.
 func (m *mount) resident() (int64, error) {
 	time.Sleep(time.Second)
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.cmd.Process.Pid))
