@@ -25,6 +25,14 @@ type Device interface {
 // Length is the device's size in bytes as qemu counts it: whole sectors of 512 bytes, of which the last may be incomplete.
 func Length(d Device) uint64 { return (d.Size() + 511) &^ 511 }
 
+// Take returns n bytes of memory of d, or the fault that there are none left.
+func Take(d Device, n int) ([]byte, *fault.Fault) {
+	if b := d.Buffer(n); b != nil {
+		return b, nil
+	}
+	return nil, fault.New(fault.NoMemory, 0, uint64(n))
+}
+
 // ReadOne reads len(buf) bytes at off.
 func ReadOne(d Device, buf []byte, off uint64) *fault.Fault {
 	return d.Read([]Request{{Off: off, Buf: buf}})

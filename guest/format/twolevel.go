@@ -60,11 +60,11 @@ func (t *TwoLevel) TakeMemory() *fault.Fault {
 		return nil
 	}
 	n := min(max(batchBytes, t.Entries*t.EntryLen), maxBatch)
-	l1, l2 := t.Dev.Buffer(l1Piece), t.Dev.Buffer(int(n))
-	if l1 == nil || l2 == nil {
-		return fault.New(fault.NoMemory, 0, n+l1Piece)
+	buf, f := block.Take(t.Dev, int(n+l1Piece))
+	if f != nil {
+		return f
 	}
-	t.L1Buf, t.L2Buf = l1, l2
+	t.L1Buf, t.L2Buf = buf[:l1Piece], buf[l1Piece:]
 	t.Reqs, t.parts = make([]block.Request, 0, batchReqs), make([]Part, 0, batchParts)
 	return nil
 }

@@ -61,9 +61,9 @@ func Probe(head *[format.HeadLen]byte, size uint64, dmg bool) *format.Driver {
 func Choose(want img.Format, dev block.Device, dmg bool) (*format.Driver, *fault.Fault) {
 	driver := ByFormat(want)
 	if want == img.Unknown {
-		head := dev.Buffer(format.HeadLen)
-		if head == nil {
-			return nil, fault.New(fault.NoMemory, 0, format.HeadLen)
+		head, f := block.Take(dev, format.HeadLen)
+		if f != nil {
+			return nil, f
 		}
 		if f := block.ReadOne(dev, head, 0); f != nil {
 			return nil, f

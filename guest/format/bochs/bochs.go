@@ -29,9 +29,9 @@ type image struct {
 
 // open makes the checks of qemu's bochs_open, in its order.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	buf := p.Dev.Buffer(headerSize)
-	if buf == nil {
-		return nil, fault.New(fault.NoMemory, 0, headerSize)
+	buf, f := block.Take(p.Dev, headerSize)
+	if f != nil {
+		return nil, f
 	}
 	if f := block.ReadOne(p.Dev, buf, 0); f != nil {
 		return nil, f

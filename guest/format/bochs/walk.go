@@ -37,10 +37,11 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	if start >= end {
 		return nil
 	}
-	catalog, bitmaps := m.dev.Buffer(catalogPiece), m.dev.Buffer(batch*maxBitmap)
-	if catalog == nil || bitmaps == nil {
-		return fault.New(fault.NoMemory, 0, catalogPiece+batch*maxBitmap)
+	buf, f := block.Take(m.dev, catalogPiece+batch*maxBitmap)
+	if f != nil {
+		return f
 	}
+	catalog, bitmaps := buf[:catalogPiece], buf[catalogPiece:]
 	w := &walk{image: m, sink: sink, pos: start, end: end, bitmaps: bitmaps,
 		reqs: make([]block.Request, 0, batch), gathered: make([]piece, 0, batch)}
 	last := (end - 1) / m.extentSize

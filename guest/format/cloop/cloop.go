@@ -43,9 +43,9 @@ func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 
 // open makes the checks of qemu's cloop_open, in its order. The script is not among them.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	buf := p.Dev.Buffer(bufferLen)
-	if buf == nil {
-		return nil, fault.New(fault.NoMemory, 0, bufferLen)
+	buf, f := block.Take(p.Dev, bufferLen)
+	if f != nil {
+		return nil, f
 	}
 	if f := block.ReadOne(p.Dev, buf[:offOffsets-offBlockSize], offBlockSize); f != nil {
 		return nil, f

@@ -20,9 +20,9 @@ func probe(_ *[format.HeadLen]byte, _ uint64, dmg bool) int { return format.Scor
 
 // open makes the checks of qemu's dmg_open, in its order.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	buf := p.Dev.Buffer(bufferLen)
-	if buf == nil {
-		return nil, fault.New(fault.NoMemory, 0, bufferLen)
+	buf, f := block.Take(p.Dev, bufferLen)
+	if f != nil {
+		return nil, f
 	}
 	at, f := findTrailer(p, buf)
 	if f != nil {

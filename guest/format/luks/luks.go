@@ -27,9 +27,9 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if p.Release.IsQemu() {
 		return nil, fault.New(fault.LuksNeedsKey, 0)
 	}
-	buf := p.Dev.Buffer(bufferLen)
-	if buf == nil {
-		return nil, fault.New(fault.NoMemory, 0, bufferLen)
+	buf, f := block.Take(p.Dev, bufferLen)
+	if f != nil {
+		return nil, f
 	}
 	if f := block.ReadOne(p.Dev, buf[:headerV1], 0); f != nil {
 		return nil, f

@@ -40,10 +40,11 @@ type image struct {
 
 // open makes the checks of qemu's parallels_open, in its order.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	m := &image{dev: p.Dev, buf: p.Dev.Buffer(bufferLen), release: p.Release}
-	if m.buf == nil {
-		return nil, fault.New(fault.NoMemory, 0, bufferLen)
+	buf, f := block.Take(p.Dev, bufferLen)
+	if f != nil {
+		return nil, f
 	}
+	m := &image{dev: p.Dev, buf: buf, release: p.Release}
 	if f := block.ReadOne(m.dev, m.buf[:headerSize], 0); f != nil {
 		return nil, f
 	}

@@ -32,9 +32,9 @@ type image struct {
 
 // open makes the checks of qemu's qcow_open, in its order.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	buf := p.Dev.Buffer(maxBackingName + 1)
-	if buf == nil {
-		return nil, fault.New(fault.NoMemory, 0, maxBackingName+1)
+	buf, f := block.Take(p.Dev, maxBackingName+1)
+	if f != nil {
+		return nil, f
 	}
 	if f := block.ReadOne(p.Dev, buf[:headerSize], 0); f != nil {
 		return nil, f

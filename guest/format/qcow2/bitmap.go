@@ -3,6 +3,7 @@ package qcow2
 import (
 	"encoding/binary"
 
+	"instarfs/guest/block"
 	"instarfs/guest/fault"
 )
 
@@ -114,9 +115,9 @@ func (m *image) readBitmaps() *fault.Fault {
 	if e.off > maxFileOffset-e.size {
 		return fault.New(fault.Qcow2BitmapsRead, e.off)
 	}
-	buf := m.dev.Buffer(windowLen)
-	if buf == nil {
-		return noMemory(windowLen)
+	buf, f := block.Take(m.dev, windowLen)
+	if f != nil {
+		return f
 	}
 	l := bitmapLoader{image: m, names: map[uint64]struct{}{}, win: window{dev: m.dev, buf: buf}}
 	if f := l.directory(); f != nil {

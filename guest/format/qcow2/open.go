@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 
+	"instarfs/guest/block"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/img"
@@ -12,9 +13,9 @@ import (
 // open makes every check that qemu makes when it opens an image read-only, in its order: of several faults the same one is
 // reported.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	buf := p.Dev.Buffer(windowLen)
-	if buf == nil {
-		return nil, noMemory(windowLen)
+	buf, f := block.Take(p.Dev, windowLen)
+	if f != nil {
+		return nil, f
 	}
 	m := &image{
 		dev: p.Dev, allocated: p.Allocated, p: p, needKey: p.Release.IsQemu(),

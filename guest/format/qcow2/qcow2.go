@@ -11,7 +11,6 @@ import (
 
 	"instarfs/guest/block"
 	"instarfs/guest/extent"
-	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/img"
 )
@@ -99,6 +98,3 @@ func (m *image) l1Reach() uint { return m.tableBits + m.clusterBits }
 func (m *image) offsetInCluster(off uint64) uint64 { return off & (m.clusterSize - 1) }
 
 var _ format.Image = (*image)(nil)
-
-// noMemory is the fault of a device that has no n bytes left.
-func noMemory(n int) *fault.Fault { return fault.New(fault.NoMemory, 0, uint64(n)) }

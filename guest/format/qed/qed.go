@@ -30,9 +30,9 @@ type image struct {
 
 // open makes the checks of qemu's bdrv_qed_open, in its order.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	buf := p.Dev.Buffer(maxBackingName + 1)
-	if buf == nil {
-		return nil, fault.New(fault.NoMemory, 0, maxBackingName+1)
+	buf, f := block.Take(p.Dev, maxBackingName+1)
+	if f != nil {
+		return nil, f
 	}
 	m := &image{release: p.Release}
 	m.tables = format.TwoLevel{Dev: p.Dev, L1EntryLen: entryLen, EntryLen: entryLen, Table: m.l2Table}

@@ -12,9 +12,9 @@ import (
 
 // open makes every check that qemu makes when it opens an image, in its order.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	buf := p.Dev.Buffer(mapPiece)
-	if buf == nil {
-		return nil, fault.New(fault.NoMemory, 0, mapPiece)
+	buf, f := block.Take(p.Dev, mapPiece)
+	if f != nil {
+		return nil, f
 	}
 	if f := block.ReadOne(p.Dev, buf[:headerSize], 0); f != nil {
 		return nil, f

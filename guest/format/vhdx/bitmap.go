@@ -37,9 +37,9 @@ type part struct {
 func (p *part) plain() bool { return p.flags&extent.Offset == 0 && p.bad == nil }
 
 // take takes the memory, once.
-func (b *bitmaps) take(dev block.Device) *fault.Fault {
-	if b.buf = dev.Buffer(bitmapBytes); b.buf == nil {
-		return noMemory(bitmapBytes)
+func (b *bitmaps) take(dev block.Device) (f *fault.Fault) {
+	if b.buf, f = block.Take(dev, bitmapBytes); f != nil {
+		return f
 	}
 	b.reqs, b.parts = make([]block.Request, 0, bitmapReqs), make([]part, 0, bitmapParts)
 	return nil

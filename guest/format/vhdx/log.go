@@ -76,12 +76,13 @@ func (m *image) readLog() *fault.Fault {
 	case !m.release.IsQemu() && length > maxLog:
 		return fault.New(fault.VhdxLogTooLong, offHeader1+offLogLength, length, maxLog)
 	}
-	l := &log{dev: m.dev, buf: m.dev.Buffer(logBuf), off: off, length: length, guid: h.logGUID()}
+	buf, f := block.Take(m.dev, logBuf)
+	if f != nil {
+		return f
+	}
+	l := &log{dev: m.dev, buf: buf, off: off, length: length, guid: h.logGUID()}
 	// Each sector is looked at three times, unless entries are damaged: then what follows their header is looked at again.
 	l.work = 16*length/logSector + 1024
-	if l.buf == nil {
-		return noMemory(logBuf)
-	}
 	if !m.release.IsQemu() {
 		return m.replay(l)
 	}

@@ -11,10 +11,11 @@ import (
 // open makes every check that qemu makes when it opens an image, in its order. Where our own profile reads more, it checks
 // more; it lets pass what qemu refuses only because it does not know it.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	m := &image{dev: p.Dev, release: p.Release, buf: p.Dev.Buffer(bufSize)}
-	if m.buf == nil {
-		return nil, noMemory(bufSize)
+	buf, f := block.Take(p.Dev, bufSize)
+	if f != nil {
+		return nil, f
 	}
+	m := &image{dev: p.Dev, release: p.Release, buf: buf}
 	m.length = block.Length(p.Dev)
 	for _, check := range [...]func() *fault.Fault{
 		m.readHeaders, m.readLog, m.readRegions, m.readMetadata, m.checkTable, m.checkSize,

@@ -70,6 +70,3 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 }
 
 var _ format.Image = (*image)(nil)
-
-// noMemory is the fault of a device that has no n bytes left.
-func noMemory(n int) *fault.Fault { return fault.New(fault.NoMemory, 0, uint64(n)) }

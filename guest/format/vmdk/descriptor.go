@@ -70,9 +70,9 @@ func textAt(dev block.Device, off uint64, head []byte) ([]byte, *fault.Fault) {
 	if n == 0 {
 		return nil, nil
 	}
-	text := dev.Buffer(maxText)
-	if text == nil {
-		return nil, noMemory(maxText)
+	text, f := block.Take(dev, maxText)
+	if f != nil {
+		return nil, f
 	}
 	text = text[:n]
 	rest := text

@@ -11,9 +11,9 @@ import (
 // openSESparse opens a file that a line of a descriptor says to be seSparse. Nobody has published what such a file is like, so
 // qemu refuses all that it has not seen.
 func openSESparse(p *format.Params) (format.Image, *fault.Fault) {
-	b := p.Dev.Buffer(2 * sectorSize)
-	if b == nil {
-		return nil, noMemory(2 * sectorSize)
+	b, f := block.Take(p.Dev, 2*sectorSize)
+	if f != nil {
+		return nil, f
 	}
 	h, volatile := (*header)(b), (*header)(b[sectorSize:])
 	if f := block.ReadOne(p.Dev, b[:sectorSize], 0); f != nil {

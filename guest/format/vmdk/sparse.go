@@ -13,9 +13,9 @@ func openSparse(p *format.Params) (format.Image, *fault.Fault) {
 	if p.Dev.Size() == 0 {
 		return nil, fault.New(fault.VmdkTooSmall, 0)
 	}
-	head := p.Dev.Buffer(sectorSize)
-	if head == nil {
-		return nil, noMemory(sectorSize)
+	head, f := block.Take(p.Dev, sectorSize)
+	if f != nil {
+		return nil, f
 	}
 	if f := block.ReadOne(p.Dev, head, 0); f != nil {
 		return nil, f
@@ -79,9 +79,9 @@ func (g *grains) footer() (*header, *fault.Fault) {
 	if size < footerLen || g.part && g.qemu {
 		return nil, fault.New(fault.VmdkFooterRead, 0)
 	}
-	b := g.dev.Buffer(footerLen)
-	if b == nil {
-		return nil, noMemory(footerLen)
+	b, f := block.Take(g.dev, footerLen)
+	if f != nil {
+		return nil, f
 	}
 	off := size - footerLen
 	if f := block.ReadOne(g.dev, b, off); f != nil {

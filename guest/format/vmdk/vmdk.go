@@ -60,15 +60,14 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if p.Dev.Size() == 0 {
 		return nil, fault.New(fault.VmdkTooSmall, 0)
 	}
-	head := p.Dev.Buffer(headLen)
-	if head == nil {
-		return nil, noMemory(headLen)
+	head, f := block.Take(p.Dev, headLen)
+	if f != nil {
+		return nil, f
 	}
 	if f := block.ReadOne(p.Dev, head, 0); f != nil {
 		return nil, f
 	}
 	var image disk
-	var f *fault.Fault
 	at := uint64(0)
 	switch string(head[:4]) {
 	case magicKDMV, magicCOWD:
@@ -109,6 +108,3 @@ type disk interface {
 	// setBacking adds the backing file to the references.
 	setBacking(name string)
 }
-
-// noMemory is the fault of a device that has no n bytes left.
-func noMemory(n int) *fault.Fault { return fault.New(fault.NoMemory, 0, uint64(n)) }

@@ -32,9 +32,9 @@ type part struct {
 }
 
 // take takes the memory, once.
-func (b *bitmaps) take(dev block.Device) *fault.Fault {
-	if b.buf = dev.Buffer(bitmapBytes); b.buf == nil {
-		return noMemory(bitmapBytes)
+func (b *bitmaps) take(dev block.Device) (f *fault.Fault) {
+	if b.buf, f = block.Take(dev, bitmapBytes); f != nil {
+		return f
 	}
 	b.reqs, b.parts = make([]block.Request, 0, bitmapReqs), make([]part, 0, bitmapParts)
 	return nil

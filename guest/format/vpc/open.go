@@ -10,10 +10,11 @@ import (
 
 // open makes every check that qemu makes when it opens an image, in its order.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	m := &image{dev: p.Dev, release: p.Release}
-	if m.table.buf = p.Dev.Buffer(tablePiece); m.table.buf == nil {
-		return nil, noMemory(tablePiece)
+	buf, f := block.Take(p.Dev, tablePiece)
+	if f != nil {
+		return nil, f
 	}
+	m := &image{dev: p.Dev, release: p.Release, table: table{buf: buf}}
 	atEnd, f := m.findFooter()
 	if f != nil {
 		return nil, f

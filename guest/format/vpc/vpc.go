@@ -12,7 +12,6 @@ package vpc
 import (
 	"instarfs/guest/block"
 	"instarfs/guest/extent"
-	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/img"
 )
@@ -49,6 +48,3 @@ var _ format.Image = (*image)(nil)
 
 // dataFlags is what a block in the file is.
 const dataFlags = extent.Present | extent.Data | extent.Offset
-
-// noMemory is the fault of a device that has no n bytes left.
-func noMemory(n int) *fault.Fault { return fault.New(fault.NoMemory, 0, uint64(n)) }
