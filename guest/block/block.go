@@ -4,6 +4,15 @@ package block
 
 import "instarfs/guest/fault"
 
+// Limits of qemu.
+const (
+	// MaxOffset is the highest end of a read, and the size of the largest file and of the largest
+	// virtual disk, bytes (BDRV_MAX_LENGTH).
+	MaxOffset = 1<<63 - 1<<30
+	// MaxRead is the longest read of a file, bytes (BDRV_REQUEST_MAX_BYTES).
+	MaxRead = 1<<31 - 512
+)
+
 // Request is one read: Buf, which came from Device.Buffer or is a slice of such memory, is filled from byte Off.
 type Request struct {
 	Off uint64 // bytes, any alignment

@@ -3,12 +3,10 @@ package format
 import (
 	"math"
 
+	"instarfs/guest/block"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
 )
-
-// MaxSize is the largest virtual disk that qemu opens, bytes (BDRV_MAX_LENGTH).
-const MaxSize = 1<<63 - 1<<30
 
 // UnknownSize is the Size of an image whose size cannot be told: larger than that of any disk, and
 // a multiple of 512.
@@ -42,9 +40,9 @@ func (s *Sizeless) Walk(start, end uint64, sink Sink) *fault.Fault {
 func CheckSectors(p *Params, sectors, off uint64, tooMany fault.Reason) (*Sizeless, *fault.Fault) {
 	const sectorSize = 512
 	switch {
-	case sectors <= MaxSize/sectorSize:
+	case sectors <= block.MaxOffset/sectorSize:
 		return nil, nil
-	case !p.Release.IsQemu(), sectors*sectorSize > MaxSize:
+	case !p.Release.IsQemu(), sectors*sectorSize > block.MaxOffset:
 		return nil, fault.New(tooMany, off)
 	}
 	p.Warn(fault.New(fault.NoSize, off))

@@ -23,9 +23,6 @@ const (
 	maxExtentSize = 8 << 20
 	maxBitmap     = maxExtentSize / sectorSize / 8 // bytes that are read of a bitmap
 
-	// maxFileOffset is the highest offset that a file can have for qemu (BDRV_MAX_LENGTH).
-	maxFileOffset = 1<<63 - 1<<30
-
 	unallocated = 0xffffffff // in the catalog
 )
 

@@ -84,7 +84,7 @@ func (w *walk) piece(i uint64, entry uint32) piece {
 		return piece{}
 	}
 	sectors := uint64(entry) * ((w.bitmapSize + w.extentSize) / sectorSize) // less than 2^56: a bitmap has 2^23 sectors at most
-	if sectors > (maxFileOffset-w.extents)/sectorSize-(w.bitmapSize+w.extentSize)/sectorSize {
+	if sectors > (block.MaxOffset-w.extents)/sectorSize-(w.bitmapSize+w.extentSize)/sectorSize {
 		return piece{bad: fault.New(fault.BochsExtentOffset, w.catalog+i*entryLen, uint64(entry))}
 	}
 	at := w.extents + sectors*sectorSize

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"instarfs/guest/block"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 )
@@ -159,7 +160,7 @@ func (c *chunks) keep(r run) {
 func (c *chunks) place(r *run) {
 	table, chunk := binary.BigEndian.Uint64(c.header[offTableData:]), c.u64(offChunkData)
 	r.offset = c.dataFork + table + chunk // the data fork begins within the file
-	if table > maxVirtualSize-c.dataFork || chunk > maxVirtualSize-c.dataFork-table || r.length > maxVirtualSize-r.offset ||
+	if table > block.MaxOffset-c.dataFork || chunk > block.MaxOffset-c.dataFork-table || r.length > block.MaxOffset-r.offset ||
 		(r.length+sectorSize-1)/sectorSize < r.sectors {
 		r.kind = bad
 	}
@@ -174,7 +175,7 @@ func (r *run) continues(next *run) bool {
 // leave that out: then the disk ends with its last chunk.
 func (c *chunks) size(sectors uint64) uint64 {
 	if sectors == 0 && len(c.runs) > 0 {
-		sectors = c.runs[len(c.runs)-1].end() // they do not overlap, and lie within maxVirtualSize
+		sectors = c.runs[len(c.runs)-1].end() // they do not overlap, and lie within block.MaxOffset
 	}
 	return sectors * sectorSize
 }

@@ -48,7 +48,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		p: p, strict: p.Release.Since(10, 0), dataFork: t.dataForkOffset(), sectors: t.sectorCount(),
 	}
 	if !p.Release.IsQemu() && c.sectors == 0 {
-		c.sectors = maxVirtualSize / sectorSize // the chunks tell
+		c.sectors = block.MaxOffset / sectorSize // the chunks tell
 	}
 	s := &stream{dev: p.Dev, buf: buf}
 	switch {
@@ -82,7 +82,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 
 // findTrailer returns the device offset of the trailer.
 func findTrailer(p *format.Params, buf []byte) (uint64, *fault.Fault) {
-	if p.Dev.Size() > maxVirtualSize {
+	if p.Dev.Size() > block.MaxOffset {
 		return 0, fault.New(fault.DeviceTooLarge, 0, p.Dev.Size())
 	}
 	size, from := block.Length(p.Dev), uint64(0)

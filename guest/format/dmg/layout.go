@@ -45,7 +45,6 @@ const (
 	maxPlist       = 16 << 20                    // bytes
 	maxChunkLength = 64 << 20                    // bytes
 	maxChunkCount  = maxChunkLength / sectorSize // sectors, unless they are zero
-	maxVirtualSize = 1<<63 - 1<<30               // bytes (BDRV_MAX_LENGTH)
 
 	// Limits of our own: tables of a disk of terabytes, and memory for extents.
 	maxTables = 64 << 20 // bytes

@@ -21,9 +21,6 @@ const (
 
 	// maxSegments is more than cryptsetup ever makes, which is one, and a few while it encrypts anew.
 	maxSegments = 64
-
-	// maxDisk is the largest disk, bytes: BDRV_MAX_LENGTH of qemu.
-	maxDisk = 1<<63 - 1<<30
 )
 
 func version(h []byte) uint16 { return binary.BigEndian.Uint16(h[offVersion:]) }

@@ -36,7 +36,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	}
 	size := block.Length(p.Dev)
 	switch {
-	case p.Dev.Size() > maxDisk:
+	case p.Dev.Size() > block.MaxOffset:
 		return nil, fault.New(fault.DeviceTooLarge, 0, p.Dev.Size())
 	case string(buf[:len(magic)]) != magic:
 		return nil, fault.New(fault.LuksMagic, 0)

@@ -115,11 +115,11 @@ func arrange(segments []segment, size uint64) (format.Image, *fault.Fault) {
 		default:
 			s.length = size - s.from
 		}
-		if err != nil || err2 != nil || (s.from|s.length)%sectorSize != 0 || s.from > maxDisk || s.length > maxDisk-s.from ||
+		if err != nil || err2 != nil || (s.from|s.length)%sectorSize != 0 || s.from > block.MaxOffset || s.length > block.MaxOffset-s.from ||
 			s.size == "dynamic" && !last || !last && s.id == segments[i+1].id {
 			return nil, fault.New(fault.LuksSegment, s.at, s.id)
 		}
-		if s.length > maxDisk-m.size {
+		if s.length > block.MaxOffset-m.size {
 			return nil, fault.New(fault.LuksSize, s.at)
 		}
 		m.size += s.length

@@ -16,7 +16,7 @@ func (m *image) checkExtension(sector uint64) *fault.Fault {
 	if m.release.IsQemu() && int64(at) <= 0 {
 		return fault.New(fault.ParallelsExtensionSign, offExtension)
 	}
-	if at > maxVirtualSize-m.cluster {
+	if at > block.MaxOffset-m.cluster {
 		return fault.New(fault.ParallelsExtensionRead, offExtension)
 	}
 	head := m.buf[:extensionHeader]
@@ -130,7 +130,7 @@ func (m *image) checkBitmapData(b *bitmap) *fault.Fault {
 		for i := 0; i < len(piece); i += 8 {
 			const ones = 1 // the largest number that is no sector
 			entry := binary.LittleEndian.Uint64(piece[i:])
-			if entry > ones && entry*sectorSize > maxVirtualSize-m.cluster {
+			if entry > ones && entry*sectorSize > block.MaxOffset-m.cluster {
 				return fault.New(fault.ParallelsBitmapData, at+uint64(i))
 			}
 		}

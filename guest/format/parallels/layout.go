@@ -16,9 +16,6 @@ const (
 	maxTracks     = (1<<31 - 1) / 513
 	maxExtOff     = (1<<63-1)/sectorSize - 1 // since qemu 10.0
 	maxBATEntries = (1<<31 - 1) / entryLen
-
-	// maxVirtualSize is the largest disk that qemu opens, bytes (BDRV_MAX_LENGTH).
-	maxVirtualSize = 1<<63 - 1<<30
 )
 
 // Offsets of the fields, for faults to point at.

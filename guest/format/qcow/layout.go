@@ -22,9 +22,6 @@ const (
 
 	maxBackingName = 1023
 
-	// maxFileOffset is the highest end of a read that qemu passes to a file (BDRV_MAX_LENGTH).
-	maxFileOffset = 1<<63 - 1<<30
-
 	compressed = 1 << 63 // in an L2 entry
 )
 

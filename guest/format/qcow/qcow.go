@@ -63,7 +63,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, fault.New(fault.QcowTooLarge, offSize)
 	}
 	l1Bytes := (h.size() + 1<<reach - 1) >> reach * entryLen
-	if h.l1TableOffset() > maxFileOffset-l1Bytes {
+	if h.l1TableOffset() > block.MaxOffset-l1Bytes {
 		return nil, fault.New(fault.QcowL1Read, offL1TableOffset)
 	}
 	m := &image{size: h.size() &^ (sectorSize - 1), crypt: h.cryptMethod() != cryptNone}
@@ -84,7 +84,7 @@ func (m *image) readBackingName(h *header, buf []byte) *fault.Fault {
 		return nil
 	case n > maxBackingName:
 		return fault.New(fault.QcowBackingNameLength, offBackingFileSize)
-	case off > maxFileOffset-n:
+	case off > block.MaxOffset-n:
 		return fault.New(fault.QcowBackingNameRead, offBackingFileOffset)
 	case n == 0:
 		return nil
@@ -118,7 +118,7 @@ func (m *image) l2Table(i uint64, entry []byte) (uint64, *fault.Fault) {
 	switch table := binary.BigEndian.Uint64(entry); {
 	case table == 0:
 		return format.NoTable, nil
-	case table > maxFileOffset-m.tables.Entries*entryLen:
+	case table > block.MaxOffset-m.tables.Entries*entryLen:
 		return 0, fault.New(fault.QcowL2Read, m.tables.L1Offset+i*entryLen, table)
 	case table >= m.tables.Dev.Size():
 		return format.NoTable, nil
@@ -154,7 +154,7 @@ func (m *image) cluster(p *format.Part, at, entry, skip, to uint64) {
 		m.emit(to, extent.Present|extent.Data|extent.Compressed, 0)
 	case m.crypt:
 		m.emit(to, extent.Present|extent.Data|extent.Encrypted, 0)
-	case entry > maxFileOffset:
+	case entry > block.MaxOffset:
 		m.sink.Bad(to-m.pos, fault.New(fault.QcowClusterOffset, p.Table+p.First*entryLen+at, entry))
 		m.pos = to
 	default:

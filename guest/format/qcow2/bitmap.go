@@ -112,7 +112,7 @@ func (m *image) readBitmaps() *fault.Fault {
 	if e.size == 0 {
 		return fault.New(fault.Qcow2BitmapsEmpty, e.off)
 	}
-	if e.off > maxFileOffset-e.size {
+	if e.off > block.MaxOffset-e.size {
 		return fault.New(fault.Qcow2BitmapsRead, e.off)
 	}
 	buf, f := block.Take(m.dev, windowLen)
@@ -203,7 +203,7 @@ func (l *bitmapLoader) load(e *bitmapEntry, off uint64, name string) *fault.Faul
 	if l.tables += n; l.tables > maxBitmapTables {
 		return fault.New(fault.Qcow2BitmapTablesSize, off, maxBitmapTables, l.dev.Size())
 	}
-	if e.tableOffset() > maxFileOffset-n {
+	if e.tableOffset() > block.MaxOffset-n {
 		return fault.Quoting(fault.Qcow2BitmapTableRead, off, name)
 	}
 	if f := l.table(e, off, name); f != nil {

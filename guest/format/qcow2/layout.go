@@ -26,9 +26,6 @@ const (
 	maxReftableBytes = 8 << 20
 	maxL1Needed      = 1<<31 - 1 // entries, an int of C
 
-	// maxFileOffset is the highest end of a read that qemu passes to a file (BDRV_MAX_LENGTH).
-	maxFileOffset = 1<<63 - 1<<30
-
 	// maxVirtualSize is the highest virtual size plus one, in bytes: qemu counts sectors in a signed 64-bit byte count.
 	maxVirtualSize = 1 << 63
 

@@ -149,7 +149,7 @@ func (m *image) checkL1() *fault.Fault {
 	if entries < needed {
 		return fault.New(fault.Qcow2L1TooSmall, offL1Size)
 	}
-	if entries > 0 && h.l1TableOffset() > maxFileOffset-entries*l1EntrySize {
+	if entries > 0 && h.l1TableOffset() > block.MaxOffset-entries*l1EntrySize {
 		return fault.New(fault.Qcow2L1Read, offL1TableOffset)
 	}
 	m.size = h.size() &^ (sectorSize - 1)
@@ -158,7 +158,7 @@ func (m *image) checkL1() *fault.Fault {
 		// A signed integer in qemu's message.
 		return fault.Quoting(fault.Qcow2CryptMethod, offCryptMethod, strconv.Itoa(int(int32(m.crypt))))
 	}
-	if h.refcountTableOffset() > maxFileOffset-m.reftableBytes() {
+	if h.refcountTableOffset() > block.MaxOffset-m.reftableBytes() {
 		return fault.New(fault.Qcow2RefcountTableRead, offRefcountTableOffset)
 	}
 	return nil

@@ -31,7 +31,7 @@ type counter struct {
 // checkPreallocation sets extent.Holes for data clusters if qemu would look for holes. A refcount block that is not where a
 // cluster starts ends the guess with no; qemu prints that, but goes on.
 func (m *image) checkPreallocation(sink format.Sink) *fault.Fault {
-	size := min(m.dev.Size(), maxFileOffset)
+	size := min(m.dev.Size(), block.MaxOffset)
 	real := m.allocated >> m.clusterBits
 	c := &counter{
 		image:     m,
@@ -67,7 +67,7 @@ func (c *counter) scan(sink format.Sink) (bool, *fault.Fault) {
 			}
 			sink.Warn(fault.New(fault.Qcow2RefblockUnaligned, table+i*reftableEntry, at, i))
 			return false, nil
-		case at > maxFileOffset-c.clusterSize:
+		case at > block.MaxOffset-c.clusterSize:
 			f := c.flush()
 			return c.used >= c.threshold, f
 		case at < c.dev.Size() && c.used+c.pending+c.clusters-i<<c.perBlock >= c.threshold:

@@ -3,6 +3,7 @@ package qcow2
 import (
 	"encoding/binary"
 
+	"instarfs/guest/block"
 	"instarfs/guest/fault"
 )
 
@@ -27,7 +28,7 @@ func (m *image) readSnapshots() *fault.Fault {
 	off := table
 	for i := range uint64(m.h.nbSnapshots()) {
 		off = (off + snapshotPadding) &^ snapshotPadding
-		if off > maxFileOffset-snapshotFixed {
+		if off > block.MaxOffset-snapshotFixed {
 			return fault.New(fault.Qcow2SnapshotRead, offSnapshotsOffset)
 		}
 		if i == 0 {
@@ -45,7 +46,7 @@ func (m *image) readSnapshots() *fault.Fault {
 		}
 		id, name := binary.BigEndian.Uint16(b[offIDSize:]), binary.BigEndian.Uint16(b[offNameSize:])
 		off += snapshotFixed + uint64(extra) + uint64(id) + uint64(name)
-		if off > maxFileOffset {
+		if off > block.MaxOffset {
 			return fault.New(fault.Qcow2SnapshotRead, offSnapshotsOffset)
 		}
 		if off-table > maxSnapshotBytes {

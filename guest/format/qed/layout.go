@@ -17,9 +17,6 @@ const (
 	entryLen       = 8  // bytes of an entry of either table
 
 	maxBackingName = 4095 // a path of qemu less its NUL
-
-	// maxVirtualSize is the largest disk that qemu opens, bytes (BDRV_MAX_LENGTH).
-	maxVirtualSize = 1<<63 - 1<<30
 )
 
 // Bits of features.

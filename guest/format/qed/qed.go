@@ -46,7 +46,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if f := m.readBackingName(buf); f != nil {
 		return nil, f
 	}
-	if m.h.imageSize() > maxVirtualSize {
+	if m.h.imageSize() > block.MaxOffset {
 		return nil, fault.New(fault.QedVirtualSize, offImageSize)
 	}
 	return m, nil

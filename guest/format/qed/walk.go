@@ -88,7 +88,7 @@ func (w *walker) cluster(at, place, entry uint64) {
 	case entryZero:
 		k = zero
 	}
-	if w.open && w.kind == k && (k != found || w.host+(at-w.start) == entry && entry <= maxVirtualSize) {
+	if w.open && w.kind == k && (k != found || w.host+(at-w.start) == entry && entry <= block.MaxOffset) {
 		w.to = at + w.h.clusterSize()
 		return
 	}

@@ -3,6 +3,7 @@
 package raw
 
 import (
+	"instarfs/guest/block"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
@@ -11,9 +12,6 @@ import (
 
 // sectorSize is the unit in which qemu counts a file's length, in bytes.
 const sectorSize = 512
-
-// maxDevice is the largest device that qemu opens, in bytes: BDRV_MAX_LENGTH, the largest offset rounded down to 1 GiB.
-const maxDevice = 1<<63 - 1<<30
 
 // Driver is the raw format. Any device is a raw image, and a weak one: every other format that knows its signature wins.
 var Driver = format.Driver{
@@ -26,7 +24,7 @@ type image struct{ size uint64 }
 
 func open(p *format.Params) (format.Image, *fault.Fault) {
 	n := p.Dev.Size()
-	if n > maxDevice {
+	if n > block.MaxOffset {
 		return nil, fault.New(fault.RawTooLarge, 0)
 	}
 	return image{(n + sectorSize - 1) &^ (sectorSize - 1)}, nil

@@ -28,11 +28,6 @@ const (
 	maxEntries = 2047 // of the region table and the metadata table
 	entrySize  = 32   // of both
 
-	// maxFileOffset is the highest end of a read that qemu passes to a file (BDRV_MAX_LENGTH), and maxRead the longest read
-	// (BDRV_REQUEST_MAX_BYTES): qemu reads the BAT at once.
-	maxFileOffset = 1<<63 - 1<<30
-	maxRead       = 1<<31 - 512
-
 	maxDisk      = 64 << 40 // VirtualDiskSize
 	minBlockSize = mib
 	maxBlockSize = 256 * mib

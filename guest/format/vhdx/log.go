@@ -69,7 +69,7 @@ func (m *image) readLog() *fault.Fault {
 		return nil
 	case length%logAlign != 0:
 		return fault.New(fault.VhdxLogLength, offHeader1+offLogLength, length)
-	case off > maxFileOffset-length:
+	case off > block.MaxOffset-length:
 		return fault.New(fault.VhdxLogRead, offHeader1+offLogOffset, off)
 	case off >= m.dev.Size():
 		return nil // zeroes, which are no entry

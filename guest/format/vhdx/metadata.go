@@ -33,7 +33,7 @@ func (t *items) find(guid string) **entry {
 
 // readMetadata reads the metadata table and the items that tell what the disk is like.
 func (m *image) readMetadata() *fault.Fault {
-	if m.metadata > maxFileOffset-tableSize {
+	if m.metadata > block.MaxOffset-tableSize {
 		return fault.New(fault.VhdxMetadataRead, offRegionTable1, m.metadata)
 	}
 	b := m.buf[:tableSize]
@@ -89,7 +89,7 @@ func (m *image) readItems(t *items) *fault.Fault {
 			continue // the physical sector size, which only qemu wants to read
 		}
 		off := m.metadata + uint64(item.entry.itemOffset())
-		if off > maxFileOffset-room {
+		if off > block.MaxOffset-room {
 			return fault.New(fault.VhdxItemRead, m.metadata, off)
 		}
 		reqs = append(reqs, block.Request{Off: off, Buf: values[i*room:][:item.length]})

@@ -130,7 +130,7 @@ func (m *image) takeRegions(b []byte) *fault.Fault {
 
 // checkSize refuses a disk whose bytes qemu cannot count; it comes last because qemu asks last.
 func (m *image) checkSize() *fault.Fault {
-	if m.size > maxFileOffset {
+	if m.size > block.MaxOffset {
 		return fault.New(fault.VhdxDiskSize, m.metadata)
 	}
 	return nil

@@ -41,10 +41,10 @@ func (o *overlay) add(l *log, at uint64) *fault.Fault {
 			copy(c.trail[:], d[4:])
 			data = l.next(data, logSector)
 		}
-		if c.off > maxFileOffset || c.length == 0 {
+		if c.off > block.MaxOffset || c.length == 0 {
 			return true
 		}
-		c.length = min(c.length, maxFileOffset-c.off)
+		c.length = min(c.length, block.MaxOffset-c.off)
 		o.list = append(o.list, c)
 		return len(o.list) <= maxChanges
 	})

@@ -23,7 +23,7 @@ func (m *image) readParent(e *entry) *fault.Fault {
 	if n > maxLocator {
 		return fault.New(fault.VhdxLocatorLength, off, n, maxLocator)
 	}
-	if off > maxFileOffset-maxLocator {
+	if off > block.MaxOffset-maxLocator {
 		return fault.New(fault.VhdxItemRead, m.metadata, off)
 	}
 	if n < locatorFixed {

@@ -3,6 +3,7 @@ package vhdx
 import (
 	"encoding/binary"
 
+	"instarfs/guest/block"
 	"instarfs/guest/fault"
 )
 
@@ -43,7 +44,7 @@ func (m *image) replay(l *log) *fault.Fault {
 		return fault.New(fault.VhdxLogTruncated, l.off+head.at+48, m.dev.Size(), head.flushed)
 	}
 	// What is between the end of the file and here reads as zeroes.
-	if last := active.head.last; last <= maxFileOffset {
+	if last := active.head.last; last <= block.MaxOffset {
 		m.length = max(m.length, last)
 	}
 	m.changes.stage, m.changes.dev = l.buf, m.dev

@@ -56,7 +56,7 @@ func (m *image) checkTable() *fault.Fault {
 	switch {
 	case need > have:
 		return fault.New(fault.VhdxTableSize, m.bat.off, need, have)
-	case m.bat.length > maxRead || m.bat.off > maxFileOffset-m.bat.length:
+	case m.bat.length > block.MaxRead || m.bat.off > block.MaxOffset-m.bat.length:
 		return fault.New(fault.VhdxTableRead, m.bat.off, m.bat.length, m.bat.off)
 	case !m.release.IsQemu():
 		return nil

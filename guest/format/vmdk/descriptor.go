@@ -60,7 +60,7 @@ func textAt(dev block.Device, off uint64, head []byte) ([]byte, *fault.Fault) {
 	if size < maxText {
 		rounded = min((size+sectorSize-1)&^(sectorSize-1), maxText)
 	}
-	if off > maxFileOffset-rounded {
+	if off > block.MaxOffset-rounded {
 		return nil, fault.New(fault.VmdkDescriptorRead, offDescriptor)
 	}
 	n := min(rounded, size-min(off, size))

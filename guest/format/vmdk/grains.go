@@ -116,7 +116,7 @@ func (g *grains) classifySE(entry uint64) (kind, uint64) {
 		switch {
 		case sector == 0:
 			return unallocated, 0
-		case sector <= maxSectors, g.qemu && off <= maxFileOffset: // wraps around as in qemu
+		case sector <= maxSectors, g.qemu && off <= block.MaxOffset: // wraps around as in qemu
 			return plain, off
 		}
 	}

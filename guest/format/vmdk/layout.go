@@ -1,6 +1,10 @@
 package vmdk
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"instarfs/guest/block"
+)
 
 // The bytes of sparse files. All integers are little endian; sizes and offsets are counted in sectors unless a name says
 // otherwise. Accessors carry the names of the specification (Virtual Disk Format 5.0); there is none of seSparse files, the names
@@ -33,10 +37,9 @@ const (
 const (
 	maxVersion          = 3
 	maxTableEntries     = 512
-	maxGrain            = 0x200000                   // sectors: 1 GiB
-	maxDirectoryEntries = 32 << 20                   // qemu reads grain directories whole
-	maxFileOffset       = 1<<63 - 1<<30              // bytes: the highest end of a read that qemu passes to a file (BDRV_MAX_LENGTH)
-	maxSectors          = maxFileOffset / sectorSize // of a disk
+	maxGrain            = 0x200000                     // sectors: 1 GiB
+	maxDirectoryEntries = 32 << 20                     // qemu reads grain directories whole
+	maxSectors          = block.MaxOffset / sectorSize // of a disk
 )
 
 // The text of a descriptor.

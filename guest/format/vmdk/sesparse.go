@@ -23,7 +23,7 @@ func openSESparse(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, f
 	}
 	off := h.u64(offSEVolatile) * sectorSize
-	if off > maxFileOffset-sectorSize {
+	if off > block.MaxOffset-sectorSize {
 		return nil, fault.New(fault.VmdkVolatileRead, offSEVolatile)
 	}
 	if f := block.ReadOne(p.Dev, b[sectorSize:], off); f != nil {

@@ -151,5 +151,5 @@ func (g *grains) setSize(capacity, grain uint64, at uint64) *fault.Fault {
 
 // readable reports whether qemu can read a grain directory at a device offset. Where the device ends does not matter.
 func (g *grains) readable(off uint64) bool {
-	return off <= maxFileOffset-g.directoryEntries*uint64(g.entrySize)
+	return off <= block.MaxOffset-g.directoryEntries*uint64(g.entrySize)
 }

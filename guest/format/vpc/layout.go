@@ -28,11 +28,6 @@ const (
 	entrySize   = 4
 	unallocated = 0xffffffff // an entry of the block allocation table without a block
 
-	// maxFileOffset is the highest end of a read that qemu passes to a file (BDRV_MAX_LENGTH), and maxRead the longest read
-	// (BDRV_REQUEST_MAX_BYTES): qemu reads the table at once.
-	maxFileOffset = 1<<63 - 1<<30
-	maxRead       = 1<<31 - sectorSize
-
 	// maxLocator is the longest name of a parent, in bytes of UTF-16: no path that Linux opens is longer.
 	maxLocator = 2 * 4095
 )

@@ -105,7 +105,7 @@ func (m *image) byGeometry() bool {
 // checkHeader reads and checks the dynamic disk header.
 func (m *image) checkHeader() *fault.Fault {
 	at := m.f.dataOffset()
-	if at > maxFileOffset-headerSize {
+	if at > block.MaxOffset-headerSize {
 		return fault.New(fault.VpcHeaderRead, offDataOffset)
 	}
 	buf := m.table.buf[:headerSize]
@@ -136,7 +136,7 @@ func (m *image) checkHeader() *fault.Fault {
 func (m *image) checkTable() *fault.Fault {
 	t := &m.table
 	t.off, t.entries = m.h.tableOffset(), uint64(m.h.maxTableEntries())
-	if n := t.entries * entrySize; n > maxRead || t.off > maxFileOffset-n {
+	if n := t.entries * entrySize; n > block.MaxRead || t.off > block.MaxOffset-n {
 		return fault.New(fault.VpcTableRead, offTableOffset)
 	}
 	if t.off+t.entries*entrySize > m.length() {
