@@ -108,7 +108,7 @@ const stdioBuffer = 4096
 // warnOfOpening prints what qemu-img finds when it opens an image, whatever is mapped of it.
 func warnOfOpening(e *env, warnings []*fault.Fault) {
 	for _, f := range warnings {
-		if !isCorruption(f.Reason) {
+		if !f.MarksCorrupt() {
 			e.print(f.QemuWarning())
 		}
 	}
@@ -118,15 +118,10 @@ func warnOfOpening(e *env, warnings []*fault.Fault) {
 // format.
 func warnOfCorruption(e *env, format string, events []*fault.Fault) {
 	for _, f := range events {
-		if isCorruption(f.Reason) {
+		if f.MarksCorrupt() {
 			_, _ = fmt.Fprintf(e.stderr, "%s: Image is corrupt: %s; further non-fatal corruption events will be suppressed\n",
 				format, f.Message())
 			return
 		}
 	}
-}
-
-// isCorruption reports whether qemu-img marks an image as corrupt for r: what the walk of a qcow2 finds wrong.
-func isCorruption(r fault.Reason) bool {
-	return r >= fault.Qcow2L2Unaligned && r <= fault.Qcow2RefblockUnaligned
 }

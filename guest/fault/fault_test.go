@@ -2,6 +2,7 @@ package fault
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -101,6 +102,17 @@ func TestVerbs(t *testing.T) {
 	const text, want = "{0}|{0:x}|{0:#x}|{1}|{1:d}|{1:x}|{1:#x}|{2:#x}|{2:d}|{text}|{file}|", "0|0|0|255|255|ff|0xff|0x8000000000000000|-9223372036854775808|t|a{0}|"
 	if got := string(f.expand(nil, text, "a{0}")); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestMarksCorrupt lists what a walk of a qcow2 can find.
+func TestMarksCorrupt(t *testing.T) {
+	walk := []Reason{Qcow2L2Unaligned, Qcow2ClusterUnaligned, Qcow2ZeroInV2, Qcow2CompressedWithDataFile,
+		Qcow2DataFileOffset, Qcow2InvalidSubcluster, Qcow2RefblockUnaligned}
+	for _, r := range reasons() {
+		if got, want := New(r, 0).MarksCorrupt(), slices.Contains(walk, r); got != want {
+			t.Errorf("%s: %v, want %v", New(r, 0).Message(), got, want)
+		}
 	}
 }
 

@@ -69,8 +69,8 @@ const (
 	Qcow2BitmapTableRead
 )
 
-// qcow2 words the reasons of package qcow2. What is said of an entry found corrupt during a walk (Qcow2L2Unaligned and below)
-// qemu-img wraps in "qcow2: Image is corrupt: " and "; further non-fatal corruption events will be suppressed".
+// qcow2 words the reasons of package qcow2. qemu-img prints those that MarksCorrupt reports between
+// "qcow2: Image is corrupt: " and "; further non-fatal corruption events will be suppressed".
 var qcow2 = [...]row{
 	Qcow2Magic - qcow2Block:                  {class: InvalidSource, field: "magic", text: "Image is not in qcow2 format"},
 	Qcow2Version - qcow2Block:                {class: Unsupported, field: "version", text: "Unsupported qcow2 version {0}"},
@@ -136,7 +136,7 @@ var qcow2 = [...]row{
 	Qcow2InvalidSubcluster - qcow2Block:      {class: Corrupt, field: "L2 table entry", text: "Invalid cluster entry found  (L2 offset: {0:#x}, L2 index: {1:#x})"},
 	Qcow2RefblockUnaligned - qcow2Block:      {class: Corrupt, field: "refcount table entry", text: "Refblock offset {0:#x} unaligned (reftable index: {1:#x})"},
 
-	// Behind those of a walk, see isCorruption of cmd/instarfs.
+	// These follow those of a walk, see MarksCorrupt.
 	Qcow2BitmapsVoid - qcow2Block: {class: Corrupt, field: "autoclear_features", hint: leakedClusters,
 		text: "a program lacking bitmap support modified this file, " +
 			"so all bitmaps are now considered inconsistent"},
@@ -145,6 +145,12 @@ var qcow2 = [...]row{
 			"without persistent bitmap support; so now they must all be considered inconsistent"},
 	Qcow2BitmapTableRead - qcow2Block: {class: Corrupt, field: "bitmap_table_offset",
 		text: "Could not read bitmap_table table from image for bitmap '{text}': Input/output error"},
+}
+
+// MarksCorrupt reports whether f is an entry that a walk of a qcow2 finds corrupt. qemu-img says of
+// these, and of no others, that the image is corrupt.
+func (f *Fault) MarksCorrupt() bool {
+	return f.Reason >= Qcow2L2Unaligned && f.Reason <= Qcow2RefblockUnaligned
 }
 
 // leakedClusters follows the warnings of bitmaps.
