@@ -30,7 +30,8 @@ type room struct {
 var lattice = []room{
 	{"guest/extent", nil, "what an extent is depends on nothing: both sides of the VM use it"},
 	{"guest/img", nil, "the nouns of both sides depend on nothing"},
-	{"guest/fault", []string{"guest/img"}, "what can be wrong: the guest finds it, the host words it"},
+	{"guest/fault", []string{"guest/img", "guest/show"}, "what can be wrong: the guest finds it, the host words it"},
+	{"guest/show", nil, "text fit to be shown depends on nothing: everything that words something needs it"},
 	{"vmm/bug", nil, "a panic is the same everywhere"},
 	{"guest/payload", nil, "bytes of a program: it must build before the guest exists"},
 	{"guest/abi", []string{"guest/img", "guest/extent", "guest/fault"}, "the bytes between host and guest, and no idea of formats or of KVM"},

@@ -1,10 +1,12 @@
 // Package fault says what can be wrong with an image, as numbers: the guest finds a fault, the ABI carries it, the host
 // words it. Tables (reason.go, and a file a format) name every reason once, for both sides, so that no text made by a guest is needed to
-// tell a person what happened. The package is a leaf and formats with strconv: the guest must not link fmt.
+// tell a person what happened. The package formats with strconv: the guest must not link fmt.
 package fault
 
 import (
 	"strconv"
+
+	"instarfs/guest/show"
 )
 
 // Class groups reasons by what a caller does about them. The values are the error codes of abi.MapResult.
@@ -122,8 +124,8 @@ func (f *Fault) Error() string {
 	return f.Field() + " at offset " + strconv.FormatUint(f.Offset, 10) + ": " + f.Message()
 }
 
-// Message says what is wrong in the words that qemu-img uses for it, on one line. Bytes of the image are shown printable:
-// what is not a printable ASCII character becomes \xHH.
+// Message says what is wrong in the words that qemu-img uses for it, on one line. Bytes of the
+// image are shown as show.Line shows them.
 func (f *Fault) Message() string { return string(f.expand(nil, f.Reason.row().text, "the file")) }
 
 // expand replaces {0} by Args[0] in decimal, {0:d} as a signed number, {0:x} in hexadecimal, {0:#x}
@@ -140,7 +142,7 @@ func (f *Fault) expand(b []byte, text, file string) []byte {
 		}
 		switch verb := text[i+1 : end]; {
 		case verb == "text":
-			b = printable(b, f.Text)
+			b = append(b, show.Line(f.Text)...)
 		case verb == "file":
 			b = append(b, file...)
 		case len(verb) > 1 && verb[1:] == ":d":
@@ -156,18 +158,6 @@ func (f *Fault) expand(b []byte, text, file string) []byte {
 			b = strconv.AppendUint(b, f.Args[verb[0]-'0'], 10)
 		}
 		i = end
-	}
-	return b
-}
-
-func printable(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c >= ' ' && c <= '~' {
-			b = append(b, c)
-		} else {
-			b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
-		}
 	}
 	return b
 }

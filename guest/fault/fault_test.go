@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"instarfs/guest/show"
 )
 
 // verb is what expand understands: an argument in three spellings, or the text.
@@ -40,7 +42,7 @@ func TestTable(t *testing.T) {
 		if rest := verb.ReplaceAllString(w.told, ""); strings.ContainsAny(rest, "{}") {
 			t.Errorf("reason %d has a verb that nobody knows: %s", r, w.told)
 		}
-		if s := w.field + w.text; string(printable(nil, s)) != s {
+		if s := w.field + w.text; show.Line(s) != s {
 			t.Errorf("reason %d is not printable: %s", r, s)
 		}
 		f := &Fault{Reason: r, Args: [3]uint64{11, 22, 33}, Text: "abc"}
@@ -82,7 +84,8 @@ func TestMessage(t *testing.T) {
 			"Cluster allocation offset 0xffffffffffffffff unaligned (L2 offset: 0xab, L2 index: 0xa)"},
 		{New(Qcow2CryptoOffset, 0, max, 65536), "Encryption header offset '18446744073709551615' is not a multiple of cluster size '65536'"},
 		{Quoting(Qcow2Features, 0, "a, b"), "Unsupported qcow2 feature(s): a, b"},
-		{Quoting(Qcow2BitmapExists, 0, "a\n\x1b[31m\x7f\xff~ {0}"), `Bitmap already exists: a\x0a\x1b[31m\x7f\xff~ {0}`},
+		{Quoting(Qcow2BitmapExists, 0, "ä\n\x1b[31m\u009b\x7f\xff~ {0}"),
+			`Bitmap already exists: ä\x0a\x1b[31m\xc2\x9b\x7f\xff~ {0}`},
 		{&Fault{Reason: unknown}, "unknown reason"},
 		{&Fault{Reason: generalBlock + blockLen - 1, Text: "x"}, "unknown reason"},
 	}
@@ -139,7 +142,7 @@ func FuzzError(f *testing.F) {
 		for _, i := range append(reasons(), Reason(r)) {
 			e := &Fault{Reason: i, Offset: off, Args: [3]uint64{arg, off, arg}, Text: text}
 			m := e.Error()
-			if string(printable(nil, m)) != m || !strings.Contains(m, strconv.FormatUint(off, 10)) {
+			if show.Line(m) != m || !strings.Contains(m, strconv.FormatUint(off, 10)) {
 				t.Fatalf("%q", m)
 			}
 		}
