@@ -49,7 +49,7 @@ var lattice = []room{
 	{"vmm/virtio", []string{"guest/abi"}, "the device side knows neither KVM nor files"},
 	{"vmm/turns", nil, "who runs now is decided without knowing what runs"},
 	{"vmm/ledger", nil, "memory is counted without knowing what it is for"},
-	{"vmm/session", []string{"vmm/bug", "guest/img", "guest/extent", "guest/fault", "guest/abi", "vmm/turns", "vmm/ledger"}, "a run whatever carries it: no KVM, no process, no file"},
+	{"vmm/session", []string{"guest/show", "vmm/bug", "guest/img", "guest/extent", "guest/fault", "guest/abi", "vmm/turns", "vmm/ledger"}, "a run whatever carries it: no KVM, no process, no file"},
 	{"vmm", []string{"vmm/bug", "guest/abi", "vmm/kvm", "vmm/virtio", "vmm/session", "vmm/ledger"}, "runs any program it is given: not the payload, not paths, not formats"},
 	{"vmm/vmmtest", []string{"guest/abi", "guest/run", "vmm/session", "vmm/turns"}, "the guest's code in the process of a test"},
 	{"cache", []string{"vmm/bug"}, "it knows nothing of what it keeps"},

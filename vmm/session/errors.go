@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"instarfs/guest/show"
 )
 
 // Kind says how a run ended that did not end well.
@@ -63,6 +65,9 @@ type GuestError struct {
 	Err     error  // the cause, if there is one
 }
 
+// maxLogged is how many bytes of a guest's log an error shows.
+const maxLogged = 200
+
 // Error is one line. What the guest logged is quoted and its first line only.
 func (e *GuestError) Error() string {
 	var b strings.Builder
@@ -75,7 +80,7 @@ func (e *GuestError) Error() string {
 		fmt.Fprintf(&b, " (at %#x)", e.RIP)
 	}
 	if first, _, _ := strings.Cut(e.Log, "\n"); first != "" {
-		fmt.Fprintf(&b, ", it said %.200q", first)
+		b.WriteString(", it said " + show.Quote(first, maxLogged))
 	}
 	return b.String()
 }

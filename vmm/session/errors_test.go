@@ -18,7 +18,7 @@ func TestGuestErrorText(t *testing.T) {
 			"map guest (process): forbidden system call: system call 59"},
 		{GuestError{Kind: KindDeadline, What: "no result after 1s"}, "map guest: time limit: no result after 1s"},
 		{GuestError{Kind: KindExit, What: "status 2", Log: "panic: \x1b[2J\r\x00\xff\nsecond line"},
-			`map guest: exit: status 2, it said "panic: \x1b[2J\r\x00\xff"`},
+			`map guest: exit: status 2, it said "panic: \x1b[2J\x0d\x00\xff"`},
 		{GuestError{Kind: KindExit, What: "status 2", Log: "\nsecond line"}, "map guest: exit: status 2"},
 	} {
 		if got := test.e.Error(); got != test.want {
