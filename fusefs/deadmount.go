@@ -81,7 +81,7 @@ func clearDead(real, point string, log *logger) error {
 		if err := detach(real); err != nil {
 			return fmt.Errorf("mount at %s: removing the dead mount there: %w", point, err)
 		}
-		log.printf("mount at %s: removed a dead mount of %s", oneLine(point), oneLine(m.source))
+		log.printf("mount at %s: removed a dead mount of %s", point, m.source)
 	}
 	return fmt.Errorf("mount at %s: more than %d dead mounts are stacked there; "+
 		"unmount them with: umount -l %s", point, maxStacked, real)

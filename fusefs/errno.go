@@ -3,10 +3,7 @@ package fusefs
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"syscall"
-	"unicode"
 )
 
 // errnoOf is the one place where an error becomes an error number. Which numbers leave the mount is
@@ -73,21 +70,4 @@ func (r request) answer(e syscall.Errno) syscall.Errno {
 		return syscall.EIO
 	}
 	return e
-}
-
-// oneLine makes a line of a log or of a .map.err file, without its end. Names of files may hold anything, also what moves
-// the cursor of a terminal.
-func oneLine(text string) string {
-	var b strings.Builder
-	for _, r := range strings.TrimSpace(text) {
-		switch {
-		case r == '\n':
-			b.WriteByte(' ')
-		case unicode.IsControl(r):
-			fmt.Fprintf(&b, `\x%02x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }

@@ -60,7 +60,7 @@ func (h *handle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResul
 	}
 	n, err := h.content.ReadAt(dest, off)
 	if err != nil && err != io.EOF {
-		h.log.printf("read at %d: %s", off, oneLine(err.Error()))
+		h.log.printf("read at %d: %v", off, err)
 		return nil, errnoOf(err)
 	}
 	return fuse.ReadResultData(dest[:n]), 0

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"instarfs/guest/show"
 )
 
 const (
@@ -45,9 +47,15 @@ func newLogger(write func(line string)) *logger {
 	return l
 }
 
+// printf logs one line, fit to be shown.
 func (l *logger) printf(format string, args ...any) {
+	l.put(show.Line(fmt.Sprintf(format, args...)))
+}
+
+// put passes text on, which is fit to be shown.
+func (l *logger) put(text string) {
 	select {
-	case l.lines <- fmt.Sprintf(format, args...):
+	case l.lines <- text:
 	default:
 		l.lost.Add(1)
 	}
@@ -65,13 +73,14 @@ func (l *logger) once(subject string, g Generation, line string) {
 	}
 	l.mu.Unlock()
 	if !ok || last != g {
-		l.printf("%s", oneLine(line))
+		l.printf("%s", line)
 	}
 }
 
-// panicked logs a panic that was recovered. It is a bug of this program, so all lines of the stack are of use.
+// panicked logs a panic that was recovered. It is a bug of this program, so all lines of the stack
+// are of use.
 func (l *logger) panicked(doing string, p any) {
-	l.printf("panic while %s: %v\n%s", oneLine(doing), p, debug.Stack())
+	l.put(show.Line(fmt.Sprintf("panic while %s: %v", doing, p)) + "\n" + show.Lines(string(debug.Stack())))
 }
 
 // close lets the lines that wait be written, for a while.

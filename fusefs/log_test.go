@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"instarfs/guest/show"
 )
 
 // A log that stands still holds up nobody; what is lost is counted.
@@ -46,5 +48,29 @@ func TestLogOnce(t *testing.T) {
 	l.close()
 	if got := fmt.Sprint(lines); got != "[a1 b1 a2]" {
 		t.Errorf("log: %s", got)
+	}
+}
+
+// A panic keeps the lines of its stack. No line holds what a terminal obeys.
+func TestLogIsFitToBeShown(t *testing.T) {
+	var lines []string
+	l := newLogger(func(line string) { lines = append(lines, line) })
+	l.printf("mount of %s", "a\n\u009b31m")
+	l.once("a", Generation{}, "b\x1b")
+	_, _ = l.Write([]byte("go-fuse\u202e\n"))
+	l.panicked("listing \u009b", "p\n")
+	l.close()
+	if len(lines) != 4 {
+		t.Fatalf("%q", lines)
+	}
+	for i, want := range []string{
+		`mount of a\x0a\xc2\x9b31m`, `b\x1b`, `go-fuse\xe2\x80\xae`, `panic while listing \xc2\x9b: p\x0a` + "\n",
+	} {
+		if got := lines[i]; got != want && (i < 3 || !strings.HasPrefix(got, want+"goroutine ")) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if strings.Count(lines[3], "\n") < 5 || show.Lines(lines[3]) != lines[3] {
+		t.Errorf("panic: %q", lines[3])
 	}
 }

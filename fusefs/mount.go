@@ -27,7 +27,8 @@ type Options struct {
 	Include, Exclude []string
 	AllowOther       bool // let other users in, as far as the modes of the images let them
 	Debug            bool // log every request and its reply
-	// Log takes one line at a time, without its end. It may be slow, it is called by one goroutine.
+	// Log takes one line at a time, without its end, as show.Line made it; only a panic of this
+	// package has more lines. It may be slow, and is called by one goroutine.
 	Log func(line string)
 }
 
@@ -79,7 +80,8 @@ func start(o Options, names *names, log *logger) (*Mounted, error) {
 	if err != nil {
 		cancel()
 		// What fusermount3 has to say ends in a newline.
-		return nil, fmt.Errorf("mount %s at %s: %s", o.SourceDir, o.Mountpoint, oneLine(err.Error()))
+		return nil, fmt.Errorf("mount %s at %s: %s", o.SourceDir, o.Mountpoint,
+			strings.TrimSpace(err.Error()))
 	}
 	m := &Mounted{server: server, point: point, log: log, cancel: cancel, gone: make(chan struct{})}
 	go func() {

@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -93,9 +94,9 @@ func TestFailures(t *testing.T) {
 	src.put(t, "bad.img", "bad", 100)
 	src.put(t, "half.img", "notext", 100)
 	src.put(t, "good.img", "good", 100)
-	src.break_("bad.img", &errnoError{"map bad.img: qcow2 magic at offset 0:\nnot a qcow2 image", syscall.EUCLEAN})
+	src.break_("bad.img", &errnoError{"map bad.img: qcow2 magic at offset 0:\nnot a \u009bqcow2 image", syscall.EUCLEAN})
 	m := mountFake(t, src, nil)
-	line := "map bad.img: qcow2 magic at offset 0: not a qcow2 image"
+	line := `map bad.img: qcow2 magic at offset 0:\x0anot a \xc2\x9bqcow2 image`
 
 	if got := command(t, "stat", "-c", "%s", m.path("bad.img.map.json")); got != "0\n" {
 		t.Errorf("stat of what cannot be mapped: %q", got)
@@ -120,7 +121,7 @@ func TestFailures(t *testing.T) {
 	if got := m.read("good.img.map.err"); got != "" {
 		t.Errorf("reason of a good image: %q", got)
 	}
-	if got := command(t, "stat", "-c", "%s", m.path("bad.img.map.err")); got != "56\n" {
+	if got := command(t, "stat", "-c", "%s", m.path("bad.img.map.err")); got != fmt.Sprintln(len(line)+1) {
 		t.Errorf("size of the reason: %q", got)
 	}
 	m.waitLogged(line)

@@ -62,9 +62,6 @@ func TestOddNames(t *testing.T) {
 	if n := m.logged("is not shown"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
-	if got, want := oneLine("a\nb\x1b[2J\u009bc\n"), `a b\x1b[2J\x9bc`; got != want {
-		t.Errorf("one line: %q, want %q", got, want)
-	}
 	for name, want := range map[string]string{
 		"new\nline %s.img.map.json":   string(fakeContent("n", 20, JSON)),
 		"disk.img.map.json":           string(fakeContent("d", 30, JSON)),

@@ -8,6 +8,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"instarfs/guest/show"
 )
 
 // reasonFile is NAME.map.err: the line that says why an image cannot be mapped or shown in one of its views, empty when it
@@ -44,7 +46,7 @@ func (f *reasonFile) content(ctx context.Context) (string, syscall.Errno) {
 		return "", syscall.EINTR
 	}
 	if err != nil {
-		text = oneLine(err.Error()) + "\n"
+		text = show.Line(err.Error()) + "\n"
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -45,7 +45,7 @@ func (m *Mounted) Serve(ctx context.Context) error {
 			return err
 		}
 		m.log.printf("unmount %s: %s; detached it, waiting up to %v for the last close (a second signal ends at once)",
-			m.point, oneLine(err.Error()), lastClose)
+			m.point, strings.TrimSpace(err.Error()), lastClose)
 	}
 	select {
 	case <-m.gone:
