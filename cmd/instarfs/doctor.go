@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"instarfs/guest/show"
 )
 
 // doctorTimeout bounds the test run, which takes a few milliseconds on a machine that is well.
@@ -53,7 +55,7 @@ func runDoctor(ctx context.Context, e *env) error {
 			if ctx.Err() != nil {
 				return fmt.Errorf("doctor: %w", context.Cause(ctx))
 			}
-			verdict, why = "FAILED", oneLine(err.Error())
+			verdict, why = "FAILED", show.Line(err.Error())
 			failed++
 		}
 		line := strings.TrimRight(fmt.Sprintf("%-12s%-7s%s", c.name, verdict, why), " ")

@@ -40,7 +40,7 @@ func TestMapOfWhatIsNoImage(t *testing.T) {
 		"fifo": "fifo: " + notRegular, "link to fifo": `"link to fifo": ` + notRegular, dir: dir + ": " + notRegular,
 		"/dev/null": "/dev/null: " + notRegular, "socket": "socket: open: no such device or address",
 		strings.Repeat("x", 256): strings.Repeat("x", 256) + ": open: file name too long",
-		"a\nb\x1b":               `"a\nb\x1b": open: no such file or directory`,
+		"a\nb\u009b31mX":         `"a\x0ab\xc2\x9b31mX": open: no such file or directory`,
 	} {
 		if stdout, stderr, code := command(t, "map", name); code != 1 || stdout != "" || stderr != "instarfs: map "+want+"\n" {
 			t.Errorf("map %q: status %d, prints %q and %q, want %q", name, code, stdout, stderr, want)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/guest/show"
 )
 
 // slowness is how many times slower than a usual computer this one is: INSTARFS_SLOW, which .ci/test sets where all is emulated.
@@ -72,7 +74,7 @@ func serveBy(t *testing.T, cmd *exec.Cmd, source, dir string) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.remove)
-	ready := fmt.Sprintf("instarfs: mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", oneLine(source), oneLine(dir), oneLine(dir))
+	ready := fmt.Sprintf("instarfs: mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", show.Line(source), show.Line(dir), show.Line(dir))
 	mounted := make(chan struct{})
 	go func() {
 		defer close(s.ended)

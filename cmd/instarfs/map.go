@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"instarfs/guest/fault"
+	"instarfs/guest/show"
 )
 
 // mapFlags are the options of qemu-img map and ours. --object is here for its prefixes; it is refused like --image-opts.
@@ -138,12 +139,12 @@ func (a *mapArgs) mapFile(ctx context.Context, e *env, name string) (*mapResult,
 		return nil, a.failed(context.Cause(ctx))
 	case a.options.Release.IsQemu() && errors.As(err, &qemu) && qemu.QemuText() != "":
 		for _, text := range qemu.QemuStderr() {
-			e.print(text)
+			e.print("instarfs: " + text)
 		}
 		if errors.As(err, &f) && aborts(f) {
 			return nil, abortError{f.Message()}
 		}
-		return nil, qemuError{fmt.Sprintf("Could not open '%s': %s", a.file, qemu.QemuText())}
+		return nil, qemuError{fmt.Sprintf("Could not open '%s': %s", show.Line(a.file), qemu.QemuText())}
 	default:
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"instarfs/guest/img"
+	"instarfs/guest/show"
 	"instarfs/render"
 	"instarfs/vmm/chain"
 )
@@ -119,7 +120,7 @@ func parseMap(items []item, names []string) (*mapArgs, error) {
 	}
 	if hasFormat && a.options.Format == "" {
 		if a.options.Release.IsQemu() {
-			return a, qemuError{"Could not open '" + a.file + "': Unknown driver ''"}
+			return a, qemuError{"Could not open '" + show.Line(a.file) + "': Unknown driver ''"}
 		}
 		return a, errors.New("--format '' names no format")
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"instarfs/guest/fault"
+	"instarfs/guest/show"
 	"instarfs/render"
 )
 
@@ -23,7 +24,8 @@ func (a *mapArgs) fileName() (string, error) {
 	protocol, rest, ok := cutProtocol(name)
 	switch {
 	case ok && protocol != "file":
-		return "", qemuError{fmt.Sprintf("Could not open '%s': Unknown protocol '%s'", a.file, protocol)}
+		return "", qemuError{fmt.Sprintf("Could not open '%s': Unknown protocol '%s'",
+			show.Line(a.file), show.Line(protocol))}
 	case ok:
 		name = rest
 		if _, _, again := cutProtocol(name); again {
@@ -31,7 +33,8 @@ func (a *mapArgs) fileName() (string, error) {
 		}
 	}
 	if name == "" {
-		return "", qemuError{fmt.Sprintf("Could not open '%s': The 'file' block driver requires a file name", a.file)}
+		return "", qemuError{fmt.Sprintf("Could not open '%s': The 'file' block driver requires a file name",
+			show.Line(a.file))}
 	}
 	return name, nil
 }
@@ -51,7 +54,7 @@ func printMap(e *env, a *mapArgs, res *mapResult) error {
 		return printLikeQemu(e, a, res)
 	}
 	for _, w := range res.Warnings {
-		e.say("%s", oneLine(fmt.Sprintf("map %s: warning: %v", a.file, w)))
+		e.say("map %s: warning: %v", a.file, w)
 	}
 	if res.Failed != nil {
 		return a.failed(res.Failed)
@@ -74,7 +77,7 @@ func printLikeQemu(e *env, a *mapArgs, res *mapResult) error {
 	warnOfOpening(e, res.Warnings)
 	r, err := newRendering(res.Map, a.view, a.options.Release)
 	if err == nil && res.Failed != nil {
-		if assertion, aborts := res.Failed.QemuWalkEnd(a.file); aborts {
+		if assertion, aborts := res.Failed.QemuWalkEnd(show.Line(a.file)); aborts {
 			_, _ = io.Copy(e.stdout, io.NewSectionReader(r, 0, r.Size()/stdioBuffer*stdioBuffer))
 			return abortError{assertion}
 		}
@@ -91,7 +94,7 @@ func printLikeQemu(e *env, a *mapArgs, res *mapResult) error {
 	}
 	events := res.Warnings[:len(res.Warnings):len(res.Warnings)]
 	warnOfCorruption(e, res.Format, append(events, res.Failed))
-	text, _ := res.Failed.QemuWalkEnd(a.file)
+	text, _ := res.Failed.QemuWalkEnd(show.Line(a.file))
 	return qemuError{text}
 }
 
@@ -109,7 +112,7 @@ const stdioBuffer = 4096
 func warnOfOpening(e *env, warnings []*fault.Fault) {
 	for _, f := range warnings {
 		if !f.MarksCorrupt() {
-			e.print(f.QemuWarning())
+			e.print("instarfs: " + f.QemuWarning())
 		}
 	}
 }
@@ -119,8 +122,8 @@ func warnOfOpening(e *env, warnings []*fault.Fault) {
 func warnOfCorruption(e *env, format string, events []*fault.Fault) {
 	for _, f := range events {
 		if f.MarksCorrupt() {
-			_, _ = fmt.Fprintf(e.stderr, "%s: Image is corrupt: %s; further non-fatal corruption events will be suppressed\n",
-				format, f.Message())
+			e.print(format + ": Image is corrupt: " + f.Message() +
+				"; further non-fatal corruption events will be suppressed\n")
 			return
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"instarfs/guest/img"
 	"strings"
+
+	"instarfs/guest/show"
 )
 
 // This file has the words of qemu-img for mistakes on the command line, which changed with 10.0 and
@@ -63,9 +65,9 @@ func (w words) number(n numberError) []string {
 		const limits = " specified. Must be between 0 and 9223372036854775807."
 		return []string{"Invalid " + n.what + limits}
 	case w.newest:
-		return []string{"Invalid " + n.what + " specified: '" + oneLine(n.value) + "'"}
+		return []string{"Invalid " + n.what + " specified: '" + show.Line(n.value) + "'"}
 	case w.modern:
-		return []string{"Invalid " + n.what + " specified: '" + oneLine(n.value) + "'."}
+		return []string{"Invalid " + n.what + " specified: '" + show.Line(n.value) + "'."}
 	}
 	return []string{"Invalid " + n.what + " specified. You may use k, M, G, T, P or E suffixes for",
 		"kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes."}
@@ -78,7 +80,7 @@ func (w words) output(o outputError) error {
 	}
 	if w.modern {
 		return qemuError{fmt.Sprintf("--output expects 'human' or 'json'%s not '%s'\n%s", comma,
-			oneLine(o.value), w.try())}
+			show.Line(o.value), w.try())}
 	}
 	return qemuError{"--output must be used with human or json as argument."}
 }
@@ -89,12 +91,12 @@ func (w words) option(o optionError) error {
 	case !w.qemu:
 		return fmt.Errorf("map: %w (see 'instarfs map --help')", o)
 	case !w.modern:
-		return qemuError{oneLine(o.Error()) + "\n" + w.try()}
+		return qemuError{show.Line(o.Error()) + "\n" + w.try()}
 	}
 	text := ""
 	switch {
 	case o.kind == optionUnknown && o.letter != 0:
-		text = fmt.Sprintf("invalid option -- '%c'", o.letter)
+		text = "invalid option -- '" + string([]byte{o.letter}) + "'"
 	case o.kind == optionUnknown:
 		text = "unrecognized option '" + o.word + "'"
 	case o.kind == optionAmbiguous:
@@ -107,11 +109,11 @@ func (w words) option(o optionError) error {
 	case o.kind == optionTakesNothing:
 		text = "option '--" + o.long + "' doesn't allow an argument"
 	case o.letter != 0:
-		text = fmt.Sprintf("option requires an argument -- '%c'", o.letter)
+		text = "option requires an argument -- '" + string([]byte{o.letter}) + "'"
 	default:
 		text = "option '--" + o.long + "' requires an argument"
 	}
-	return getoptError{oneLine(text) + "\n" + w.try()}
+	return getoptError{show.Line(text) + "\n" + w.try()}
 }
 
 // order is that of qemu-img's own table of options.

@@ -155,7 +155,7 @@ func runMount(ctx context.Context, e *env, o mountOptions) error {
 	if !e.behind && slices.ContainsFunc(append([]string{o.Source}, o.Access.AllowDirs...), e.mayHold) {
 		return serveBehind(ctx, e)
 	}
-	o.Log = func(line string) { e.say("%s", oneLine(line)) }
+	o.Log = func(line string) { e.print("instarfs: " + line + "\n") }
 	o.Access.warn(e)
 	m, err := e.newMount(o)
 	if err != nil {
@@ -163,6 +163,6 @@ func runMount(ctx context.Context, e *env, o mountOptions) error {
 	}
 	e.leave.do(func(syscall.Signal) { _ = m.Abort() })
 	defer e.leave.do(nil)
-	e.say("%s", oneLine(fmt.Sprintf("mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", o.Source, o.Mountpoint, o.Mountpoint)))
+	e.say("mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", o.Source, o.Mountpoint, o.Mountpoint)
 	return m.Serve(ctx)
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"time"
 	"unicode/utf8"
+
+	"instarfs/guest/show"
 )
 
 const (
@@ -24,7 +26,7 @@ func (e *env) progress(what string) (stop func()) {
 	done, gone := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(gone)
-		e.tick(shorten(oneLine(what)), done)
+		e.tick(shorten(show.Line(what)), done)
 	}()
 	return func() {
 		close(done)

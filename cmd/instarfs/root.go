@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"instarfs/guest/show"
 )
 
 // The rules of what the commands print: data goes to standard output, all else to standard error, one line each, beginning
@@ -97,32 +99,23 @@ func (e *env) report(err error) {
 	case errors.Is(err, errSilent), errors.Is(err, syscall.EPIPE):
 		// Whoever closed the other end of standard output knows.
 	case errors.As(err, &qemu):
-		e.say("%s", qemu.text)
+		e.print("instarfs: " + qemu.text + "\n")
 	case errors.As(err, &getopt):
-		_, _ = io.WriteString(e.stderr, "instarfs map: "+getopt.text+"\n")
+		e.print("instarfs map: " + getopt.text + "\n")
 	default:
-		e.say("%s", oneLine(err.Error()))
+		e.say("%v", err)
 	}
 }
 
-// say prints one line of talk. An error is of no use here: there is nowhere left to tell it.
-func (e *env) say(format string, args ...any) { e.print(fmt.Sprintf(format, args...) + "\n") }
-
-// print is say for a text that ends where it ends.
-func (e *env) print(text string) { _, _ = io.WriteString(e.stderr, "instarfs: "+text) }
-
-// oneLine shows control characters of file names and such as \xHH.
-func oneLine(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c == 0x7f {
-			fmt.Fprintf(&b, `\x%02x`, c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
+// say prints one line of talk, fit to be shown. An error is of no use here: there is nowhere left
+// to tell it.
+func (e *env) say(format string, args ...any) {
+	e.print("instarfs: " + show.Line(fmt.Sprintf(format, args...)) + "\n")
 }
+
+// print prints text of any number of lines. All talk goes through it; only names within the text
+// need be escaped before, so that they add no lines.
+func (e *env) print(text string) { _, _ = io.WriteString(e.stderr, show.Lines(text)) }
 
 func rootCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
