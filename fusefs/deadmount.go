@@ -16,9 +16,9 @@ const (
 	maxStacked = 64
 )
 
-var errSilent = errors.New("no answer")
+var errNoAnswer = errors.New("no answer")
 
-// within returns what f returns, or errSilent when that takes longer than limit. f then goes on, on
+// within returns what f returns, or errNoAnswer when that takes longer than limit. f then goes on, on
 // a goroutine that nobody waits for: a thread that waits in the kernel cannot be called back.
 func within[T any](limit time.Duration, f func() (T, error)) (T, error) {
 	type result struct {
@@ -35,12 +35,12 @@ func within[T any](limit time.Duration, f func() (T, error)) (T, error) {
 		return r.value, r.err
 	case <-time.After(limit):
 		var none T
-		return none, errSilent
+		return none, errNoAnswer
 	}
 }
 
 // ask sends the file system at path a request that the kernel never answers from memory. The error
-// is ENOTCONN when its server is dead, and errSilent when there is no answer.
+// is ENOTCONN when its server is dead, and errNoAnswer when there is no answer.
 func ask(path string) error {
 	_, err := within(statfsTime, func() (none struct{}, err error) {
 		var st unix.Statfs_t
@@ -66,7 +66,7 @@ func clearDead(real, point string, log *logger) error {
 			return nil
 		}
 		switch err := ask(real); {
-		case errors.Is(err, errSilent):
+		case errors.Is(err, errNoAnswer):
 			return fmt.Errorf("mount at %s: the server of what is mounted there (%s, type %s) does "+
 				"not answer within %v: it may be stopped; let it continue, or detach its mount with: "+
 				"umount -l %s",

@@ -6,18 +6,17 @@ import (
 	"syscall"
 )
 
-// errnoOf is the one place where an error becomes an error number. Which numbers leave the mount is
-// decided by answer. ESTALE is never the answer to an error: Open has the VFS look again by it.
-func errnoOf(err error) (e syscall.Errno) {
+// errnoOf returns the error number that stands for err in an answer to the kernel. It is the one
+// table of its kind in this package. A Source knows best what its own errors mean, so it puts
+// numbers on them; the rows here are for the contexts of this package and for errors without a
+// number. ESTALE never stands for an error: Open makes the VFS look a name up again with it. Which
+// numbers leave the mount is up to request.answer.
+func errnoOf(err error) syscall.Errno {
 	var (
 		typed interface{ Errno() syscall.Errno }
 		plain syscall.Errno
 	)
-	defer func() {
-		if e == syscall.ESTALE {
-			e = syscall.EIO
-		}
-	}()
+	e := syscall.EIO
 	switch {
 	case err == nil:
 		return 0
@@ -26,13 +25,16 @@ func errnoOf(err error) (e syscall.Errno) {
 	case errors.Is(err, context.Canceled): // the mount is being ended
 		return syscall.ENOTCONN
 	case errors.As(err, &typed) && typed.Errno() != 0:
-		return typed.Errno()
+		e = typed.Errno()
 	case errors.As(err, &plain) && plain != 0:
-		return plain
+		e = plain
 	case errors.Is(err, context.DeadlineExceeded):
 		return syscall.ETIMEDOUT
 	}
-	return syscall.EIO
+	if e == syscall.ESTALE {
+		return syscall.EIO
+	}
+	return e
 }
 
 // request is what answer must know of a request: some error numbers mean something special.

@@ -29,7 +29,7 @@ func checkMountpoint(source, point string, log *logger) (string, error) {
 		}
 		return real, err
 	})
-	if errors.Is(err, errSilent) {
+	if errors.Is(err, errNoAnswer) {
 		err = fmt.Errorf("mount %s at %s: a file system on the way to one of them does not answer "+
 			"within %v", source, point, checkTime)
 	}

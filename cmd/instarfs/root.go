@@ -28,9 +28,6 @@ type signalError struct{ signal syscall.Signal }
 
 func (e signalError) Error() string { return "interrupted by signal: " + e.signal.String() }
 
-// errSilent is a failure of which everything is said.
-var errSilent = errors.New("failed")
-
 // qemuError is a text of qemu-img, which may have more than one line.
 type qemuError struct{ text string }
 
@@ -96,8 +93,7 @@ func (e *env) report(err error) {
 	var status statusError
 	switch {
 	case errors.As(err, &status): // the process that did the work has said why
-	case errors.Is(err, errSilent), errors.Is(err, syscall.EPIPE):
-		// Whoever closed the other end of standard output knows.
+	case errors.Is(err, syscall.EPIPE): // the reader of standard output has left
 	case errors.As(err, &qemu):
 		e.print("instarfs: " + qemu.text + "\n")
 	case errors.As(err, &getopt):

@@ -9,7 +9,7 @@ import (
 	"instarfs/guest/show"
 )
 
-// Class groups reasons by what a caller does about them. The values are the error codes of abi.MapResult.
+// Class groups reasons by what a caller does about them. The values are the codes of abi.Result.
 type Class uint32
 
 const (
