@@ -64,14 +64,12 @@ type qemuTexter interface {
 
 // mountOptions are those of a mount.
 type mountOptions struct {
+	sharedOptions
 	Source, Mountpoint string
 	Include, Exclude   []string // globs
 	AllowOther         bool
 	CacheBytes         uint64
-	Access             accessOptions
-	Limits             limitOptions
 	Debug              bool
-	Release            img.Release
 	Log                func(line string)
 }
 

@@ -2,20 +2,15 @@ package main
 
 import "strings"
 
-// option is one option of a command that is parsed the way getopt_long of the C library does it, as scripts written for
-// qemu-img expect: options before or after operands, the last of a repeated option wins, unambiguous prefixes of long names.
-type option struct {
-	short byte   // 0 if there is only the long name
-	long  string // without the dashes
-	takes bool   // an argument follows
-	ours  bool   // qemu-img does not know it: what is short for one of its own names stays that
-}
+// A command line is split the way getopt_long of the C library does it, as scripts written for
+// qemu-img expect: options before or after operands, unambiguous prefixes of long names.
 
-// item is what getopt found, in the order of the command line: an option, or what is wrong in its place.
+// item is what getopt found, in the order of the command line: an option, or what is wrong in its
+// place.
 type item struct {
-	name    string // option.long
-	value   string
-	problem error // an optionError instead of the above
+	option  *option
+	value   string // "true" where the option takes none
+	problem error  // an optionError, and option is nil
 }
 
 // optionError is what is wrong with an option.
@@ -43,7 +38,7 @@ func (e optionError) Error() string {
 	return "unrecognized option '" + e.word + "'"
 }
 
-// getopt splits a command line into options and operands. It goes on behind problems.
+// getopt splits a command line into options and operands. It continues after a problem.
 func getopt(args []string, options []option) (items []item, operands []string) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -60,18 +55,20 @@ func getopt(args []string, options []option) (items []item, operands []string) {
 			case matches > 1:
 				items = append(items, item{problem: optionError{optionAmbiguous, arg, 0, name}})
 				continue
-			case joined && !o.takes:
+			case joined && o.arg == "":
 				problem := optionError{optionTakesNothing, arg, 0, o.long}
 				items = append(items, item{problem: problem})
 				continue
-			case o.takes && !joined:
+			case o.arg == "":
+				value = "true"
+			case !joined:
 				if i++; i == len(args) {
 					problem := optionError{optionNeedsArgument, arg, 0, o.long}
 					return append(items, item{problem: problem}), operands
 				}
 				value = args[i]
 			}
-			items = append(items, item{name: o.long, value: value})
+			items = append(items, item{option: o, value: value})
 		case len(arg) > 1 && arg[0] == '-':
 			used, found := cluster(arg, args[i+1:], options)
 			items = append(items, found...)
@@ -86,16 +83,16 @@ func getopt(args []string, options []option) (items []item, operands []string) {
 // cluster reads the short options of one word. It returns how many of the words that follow they used up.
 func cluster(word string, rest []string, options []option) (used int, items []item) {
 	for at := 1; at < len(word); at++ {
-		o, ok := byLetter(options, word[at])
+		o := byLetter(options, word[at])
 		switch {
-		case !ok:
+		case o == nil:
 			items = append(items, item{problem: optionError{optionUnknown, word, word[at], ""}})
-		case !o.takes:
-			items = append(items, item{name: o.long})
+		case o.arg == "":
+			items = append(items, item{option: o, value: "true"})
 		case at+1 < len(word):
-			return 0, append(items, item{name: o.long, value: word[at+1:]})
+			return 0, append(items, item{option: o, value: word[at+1:]})
 		case len(rest) > 0:
-			return 1, append(items, item{name: o.long, value: rest[0]})
+			return 1, append(items, item{option: o, value: rest[0]})
 		default:
 			problem := optionError{optionNeedsArgument, word, o.short, ""}
 			return 0, append(items, item{problem: problem})
@@ -105,22 +102,23 @@ func cluster(word string, rest []string, options []option) (used int, items []it
 }
 
 // byName finds the option with this name, or those whose names begin with it, among those of
-// qemu-img first.
-func byName(options []option, name string) (found option, matches int) {
+// qemu-img first. found is nil where there are no matches.
+func byName(options []option, name string) (found *option, matches int) {
 	ours := 0
-	for _, o := range options {
+	for i := range options {
+		o := &options[i]
 		switch {
 		case o.long == name:
 			return o, 1
 		case !strings.HasPrefix(o.long, name):
-		case o.ours:
+		case o.qemu:
+			matches++
+			found = o
+		default:
 			ours++
 			if matches == 0 {
 				found = o
 			}
-		default:
-			matches++
-			found = o
 		}
 	}
 	if matches == 0 {
@@ -129,11 +127,12 @@ func byName(options []option, name string) (found option, matches int) {
 	return found, matches
 }
 
-func byLetter(options []option, letter byte) (option, bool) {
-	for _, o := range options {
-		if o.short == letter && letter != 0 {
-			return o, true
+// byLetter finds the option with this short name, nil if there is none.
+func byLetter(options []option, letter byte) *option {
+	for i := range options {
+		if options[i].short == letter && letter != 0 {
+			return &options[i]
 		}
 	}
-	return option{}, false
+	return nil
 }

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"runtime"
-	"strconv"
 	"time"
 
 	"instarfs/vmm/chain"
@@ -19,22 +16,6 @@ type limitOptions struct {
 	Memory                            uint64 // bytes, for all maps together
 }
 
-// timeOption is an option that takes a time.
-type timeOption struct {
-	name, help string
-	d          *time.Duration
-}
-
-func (l *limitOptions) times() []timeOption {
-	return []timeOption{
-		{"guest-time", "processor `TIME` of a run of the guest (default 1m)", &l.Guest},
-		{"call-time", "`TIME` for a file system to answer one call (default 30s)", &l.Call},
-		{"source-time", "`TIME` to read the files under a map (default 10m)", &l.Source},
-		{"compose-time", "`TIME` to put a map together (default 1m)", &l.Compose},
-		{"map-time", "`TIME` for a map in all (default 15m)", &l.Map},
-	}
-}
-
 // minMemory is the least that --memory can be, bytes: the program, and a machine or two with small
 // maps.
 const minMemory = 64 << 20
@@ -42,13 +23,6 @@ const minMemory = 64 << 20
 // ownMemory is what the program takes itself, bytes: the runtime, the guest, buffers, what is not
 // collected yet.
 const ownMemory = 48 << 20
-
-func (l *limitOptions) check() error {
-	if l.Memory != 0 && l.Memory < minMemory {
-		return fmt.Errorf("--memory %d must be at least %d (64M)", l.Memory, minMemory)
-	}
-	return nil
-}
 
 // allowance is what runs and compositions may use together.
 type allowance struct {
@@ -93,37 +67,3 @@ func (r allowance) chain(cache uint64) chain.Limits {
 		Call: r.limits.Call, Source: r.limits.Source, Compose: r.limits.Compose, Map: r.limits.Map,
 	}
 }
-
-var errTime = errors.New("not a time: use a number of seconds, or numbers with h, m, s or ms, " +
-	"more than 0")
-
-// parseTime reads a time: 90, 1.5m, 1h30m.
-func parseTime(s string) (time.Duration, error) {
-	if n, err := strconv.ParseUint(s, 10, 32); err == nil {
-		s = strconv.FormatUint(n, 10) + "s"
-	}
-	if d, err := time.ParseDuration(s); err == nil && d > 0 {
-		return d, nil
-	}
-	return 0, errTime
-}
-
-// timeValue is a flag that takes a time.
-type timeValue struct{ d *time.Duration }
-
-func (v timeValue) Set(s string) (err error) {
-	d, err := parseTime(s)
-	if err == nil {
-		*v.d = d
-	}
-	return err
-}
-
-func (v timeValue) String() string {
-	if v.d == nil || *v.d == 0 {
-		return ""
-	}
-	return v.d.String()
-}
-
-func (v timeValue) Type() string { return "TIME" }

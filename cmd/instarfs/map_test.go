@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"math/rand"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
+	"instarfs/vmm/chain"
 )
 
 // Mistakes come first: they are what a person meets, and nothing may be on standard output then.
@@ -25,19 +28,22 @@ func TestMapMistakes(t *testing.T) {
 		"--force-share=1 a.raw":      "unrecognized option '--force-share=1' (see 'instarfs map --help')",
 		"a.raw -f":                   "missing argument for option '-f' (see 'instarfs map --help')",
 		"a.raw --max-length":         "missing argument for option '--max-length' (see 'instarfs map --help')",
-		"--output=xml a.raw":         "--output 'xml' must be human or json",
-		"-s 1e3 a.raw":               "--start-offset '1e3' not a number of bytes: use digits, 0x and hexadecimal digits, or a decimal number with a suffix of k, M, G, T, P or E",
-		"-l 8E a.raw":                "--max-length '8E' must be between 0 and 9223372036854775807",
+		"--output=xml a.raw":         "--output 'xml': must be human or json",
+		"-s 1e3 a.raw":               "--start-offset '1e3': not a number of bytes: use digits, 0x and hexadecimal digits, or a decimal number with a suffix of k, M, G, T, P or E",
+		"-l 8E a.raw":                "--max-length '8E': must be between 0 and 9223372036854775807",
 		"--image-opts driver=raw":    "--image-opts is not supported (instarfs accepts FILENAME directly; see docs/quirks.md)",
 		"--object secret,id=s a.raw": "--object is not supported (instarfs accepts FILENAME directly; see docs/quirks.md)",
-		"--sector-size 1000 a.raw":   "--sector-size '1000' must be a power of two from 512 to 65536",
-		"--sector-size 256 a.raw":    "--sector-size '256' must be a power of two from 512 to 65536",
-		"--map-time 0 a.raw":         "--map-time '0' is not a time: use a number of seconds, or numbers with h, m, s or ms, more than 0",
-		"--guest-time -1s a.raw":     "--guest-time '-1s' is not a time: use a number of seconds, or numbers with h, m, s or ms, more than 0",
-		"--memory 1M a.raw":          "--memory 1048576 must be at least 67108864 (64M)",
-		"--sector-size 128k a.raw":   "--sector-size '128k' must be a power of two from 512 to 65536",
-		"--qemu-version 5.0 a.raw":   "--qemu-version: qemu-img 5.0 is not reproduced, only 5.1 and newer are",
-		"--qemu-version new a.raw":   `--qemu-version: "new" is not a version of the form X.Y`,
+		"--sector-size 1000 a.raw":   "--sector-size '1000': must be a power of two from 512 to 65536",
+		"--sector-size 256 a.raw":    "--sector-size '256': must be a power of two from 512 to 65536",
+		"--map-time 0 a.raw":         "--map-time '0': not a time: use a number of seconds, or numbers with h, m, s or ms, more than 0",
+		"--guest-time -1s a.raw":     "--guest-time '-1s': not a time: use a number of seconds, or numbers with h, m, s or ms, more than 0",
+		"--memory 1M a.raw":          "--memory '1M': must be at least 67108864",
+		"--sector-size 128k a.raw":   "--sector-size '128k': must be a power of two from 512 to 65536",
+		"--qemu-version 5.0 a.raw":   "--qemu-version '5.0': qemu-img 5.0 is not reproduced, only 5.1 and newer are",
+		"--depth 1 a.raw":            "--depth '1': must be 0, the file itself",
+		"--max-depth 0 a.raw":        "--max-depth '0': must be a number from 1 to 65535",
+		"--references some a.raw":    "--references 'some': must be beneath, none or any",
+		"--qemu-version new a.raw":   `--qemu-version 'new': "new" is not a version of the form X.Y`,
 	} {
 		tool := newTool()
 		expectRun(t, tool, append([]string{"map"}, strings.Fields(line)...), 1, "", "instarfs: map: "+want+"\n")
@@ -114,6 +120,28 @@ func TestMapOptionsReachTheEngine(t *testing.T) {
 	want := mapOptions{Format: "qcow2", Window: img.Window{Start: 16, End: 16 + 1024}, SectorSize: 4096}
 	if tool.engine.asked != want || tool.engine.name != "-s" {
 		t.Errorf("%+v of %q, want %+v", tool.engine.asked, tool.engine.name, want)
+	}
+}
+
+// map understands what it shares with mount, see also TestMountOptions.
+func TestMapSharesOptions(t *testing.T) {
+	tool := newTool()
+	var access accessOptions
+	var limits limitOptions
+	tool.newEngine = func(a accessOptions, l limitOptions) (engine, error) {
+		access, limits = a, l
+		return &tool.engine, nil
+	}
+	if code := tool.run("map", "-U", "--references=none", "--reference-rights", "mount", "--allow-dir", "a,b",
+		"--allow-dir=c", "--max-depth=3", "--memory", "1G", "--guest-time=2m", "--call-time=5s", "--source-time", "3",
+		"--compose-time=1h", "--map-time=90", "--qemu-version=8.2.1", "a"); code != 0 {
+		t.Fatalf("exit %d: %s", code, tool.stderr.String())
+	}
+	wantAccess := accessOptions{References: chain.None, AllowDirs: []string{"a,b", "c"}, MaxDepth: 3, ForceShare: true,
+		OwnRights: true}
+	wantLimits := limitOptions{2 * time.Minute, 5 * time.Second, 3 * time.Second, time.Hour, 90 * time.Second, 1 << 30}
+	if !reflect.DeepEqual(access, wantAccess) || limits != wantLimits || tool.engine.asked.Release != img.NewRelease(8, 2) {
+		t.Errorf("%+v, %+v, %+v", access, limits, tool.engine.asked)
 	}
 }
 
@@ -259,7 +287,7 @@ func TestMapHelp(t *testing.T) {
 		if code := tool.run(args...); code != 0 || tool.stderr.Len() > 0 {
 			t.Errorf("%q: exit %d, stderr %q", args, code, tool.stderr.String())
 		}
-		for _, o := range mapFlags {
+		for _, o := range newMapArgs().rows() {
 			// --image-opts and --object are only known in order to be refused.
 			if known := strings.Contains(tool.stdout.String(), "--"+o.long); known != (o.long != "image-opts" && o.long != "object") {
 				t.Errorf("%q: --%s is in the help: %t", args, o.long, known)

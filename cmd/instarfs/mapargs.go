@@ -5,196 +5,159 @@ import (
 	"fmt"
 	"math"
 
-	"instarfs/guest/img"
 	"instarfs/guest/show"
 	"instarfs/render"
-	"instarfs/vmm/chain"
 )
 
 // mapArgs is the command line of map.
 type mapArgs struct {
-	file     string // as it was typed
-	view     render.View
-	options  mapOptions
-	access   accessOptions
-	limits   limitOptions
-	length   uint64 // bytes; noLength if there is no bound
-	warnings []string
+	sharedOptions
+	file        string // as it was typed
+	view        render.View
+	options     mapOptions // without Release
+	hasFormat   bool
+	length      uint64 // bytes; noLength if there is no bound
+	unsupported string // an option of qemu-img that is refused
+	warnings    []string
 }
 
 // noLength is a length that no disk has.
 const noLength = math.MaxUint64
+
+func newMapArgs() *mapArgs {
+	return &mapArgs{view: render.Text, length: noLength, options: mapOptions{SectorSize: 65536}}
+}
 
 var errHelp = errors.New("help is wanted")
 
 // errOneName is a command line without the name of a file, or with more than one.
 var errOneName = errors.New("expecting one image file name")
 
-// outputError is a value of --output that is none.
-type outputError struct{ value string }
-
-func (o outputError) Error() string { return "--output '" + o.value + "' must be human or json" }
-
-// numberError is a number that is none, or out of range.
-type numberError struct {
-	name, value, what string // --start-offset, 1e3, start offset
-	err               error
+// rows returns the rows of the options of map, which set a. --object is here for its
+// prefixes; it is refused like --image-opts.
+func (a *mapArgs) rows() []option {
+	own := []option{
+		{short: 'f', long: "format", arg: "FMT", qemu: true, set: a.setFormat,
+			help: "the format of the image; without it, the content decides"},
+		{long: "output", arg: "FORM", usual: "human", qemu: true, set: setOneOf(&a.view,
+			choice[render.View]{"human", render.Text}, choice[render.View]{"json", render.JSON}),
+			help: "human or json"},
+		{short: 's', long: "start-offset", arg: "OFF", qemu: true, set: a.number(&a.options.Window.Start),
+			help: "begin at this byte of the disk"},
+		{short: 'l', long: "max-length", arg: "LEN", qemu: true, set: a.number(&a.length),
+			help: "stop after this many bytes"},
+		{long: "image-opts", qemu: true, set: a.refuse("image-opts")},
+		{long: "object", arg: "OBJECT", qemu: true, set: a.refuse("object")},
+		{long: "sector-size", arg: "N", usual: "65536", set: setSectorSize(&a.options.SectorSize),
+			help: "block size of the device that the guest sees: a power of two, 512 to 65536"},
+		{long: "depth", arg: "0", set: a.setDepth,
+			help: "map this file alone: what a backing file holds is not present"},
+	}
+	help := option{short: 'h', long: "help", qemu: true, help: "print this help",
+		set: func(string) error { return errHelp }}
+	return append(append(own, a.sharedOptions.rows()...), help)
 }
 
-func (n numberError) Error() string { return fmt.Sprintf("%s '%s' %v", n.name, n.value, n.err) }
+func (a *mapArgs) setFormat(name string) error {
+	a.options.Format, a.hasFormat = name, true
+	return nil
+}
 
-// parseMap makes sense of the command line in the order in which qemu-img does. The profile is known even if it fails.
-func parseMap(items []item, names []string) (*mapArgs, error) {
-	a := &mapArgs{length: noLength, options: mapOptions{SectorSize: 65536}}
-	a.access.MaxDepth = chain.DefaultMaxDepth
+// number returns a set function for a number of bytes as the profile's qemu-img reads it.
+func (a *mapArgs) number(to *uint64) func(string) error {
+	return func(s string) error {
+		n, hexSuffix, err := parseNumber(s, a.words().modern)
+		if hexSuffix && a.Release.IsQemu() {
+			a.warnings = append(a.warnings,
+				"warning: Using a multiplier suffix on hex numbers is deprecated: "+s)
+		}
+		if err == nil {
+			*to = n
+		}
+		return err
+	}
+}
+
+// setDepth takes the one depth that can be asked for.
+func (a *mapArgs) setDepth(s string) error {
+	if n, _, err := parseNumber(s, false); err != nil || n != 0 {
+		return errors.New("must be 0, the file itself")
+	}
+	a.options.TopOnly = true
+	return nil
+}
+
+// refuse returns a set function that keeps the name of an option for a later error.
+func (a *mapArgs) refuse(name string) func(string) error {
+	return func(string) error {
+		a.unsupported = name
+		return nil
+	}
+}
+
+// parse makes sense of the command line in the order in which qemu-img does. The profile is known
+// even if it fails.
+func (a *mapArgs) parse(items []item, names []string) error {
 	for _, it := range items {
-		if it.name == "qemu-version" {
-			var err error
-			if a.options.Release, err = img.ParseRelease(it.value); err != nil {
-				return a, fmt.Errorf("--qemu-version: %w", err)
+		if it.option != nil && it.option.long == "qemu-version" {
+			if err := it.option.assign(it.value); err != nil {
+				return err
 			}
 		}
 	}
-	output, hasFormat, unsupported := "human", false, ""
+	var output *item
 	for _, it := range items {
-		if it.problem != nil {
-			return a, it.problem
+		switch {
+		case it.problem != nil:
+			return it.problem
+		case it.option.long == "qemu-version":
+			continue
+		case it.option.long == "output" && !a.words().modern:
+			output = &it // which is checked later, the last of several only
+			continue
 		}
-		var err error
-		switch it.name {
-		case "help":
-			return a, errHelp
-		case "format":
-			a.options.Format, hasFormat = it.value, true
-		case "output":
-			output = it.value
-			if a.words().modern {
-				err = a.setView(output)
-			}
-		case "start-offset":
-			a.options.Window.Start, err = a.number(it, "start offset")
-		case "max-length":
-			a.length, err = a.number(it, "max length")
-		case "force-share":
-			a.access.ForceShare = true
-		case "depth":
-			a.options.TopOnly, err = true, parseDepth(it.value)
-		case "max-depth":
-			a.access.MaxDepth, err = a.number(it, "max depth")
-		case "references":
-			a.access.References = it.value
-		case "reference-rights":
-			a.access.Rights = it.value
-		case "allow-dir":
-			a.access.AllowDirs = append(a.access.AllowDirs, it.value)
-		case "image-opts", "object":
-			unsupported = it.name
-		case "memory":
-			a.limits.Memory, err = a.number(it, "memory")
-		case "guest-time", "call-time", "source-time", "compose-time", "map-time":
-			err = a.time(it)
-		case "sector-size":
-			a.options.SectorSize, err = parseSectorSize(it.value)
-		}
-		if err != nil {
-			return a, err
-		}
-	}
-	for _, check := range []func() error{a.access.check, a.limits.check} {
-		if err := check(); err != nil {
-			return a, err
+		if err := it.option.assign(it.value); err != nil {
+			return err
 		}
 	}
 	if len(names) != 1 {
-		return a, errOneName
+		return errOneName
 	}
 	a.file = names[0]
-	if err := a.setView(output); err != nil {
-		return a, err
-	}
-	switch {
-	case unsupported == "image-opts" && hasFormat && a.options.Release.IsQemu():
-		return a, qemuError{"--image-opts and --format are mutually exclusive"}
-	case unsupported != "":
-		return a, fmt.Errorf("--%s is not supported (instarfs accepts FILENAME directly; see docs/quirks.md)", unsupported)
-	}
-	if hasFormat && a.options.Format == "" {
-		if a.options.Release.IsQemu() {
-			return a, qemuError{"Could not open '" + show.Line(a.file) + "': Unknown driver ''"}
-		}
-		return a, errors.New("--format '' names no format")
-	}
-	a.window()
-	return a, nil
-}
-
-// window sets the end of the window. In a qemu-img profile a sum beyond 2^63-1 wraps around, which leaves nothing to map.
-func (a *mapArgs) window() {
-	w := &a.options.Window
-	switch {
-	case a.length == noLength:
-		w.End = math.MaxInt64
-	case a.length <= math.MaxInt64-w.Start:
-		w.End = w.Start + a.length
-	case a.options.Release.IsQemu():
-		w.End = w.Start
-	default:
-		w.End = math.MaxInt64
-	}
-}
-
-func (a *mapArgs) number(it item, what string) (uint64, error) {
-	n, hexSuffix, err := parseNumber(it.value, a.words().modern)
-	if hexSuffix && a.options.Release.IsQemu() {
-		a.warnings = append(a.warnings, "warning: Using a multiplier suffix on hex numbers is deprecated: "+it.value)
-	}
-	if err != nil {
-		return 0, numberError{"--" + it.name, it.value, what, err}
-	}
-	return n, nil
-}
-
-func (a *mapArgs) time(it item) error {
-	d, err := parseTime(it.value)
-	if err != nil {
-		return fmt.Errorf("--%s '%s' is %w", it.name, it.value, err)
-	}
-	for _, t := range a.limits.times() {
-		if t.name == it.name {
-			*t.d = d
+	if output != nil {
+		if err := output.option.assign(output.value); err != nil {
+			return err
 		}
 	}
+	isQemu := a.Release.IsQemu()
+	switch {
+	case a.unsupported == "image-opts" && a.hasFormat && isQemu:
+		return qemuError{"--image-opts and --format are mutually exclusive"}
+	case a.unsupported != "":
+		return fmt.Errorf("--%s is not supported (instarfs accepts FILENAME directly; see docs/quirks.md)",
+			a.unsupported)
+	case a.hasFormat && a.options.Format == "" && isQemu:
+		return qemuError{"Could not open '" + show.Line(a.file) + "': Unknown driver ''"}
+	case a.hasFormat && a.options.Format == "":
+		return errors.New("--format '' names no format")
+	}
+	a.options.Window.End = windowEnd(a.options.Window.Start, a.length, isQemu)
 	return nil
 }
 
-// parseDepth takes the one depth that can be asked for.
-func parseDepth(s string) error {
-	if n, _, err := parseNumber(s, false); err != nil || n != 0 {
-		return fmt.Errorf("--depth '%s' must be 0, the file itself", s)
+// windowEnd is where a window ends, bytes. With qemu-img a sum beyond 2^63-1 wraps around, which
+// leaves nothing to map.
+func windowEnd(start, length uint64, isQemu bool) uint64 {
+	switch {
+	case length == noLength:
+		return math.MaxInt64
+	case length <= math.MaxInt64-start:
+		return start + length
+	case isQemu:
+		return start
 	}
-	return nil
-}
-
-func parseSectorSize(s string) (uint32, error) {
-	n, _, err := parseNumber(s, false)
-	if err != nil || n < 512 || n > 65536 || n&(n-1) != 0 {
-		return 0, fmt.Errorf("--sector-size '%s' must be a power of two from 512 to 65536", s)
-	}
-	return uint32(n), nil
-}
-
-// setView takes a value of --output.
-func (a *mapArgs) setView(output string) error {
-	switch output {
-	case "human":
-		a.view = render.Text
-	case "json":
-		a.view = render.JSON
-	default:
-		return outputError{output}
-	}
-	return nil
+	return math.MaxInt64
 }
 
 // words are those of the profile.
-func (a *mapArgs) words() words { return wordsOf(a.options.Release) }
+func (a *mapArgs) words() words { return wordsOf(a.Release) }

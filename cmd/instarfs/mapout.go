@@ -7,25 +7,26 @@ import (
 	"strings"
 
 	"instarfs/guest/fault"
+	"instarfs/guest/img"
 	"instarfs/guest/show"
 	"instarfs/render"
 )
 
 // fileName is the name of the file to open, which is also the name that the map shows. By default it is what was typed. In a
 // qemu-img profile a colon before the first slash ends the name of a protocol, of which we have file only.
-func (a *mapArgs) fileName() (string, error) {
-	if !a.options.Release.IsQemu() {
-		if a.file == "" {
+func fileName(typed string, p img.Release) (string, error) {
+	if !p.IsQemu() {
+		if typed == "" {
 			return "", errors.New("map: the file name is empty")
 		}
-		return a.file, nil
+		return typed, nil
 	}
-	name := a.file
+	name := typed
 	protocol, rest, ok := cutProtocol(name)
 	switch {
 	case ok && protocol != "file":
 		return "", qemuError{fmt.Sprintf("Could not open '%s': Unknown protocol '%s'",
-			show.Line(a.file), show.Line(protocol))}
+			show.Line(typed), show.Line(protocol))}
 	case ok:
 		name = rest
 		if _, _, again := cutProtocol(name); again {
@@ -34,7 +35,7 @@ func (a *mapArgs) fileName() (string, error) {
 	}
 	if name == "" {
 		return "", qemuError{fmt.Sprintf("Could not open '%s': The 'file' block driver requires a file name",
-			show.Line(a.file))}
+			show.Line(typed))}
 	}
 	return name, nil
 }
@@ -50,21 +51,21 @@ func cutProtocol(name string) (protocol, rest string, ok bool) {
 // printMap prints the map and what is said of it. In a qemu-img profile what was printed before a failure stays, and nobody
 // minds whether standard output takes it.
 func printMap(e *env, a *mapArgs, res *mapResult) error {
-	if a.options.Release.IsQemu() {
+	if a.Release.IsQemu() {
 		return printLikeQemu(e, a, res)
 	}
 	for _, w := range res.Warnings {
 		e.say("map %s: warning: %v", a.file, w)
 	}
 	if res.Failed != nil {
-		return a.failed(res.Failed)
+		return mapError(a.file, res.Failed)
 	}
-	r, err := render.New(res.Map, a.view, a.options.Release)
+	r, err := render.New(res.Map, a.view, a.Release)
 	if err != nil {
-		return a.failed(err)
+		return mapError(a.file, err)
 	}
 	if _, err := r.WriteTo(e.stdout); err != nil {
-		return a.failed(fmt.Errorf("write to standard output: %w", err))
+		return mapError(a.file, fmt.Errorf("write to standard output: %w", err))
 	}
 	return nil
 }
@@ -75,7 +76,7 @@ func printLikeQemu(e *env, a *mapArgs, res *mapResult) error {
 		newRendering = render.NewCut
 	}
 	warnOfOpening(e, res.Warnings)
-	r, err := newRendering(res.Map, a.view, a.options.Release)
+	r, err := newRendering(res.Map, a.view, a.Release)
 	if err == nil && res.Failed != nil {
 		if assertion, aborts := res.Failed.QemuWalkEnd(show.Line(a.file)); aborts {
 			_, _ = io.Copy(e.stdout, io.NewSectionReader(r, 0, r.Size()/stdioBuffer*stdioBuffer))

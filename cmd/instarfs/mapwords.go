@@ -24,20 +24,19 @@ func wordsOf(release img.Release) words {
 	return words{qemu: release.IsQemu(), modern: release.Since(10, 0), newest: release.Since(11, 1)}
 }
 
-// misuse words an error of parseMap.
+// misuse words an error of mapArgs.parse.
 func (w words) misuse(err error) error {
 	var option optionError
-	var number numberError
-	var output outputError
+	var value valueError
 	switch {
 	case errors.As(err, new(qemuError)):
 		return err
 	case errors.As(err, &option):
 		return w.option(option)
-	case errors.As(err, &output) && w.qemu:
-		return w.output(output)
-	case errors.As(err, &number) && w.qemu:
-		return qemuError{strings.Join(w.number(number), "\ninstarfs: ")}
+	case errors.As(err, &value) && w.qemu && value.option.long == "output":
+		return w.output(value.value)
+	case errors.As(err, &value) && w.qemu && value.option.qemu:
+		return qemuError{strings.Join(w.number(value), "\ninstarfs: ")}
 	case errors.Is(err, errOneName) && w.qemu:
 		return qemuError{"Expecting one image file name\n" + w.try()}
 	case errors.Is(err, errOneName):
@@ -59,28 +58,30 @@ func (w words) try() string {
 }
 
 // number is what qemu-img says of a number that is none, or out of range, in lines.
-func (w words) number(n numberError) []string {
+func (w words) number(n valueError) []string {
+	what := strings.ReplaceAll(n.option.long, "-", " ")
 	switch {
 	case errors.Is(n.err, errNumberRange):
 		const limits = " specified. Must be between 0 and 9223372036854775807."
-		return []string{"Invalid " + n.what + limits}
+		return []string{"Invalid " + what + limits}
 	case w.newest:
-		return []string{"Invalid " + n.what + " specified: '" + show.Line(n.value) + "'"}
+		return []string{"Invalid " + what + " specified: '" + show.Line(n.value) + "'"}
 	case w.modern:
-		return []string{"Invalid " + n.what + " specified: '" + show.Line(n.value) + "'."}
+		return []string{"Invalid " + what + " specified: '" + show.Line(n.value) + "'."}
 	}
-	return []string{"Invalid " + n.what + " specified. You may use k, M, G, T, P or E suffixes for",
+	return []string{"Invalid " + what + " specified. You may use k, M, G, T, P or E suffixes for",
 		"kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes."}
 }
 
-func (w words) output(o outputError) error {
+// output is what qemu-img says of a value of --output that is none.
+func (w words) output(value string) error {
 	comma := ""
 	if w.newest {
 		comma = ","
 	}
 	if w.modern {
 		return qemuError{fmt.Sprintf("--output expects 'human' or 'json'%s not '%s'\n%s", comma,
-			show.Line(o.value), w.try())}
+			show.Line(value), w.try())}
 	}
 	return qemuError{"--output must be used with human or json as argument."}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"instarfs/guest/img"
+	"instarfs/vmm/chain"
 	"reflect"
 	"strings"
 	"syscall"
@@ -17,14 +18,14 @@ func TestMountMistakes(t *testing.T) {
 		"a":                             "expecting SOURCE and MOUNTPOINT, got 1 (see 'instarfs mount --help')",
 		"a b c":                         "expecting SOURCE and MOUNTPOINT, got 3 (see 'instarfs mount --help')",
 		"--bogus a b":                   "unknown flag: --bogus (see 'instarfs mount --help')",
-		"--qemu-version 4.2 a b":        "--qemu-version: qemu-img 4.2 is not reproduced, only 5.1 and newer are",
-		"--references some a b":         "--references 'some' must be beneath (default), none or any",
-		"--max-depth 0 a b":             "--max-depth 0 must be from 1 to 65535",
-		"-o max_depth=70000 a b":        "--max-depth 70000 must be from 1 to 65535",
-		"--include [ a b":               "--include '[' is no glob: a [ needs its ], and a \\ needs a character after it (see 'instarfs mount --help')",
-		"-o include=[a- a b":            "--include '[a-' is no glob: a [ needs its ], and a \\ needs a character after it (see 'instarfs mount --help')",
-		"--exclude x --exclude a\\ a b": "--exclude 'a\\' is no glob: a [ needs its ], and a \\ needs a character after it (see 'instarfs mount --help')",
-		"-o exclude=[ a b":              "--exclude '[' is no glob: a [ needs its ], and a \\ needs a character after it (see 'instarfs mount --help')",
+		"--qemu-version 4.2 a b":        "--qemu-version '4.2': qemu-img 4.2 is not reproduced, only 5.1 and newer are (see 'instarfs mount --help')",
+		"--references some a b":         "--references 'some': must be beneath, none or any (see 'instarfs mount --help')",
+		"--max-depth 0 a b":             "--max-depth '0': must be a number from 1 to 65535 (see 'instarfs mount --help')",
+		"-o max_depth=70000 a b":        "-o max_depth=70000: must be a number from 1 to 65535 (see 'instarfs mount --help')",
+		"--include [ a b":               "--include '[': not a glob: a [ needs its ], and a \\ needs a character after it (see 'instarfs mount --help')",
+		"-o include=[a- a b":            "-o include=[a-: not a glob: a [ needs its ], and a \\ needs a character after it (see 'instarfs mount --help')",
+		"--exclude x --exclude a\\ a b": "--exclude 'a\\': not a glob: a [ needs its ], and a \\ needs a character after it (see 'instarfs mount --help')",
+		"-o exclude=[ a b":              "-o exclude=[: not a glob: a [ needs its ], and a \\ needs a character after it (see 'instarfs mount --help')",
 		"-o bogus a b":                  "-o bogus: unknown mount option (see 'instarfs mount --help')",
 		"-o option=ro a b":              "-o option=ro: unknown mount option (see 'instarfs mount --help')",
 		"-o help a b":                   "-o help: unknown mount option (see 'instarfs mount --help')",
@@ -32,10 +33,10 @@ func TestMountMistakes(t *testing.T) {
 		"-o ro,cache_bytes a b":         "-o cache_bytes: a value is missing (see 'instarfs mount --help')",
 		"-o allow_other=1 a b":          "-o allow_other=1: takes no value (see 'instarfs mount --help')",
 		"-o cache_bytes=lots a b":       "-o cache_bytes=lots: not a number of bytes: use digits, 0x and hexadecimal digits, or a decimal number with a suffix of k, M, G, T, P or E (see 'instarfs mount --help')",
-		"-o qemu_version=1.7 a b":       "--qemu-version: qemu-img 1.7 is not reproduced, only 5.1 and newer are",
-		"--cache-bytes 1e3 a b":         "invalid argument \"1e3\" for \"--cache-bytes\" flag: not a number of bytes: use digits, 0x and hexadecimal digits, or a decimal number with a suffix of k, M, G, T, P or E (see 'instarfs mount --help')",
-		"--allow-other=perhaps a b ":    "invalid argument \"perhaps\" for \"--allow-other\" flag: strconv.ParseBool: parsing \"perhaps\": invalid syntax (see 'instarfs mount --help')",
-		"--memory 63M a b":              "--memory 66060288 must be at least 67108864 (64M)",
+		"-o qemu_version=1.7 a b":       "-o qemu_version=1.7: qemu-img 1.7 is not reproduced, only 5.1 and newer are (see 'instarfs mount --help')",
+		"--cache-bytes 1e3 a b":         "--cache-bytes '1e3': not a number of bytes: use digits, 0x and hexadecimal digits, or a decimal number with a suffix of k, M, G, T, P or E (see 'instarfs mount --help')",
+		"--allow-other=perhaps a b ":    "--allow-other 'perhaps': must be true or false (see 'instarfs mount --help')",
+		"--memory 63M a b":              "--memory '63M': must be at least 67108864 (see 'instarfs mount --help')",
 		"-o map_time=0 a b":             "-o map_time=0: not a time: use a number of seconds, or numbers with h, m, s or ms, more than 0 (see 'instarfs mount --help')",
 	} {
 		tool := newTool()
@@ -70,12 +71,15 @@ func TestMountEndsBySignal(t *testing.T) {
 }
 
 func TestMountOptions(t *testing.T) {
-	all := mountOptions{Source: "/images", Mountpoint: "/mnt", AllowOther: true, CacheBytes: 3 << 29, Release: img.NewRelease(8, 2),
+	all := mountOptions{Source: "/images", Mountpoint: "/mnt", AllowOther: true, CacheBytes: 3 << 29,
 		Include: []string{"*.bin", "a,b"}, Exclude: []string{"old", "tmp*"}, Debug: true,
-		Access: accessOptions{References: "none", AllowDirs: []string{"/a,b", "c"}, MaxDepth: 3, ForceShare: true, Rights: "mount"},
-		Limits: limitOptions{2 * time.Minute, 5 * time.Second, 3 * time.Second, time.Hour, 90 * time.Second, 1 << 30}}
-	plain := mountOptions{Source: "/images", Mountpoint: "/mnt", CacheBytes: defaultCacheBytes,
-		Access: accessOptions{References: "beneath", MaxDepth: 64, Rights: "owner"}}
+		sharedOptions: sharedOptions{
+			Release: img.NewRelease(8, 2),
+			Access: accessOptions{References: chain.None, AllowDirs: []string{"/a,b", "c"}, MaxDepth: 3,
+				ForceShare: true, OwnRights: true},
+			Limits: limitOptions{2 * time.Minute, 5 * time.Second, 3 * time.Second, time.Hour, 90 * time.Second, 1 << 30},
+		}}
+	plain := mountOptions{Source: "/images", Mountpoint: "/mnt", CacheBytes: defaultCacheBytes}
 	split := all
 	split.Access.AllowDirs = []string{"a", "c"}
 	for _, tc := range []struct {

@@ -107,23 +107,3 @@ func parseFraction(s string) (fraction uint64, one bool, rest string) {
 func span(s, of string) int {
 	return len(s) - len(strings.TrimLeft(s, of))
 }
-
-// numberValue is a flag that takes a number of bytes.
-type numberValue struct{ n *uint64 }
-
-func (v numberValue) Set(s string) error {
-	n, _, err := parseNumber(s, false)
-	if err == nil {
-		*v.n = n
-	}
-	return err
-}
-
-func (v numberValue) String() string {
-	if v.n == nil {
-		return ""
-	}
-	return strconv.FormatUint(*v.n, 10)
-}
-
-func (v numberValue) Type() string { return "BYTES" }

@@ -7,57 +7,35 @@ import (
 	"instarfs/vmm/files"
 )
 
-// accessOptions say which files may be opened because an image names them.
+// accessOptions say which files may be opened because an image names them. The zero value opens
+// those beneath the directory of the image, or the source of the mount, as their owners may.
 type accessOptions struct {
-	References string   // one of referenceNames; empty is the first
-	AllowDirs  []string // beside the directory of the image, or the source of the mount
-	MaxDepth   uint64   // backing files, one under the other; 0, which nobody can ask for, is chain.DefaultMaxDepth
+	References chain.References
+	AllowDirs  []string // in addition to the directory of the image, or the source of the mount
+	MaxDepth   int      // backing files, one under the other; 0 is chain.DefaultMaxDepth
 	ForceShare bool
-	Rights     string // one of rightsNames: with whose rights such files are opened
+	OwnRights  bool // open them with the rights of this process
 }
-
-// referenceNames are the values of --references.
-var referenceNames = map[string]chain.References{
-	"": chain.Beneath, "beneath": chain.Beneath, "none": chain.None, "any": chain.Any,
-}
-
-// rightsNames are the values of --reference-rights, and whether they stand for the rights of this process.
-var rightsNames = map[string]bool{"": false, "owner": false, "mount": true}
-
-const rightsHelp = "owner (default) or mount"
-
-const referencesHelp = "beneath (default), none or any"
 
 // maxMaxDepth is as deep as State.Depth counts.
 const maxMaxDepth = 65535
 
-func (a *accessOptions) check() error {
-	if _, ok := referenceNames[a.References]; !ok {
-		return fmt.Errorf("--references '%s' must be %s", a.References, referencesHelp)
-	}
-	if _, ok := rightsNames[a.Rights]; !ok {
-		return fmt.Errorf("--reference-rights '%s' must be %s", a.Rights, rightsHelp)
-	}
-	if a.MaxDepth < 1 || a.MaxDepth > maxMaxDepth {
-		return fmt.Errorf("--max-depth %d must be from 1 to %d", a.MaxDepth, maxMaxDepth)
-	}
-	return nil
-}
-
-// warn tells of what nobody should do without knowing.
+// warn tells users what such options let images do.
 func (a *accessOptions) warn(e *env) {
-	if a.References == "any" {
+	if a.References == chain.Any {
 		e.say("warning: --references any: images decide which of this computer's files are opened")
 	}
-	if rightsNames[a.Rights] {
+	if a.OwnRights {
 		e.say("warning: --reference-rights mount: files that images name are opened with the rights of this process, " +
 			"also those that the images' owners may not read")
 	}
 }
 
-// open makes what package chain wants. done lets go of the directories.
+// open opens the directories, for package chain. done closes them.
 func (a *accessOptions) open() (access chain.Access, done func(), err error) {
-	access = chain.Access{References: referenceNames[a.References], MaxDepth: int(a.MaxDepth), ForceShare: a.ForceShare, OwnRights: rightsNames[a.Rights]}
+	access = chain.Access{
+		References: a.References, MaxDepth: a.MaxDepth, ForceShare: a.ForceShare, OwnRights: a.OwnRights,
+	}
 	done = func() {
 		for _, t := range access.Allow {
 			t.Close()

@@ -133,6 +133,10 @@ func rootCommand(e *env) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		var value valueError
+		if errors.As(err, &value) {
+			err = value // without what pflag says around it
+		}
 		return usageError{fmt.Errorf("%s%w (see '%s --help')", prefix(c), err, c.CommandPath())}
 	})
 	cmd.AddCommand(mapCommand(e), mountCommand(e), doctorCommand(e), versionCommand(e))
