@@ -82,7 +82,7 @@ func TestErrorsOfTheSourceStayErrors(t *testing.T) {
 	} {
 		want := "Input/output error"
 		src.break_("bad.img", e)
-		if out, err := tryCommand(t, "timeout", "10", "cat", m.path("bad.img.map.json")); err == nil || !strings.Contains(err.Error(), want) {
+		if out, err := tryCommand(t, "timeout", "60", "cat", m.path("bad.img.map.json")); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("run fails with %d: cat says %v, %d bytes", e, err, len(out))
 		}
 		src.hide("bad.img", e)
@@ -90,7 +90,7 @@ func TestErrorsOfTheSourceStayErrors(t *testing.T) {
 		dir := fmt.Sprintf("dir%d", e) // which the kernel knows nothing of yet
 		src.hide(dir, e)
 		for _, file := range []string{"bad.img.map.txt", dir} {
-			out, err := tryCommand(t, "timeout", "10", "stat", m.path(file))
+			out, err := tryCommand(t, "timeout", "60", "stat", m.path(file))
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("stat fails with %d: stat says %v, %q", e, err, out)
 			}

@@ -23,11 +23,12 @@ type fakeSource struct {
 	root  string
 	delay atomic.Int64 // time.Duration of a run
 	runs  atomic.Int64 // runs that were started
+	// during stands in for delay: a run goes on when it returns. Tests set it before they mount.
+	during func(ctx context.Context, path string)
 
 	mu      sync.Mutex
 	cached  map[Generation]*extent.Map
 	flights map[string]*fakeFlight // by path
-	most    int                    // runs at a time
 	// fail makes the run of a path end with the error; panics makes a stat or a run of it panic.
 	fail map[string]error
 	// unseen makes a stat of a path end with the error.
@@ -190,7 +191,6 @@ func (s *fakeSource) Map(ctx context.Context, who *Caller, path string) (*extent
 		f = &fakeFlight{done: make(chan struct{}), cancel: cancel}
 		s.flights[path] = f
 		s.runs.Add(1)
-		s.most = max(s.most, len(s.flights))
 		go s.fly(runCtx, path, f)
 	}
 	f.waiters++
@@ -240,9 +240,8 @@ func (s *fakeSource) run(ctx context.Context, path string) (*extent.Map, Generat
 		if err != nil {
 			return nil, before.Generation, err
 		}
-		select {
-		case <-time.After(time.Duration(s.delay.Load())):
-		case <-ctx.Done():
+		s.take(ctx, path)
+		if ctx.Err() != nil {
 			return nil, before.Generation, ctx.Err()
 		}
 		s.mu.Lock()
@@ -275,6 +274,35 @@ func (s *fakeSource) run(ctx context.Context, path string) (*extent.Map, Generat
 		s.mu.Unlock()
 		return m, before.Generation, nil
 	}
+}
+
+// take takes the time of a run.
+func (s *fakeSource) take(ctx context.Context, path string) {
+	if s.during != nil {
+		s.during(ctx, path)
+		return
+	}
+	select {
+	case <-time.After(time.Duration(s.delay.Load())):
+	case <-ctx.Done():
+	}
+}
+
+// underWay is how many runs are under way.
+func (s *fakeSource) underWay() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.flights)
+}
+
+// waiting is how many callers wait for the run of a path.
+func (s *fakeSource) waiting(path string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flights[path]; f != nil {
+		return f.waiters
+	}
+	return 0
 }
 
 // fakeMap carries a seed as the name of a file and a size as that of the disk.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -20,7 +21,10 @@ func (h *habits) list(names ...string) (canaries int) {
 // expire makes the attributes of the last listing as old as if a while had passed.
 func (h *habits) expire() { h.listing = h.listing.Add(-timeout) }
 
-func TestHabits(t *testing.T) {
+func TestHabits(t *testing.T) { synctest.Test(t, testHabits) }
+
+// testHabits needs time to stand still, or else attributes expire by themselves.
+func testHabits(t *testing.T) {
 	var h habits
 	expect := func(when string, keep bool) {
 		t.Helper()

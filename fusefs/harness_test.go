@@ -13,6 +13,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// giveUp is how long tests wait for what must happen. It only bounds how long a test that fails
+// takes: no test passes or fails by the speed of a machine.
+const giveUp = time.Minute
+
+// eventually waits until a condition holds, and reports whether it does.
+func eventually(holds func() bool) bool {
+	for end := time.Now().Add(giveUp); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+// waitRuns waits until a source has begun so many runs.
+func waitRuns(t *testing.T, src *fakeSource, n int64) {
+	t.Helper()
+	if !eventually(func() bool { return src.runs.Load() >= n }) {
+		t.Fatalf("%d runs, want %d", src.runs.Load(), n)
+	}
+}
+
+// waitEnd waits for a program that was started.
+func waitEnd(t *testing.T, cmd *exec.Cmd) error {
+	t.Helper()
+	end := make(chan error, 1)
+	go func() { end <- cmd.Wait() }()
+	select {
+	case err := <-end:
+		return err
+	case <-time.After(giveUp):
+		t.Fatalf("%v does not end", cmd.Args)
+		return nil
+	}
+}
+
 // testMount is a mount of a fake source, and the log that it wrote.
 type testMount struct {
 	t       testing.TB
@@ -62,7 +98,7 @@ func (m *testMount) unmount() error {
 	select {
 	case err := <-m.ended:
 		return err
-	case <-time.After(lastClose + 5*time.Second):
+	case <-time.After(giveUp):
 		m.t.Error("Serve does not return")
 		return nil
 	}
@@ -90,13 +126,9 @@ func (m *testMount) logged(text string) int {
 // waitLogged waits until the log, which is written behind the requests, has a line with text.
 func (m *testMount) waitLogged(text string) {
 	m.t.Helper()
-	for range 200 {
-		if m.logged(text) > 0 {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+	if !eventually(func() bool { return m.logged(text) > 0 }) {
+		m.t.Errorf("no log line with %q in %q", text, m.log)
 	}
-	m.t.Errorf("no log line with %q in %q", text, m.log)
 }
 
 func (m *testMount) path(name string) string { return filepath.Join(m.dir, name) }

@@ -61,15 +61,14 @@ func TestUnmountWhileOpen(t *testing.T) {
 	if want := "ready\n" + sha256sum(fakeContent("a", 500_000, JSON)); out != want {
 		t.Errorf("got %q, want %q", out, want)
 	}
-	start := time.Now()
-	if err := m.unmount(); err != nil || time.Since(start) > 3*time.Second {
-		t.Errorf("Serve returned %v after %v", err, time.Since(start))
+	if err := m.unmount(); err != nil { // as it would if the wait for the last close were over
+		t.Errorf("Serve returned %v", err)
 	}
 }
 
 // Whoever stops waiting uses Abort; requests that are under way do not hold it up.
 func TestAbort(t *testing.T) {
-	src := newFakeSource(t, time.Minute)
+	src := newFakeSource(t, time.Hour)
 	src.put(t, "a.img", "a", 100)
 	m := mountFake(t, src, nil)
 	cmd := exec.Command("cat", m.path("a.img.map.json"))
@@ -77,16 +76,15 @@ func TestAbort(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitRuns(t, src, 1)
-	start := time.Now()
 	if err := m.mounted.Abort(); err != nil {
 		t.Error(err)
 	}
 	if _, mounted, err := mountAt(m.dir); mounted || err != nil {
 		t.Errorf("still mounted: %v %v", mounted, err)
 	}
-	cmd.Wait()
-	if err := m.unmount(); err != nil || time.Since(start) > 3*time.Second {
-		t.Errorf("Serve returned %v after %v", err, time.Since(start))
+	waitEnd(t, cmd)
+	if err := m.unmount(); err != nil {
+		t.Errorf("Serve returned %v", err)
 	}
 	if err := m.mounted.Abort(); err != nil {
 		t.Errorf("second Abort: %v", err)
@@ -102,7 +100,7 @@ func TestExternalUnmount(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(giveUp):
 		t.Error("Serve does not notice")
 	}
 }

@@ -5,13 +5,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"instarfs/guest/show"
 )
 
-// A log that stands still holds up nobody; what is lost is counted.
-func TestLogNeverBlocks(t *testing.T) {
+// A log that stands still holds up nobody, or this test would not end; what is lost is counted.
+func TestLogNeverBlocks(t *testing.T) { synctest.Test(t, testLogNeverBlocks) }
+
+func testLogNeverBlocks(t *testing.T) {
 	var mu sync.Mutex
 	var lines []string
 	gate := make(chan struct{})
@@ -21,12 +23,8 @@ func TestLogNeverBlocks(t *testing.T) {
 		defer mu.Unlock()
 		lines = append(lines, line)
 	})
-	start := time.Now()
 	for n := range 2 * logQueue {
 		l.printf("line %d", n)
-	}
-	if d := time.Since(start); d > time.Second {
-		t.Errorf("logging took %v", d)
 	}
 	close(gate)
 	l.close()
@@ -37,7 +35,9 @@ func TestLogNeverBlocks(t *testing.T) {
 	}
 }
 
-func TestLogOnce(t *testing.T) {
+func TestLogOnce(t *testing.T) { synctest.Test(t, testLogOnce) }
+
+func testLogOnce(t *testing.T) {
 	var lines []string
 	l := newLogger(func(line string) { lines = append(lines, line) })
 	for range 3 {
@@ -52,7 +52,9 @@ func TestLogOnce(t *testing.T) {
 }
 
 // A panic keeps the lines of its stack. No line holds what a terminal obeys.
-func TestLogIsFitToBeShown(t *testing.T) {
+func TestLogIsFitToBeShown(t *testing.T) { synctest.Test(t, testLogIsFitToBeShown) }
+
+func testLogIsFitToBeShown(t *testing.T) {
 	var lines []string
 	l := newLogger(func(line string) { lines = append(lines, line) })
 	l.printf("mount of %s", "a\n\u009b31m")

@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,10 +62,11 @@ func TestPinnedInodeShowsTheNewContent(t *testing.T) {
 			seed := strings.Repeat("x", i+1)
 			src.put(t, "a.img", seed, size)
 			src.forget()
-			got := readPinned(t, pinned, how)
-			for end := time.Now().Add(5 * time.Second); i > 0 && got == before && time.Now().Before(end); {
-				got = readPinned(t, pinned, how) // the kernel tells of the last close a moment later
-			}
+			var got string
+			eventually(func() bool { // the kernel tells of the last close a moment later
+				got = readPinned(t, pinned, how)
+				return i == 0 || got != before
+			})
 			if got != want(seed, size) {
 				t.Errorf("%s: %d bytes %.40q, want the %d of %q", how, len(got), got, size, seed)
 			}
@@ -102,10 +102,10 @@ func TestPinnedInodeThatIsOpen(t *testing.T) {
 		t.Errorf("the old handle: %.40q", out)
 	}
 	var got string
-	for end := time.Now().Add(5 * time.Second); got != two && time.Now().Before(end); {
+	if !eventually(func() bool {
 		got = readPinned(t, pinned, "read")
-	}
-	if got != two {
+		return got == two
+	}) {
 		t.Errorf("after the last close: %d bytes %.40q", len(got), got)
 	}
 }
