@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -39,22 +40,24 @@ func hangingSource(t *testing.T) (source string, stop, goOn func()) {
 	return source, send(syscall.SIGSTOP), goOn
 }
 
-// within runs a command that must end in time, and returns what it printed.
-func within(t *testing.T, limit time.Duration, name string, args ...string) string {
+// endOf runs a command that must end, and returns what it printed.
+func endOf(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	begin := time.Now()
-	out, _ := exec.Command(name, args...).CombinedOutput()
-	if took := time.Since(begin); took > limit*slowness {
-		t.Errorf("%s %q took %v", name, args, took)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	if ctx.Err() != nil {
+		t.Errorf("%s %q does not end: %v", name, args, err)
 	}
 	return string(out)
 }
 
-// TestSourceThatHangs: a part of the source that does not answer takes nothing from the rest, and does not keep the mount.
+// TestSourceThatHangs: a part of the source that does not answer takes nothing from the rest, and
+// does not keep the mount. What waits for that part waits for an hour: longer than this test.
 func TestSourceThatHangs(t *testing.T) {
 	source, stop, goOn := hangingSource(t)
 	dir := t.TempDir()
-	s := serveBy(t, child(walkedChild, "mount", source, dir), source, dir)
+	s := serveBy(t, child(walkedChild, "mount", "--call-time", "1h", source, dir), source, dir)
 	want := s.read("a.qcow2.map.json")
 	if got := s.read("net/0.raw.map.txt.map.json"); got == "" {
 		t.Error("the other file system has no images")
@@ -73,28 +76,26 @@ func TestSourceThatHangs(t *testing.T) {
 		}
 	}
 	time.Sleep(time.Second)
-	if got := within(t, 5*time.Second, "cat", s.path("a.qcow2.map.json")); got != want {
+	if got := endOf(t, "cat", s.path("a.qcow2.map.json")); got != want {
 		t.Errorf("the image beside it: %.200q", got)
 	}
 	writeAt(t, filepath.Join(source, "new.qcow2"), map[int64]string{0: string(variant(2))})
-	if got := within(t, 5*time.Second, "cat", s.path("new.qcow2.map.json")); !strings.HasPrefix(got, "[{") {
+	if got := endOf(t, "cat", s.path("new.qcow2.map.json")); !strings.HasPrefix(got, "[{") {
 		t.Errorf("a new image beside it: %.200q", got)
 	}
-	within(t, 5*time.Second, "ls", dir)
+	endOf(t, "ls", dir)
 	for _, cmd := range readers {
-		begin := time.Now()
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if took := time.Since(begin); took > 5*time.Second*slowness {
-			t.Errorf("%q was killed, and took %v to end", cmd.Args, took)
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		select {
+		case <-ended:
+		case <-time.After(patience):
+			t.Errorf("%q was killed, and does not end", cmd.Args)
 		}
 	}
-	begin := time.Now()
 	if code := s.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("status %d: %q", code, s.log())
-	}
-	if took := time.Since(begin); took > 15*time.Second*slowness {
-		t.Errorf("the mount took %v to end", took)
 	}
 	if isMounted(t, dir) {
 		t.Error("it is still mounted")
@@ -106,14 +107,15 @@ func TestSourceThatHangs(t *testing.T) {
 func TestCallTime(t *testing.T) {
 	source, stop, goOn := hangingSource(t)
 	dir := t.TempDir()
-	s := serveBy(t, child(walkedChild, "mount", "--call-time", "1s", source, dir), source, dir)
+	const callTime = 5 * time.Second
+	s := serveBy(t, child(walkedChild, "mount", "--call-time", callTime.String(), source, dir), source, dir)
 	stop()
 	ask := func(i int) error {
 		_, err := os.Stat(s.path("net/" + strconv.Itoa(i) + ".raw.map.json.map.json"))
 		return err
 	}
 	begin := time.Now()
-	if err := ask(0); !errors.Is(err, syscall.ETIMEDOUT) || time.Since(begin) < 500*time.Millisecond {
+	if err := ask(0); !errors.Is(err, syscall.ETIMEDOUT) || time.Since(begin) < callTime/2 {
 		t.Errorf("%v after %v", err, time.Since(begin))
 	}
 	var all sync.WaitGroup
@@ -132,7 +134,7 @@ func TestCallTime(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if took := time.Since(begin); took > 10*time.Second*slowness {
+	if took := time.Since(begin); took > 10*callTime { // half of what it takes if each of them waits
 		t.Errorf("twenty more took %v", took)
 	}
 	goOn()
