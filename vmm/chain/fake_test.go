@@ -173,11 +173,10 @@ func openFiles(t *testing.T) {
 	before := count()
 	t.Cleanup(func() {
 		// A run may outlive who asked for it by a moment.
-		for range 100 {
+		for end := time.Now().Add(giveUp); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 			if count() <= before {
 				return
 			}
-			time.Sleep(20 * time.Millisecond)
 		}
 		t.Errorf("%d descriptors are open, %d were", count(), before)
 	})

@@ -352,7 +352,7 @@ func TestLinkSwappedWhileOpening(t *testing.T) {
 	defer func() { close(stop); <-swapped }()
 	e := NewEngine(vmmtest.Walker{}, Access{}, Limits{Cache: 1 << 20})
 	var mapped, refusals int
-	for until := time.Now().Add(30 * time.Second); (mapped < 50 || refusals < 50) && time.Now().Before(until); {
+	for until := time.Now().Add(giveUp); (mapped < 50 || refusals < 50) && time.Now().Before(until); {
 		r, err := e.MapFile(t.Context(), dir+"/top", Options{Window: img.Whole})
 		var failed *Error
 		switch {
