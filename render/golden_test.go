@@ -9,7 +9,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// The wanted bytes are what qemu-img 7.2 printed, unless a case names another profile.
+// The wanted bytes are what qemu-img 7.2 printed, unless a case names another profile. See
+// docs/qemu-img-map.md.
 func TestGolden(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -26,7 +27,7 @@ func TestGolden(t *testing.T) {
 			profile: img.NewRelease(7, 2),
 			json:    `[{ "start": 0, "length": 0, "depth": 0, "present": false, "zero": false, "data": false}]` + "\n",
 		}, {
-			name:    "empty window behind the end",
+			name:    "empty window past the end",
 			profile: img.NewRelease(7, 2), start: 5242880,
 			json: `[{ "start": 5242880, "length": 0, "depth": 0, "present": false, "zero": false, "data": false}]` + "\n",
 		}, {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -70,9 +71,33 @@ func transcript(tool *tool, args []string) string {
 	return out
 }
 
-// TestGolden maps, through the guest, the images of every transcript and compares each byte and exit status.
+// update makes TestGolden write the transcripts instead of comparing them.
+var update = flag.Bool("update", false, "write what map prints into testdata/golden")
+
+// withOutputs returns the text of a transcript with new outputs of its queries.
+func withOutputs(text string, queries []query) string {
+	var b strings.Builder
+	at := 0
+	for i, line := range strings.SplitAfter(text, "\n") {
+		switch {
+		case at < len(queries) && queries[at].line == i+1:
+			b.WriteString(line + queries[at].want)
+			at++
+		case at == 0, strings.HasPrefix(line, "# "), strings.HasPrefix(line, "$ "), line == "\n":
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// TestGolden maps, through the guest, the images of every transcript and compares each byte and
+// exit status with it. docs/qemu-img-map.md says what the transcripts show.
 func TestGolden(t *testing.T) {
-	files, err := filepath.Glob("testdata/golden/*.txt")
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(here, "testdata/golden/*.txt"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d transcripts, %v", len(files), err)
 	}
@@ -90,15 +115,24 @@ func TestGolden(t *testing.T) {
 				t.Fatalf("%v: %s (the packages qemu-utils and coreutils are needed)", err, out)
 			}
 			settleAll(t, ".")
-			for _, q := range g.queries {
-				for _, p := range q.profiles {
+			for i, q := range g.queries {
+				for n, p := range q.profiles {
 					args := q.args
 					if p != "own" {
 						args = append([]string{"map", "--qemu-version", p}, q.args[1:]...)
 					}
-					if got := transcript(real, args); got != q.want {
+					got := transcript(real, args)
+					if *update && n == 0 {
+						q.want, g.queries[i].want = got, got
+					}
+					if got != q.want {
 						t.Errorf("%s:%d: profile %s: instarfs %s\n%swant\n%s", file, q.line, p, strings.Join(q.args, " "), got, q.want)
 					}
+				}
+			}
+			if *update {
+				if err := os.WriteFile(file, []byte(withOutputs(string(text), g.queries)), 0o644); err != nil {
+					t.Error(err)
 				}
 			}
 		})

@@ -40,7 +40,7 @@ var texts = []struct {
 	{name: "sparse", text: "RW 2 SPARSE \"a\"\nRW 9 VMFSSPARSE \"b\"\nRW 1 SESPARSE \"b\"\nRW 1 SPARSE \"a\"\n",
 		refs: []img.Reference{sparse("a"), sparse("b"), {Kind: img.ExtentFile, Name: "b", Format: "vmdk-sesparse"}},
 		qemu: []ext{{512, part, 0, 1}, {512, part, 0, 2}, {512, part, 0, 3}, {512, part, 0, 1}}},
-	{name: "empty line (H44)", text: "\nRW 17 FLAT \"a\" 0\n", refs: []img.Reference{data("a")},
+	{name: "empty line", text: "\nRW 17 FLAT \"a\" 0\n", refs: []img.Reference{data("a")},
 		qemu: []ext{{8704, shown, 0, 1}, {8704, shown, 0, 1}}, own: []ext{{8704, shown, 0, 1}}},
 	{name: "empty lines", text: "\n \n\t\r\n RW 1 FLAT \"a\" 0", refs: []img.Reference{data("a")},
 		qemu: []ext{{512, shown, 0, 1}, {512, shown, 0, 1}, {512, shown, 0, 1}, {512, shown, 0, 1}}, own: []ext{{512, shown, 0, 1}}},
