@@ -51,6 +51,7 @@ var lattice = []room{
 	{"vmm/ledger", nil, "memory is counted without knowing what it is for"},
 	{"vmm/session", []string{"guest/show", "vmm/bug", "guest/img", "guest/extent", "guest/fault", "guest/abi", "vmm/turns", "vmm/ledger"}, "a run whatever carries it: no KVM, no process, no file"},
 	{"vmm", []string{"vmm/bug", "guest/abi", "vmm/kvm", "vmm/virtio", "vmm/session", "vmm/ledger"}, "runs any program it is given: not the payload, not paths, not formats"},
+	{"vmm/jail", []string{"guest/abi", "vmm/session", "vmm/ledger"}, "the second carrier: runs any program it is given, as vmm does"},
 	{"vmm/vmmtest", []string{"guest/abi", "guest/run", "vmm/session", "vmm/turns"}, "the guest's code in the process of a test"},
 	{"cache", []string{"vmm/bug"}, "it knows nothing of what it keeps"},
 	{"vmm/files", []string{"vmm/bug"}, "whose rights, and which file system: not which image, nor why"},

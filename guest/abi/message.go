@@ -6,11 +6,14 @@ import (
 
 // A guest that is a process has no memory in common with the host. It reaches the host by messages on
 // a stream: a header of HeaderLen bytes, then as many bytes as the header says. Before its job it
-// carries out Steps, which confine it. Then it gets one job, and asks for what it reads:
+// carries out Steps, which confine it, and may go on as another process: MsgForked comes from the old
+// one, all else from the new one. Then it gets one job, and asks for what it reads:
 //
 //	host                                   guest
 //	MsgSteps   n steps                ->
 //	                                  <-   MsgStepsDone  a result of each
+//	MsgFork    n flags of clone(2)    ->
+//	                                  <-   MsgForked     n is the new process, or an error number
 //	MsgJob     Config, the mirror     ->
 //	                                  <-   MsgRead       n requests of ReadLen bytes
 //	MsgData    n is 1: what was read; ->   as many messages as it takes to fill the requests, in
@@ -25,6 +28,8 @@ const (
 	MsgRead      = 5
 	MsgRecords   = 6
 	MsgDone      = 7
+	MsgFork      = 8
+	MsgForked    = 9
 )
 
 const (

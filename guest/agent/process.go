@@ -24,6 +24,8 @@ func serveProcess() {
 			payload := make([]byte, h.Length)
 			p.fill(payload)
 			p.send(abi.MsgStepsDone, h.N, carryOut(int(h.N), payload))
+		case abi.MsgFork:
+			p.fork(h.N)
 		case abi.MsgJob:
 			produced, n := run.Job(p.job(), p, page)
 			left := produced - p.handed
@@ -52,6 +54,19 @@ func newPort() *port {
 		buffers: make([]byte, abi.BuffersLen),
 		ring:    make([]byte, abi.RingLen),
 		reads:   make([]byte, abi.MaxRequests*abi.ReadLen),
+	}
+}
+
+// fork goes on as a new process: clone(2) without a stack of its own. The new process has this
+// thread alone, so the Go runtime in it is good for a few steps, of which the last executes a program.
+func (p *port) fork(flags uint32) {
+	pid := syscall6(sysClone, uintptr(flags), 0, 0, 0, 0, 0)
+	if pid == 0 {
+		return
+	}
+	p.send(abi.MsgForked, uint32(pid))
+	if int32(pid) > 0 {
+		syscall6(sysExitGroup, 0, 0, 0, 0, 0, 0)
 	}
 }
 

@@ -2,7 +2,9 @@ package main
 
 // System calls of arm64 Linux (include/uapi/asm-generic/unistd.h).
 const (
-	sysFcntl  = 25
-	sysRead   = 63
-	sysWritev = 66
+	sysFcntl     = 25
+	sysRead      = 63
+	sysWritev    = 66
+	sysExitGroup = 94
+	sysClone     = 220
 )

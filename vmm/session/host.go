@@ -105,3 +105,6 @@ func (h *Host) Run(ctx context.Context, attempt func(*Ticket) (*Layer, error)) (
 		}
 	}
 }
+
+// Budget is that of each run.
+func (h *Host) Budget() Budget { return h.budget }

@@ -1,0 +1,229 @@
+package jail
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"instarfs/guest/abi"
+	"instarfs/vmm/ledger"
+	"instarfs/vmm/session"
+)
+
+// child is a process that runs the guest program, for one run.
+type child struct {
+	channel
+	pid      int
+	log      int // read end of the pipe that the Go runtime writes to; does not block
+	listener int // of refused system calls, -1 if there is none
+	statm    int // /proc/PID/statm, -1 if it could not be opened
+	lease    *ledger.Lease
+	disk     *session.Disk
+	results  []byte // of the last script
+
+	end    sync.Once
+	mu     sync.Mutex // guards reaped, and the process number with it
+	reaped bool       // the number may be another process's by now
+	gone   chan struct{}
+	status unix.WaitStatus // how it ended; valid once gone is closed
+}
+
+// signal sends a signal, from any goroutine, as long as the process number is the child's.
+func (c *child) signal(s unix.Signal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.reaped {
+		_ = unix.Kill(c.pid, s)
+	}
+}
+
+// kill ends the process, from any goroutine, and does not wait for that.
+func (c *child) kill() {
+	c.signal(unix.SIGKILL)
+	c.end.Do(func() {
+		go func() {
+			defer close(c.gone)
+			c.reap()
+		}()
+	})
+}
+
+// reap waits for the end of the process.
+func (c *child) reap() {
+	for unix.Waitid(unix.P_PID, c.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		if _, err := unix.Wait4(c.pid, &c.status, 0, nil); err != unix.EINTR {
+			break
+		}
+	}
+	c.reaped = true
+}
+
+// close ends the process and frees what the host has of it. It returns when the process is gone.
+func (c *child) close() {
+	c.kill()
+	<-c.gone
+	for _, fd := range []int{c.fd, c.log, c.listener, c.statm} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+	c.lease.Free()
+}
+
+// stop and proceed take the processors from the child and give them back. The child does not notice.
+func (c *child) stop()    { c.signal(unix.SIGSTOP) }
+func (c *child) proceed() { c.signal(unix.SIGCONT) }
+
+// logged is what the child wrote to its log so far, capped: hostile.
+func (c *child) logged() string {
+	b := make([]byte, session.MaxLog)
+	n := 0
+	for n < len(b) {
+		m, err := unix.Read(c.log, b[n:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || m <= 0 {
+			break
+		}
+		n += m
+	}
+	return string(b[:n])
+}
+
+// endTime is how long a child whose stream has ended may take to end itself.
+const endTime = time.Second
+
+// death says how a child ended whose stream has ended.
+func (c *child) death() *session.GuestError {
+	own := c.awaitEnd(endTime)
+	c.kill()
+	<-c.gone
+	log := c.logged()
+	kind, what := session.KindExit, ""
+	switch s := c.status; {
+	case !own:
+		kind, what = session.KindProtocol, "the program closed its channel"
+	case s.Exited():
+		what = fmt.Sprintf("the program ended with status %d", s.ExitStatus())
+		if outOfMemory(log) {
+			kind = session.KindMemory
+			what = fmt.Sprintf("the program needs more than the %d MiB that it has", dataLimit>>20)
+		}
+	case s.Signal() == unix.SIGSYS:
+		kind, what = session.KindSyscall, "a system call that is not answered"
+	case s.Signal() == unix.SIGXCPU:
+		kind, what = session.KindDeadline, "no result within the limit of processor time"
+	case s.Signal() == unix.SIGKILL:
+		kind, what = session.KindMemory, "the kernel killed the program (out of memory?)"
+	case isFault(s.Signal()):
+		kind, what = session.KindFault, s.Signal().String()
+	default:
+		what = "the program ended by signal: " + s.Signal().String()
+	}
+	e := session.Errorf(kind, "%s", what)
+	e.Log = log
+	return e
+}
+
+// awaitEnd reports whether the process ends by itself within d.
+func (c *child) awaitEnd(d time.Duration) bool {
+	for until := time.Now().Add(d); ; time.Sleep(time.Millisecond) {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, c.pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+		if err == nil && info.Signo != 0 {
+			return true
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) || time.Now().After(until) {
+			return false
+		}
+	}
+}
+
+func isFault(s unix.Signal) bool {
+	switch s {
+	case unix.SIGSEGV, unix.SIGBUS, unix.SIGILL, unix.SIGFPE, unix.SIGTRAP:
+		return true
+	}
+	return false
+}
+
+// outOfMemory reports whether a log begins as that of a Go program that gets no more memory does.
+// That a hostile child can say so changes nothing but the words.
+func outOfMemory(log string) bool {
+	return strings.HasPrefix(log, "fatal error: runtime: out of memory") ||
+		strings.HasPrefix(log, "fatal error: runtime: cannot allocate memory") ||
+		strings.HasPrefix(log, "runtime: out of memory")
+}
+
+// startTime bounds each step of a child's start, which takes a millisecond.
+const startTime = 10 * time.Second
+
+// await calls f again until it takes less than a tick.
+func (c *child) await(f func() error) error {
+	for until := time.Now().Add(startTime); ; {
+		err := f()
+		if err != errTick {
+			return err
+		}
+		if time.Now().After(until) {
+			return fmt.Errorf("no answer within %v", startTime)
+		}
+	}
+}
+
+// carryOut has the child make the steps of a script.
+func (c *child) carryOut(s *script) error {
+	c.put(abi.MsgSteps, uint32(s.Len()), s.Encode())
+	if err := c.await(c.flush); err != nil {
+		return c.failed(err)
+	}
+	return c.done(s)
+}
+
+// done waits for the results of a script.
+func (c *child) done(s *script) error {
+	h, payload, err := c.answer()
+	switch {
+	case err != nil:
+		return err
+	case h.Kind != abi.MsgStepsDone:
+		return fmt.Errorf("message %d instead of results", h.Kind)
+	}
+	c.results = append(c.results[:0], payload...)
+	return s.judge(payload)
+}
+
+// answer waits for a message.
+func (c *child) answer() (h abi.Header, payload []byte, err error) {
+	err = c.await(func() (err error) {
+		h, payload, err = c.receive()
+		return err
+	})
+	if err != nil {
+		err = c.failed(err)
+	}
+	return h, payload, err
+}
+
+// failed is an error of the channel during the start, with how the child ended.
+func (c *child) failed(err error) error {
+	if err == errClosed {
+		return c.death()
+	}
+	return err
+}
+
+// lastResult is the result of the last step of the last script.
+func (c *child) lastResult() uint64 {
+	return binary.NativeEndian.Uint64(c.results[len(c.results)-8:])
+}

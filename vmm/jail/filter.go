@@ -1,0 +1,113 @@
+package jail
+
+import "golang.org/x/sys/unix"
+
+// rule names a system call, as long as its arguments meet all conditions.
+type rule struct {
+	nr    uint32
+	conds []cond
+}
+
+// cond is a condition on the low 32 bits of an argument.
+type cond struct {
+	arg         int
+	mask, value uint32
+}
+
+// is is a condition that an argument is a number, as the kernel reads it: an int.
+func is(arg int, value uint32) cond { return cond{arg, ^uint32(0), value} }
+
+// without is a condition that an argument has none of some bits.
+func without(arg int, bits uint32) cond { return cond{arg, bits, 0} }
+
+// threadFlags are those with which the Go runtime makes threads (runtime/os_linux.go, cloneFlags):
+// without CLONE_THREAD it would be a process.
+const threadFlags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND |
+	unix.CLONE_SYSVSEM | unix.CLONE_THREAD
+
+// The descriptors of a child.
+const (
+	channelFD = 0 // the stream to the host
+	spareFD   = 1 // the log, because the Go runtime wants a descriptor 1 to begin with
+	logFD     = 2 // what the Go runtime writes when it panics
+	programFD = 3 // the program, until it is executed in its place
+)
+
+// allowed are the system calls of a guest while it runs: what the Go runtime needs for memory, threads
+// and locks, and its two descriptors.
+func allowed() []rule {
+	rules := []rule{
+		{unix.SYS_READ, []cond{is(0, channelFD)}},
+		{unix.SYS_WRITEV, []cond{is(0, channelFD)}},
+		{unix.SYS_WRITE, []cond{is(0, logFD)}},
+		{unix.SYS_MMAP, []cond{without(2, unix.PROT_EXEC), is(4, ^uint32(0))}},
+		{unix.SYS_CLONE, []cond{{0, ^uint32(unix.CLONE_SETTLS), threadFlags}}},
+		{unix.SYS_PRCTL, []cond{is(0, unix.PR_SET_VMA)}}, // names memory for /proc/PID/maps
+	}
+	for _, nr := range []uint32{
+		unix.SYS_MUNMAP, unix.SYS_MADVISE, unix.SYS_FUTEX, unix.SYS_SCHED_YIELD, unix.SYS_NANOSLEEP,
+		unix.SYS_CLOCK_GETTIME, unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_TGKILL, unix.SYS_SIGALTSTACK,
+		unix.SYS_RT_SIGACTION, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGRETURN, unix.SYS_RESTART_SYSCALL,
+		unix.SYS_EXIT, unix.SYS_EXIT_GROUP,
+	} {
+		rules = append(rules, rule{nr, nil})
+	}
+	return rules
+}
+
+// handOver are the system calls with which a child passes the listener of its filter to the host,
+// and shuts the door behind it.
+func handOver() []rule {
+	return []rule{
+		{unix.SYS_SENDMSG, []cond{is(0, channelFD)}}, {unix.SYS_CLOSE, nil},
+		{unix.SYS_PRLIMIT64, []cond{is(0, 0)}}, {unix.SYS_SECCOMP, nil},
+	}
+}
+
+// Offsets in struct seccomp_data.
+const (
+	nrOffset   = 0
+	archOffset = 4
+	argOffset  = 16 // of six u64
+)
+
+// Codes of BPF that filters are made of.
+const (
+	loadWord    = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+	and         = unix.BPF_ALU | unix.BPF_AND | unix.BPF_K
+	jumpEqual   = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+	jumpAtLeast = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
+	ret         = unix.BPF_RET | unix.BPF_K
+)
+
+// filter returns a filter that answers what rules name with then, all else with otherwise, and kills
+// what calls the kernel by the ABI of another machine.
+func filter(rules []rule, then, otherwise uint32) []unix.SockFilter {
+	f := []unix.SockFilter{
+		{Code: loadWord, K: archOffset},
+		{Code: jumpEqual, K: auditArch, Jt: 1},
+		{Code: ret, K: unix.SECCOMP_RET_KILL_PROCESS},
+		{Code: loadWord, K: nrOffset},
+	}
+	if foreignFrom > 0 {
+		f = append(f, unix.SockFilter{Code: jumpAtLeast, K: foreignFrom, Jf: 1},
+			unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_KILL_PROCESS})
+	}
+	for _, r := range rules {
+		var body []unix.SockFilter
+		for i, c := range r.conds {
+			left := uint8(3 * (len(r.conds) - i - 1)) // instructions of the other conditions
+			body = append(body,
+				unix.SockFilter{Code: loadWord, K: argOffset + 8*uint32(c.arg)},
+				unix.SockFilter{Code: and, K: c.mask},
+				unix.SockFilter{Code: jumpEqual, K: c.value, Jf: left + 1})
+		}
+		body = append(body, unix.SockFilter{Code: ret, K: then})
+		f = append(f, unix.SockFilter{Code: jumpEqual, K: r.nr, Jf: uint8(len(body))})
+		f = append(f, body...)
+		if len(r.conds) > 0 {
+			f = append(f, unix.SockFilter{Code: loadWord, K: nrOffset}) // a condition took its place
+		}
+	}
+	return append(f, unix.SockFilter{Code: ret, K: otherwise})
+}

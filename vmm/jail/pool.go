@@ -1,0 +1,251 @@
+package jail
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"instarfs/vmm/session"
+)
+
+var pageLen = os.Getpagesize()
+
+// Options of a Pool.
+type Options struct {
+	Program io.Reader     // the guest program, a static ELF executable
+	Host    *session.Host // what the runs share with others; nil makes one with no limits of its own
+	Idle    int           // children that wait ready; zero is the number of CPUs
+}
+
+// Pool runs jobs, each in a child of its own. Children are started ahead, up to Idle of them. It is
+// safe for concurrent use.
+type Pool struct {
+	host    *session.Host
+	spawner spawner
+	program int
+	work    chan func() // to the thread that starts children
+	ready   chan *child
+
+	mu       sync.Mutex // guards what follows
+	level    level      // the first that works
+	report   bool
+	measures Measures
+	known    bool // level, report and measures are those of a child that came up
+	coming   int  // children in ready, or on their way there and not yet claimed
+	closed   bool
+
+	using sync.RWMutex   // held for reading while a child is started, for writing while program is closed
+	alive sync.WaitGroup // children, and those who start them
+}
+
+// NewPool makes a pool. The first child is started by the first run, or by Warm.
+func NewPool(o Options) (*Pool, error) {
+	if o.Idle <= 0 {
+		o.Idle = runtime.NumCPU()
+	}
+	if o.Host == nil {
+		o.Host = session.NewHost(session.Options{})
+	}
+	program, err := sealed(o.Program)
+	if err != nil {
+		return nil, fmt.Errorf("process isolation: %w", err)
+	}
+	p := &Pool{
+		host: o.Host, program: program, work: make(chan func()), ready: make(chan *child, o.Idle), report: true,
+		spawner: spawner{
+			program: program, root: os.Geteuid() == 0, books: o.Host.Memory,
+			cpu: uint64(math.Ceil(o.Host.Budget().Time.Seconds())),
+		},
+	}
+	go func() {
+		runtime.LockOSThread() // and never unlocked: all children end with the thread, and it with them
+		for f := range p.work {
+			f()
+		}
+	}()
+	return p, nil
+}
+
+// Warm makes a child ready, so that the first run does not wait for it.
+func (p *Pool) Warm(ctx context.Context) error {
+	ticket, err := p.host.Enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer ticket.Leave()
+	c, err := p.take(ctx)
+	if err != nil {
+		return session.NoGuest(ctx, err)
+	}
+	if p.promise() {
+		p.ready <- c
+	} else {
+		c.close()
+	}
+	return nil
+}
+
+// Measures returns what confines the children. ok is false as long as none has come up.
+func (p *Pool) Measures() (m Measures, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.measures, p.known
+}
+
+// Run carries out a job when it is its turn. Its errors are those of session.Serve, and why no child
+// can be started.
+func (p *Pool) Run(ctx context.Context, job *session.Job) (*session.Layer, error) {
+	return p.host.Run(ctx, func(ticket *session.Ticket) (*session.Layer, error) {
+		defer ticket.Leave()
+		p.alive.Add(1)
+		defer p.alive.Done()
+		c, err := p.take(ctx)
+		if err != nil {
+			return nil, session.NoGuest(ctx, err)
+		}
+		defer p.finish(c)
+		return c.run(ctx, job, ticket)
+	})
+}
+
+// run carries out a job on a child that has had none.
+func (c *child) run(ctx context.Context, job *session.Job, ticket *session.Ticket) (layer *session.Layer, err error) {
+	b := bufferPool.Get().(*buffers)
+	defer bufferPool.Put(b)
+	c.buf, c.in, c.out = b.in[:], nil, b.out[:0]
+	// Ending the child ends every wait for it.
+	defer context.AfterFunc(ctx, c.kill)()
+	meter := ticket.Meter(ctx, func() {}) // Next looks at its time every tick
+	defer meter.Stop()
+	return session.Serve(meter, c, job)
+}
+
+// finish ends a child, without a wait, and starts the next one.
+func (p *Pool) finish(c *child) {
+	c.kill()
+	p.alive.Go(c.close)
+	p.replenish()
+}
+
+// replenish starts a child for the next run, unless enough are waiting already.
+func (p *Pool) replenish() {
+	if !p.promise() {
+		return
+	}
+	p.alive.Go(func() {
+		c, _ := p.spawn() // the next run tries itself if that fails, and says why
+		p.ready <- c
+	})
+}
+
+// promise announces a child for the next run, unless enough are waiting already or the pool was
+// closed. Something must be sent to ready afterwards, for which there is room.
+func (p *Pool) promise() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.coming == cap(p.ready) {
+		return false
+	}
+	p.coming++
+	return true
+}
+
+// take returns a child that has had no job: one that is ready, or a new one.
+func (p *Pool) take(ctx context.Context) (*child, error) {
+	p.mu.Lock()
+	closed, claim := p.closed, p.coming > 0
+	if claim {
+		p.coming--
+	}
+	p.mu.Unlock()
+	if closed {
+		return nil, session.ErrClosed
+	}
+	if claim {
+		if c := <-p.ready; c != nil {
+			return c, nil
+		}
+	}
+	return p.spawn()
+}
+
+// spawn starts a child with as much around it as works here: what failed once is not tried again.
+func (p *Pool) spawn() (c *child, err error) {
+	p.using.RLock()
+	defer p.using.RUnlock()
+	p.mu.Lock()
+	closed := p.closed
+	p.mu.Unlock()
+	if closed {
+		return nil, session.ErrClosed
+	}
+	done := make(chan struct{})
+	p.work <- func() {
+		defer close(done)
+		c, err = p.spawnHere()
+	}
+	<-done
+	return c, err
+}
+
+// spawnHere is spawn on the thread for it.
+func (p *Pool) spawnHere() (*child, error) {
+	p.mu.Lock()
+	l, report, known := p.level, p.report, p.known
+	p.mu.Unlock()
+	if known {
+		c, _, err := p.spawner.spawn(l, report)
+		return c, err
+	}
+	var first error
+	for _, report := range []bool{true, false} {
+		for l := userNamespace; l < levels; l++ {
+			if l == namespaces && !p.spawner.root {
+				continue
+			}
+			c, m, err := p.spawner.spawn(l, report)
+			if err != nil {
+				if first == nil || l == bare {
+					first = err
+				}
+				continue
+			}
+			p.mu.Lock()
+			p.level, p.report, p.measures, p.known = l, report, m, true
+			p.mu.Unlock()
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("process isolation: %w", first)
+}
+
+// Close ends the children that wait. Runs under way end by themselves. A second Close does nothing.
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	unclaimed := p.coming
+	p.coming = 0
+	p.mu.Unlock()
+	for range unclaimed {
+		if c := <-p.ready; c != nil {
+			c.close()
+		}
+	}
+	p.using.Lock()
+	defer p.using.Unlock()
+	go func() {
+		p.alive.Wait()
+		close(p.work)
+	}()
+	return unix.Close(p.program)
+}

@@ -1,0 +1,167 @@
+package jail
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"instarfs/guest/abi"
+	"instarfs/vmm/ledger"
+)
+
+// handshakeLen is memory for the messages of a child's start.
+const handshakeLen = 4096
+
+// spawner starts children.
+type spawner struct {
+	program int // descriptor of the sealed guest program
+	root    bool
+	cpu     uint64 // seconds of processor time that a run may take
+	books   *ledger.Ledger
+}
+
+// childCost is the memory of a usual child and of the host's buffers for it, bytes.
+const childCost = 8 << 20
+
+// spawn starts a child and confines it, as far as a level goes. It must always be called on the same
+// thread: the child ends with that.
+func (s *spawner) spawn(l level, report bool) (*child, Measures, error) {
+	lease := s.books.First()
+	if err := lease.Grow(childCost); err != nil {
+		return nil, Measures{}, err
+	}
+	c, err := s.start(lease)
+	if err != nil {
+		lease.Free()
+		return nil, Measures{}, fmt.Errorf("start a process: %w", err)
+	}
+	m := Measures{Namespaces: l != bare, UserNamespace: l == userNamespace, Reporting: report}
+	if err := s.confine(c, l, &m); err != nil {
+		c.close()
+		return nil, m, err
+	}
+	c.statm, err = unix.Open(fmt.Sprintf("/proc/%d/statm", c.pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		c.statm = -1 // its limits hold all the same
+	}
+	c.stop()
+	return c, m, nil
+}
+
+// confine makes of a child that was just started one that waits for its job.
+func (s *spawner) confine(c *child, l level, m *Measures) error {
+	if l != bare {
+		if err := s.fork(c, l); err != nil {
+			return err
+		}
+	}
+	if err := c.carryOut(enclose(l, s.root, s.cpu, m)); err != nil {
+		return err
+	}
+	// If that succeeds there is no answer: the program begins again, and reads the next message.
+	exec := execute()
+	c.put(abi.MsgSteps, uint32(exec.Len()), exec.Encode())
+	door := lock(m.Reporting)
+	if err := c.carryOut(door); err != nil || !m.Reporting {
+		return err
+	}
+	return c.takeListener()
+}
+
+// start executes the program.
+func (s *spawner) start(lease *ledger.Lease) (*child, error) {
+	host, guest, err := newPair()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(guest)
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		unix.Close(host)
+		return nil, fmt.Errorf("pipe: %w", err)
+	}
+	defer unix.Close(pipe[1])
+	// The child's end blocks, the host's does not: each is a file of its own.
+	err = unix.SetNonblock(pipe[0], true)
+	if err == nil {
+		var pid int
+		pid, err = syscall.ForkExec(pathOf(s.program), []string{"instarfs-guest"}, &syscall.ProcAttr{
+			Dir: "/", Env: environment,
+			Files: []uintptr{channelFD: uintptr(guest), spareFD: uintptr(pipe[1]), logFD: uintptr(pipe[1]),
+				programFD: uintptr(s.program)},
+			Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+		})
+		if err == nil {
+			return &child{
+				channel: channel{fd: host, buf: make([]byte, handshakeLen)},
+				pid:     pid, log: pipe[0], listener: -1, statm: -1, lease: lease, gone: make(chan struct{}),
+			}, nil
+		}
+	}
+	unix.Close(host)
+	unix.Close(pipe[0])
+	return nil, err
+}
+
+// fork has the child go on as a process in namespaces of its own, which is a child of this thread too.
+func (s *spawner) fork(c *child, l level) error {
+	c.put(abi.MsgFork, uint32(l.flags()|unix.CLONE_PARENT|uintptr(unix.SIGCHLD)), nil)
+	if err := c.await(c.flush); err != nil {
+		return c.failed(err)
+	}
+	h, _, err := c.answer()
+	pid := int32(h.N)
+	switch {
+	case err != nil:
+		return err
+	case h.Kind != abi.MsgForked:
+		return fmt.Errorf("message %d instead of a process", h.Kind)
+	case pid <= 0:
+		return fmt.Errorf("namespaces: %w", unix.Errno(-pid))
+	}
+	c.reap() // the old process
+	c.pid, c.reaped = int(pid), false
+	if l == userNamespace {
+		return s.mapUsers(c.pid)
+	}
+	return nil
+}
+
+// mapUsers makes nobody in the user namespace of a process that user here too, or the one that this
+// process is, if it may not say more.
+func (s *spawner) mapUsers(pid int) error {
+	write := func(file string, id int) error {
+		return os.WriteFile(fmt.Sprintf("/proc/%d/%s", pid, file), fmt.Appendf(nil, "%d %d 1", nobody, id), 0)
+	}
+	if s.root && write("uid_map", nobody) == nil {
+		return write("gid_map", nobody)
+	}
+	if err := write("uid_map", os.Geteuid()); err != nil {
+		return err
+	}
+	// Without privileges a group is mapped only where none can be dropped.
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/setgroups", pid), []byte("deny"), 0); err != nil {
+		return err
+	}
+	return write("gid_map", os.Getegid())
+}
+
+// takeListener takes over the listener of the child's filter.
+func (c *child) takeListener() error {
+	s := shut(c.lastResult())
+	c.put(abi.MsgSteps, uint32(s.Len()), s.Encode())
+	if err := c.await(c.flush); err != nil {
+		return c.failed(err)
+	}
+	err := c.await(func() (err error) {
+		c.listener, err = c.receiveFD()
+		return err
+	})
+	if err != nil {
+		c.listener = -1
+		return c.failed(err)
+	}
+	return c.done(s)
+}
