@@ -25,22 +25,28 @@ func (e keptEngine) Close() error {
 	return nil
 }
 
-// realTool is the whole program, whose guest boots once for many maps.
-func realTool(t *testing.T) *tool {
+// realGuests are those of a carrier until the test ends.
+func realGuests(t *testing.T, how isolation) guests {
 	t.Helper()
-	pool, err := newPool(1, 0, limitOptions{}.allowance())
+	g, err := newGuests(guestOptions{isolation: how, ahead: 1}, limitOptions{}.allowance())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { pool.Close() })
-	return toolOn(pool)
+	t.Cleanup(func() { g.Close() })
+	return g
+}
+
+// realTool is the whole program on guests that serve many maps.
+func realTool(t *testing.T) *tool {
+	t.Helper()
+	return toolOn(realGuests(t, testIsolation(t)))
 }
 
 // toolOn is the whole program on a runner that it does not close.
 func toolOn(r chain.Runner) *tool {
 	t := newTool()
-	t.newEngine = func(o accessOptions, _ limitOptions) (engine, error) {
-		access, done, err := o.open()
+	t.newEngine = func(o sharedOptions) (engine, error) {
+		access, done, err := o.Access.open()
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +77,9 @@ func TestDifferential(t *testing.T) { testDifferential(t, walkedTool(), differen
 const inGuests = 30
 
 // TestDifferentialInGuests maps the first of the images of TestDifferential the way they are mapped in earnest.
-func TestDifferentialInGuests(t *testing.T) { testDifferential(t, realTool(t), inGuests) }
+func TestDifferentialInGuests(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, how isolation) { testDifferential(t, toolOn(realGuests(t, how)), inGuests) })
+}
 
 func testDifferential(t *testing.T, real *tool, n int) {
 	for seed := range n {

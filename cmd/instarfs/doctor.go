@@ -24,53 +24,91 @@ func doctorCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Check whether this machine can run instarfs, and say what to do if not",
-		Long: "Check whether KVM and FUSE are usable, by starting the map guest on a small image, and say what to do if not." +
+		Long: "Check whether KVM or confined processes, and FUSE, are usable, by starting the map guest on a small image, " +
+			"and say what to do if not." +
 			exitHelp("all is well", "something is missing"),
 		Args: expect(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), e) },
 	}
 }
 
-// check is one thing that must be well. Its error says what to do.
-type check struct {
+// finding is what became of one check. Its error says what to do.
+type finding struct {
 	name string
-	run  func(ctx context.Context) error
+	note string
+	err  error
+	// spare is a check that may fail, because another one found what does in its place.
+	spare bool
+}
+
+// verdict is the word for a finding.
+func (f finding) verdict() string {
+	switch {
+	case f.err == nil:
+		return "ok"
+	case f.spare:
+		return "no"
+	}
+	return "FAILED"
 }
 
 func runDoctor(ctx context.Context, e *env) error {
-	checks := []check{
-		{"guest", func(context.Context) error { _, err := e.payload(); return err }},
-		{"kvm", func(context.Context) error { return e.checkKVM() }},
-		{"map", e.testRun},
-		{"fuse", func(context.Context) error { return e.checkFUSE() }},
-		{"openat2", func(context.Context) error { return e.checkOpen() }},
+	_, guest := e.payload()
+	findings := []finding{{name: "guest", err: guest}}
+	findings = append(findings, e.findCarriers(ctx)...)
+	if ctx.Err() != nil {
+		return fmt.Errorf("doctor: %w", context.Cause(ctx))
 	}
+	findings = append(findings, finding{name: "fuse", err: e.checkFUSE()}, finding{name: "openat2", err: e.checkOpen()})
 	if !e.root {
-		checks = append(checks, check{"fusermount3", func(context.Context) error { return findFusermount() }})
+		findings = append(findings, finding{name: "fusermount3", err: findFusermount()})
 	}
 	failed := 0
-	for _, c := range checks {
-		verdict, why := "ok", ""
-		if err := c.run(ctx); err != nil {
-			if ctx.Err() != nil {
-				return fmt.Errorf("doctor: %w", context.Cause(ctx))
-			}
-			verdict, why = "FAILED", show.Line(err.Error())
+	for _, f := range findings {
+		note := f.note
+		if f.err != nil {
+			note = show.Line(f.err.Error())
+		}
+		if f.verdict() == "FAILED" {
 			failed++
 		}
-		line := strings.TrimRight(fmt.Sprintf("%-12s%-7s%s", c.name, verdict, why), " ")
+		line := strings.TrimRight(fmt.Sprintf("%-12s%-7s%s", f.name, f.verdict(), note), " ")
 		if _, err := fmt.Fprintln(e.stdout, line); err != nil {
 			return fmt.Errorf("doctor: write to standard output: %w", err)
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("doctor: %d of %d checks failed", failed, len(checks))
+		return fmt.Errorf("doctor: %d of %d checks failed", failed, len(findings))
 	}
 	return nil
 }
 
+// findCarriers tries what can carry a run. One carrier is enough.
+func (e *env) findCarriers(ctx context.Context) []finding {
+	machine := finding{name: "kvm", err: e.checkKVM()}
+	if machine.err == nil {
+		machine.err = e.testRun(ctx, isolationKVM)
+	}
+	process := finding{name: "process"}
+	missing := ""
+	if missing, process.err = e.checkProcess(ctx); process.err == nil {
+		process.err = e.testRun(ctx, isolationProcess)
+	}
+	if missing != "" {
+		process.note = "confined without: " + missing
+	}
+	machine.spare, process.spare = process.err == nil, machine.err == nil
+	switch {
+	case machine.err == nil:
+		return []finding{machine, process, {name: "isolation", note: "auto is kvm"}}
+	case process.err == nil:
+		return []finding{machine, process, {name: "isolation", note: "auto is process"}}
+	}
+	return []finding{machine, process}
+}
+
 // testRun maps a small raw image, which takes all that a map takes.
-func (e *env) testRun(ctx context.Context) error {
+func (e *env) testRun(ctx context.Context, how isolation) error {
 	dir, err := os.MkdirTemp("", "instarfs-doctor-")
 	if err != nil {
 		return fmt.Errorf("make a directory for a test image: %w (is TMPDIR writable?)", err)
@@ -81,7 +119,7 @@ func (e *env) testRun(ctx context.Context) error {
 	if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil {
 		return fmt.Errorf("make a test image: %w", err)
 	}
-	eng, err := e.newEngine(accessOptions{}, limitOptions{})
+	eng, err := e.newEngine(sharedOptions{Isolation: how})
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,6 @@ import (
 
 	"instarfs/guest/format/qcow2/qcow2test"
 	"instarfs/guest/img"
-	"instarfs/vmm"
 	"instarfs/vmm/chain"
 	"instarfs/vmm/session"
 )
@@ -98,7 +97,7 @@ func TestMapOfBlockDevice(t *testing.T) {
 
 // removingRunner removes the file whose map it is about to make.
 type removingRunner struct {
-	*vmm.Pool
+	guests
 	file string
 }
 
@@ -106,15 +105,12 @@ func (r *removingRunner) Run(ctx context.Context, job *session.Job) (*session.La
 	if err := os.Remove(r.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return r.Pool.Run(ctx, job)
+	return r.guests.Run(ctx, job)
 }
 
 // A file that is removed while it is mapped has the content that it had. The next map finds none.
 func TestMapOfRemovedFile(t *testing.T) {
-	pool, err := newPool(1, 0, limitOptions{}.allowance())
-	if err != nil {
-		t.Fatal(err)
-	}
+	pool := realGuests(t, testIsolation(t))
 	file := filepath.Join(t.TempDir(), "a.qcow2")
 	writeAt(t, file, map[int64]string{0: string(variant(0))})
 	e := &oneMap{pool, chain.NewEngine(&removingRunner{pool, file}, chain.Access{}, chain.Limits{}), func() {}}
@@ -123,7 +119,7 @@ func TestMapOfRemovedFile(t *testing.T) {
 	if r, err := e.Map(t.Context(), file, o); err != nil || r.Map.End() != r.VirtualSize {
 		t.Error(r, err)
 	}
-	_, err = e.Map(t.Context(), file, o)
+	_, err := e.Map(t.Context(), file, o)
 	if !errors.Is(err, syscall.ENOENT) || err.Error() != "map "+file+": open: no such file or directory" {
 		t.Error(err)
 	}

@@ -24,11 +24,7 @@ func (c *counted) Run(ctx context.Context, job *session.Job) (*session.Layer, er
 // mountCounted mounts in this process, real guests and all, and returns what counts them.
 func mountCounted(t *testing.T, source, dir string) *counted {
 	t.Helper()
-	pool, err := newPool(0, 0, limitOptions{}.allowance())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &counted{guests: pool}
+	c := &counted{guests: realGuests(t, testIsolation(t))}
 	log := func(line string) { t.Errorf("log: %s", line) }
 	mountOn(t, c, mountOptions{Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes, Log: log})
 	return c

@@ -15,12 +15,14 @@ type env struct {
 	terminal       bool // stderr is a terminal
 	root           bool // the effective user is root
 
-	newEngine func(accessOptions, limitOptions) (engine, error) // for one map
+	newEngine func(sharedOptions) (engine, error) // for one map
 	newMount  func(mountOptions) (mounted, error)
 	payload   func() (*io.SectionReader, error) // the guest program
 	checkKVM  func() error                      // says why KVM is not usable and what to do
-	checkFUSE func() error                      // the same of FUSE
-	checkOpen func() error                      // the same of opening files beneath a directory
+	// checkProcess says what processes are confined without here, or why none can be confined.
+	checkProcess func(context.Context) (missing string, err error)
+	checkFUSE    func() error // the same of FUSE
+	checkOpen    func() error // the same of opening files beneath a directory
 
 	mayHold func(dir string) bool // files in it may hold a process that has ended, see front.go
 

@@ -96,15 +96,16 @@ func newTool() *tool {
 		stderr: &t.stderr,
 		root:   true,
 
-		newEngine: func(accessOptions, limitOptions) (engine, error) { return &t.engine, nil },
+		newEngine: func(sharedOptions) (engine, error) { return &t.engine, nil },
 		newMount: func(o mountOptions) (mounted, error) {
 			t.mount.asked = o
 			return &t.mount, nil
 		},
-		payload:   func() (*io.SectionReader, error) { return io.NewSectionReader(strings.NewReader("guest"), 0, 5), nil },
-		checkKVM:  func() error { return nil },
-		checkFUSE: func() error { return nil },
-		mayHold:   func(string) bool { return false }, checkOpen: func() error { return nil },
+		payload:      func() (*io.SectionReader, error) { return io.NewSectionReader(strings.NewReader("guest"), 0, 5), nil },
+		checkKVM:     func() error { return nil },
+		checkProcess: func(context.Context) (string, error) { return "", nil },
+		checkFUSE:    func() error { return nil },
+		mayHold:      func(string) bool { return false }, checkOpen: func() error { return nil },
 	}
 	return t
 }

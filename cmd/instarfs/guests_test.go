@@ -14,7 +14,9 @@ import (
 
 // TestEveryFormatInGuests maps random images of every format by guests, and by the same code in this process, which others compare
 // with qemu-img: both must say the same.
-func TestEveryFormatInGuests(t *testing.T) {
+func TestEveryFormatInGuests(t *testing.T) { eachCarrier(t, testEveryFormat) }
+
+func testEveryFormat(t *testing.T, how isolation) {
 	tables := func(format string) func(*testing.T, *rand.Rand, string) string {
 		return func(t *testing.T, rng *rand.Rand, dir string) string {
 			qemutest.RandomTables(t, rng, dir, "image", format)
@@ -29,7 +31,7 @@ func TestEveryFormatInGuests(t *testing.T) {
 			return name
 		}
 	}
-	real, walked := realTool(t), walkedTool()
+	real, walked := toolOn(realGuests(t, how)), walkedTool()
 	for _, f := range []struct {
 		format string
 		make   func(t *testing.T, rng *rand.Rand, dir string) string

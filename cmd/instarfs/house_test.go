@@ -58,7 +58,7 @@ var lattice = []room{
 	{"vmm/chain", []string{"guest/img", "guest/extent", "guest/fault", "guest/abi", "vmm/session", "vmm/files", "vmm/turns", "vmm/ledger", "cache"}, "the only place where an image's text may become a path"},
 	{"render", []string{"guest/img", "guest/extent"}, "pure: a map in, bytes out"},
 	{"fusefs", []string{"guest/show", "guest/img", "guest/extent"}, "sees maps through interfaces of its own, not what makes them"},
-	{"cmd/instarfs", []string{"guest/show", "guest/img", "guest/extent", "guest/fault", "guest/payload", "vmm", "vmm/session", "vmm/kvm", "vmm/turns", "vmm/ledger", "vmm/chain", "vmm/files", "render", "fusefs"}, "where everything meets"},
+	{"cmd/instarfs", []string{"vmm/jail", "guest/show", "guest/img", "guest/extent", "guest/fault", "guest/payload", "vmm", "vmm/session", "vmm/kvm", "vmm/turns", "vmm/ledger", "vmm/chain", "vmm/files", "render", "fusefs"}, "where everything meets"},
 	{"cmd/generate", []string{"guest/format/qcow2/qcow2test"}, "sample images come from the builder that the tests use"},
 	{"cmd/bench", []string{"guest/format/qcow2/qcow2test"}, "measures the finished program from outside, over images that it builds"},
 	{"cmd/soak", []string{"guest/format/formattest", "guest/format/qcow2/qcow2test"}, "tests the finished program from outside, over images that it builds"},

@@ -76,7 +76,7 @@ func mapError(file string, err error) error { return fmt.Errorf("map %s: %w", fi
 
 // mapFile runs the engine, with progress on a terminal.
 func mapFile(ctx context.Context, e *env, a *mapArgs, name string) (*mapResult, error) {
-	eng, err := e.newEngine(a.Access, a.Limits)
+	eng, err := e.newEngine(a.sharedOptions)
 	if err != nil {
 		return nil, mapError(a.file, err)
 	}

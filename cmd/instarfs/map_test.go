@@ -77,7 +77,7 @@ func TestMapFailures(t *testing.T) {
 	if !tool.engine.closed {
 		t.Error("the engine is left open")
 	}
-	tool.newEngine = func(accessOptions, limitOptions) (engine, error) {
+	tool.newEngine = func(sharedOptions) (engine, error) {
 		return nil, errors.New("KVM is not usable: no /dev/kvm")
 	}
 	expectRun(t, tool, []string{"map", "a.raw"}, 1, "", "instarfs: map a.raw: KVM is not usable: no /dev/kvm\n")
@@ -126,22 +126,25 @@ func TestMapOptionsReachTheEngine(t *testing.T) {
 // map understands what it shares with mount, see also TestMountOptions.
 func TestMapSharesOptions(t *testing.T) {
 	tool := newTool()
-	var access accessOptions
-	var limits limitOptions
-	tool.newEngine = func(a accessOptions, l limitOptions) (engine, error) {
-		access, limits = a, l
+	var asked sharedOptions
+	tool.newEngine = func(o sharedOptions) (engine, error) {
+		asked = o
 		return &tool.engine, nil
 	}
 	if code := tool.run("map", "-U", "--references=none", "--reference-rights", "mount", "--allow-dir", "a,b",
 		"--allow-dir=c", "--max-depth=3", "--memory", "1G", "--guest-time=2m", "--call-time=5s", "--source-time", "3",
-		"--compose-time=1h", "--map-time=90", "--qemu-version=8.2.1", "a"); code != 0 {
+		"--compose-time=1h", "--map-time=90", "--isolation", "process", "--qemu-version=8.2.1", "a"); code != 0 {
 		t.Fatalf("exit %d: %s", code, tool.stderr.String())
 	}
-	wantAccess := accessOptions{References: chain.None, AllowDirs: []string{"a,b", "c"}, MaxDepth: 3, ForceShare: true,
-		OwnRights: true}
-	wantLimits := limitOptions{2 * time.Minute, 5 * time.Second, 3 * time.Second, time.Hour, 90 * time.Second, 1 << 30}
-	if !reflect.DeepEqual(access, wantAccess) || limits != wantLimits || tool.engine.asked.Release != img.NewRelease(8, 2) {
-		t.Errorf("%+v, %+v, %+v", access, limits, tool.engine.asked)
+	want := sharedOptions{
+		Access: accessOptions{References: chain.None, AllowDirs: []string{"a,b", "c"}, MaxDepth: 3, ForceShare: true,
+			OwnRights: true},
+		Limits:    limitOptions{2 * time.Minute, 5 * time.Second, 3 * time.Second, time.Hour, 90 * time.Second, 1 << 30},
+		Release:   img.NewRelease(8, 2),
+		Isolation: isolationProcess,
+	}
+	if !reflect.DeepEqual(asked, want) || tool.engine.asked.Release != want.Release {
+		t.Errorf("%+v, %+v, want %+v", asked, tool.engine.asked, want)
 	}
 }
 

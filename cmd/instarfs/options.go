@@ -32,6 +32,8 @@ type sharedOptions struct {
 	Access  accessOptions
 	Limits  limitOptions
 	Release img.Release
+	// Isolation is what carries the runs of the guest.
+	Isolation isolation
 }
 
 // rows returns the rows of the options that set o. A row here is all that an option needs: it is
@@ -55,6 +57,8 @@ func (o *sharedOptions) rows() []option {
 		{long: "max-depth", arg: "N", usual: strconv.Itoa(chain.DefaultMaxDepth),
 			set:  setCount(&o.Access.MaxDepth, maxMaxDepth),
 			help: "backing files that may follow each other"},
+		{long: "isolation", arg: "HOW", usual: "auto", set: setOneOf(&o.Isolation, isolationChoices...),
+			help: "what guests run in: kvm, process, or auto, which is kvm where that is usable"},
 		{long: "memory", arg: "BYTES", usual: "a share of what the process may have",
 			set:  setBytes(&o.Limits.Memory, minMemory),
 			help: "what maps may take in all"},

@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 	}
 	switch os.Getenv(asChild) {
 	case realChild:
+		os.Args = append(os.Args[:1:1], withIsolation(os.Args[1:])...)
 		main()
 	case walkedChild:
 		tool := walkedTool()

@@ -45,11 +45,16 @@ func (i image) make(t *testing.T, dir string) {
 
 // TestMapOfRealImages goes all the way, through the guest, and compares both views of images and windows with qemu-img.
 // In a fresh qcow2 of 64 KiB clusters the refcount table is at 0x10000, the L1 table at 0x30000, the first L2 table at 0x40000.
-func TestMapOfRealImages(t *testing.T) {
+func TestMapOfRealImages(t *testing.T) { eachCarrier(t, testRealImages) }
+
+func testRealImages(t *testing.T, how isolation) {
 	o := newOracle(t)
 	t.Chdir(o.dir)
 	real := newTool()
-	real.newEngine = newEngine
+	real.newEngine = func(o sharedOptions) (engine, error) {
+		o.Isolation = how
+		return newEngine(o)
+	}
 	for _, tc := range []struct {
 		image
 		args []string // besides those that map all of it

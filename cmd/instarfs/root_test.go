@@ -55,28 +55,45 @@ func TestVersion(t *testing.T) {
 }
 
 func TestDoctor(t *testing.T) {
-	const well = "guest       ok\nkvm         ok\nmap         ok\nfuse        ok\nopenat2     ok\n"
+	const well = "guest       ok\nkvm         ok\nprocess     ok\nisolation   ok     auto is kvm\nfuse        ok\nopenat2     ok\n"
+	sized := func(sharedOptions) (engine, error) { return sizedEngine{}, nil }
 	tool := newTool()
-	tool.newEngine = func(accessOptions, limitOptions) (engine, error) { return sizedEngine{}, nil }
+	tool.newEngine = sized
 	expectRun(t, tool, []string{"doctor"}, 0, well, "")
 
-	tool.checkKVM = func() error { return errors.New("no /dev/kvm: load the module") }
-	tool.newEngine = func(accessOptions, limitOptions) (engine, error) { return nil, errors.New("map: KVM is not usable") }
-	expectRun(t, tool, []string{"doctor"}, 1, "guest       ok\nkvm         FAILED no /dev/kvm: load the module\n"+
-		"map         FAILED map: KVM is not usable\nfuse        ok\nopenat2     ok\n", "instarfs: doctor: 2 of 5 checks failed\n")
+	tool.checkProcess = func(context.Context) (string, error) { return "Landlock", nil }
+	expectRun(t, tool, []string{"doctor"}, 0,
+		strings.Replace(well, "process     ok", "process     ok     confined without: Landlock", 1), "")
 
 	tool = newTool()
-	expectRun(t, tool, []string{"doctor"}, 1, strings.Replace(well, "map         ok",
-		"map         FAILED the map guest says that an image of 4096 bytes has 1048576", 1), "instarfs: doctor: 1 of 5 checks failed\n")
+	tool.newEngine = sized
+	tool.checkKVM = func() error { return errors.New("no /dev/kvm: load the module") }
+	expectRun(t, tool, []string{"doctor"}, 0, strings.NewReplacer(
+		"kvm         ok", "kvm         no     no /dev/kvm: load the module", "auto is kvm", "auto is process").Replace(well), "")
+
+	tool.checkProcess = func(context.Context) (string, error) { return "", errors.New("no seccomp: use another kernel") }
+	expectRun(t, tool, []string{"doctor"}, 1, "guest       ok\nkvm         FAILED no /dev/kvm: load the module\n"+
+		"process     FAILED no seccomp: use another kernel\nfuse        ok\nopenat2     ok\n",
+		"instarfs: doctor: 2 of 5 checks failed\n")
+
+	tool = newTool()
+	tool.newEngine = func(o sharedOptions) (engine, error) {
+		if o.Isolation == isolationProcess {
+			return sizedEngine{}, nil
+		}
+		return &tool.engine, nil
+	}
+	expectRun(t, tool, []string{"doctor"}, 0, strings.NewReplacer("kvm         ok",
+		"kvm         no     the map guest says that an image of 4096 bytes has 1048576", "auto is kvm", "auto is process").Replace(well), "")
 
 	t.Setenv("PATH", "/nowhere")
-	tool.newEngine = func(accessOptions, limitOptions) (engine, error) { return sizedEngine{}, nil }
+	tool.newEngine = sized
 	tool.root = false
 	expectRun(t, tool, []string{"doctor"}, 1, well+"fusermount3 FAILED fusermount3, which mounts for users other than root, "+
-		"is not found: install the package fuse3\n", "instarfs: doctor: 1 of 6 checks failed\n")
+		"is not found: install the package fuse3\n", "instarfs: doctor: 1 of 7 checks failed\n")
 	t.Setenv("TMPDIR", "/nowhere")
 	tool.run("doctor")
-	if !strings.Contains(tool.stdout.String(), "map         FAILED make a directory for a test image: ") {
+	if !strings.Contains(tool.stdout.String(), "process     FAILED make a directory for a test image: ") {
 		t.Error(tool.stdout.String())
 	}
 }

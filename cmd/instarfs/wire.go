@@ -14,61 +14,44 @@ import (
 	"instarfs/guest/img"
 	"instarfs/guest/payload"
 	"instarfs/render"
-	"instarfs/vmm"
 	"instarfs/vmm/chain"
 	"instarfs/vmm/files"
 	"instarfs/vmm/kvm"
-	"instarfs/vmm/session"
 )
 
 // wire makes the env of the real world. It is the only place where everything meets.
 func wire() *env {
 	_, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS)
 	return &env{
-		stdout:    os.Stdout,
-		stderr:    os.Stderr,
-		terminal:  err == nil,
-		root:      os.Geteuid() == 0,
-		newEngine: newEngine,
-		newMount:  newMount,
-		payload:   payload.Agent,
-		checkKVM:  checkKVM,
-		checkFUSE: checkFUSE,
-		checkOpen: chain.CheckOpenat2,
-		mayHold:   fusefs.ServedByProgram,
+		stdout:       os.Stdout,
+		stderr:       os.Stderr,
+		terminal:     err == nil,
+		root:         os.Geteuid() == 0,
+		newEngine:    newEngine,
+		newMount:     newMount,
+		payload:      payload.Agent,
+		checkKVM:     checkKVM,
+		checkProcess: checkProcess,
+		checkFUSE:    checkFUSE,
+		checkOpen:    chain.CheckOpenat2,
+		mayHold:      fusefs.ServedByProgram,
 	}
-}
-
-// newPool makes the pool of guests that everything runs in; idle is how many are kept warm, most
-// how many there may be, 0 for any number.
-func newPool(idle, most int, r allowance) (*vmm.Pool, error) {
-	program, err := payload.Agent()
-	if err != nil {
-		return nil, err
-	}
-	if most > 0 {
-		idle = min(idle, most)
-	}
-	host := session.NewHost(session.Options{
-		Budget: r.budget(), Seats: r.seats(), Most: most, Turns: r.turns, Memory: r.memory,
-	})
-	return vmm.NewPool(vmm.Options{Program: program, Idle: idle, Host: host})
 }
 
 // oneMap is the engine of a single map: nothing is kept.
 type oneMap struct {
-	pool   *vmm.Pool
+	pool   guests
 	engine *chain.Engine
 	done   func() // lets go of what the engine may open
 }
 
-func newEngine(o accessOptions, l limitOptions) (engine, error) {
-	access, done, err := o.open()
+func newEngine(o sharedOptions) (engine, error) {
+	access, done, err := o.Access.open()
 	if err != nil {
 		return nil, err
 	}
-	shared := l.allowance()
-	pool, err := newPool(1, 0, shared)
+	shared := o.Limits.allowance()
+	pool, err := newGuests(guestOptions{isolation: o.Isolation}, shared)
 	if err != nil {
 		done()
 		return nil, err
@@ -106,23 +89,14 @@ func newMount(o mountOptions) (mounted, error) {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
 	}
 	shared := o.Limits.allowance()
-	most, err := machinesThatFit(shared.bytes)
+	// One more than map ahead.
+	pool, err := newGuests(guestOptions{
+		isolation: o.Isolation, ahead: runtime.GOMAXPROCS(0) + 1, forMaps: shared.bytes, log: o.Log,
+	}, shared)
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
 	}
-	// One more than map ahead.
-	pool, err := newPool(runtime.GOMAXPROCS(0)+1, most, shared)
-	if err != nil {
-		return nil, err
-	}
 	return newMountOn(pool, shared, o)
-}
-
-// guests are a pool, or a test's view of one.
-type guests interface {
-	chain.Runner
-	Warm(context.Context) error
-	Close() error
 }
 
 // newMountOn mounts on a pool, which it takes over, and which has the same resources.

@@ -144,6 +144,10 @@ func enclose(l level, root bool, cpu uint64, m *Measures) *script {
 	}
 	m.OtherUser = true
 	limit := func(what string, resource int, n uint64) {
+		var own unix.Rlimit // which the child inherited, and cannot raise
+		if unix.Getrlimit(resource, &own) == nil {
+			n = min(n, own.Max)
+		}
 		s.demand("limit of "+what, unix.SYS_PRLIMIT64, value(0), value(uint64(resource)), s.Bytes(rlimit(n)), value(0))
 	}
 	limit("addresses", unix.RLIMIT_AS, addressLimit)

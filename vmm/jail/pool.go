@@ -20,25 +20,29 @@ var pageLen = os.Getpagesize()
 type Options struct {
 	Program io.Reader     // the guest program, a static ELF executable
 	Host    *session.Host // what the runs share with others; nil makes one with no limits of its own
-	Idle    int           // children that wait ready; zero is the number of CPUs
+	// Ahead is how many children are kept ready; zero is one, from the second run on: a program that
+	// has a single run starts a single child.
+	Ahead int
+	// Started is called once, when the first child is ready, with what confines all of them.
+	Started func(Measures)
 }
 
-// Pool runs jobs, each in a child of its own. Children are started ahead, up to Idle of them. It is
-// safe for concurrent use.
+// Pool runs jobs, each in a child of its own, which was started ahead. It is safe for concurrent use.
 type Pool struct {
 	host    *session.Host
+	started func(Measures)
 	spawner spawner
 	program int
 	work    chan func() // to the thread that starts children
 	ready   chan *child
 
-	mu       sync.Mutex // guards what follows
-	level    level      // the first that works
-	report   bool
-	measures Measures
-	known    bool // level, report and measures are those of a child that came up
-	coming   int  // children in ready, or on their way there and not yet claimed
-	closed   bool
+	mu     sync.Mutex // guards what follows
+	level  level      // the first that works
+	report bool
+	known  bool // level and report are those of a child that came up
+	eager  bool // children are kept ready
+	coming int  // children in ready, or on their way there and not yet claimed
+	closed bool
 
 	using sync.RWMutex   // held for reading while a child is started, for writing while program is closed
 	alive sync.WaitGroup // children, and those who start them
@@ -46,9 +50,6 @@ type Pool struct {
 
 // NewPool makes a pool. The first child is started by the first run, or by Warm.
 func NewPool(o Options) (*Pool, error) {
-	if o.Idle <= 0 {
-		o.Idle = runtime.NumCPU()
-	}
 	if o.Host == nil {
 		o.Host = session.NewHost(session.Options{})
 	}
@@ -57,7 +58,7 @@ func NewPool(o Options) (*Pool, error) {
 		return nil, fmt.Errorf("process isolation: %w", err)
 	}
 	p := &Pool{
-		host: o.Host, program: program, work: make(chan func()), ready: make(chan *child, o.Idle), report: true,
+		host: o.Host, started: o.Started, eager: o.Ahead > 0, program: program, work: make(chan func()), ready: make(chan *child, max(o.Ahead, 1)), report: true,
 		spawner: spawner{
 			program: program, root: os.Geteuid() == 0, books: o.Host.Memory,
 			cpu: uint64(math.Ceil(o.Host.Budget().Time.Seconds())),
@@ -91,13 +92,6 @@ func (p *Pool) Warm(ctx context.Context) error {
 	return nil
 }
 
-// Measures returns what confines the children. ok is false as long as none has come up.
-func (p *Pool) Measures() (m Measures, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.measures, p.known
-}
-
 // Run carries out a job when it is its turn. Its errors are those of session.Serve, and why no child
 // can be started.
 func (p *Pool) Run(ctx context.Context, job *session.Job) (*session.Layer, error) {
@@ -110,6 +104,7 @@ func (p *Pool) Run(ctx context.Context, job *session.Job) (*session.Layer, error
 			return nil, session.NoGuest(ctx, err)
 		}
 		defer p.finish(c)
+		p.replenish()
 		return c.run(ctx, job, ticket)
 	})
 }
@@ -126,11 +121,13 @@ func (c *child) run(ctx context.Context, job *session.Job, ticket *session.Ticke
 	return session.Serve(meter, c, job)
 }
 
-// finish ends a child, without a wait, and starts the next one.
+// finish ends a child, without a wait. From now on there may be more runs.
 func (p *Pool) finish(c *child) {
 	c.kill()
 	p.alive.Go(c.close)
-	p.replenish()
+	p.mu.Lock()
+	p.eager = true
+	p.mu.Unlock()
 }
 
 // replenish starts a child for the next run, unless enough are waiting already.
@@ -149,7 +146,7 @@ func (p *Pool) replenish() {
 func (p *Pool) promise() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.coming == cap(p.ready) {
+	if p.closed || !p.eager || p.coming == cap(p.ready) {
 		return false
 	}
 	p.coming++
@@ -217,8 +214,11 @@ func (p *Pool) spawnHere() (*child, error) {
 				continue
 			}
 			p.mu.Lock()
-			p.level, p.report, p.measures, p.known = l, report, m, true
+			p.level, p.report, p.known = l, report, true
 			p.mu.Unlock()
+			if p.started != nil {
+				p.started(m)
+			}
 			return c, nil
 		}
 	}

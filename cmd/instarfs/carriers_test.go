@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"testing"
+)
+
+// isolationOfTests names the environment variable with what carries the runs of tests that do not
+// say: a value of --isolation. Without it that is auto.
+const isolationOfTests = "INSTARFS_TEST_ISOLATION"
+
+// testIsolation is what carries the runs of tests that do not say.
+func testIsolation(t testing.TB) isolation {
+	t.Helper()
+	how := isolationAuto
+	if s := os.Getenv(isolationOfTests); s != "" {
+		if err := setOneOf(&how, isolationChoices...)(s); err != nil {
+			t.Fatalf("%s=%s: %v", isolationOfTests, s, err)
+		}
+	}
+	return how
+}
+
+// withIsolation adds what the environment says to the command line of a real program that maps.
+func withIsolation(args []string) []string {
+	s := os.Getenv(isolationOfTests)
+	if s == "" || len(args) == 0 || args[0] != "map" && args[0] != "mount" {
+		return args
+	}
+	return slices.Insert(slices.Clone(args), 1, "--isolation="+s)
+}
+
+// eachCarrier runs f for every carrier that this computer has. Where it has no KVM, tests run in a
+// machine that has one too; see .ci/machine.
+func eachCarrier(t *testing.T, f func(t *testing.T, how isolation)) {
+	if _, err := os.Stat("/dev/kvm"); !errors.Is(err, fs.ErrNotExist) {
+		t.Run("kvm", func(t *testing.T) { f(t, isolationKVM) })
+	}
+	t.Run("process", func(t *testing.T) { f(t, isolationProcess) })
+}
