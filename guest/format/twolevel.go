@@ -31,13 +31,13 @@ type TwoLevel struct {
 	L1Entries uint64
 	Beyond    *fault.Fault
 
-	L1Buf, L2Buf []byte // memory, as TakeMemory took it
-	Reqs         []block.Request
-	parts        []Part
+	L2Buf []byte // memory, as TakeMemory took it
+	Reqs  []block.Request
+	parts []Part
 
-	pos, end       uint64 // virtual bytes: what is to be gathered next, and the window's end
-	l1First, l1End uint64 // the L1 entries that L1Buf holds
-	filled         int    // bytes of L2Buf in use
+	l1       Table  // the first level
+	pos, end uint64 // virtual bytes: what is to be gathered next, and the window's end
+	filled   int    // bytes of L2Buf in use
 }
 
 // NoTable says that nothing of what an L1 entry stands for has an L2 entry.
@@ -64,7 +64,7 @@ func (t *TwoLevel) TakeMemory() *fault.Fault {
 	if f != nil {
 		return f
 	}
-	t.L1Buf, t.L2Buf = buf[:l1Piece], buf[l1Piece:]
+	t.l1.Buf, t.L2Buf = buf[:l1Piece], buf[l1Piece:]
 	t.Reqs, t.parts = make([]block.Request, 0, batchReqs), make([]Part, 0, batchParts)
 	return nil
 }
@@ -77,7 +77,7 @@ func (t *TwoLevel) Walk(start, end uint64, scan func(*Part)) *fault.Fault {
 	if f := t.TakeMemory(); f != nil {
 		return f
 	}
-	t.l1First, t.l1End = 0, 0
+	t.l1 = Table{Dev: t.Dev, Buf: t.l1.Buf, Off: t.L1Offset, EntryLen: t.L1EntryLen, Limit: (end-1)/t.Reach() + 1}
 	for t.pos, t.end = start, end; t.pos < t.end; {
 		if f := t.gather(); f != nil {
 			return f
@@ -117,11 +117,11 @@ func (t *TwoLevel) gather() *fault.Fault {
 			}
 			added = t.addEmpty(from, to)
 		default:
-			entry, f := t.l1Entry(i, last)
+			entries, f := t.l1.From(i, 1)
 			if f != nil {
 				return f
 			}
-			switch table, bad := t.Table(i, entry); {
+			switch table, bad := t.Table(i, entries[:t.L1EntryLen]); {
 			case bad != nil:
 				added = t.add(Part{Start: from, End: to, Table: NoTable, Bad: bad})
 			case table == NoTable:
@@ -140,18 +140,6 @@ func (t *TwoLevel) gather() *fault.Fault {
 		from = to
 	}
 	return nil
-}
-
-// l1Entry returns entry i of the first level, and reads its next piece, up to entry last, when it needs to.
-func (t *TwoLevel) l1Entry(i, last uint64) ([]byte, *fault.Fault) {
-	if i < t.l1First || i >= t.l1End {
-		n := min(last+1-i, l1Piece/t.L1EntryLen)
-		if f := block.ReadOne(t.Dev, t.L1Buf[:n*t.L1EntryLen], t.L1Offset+i*t.L1EntryLen); f != nil {
-			return nil, f
-		}
-		t.l1First, t.l1End = i, i+n
-	}
-	return t.L1Buf[(i-t.l1First)*t.L1EntryLen:][:t.L1EntryLen], nil
 }
 
 // add appends a part, or reports that the batch is full.

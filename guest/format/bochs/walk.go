@@ -15,7 +15,8 @@ const (
 	batch        = 256      // bitmaps that are read at once
 )
 
-// walk is one walk: pieces of the catalog, and of each the bitmaps of the extents that it names in batches.
+// walk is one walk: pieces of the catalog, and of each the bitmaps of the extents that it names
+// in batches.
 type walk struct {
 	*image
 	sink     format.Sink
@@ -41,22 +42,21 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	if f != nil {
 		return f
 	}
-	catalog, bitmaps := buf[:catalogPiece], buf[catalogPiece:]
-	w := &walk{image: m, sink: sink, pos: start, end: end, bitmaps: bitmaps,
+	w := &walk{image: m, sink: sink, pos: start, end: end, bitmaps: buf[catalogPiece:],
 		reqs: make([]block.Request, 0, batch), gathered: make([]piece, 0, batch)}
 	last := (end - 1) / m.extentSize
+	catalog := format.Table{Dev: m.dev, Buf: buf[:catalogPiece], Off: m.catalog, EntryLen: entryLen,
+		Limit: last + 1}
 	for first := start / m.extentSize; first <= last; {
-		n := min(last+1-first, catalogPiece/entryLen)
-		entries := catalog[:n*entryLen]
-		if f := block.ReadOne(m.dev, entries, m.catalog+first*entryLen); f != nil {
+		entries, f := catalog.From(first, 1)
+		if f != nil {
 			return f
 		}
-		for i := uint64(0); i < n; i += batch {
-			if f := w.batch(first+i, entries[i*entryLen:min(n, i+batch)*entryLen]); f != nil {
-				return f
-			}
+		entries = entries[:min(len(entries), batch*entryLen)]
+		if f := w.batch(first, entries); f != nil {
+			return f
 		}
-		first += n
+		first += uint64(len(entries) / entryLen)
 	}
 	return nil
 }

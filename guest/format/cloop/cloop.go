@@ -13,8 +13,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// An image is a shell script, two numbers, the offsets of all blocks and of the end of the last, and the blocks. Integers are big
-// endian.
+// An image is a shell script, two numbers, the offsets of all blocks and of the end of the
+// last, and the blocks. Integers are big endian.
 const (
 	script = "#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n"
 
@@ -78,8 +78,10 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	return format.Uniform{Bytes: blocks * blockSize, Flags: extent.Present | extent.Data | extent.Compressed}, nil
 }
 
-// checkOffsets looks at the offsets, n in all. Those beyond the end of the device are 0 and not read.
+// checkOffsets looks at the offsets, n in all. Those beyond the end of the device are 0 and not
+// read.
 func checkOffsets(dev block.Device, buf []byte, n uint64) *fault.Fault {
+	offsets := format.Table{Dev: dev, Buf: buf, Off: offOffsets, EntryLen: entryLen, Limit: n}
 	before := uint64(0) // which any offset follows
 	for i := uint64(0); i < n; {
 		at := offOffsets + i*entryLen
@@ -89,8 +91,8 @@ func checkOffsets(dev block.Device, buf []byte, n uint64) *fault.Fault {
 			}
 			return nil
 		}
-		piece := buf[:min(n-i, uint64(len(buf))/entryLen)*entryLen]
-		if f := block.ReadOne(dev, piece, at); f != nil {
+		piece, f := offsets.From(i, 1)
+		if f != nil {
 			return f
 		}
 		for ; len(piece) > 0; piece = piece[entryLen:] {

@@ -7,8 +7,9 @@ import (
 	"instarfs/guest/fault"
 )
 
-// readFork reads the block tables out of the resource fork, which is length bytes at off. Its map, which says what each resource is,
-// is not looked at: what is no block table does not look like one.
+// readFork reads the block tables out of the resource fork, which is length bytes at off. Its
+// map, which says what each resource is, is not looked at: what is no block table does not look
+// like one.
 func readFork(s *stream, c *chunks, off, length uint64) *fault.Fault {
 	header := s.buf[:rsrcHeaderLen]
 	if f := block.ReadOne(s.dev, header, off); f != nil {
@@ -23,10 +24,11 @@ func readFork(s *stream, c *chunks, off, length uint64) *fault.Fault {
 	case left > maxTables:
 		return fault.New(fault.DmgTables, off+rsrcLength, left, maxTables)
 	}
-	// The length of a resource does not count itself, so that the last one may end 4 bytes behind the resource data.
+	// The length of a resource does not count itself, so that the last one may end 4 bytes
+	// behind the resource data.
 	s.rewind(off+uint64(dataOffset), left+4)
 	for left > 0 {
-		at := s.at()
+		at := s.pos
 		n := uint64(s.u32())
 		if s.failed != nil {
 			return s.failed
@@ -44,7 +46,7 @@ func readFork(s *stream, c *chunks, off, length uint64) *fault.Fault {
 			if len(b) == 0 { // cannot be
 				return fault.New(fault.DmgResource, at)
 			}
-			at, n = s.at()-uint64(len(b)), n-uint64(len(b))
+			at, n = s.pos-uint64(len(b)), n-uint64(len(b))
 			for i, x := range b {
 				c.add(x, at+uint64(i))
 			}

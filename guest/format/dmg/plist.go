@@ -7,7 +7,8 @@ const (
 	closeTag = "</data>"
 )
 
-// plist finds block tables in a property list: every <data> element is decoded, and what is none is not taken for one.
+// plist finds block tables in a property list: every <data> element is decoded, and what is
+// none is not taken for one.
 type plist struct {
 	c       *chunks
 	inside  bool // a <data> element
@@ -15,7 +16,8 @@ type plist struct {
 	base64
 }
 
-// readPlist reads the block tables out of a property list, which is length bytes at off. Like a string in C it ends with a NUL.
+// readPlist reads the block tables out of a property list, which is length bytes at off. Like a
+// string in C it ends with a NUL.
 func readPlist(s *stream, c *chunks, off, length uint64) *fault.Fault {
 	switch {
 	case c.p.Release.IsQemu() && length > maxPlist:
@@ -26,7 +28,7 @@ func readPlist(s *stream, c *chunks, off, length uint64) *fault.Fault {
 	p := &plist{c: c}
 	s.rewind(off, length)
 	for ended := false; !ended; {
-		at := s.at()
+		at := s.pos
 		b := s.take(length)
 		if s.failed != nil {
 			return s.failed
@@ -43,13 +45,14 @@ func readPlist(s *stream, c *chunks, off, length uint64) *fault.Fault {
 		}
 	}
 	if p.inside {
-		return fault.New(fault.DmgPlist, s.at())
+		return fault.New(fault.DmgPlist, s.pos)
 	}
 	return nil
 }
 
-// add takes the next character, which is at a device offset. Of both tags only the first character is a <, so that what did not
-// match a tag can only match it anew from there. The fault is that of an element that ends here.
+// add takes the next character, which is at a device offset. Of both tags only the first
+// character is a <, so that what did not match a tag can only match it anew from there. The
+// fault is that of an element that ends here.
 func (p *plist) add(x byte, at uint64) *fault.Fault {
 	tag := openTag
 	if p.inside {
@@ -85,7 +88,8 @@ func (p *plist) decode(x byte, at uint64) {
 	}
 }
 
-// base64 decodes as GLib does: what is no digit is skipped, a = is a digit of value 0, and digits that do not make up four are lost.
+// base64 decodes as GLib does: what is no digit is skipped, a = is a digit of value 0, and
+// digits that do not make up four are lost.
 type base64 struct {
 	bits uint32
 	n    int     // digits in bits

@@ -5,41 +5,41 @@ import (
 
 	"instarfs/guest/block"
 	"instarfs/guest/fault"
+	"instarfs/guest/format"
 )
 
 // stream reads a range of the device once, from its start to its end.
 type stream struct {
-	dev      block.Device
-	buf      []byte
-	have     []byte       // read and not yet taken
-	pos, end uint64       // device offsets: behind have, and of the range's end
-	failed   *fault.Fault // a read that failed
+	dev    block.Device
+	buf    []byte
+	bytes  format.Table // the device as a table of bytes, up to the end of the range
+	pos    uint64       // device offset of what take returns next
+	failed *fault.Fault // a read that failed
 }
 
-// rewind makes the range one of n bytes from off on.
-func (s *stream) rewind(off, n uint64) { s.have, s.pos, s.end = nil, off, off+n }
+// rewind makes the range n bytes from off on.
+func (s *stream) rewind(off, n uint64) {
+	s.bytes = format.Table{Dev: s.dev, Buf: s.buf, EntryLen: 1, Limit: off + n}
+	s.pos = off
+}
 
-// at is the device offset of what take returns next.
-func (s *stream) at() uint64 { return s.pos - uint64(len(s.have)) }
-
-// take returns the next bytes, at most n. There are none at the range's end, and behind a read that failed.
+// take returns the next bytes, at most n. It returns none at the end of the range, and after a
+// read that failed.
 func (s *stream) take(n uint64) []byte {
-	if len(s.have) == 0 && s.failed == nil {
-		s.have = s.buf[:min(s.end-s.pos, uint64(len(s.buf)))]
-		s.pos += uint64(len(s.have))
-		if len(s.have) > 0 {
-			s.failed = block.ReadOne(s.dev, s.have, s.pos-uint64(len(s.have)))
-		}
-	}
-	if s.failed != nil {
+	if s.failed != nil || s.pos == s.bytes.Limit {
 		return nil
 	}
-	b := s.have[:min(n, uint64(len(s.have)))]
-	s.have = s.have[len(b):]
+	b, f := s.bytes.From(s.pos, 1)
+	if f != nil {
+		s.failed = f
+		return nil
+	}
+	b = b[:min(n, uint64(len(b)))]
+	s.pos += uint64(len(b))
 	return b
 }
 
-// u32 takes a number; what lies behind the range's end is zero.
+// u32 takes a number. Bytes past the end of the range are zero.
 func (s *stream) u32() uint32 {
 	var b [4]byte
 	for n := 0; n < len(b); {

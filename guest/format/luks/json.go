@@ -1,8 +1,8 @@
 package luks
 
 import (
-	"instarfs/guest/block"
 	"instarfs/guest/fault"
+	"instarfs/guest/format"
 )
 
 const (
@@ -14,45 +14,34 @@ const (
 	maxText = 32
 )
 
-// parser reads JSON from a device, byte by byte and once. It accepts all that is JSON, and some that is not: what it skips is not
-// looked at closely.
+// parser reads JSON from a device, byte by byte and once. It accepts all that is JSON, and some
+// that is not: what it skips is not looked at closely.
 type parser struct {
-	dev      block.Device
-	buf      []byte
-	have     []byte // read and not yet parsed
-	pos, end uint64 // device offsets: behind have, and of the end of the JSON area
-	depth    int
-	failed   *fault.Fault // what went wrong first; all bytes are 0 from there on
-	text     [maxText]byte
+	bytes  format.Table // the device as a table of bytes, up to the end of the JSON area
+	at     uint64       // device offset of the next byte
+	depth  int
+	failed *fault.Fault // the first fault; all bytes are 0 from there on
+	text   [maxText]byte
 }
-
-// at is the device offset of the next byte.
-func (p *parser) at() uint64 { return p.pos - uint64(len(p.have)) }
 
 // fail notes that what was read cannot be.
 func (p *parser) fail() {
 	if p.failed == nil {
-		p.failed = fault.New(fault.LuksJSON, p.at())
+		p.failed = fault.New(fault.LuksJSON, p.at)
 	}
 }
 
 // peek is the next byte, 0 at the end.
 func (p *parser) peek() byte {
-	if p.failed != nil {
+	if p.failed != nil || p.at >= p.bytes.Limit {
 		return 0
 	}
-	if len(p.have) == 0 {
-		n := min(p.end-p.pos, uint64(len(p.buf)))
-		if n == 0 {
-			return 0
-		}
-		if p.failed = block.ReadOne(p.dev, p.buf[:n], p.pos); p.failed != nil {
-			return 0
-		}
-		p.have = p.buf[:n]
-		p.pos += n
+	b, f := p.bytes.From(p.at, 1)
+	if f != nil {
+		p.failed = f
+		return 0
 	}
-	return p.have[0]
+	return b[0]
 }
 
 // next takes the next byte. The end is never taken.
@@ -62,7 +51,7 @@ func (p *parser) next() byte {
 		p.fail()
 		return 0
 	}
-	p.have = p.have[1:]
+	p.at++
 	return c
 }
 
@@ -87,7 +76,8 @@ func (p *parser) take(c byte) {
 	p.next()
 }
 
-// members calls f for each member of an object, or element of an array with an empty name. f must read the value.
+// members calls f for each member of an object, or element of an array with an empty name. f
+// must read the value.
 func (p *parser) members(open, end byte, f func(name string)) {
 	p.depth++
 	if p.depth > maxDepth {

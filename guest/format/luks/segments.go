@@ -30,13 +30,15 @@ type image struct {
 	size     uint64
 }
 
-// openV2 reads the segments out of the JSON area of the first header; the second is a copy. size is the file's, in whole sectors.
+// openV2 reads the segments out of the JSON area of the first header; the second is a copy.
+// size is the file's, in whole sectors.
 func openV2(dev block.Device, buf []byte, size uint64) (format.Image, *fault.Fault) {
 	headerSize := binary.BigEndian.Uint64(buf[offHeaderSize:])
 	if headerSize < minHeaderSize || headerSize > maxHeaderSize {
 		return nil, fault.New(fault.LuksHeaderSize, offHeaderSize, headerSize)
 	}
-	p := &parser{dev: dev, buf: buf, pos: jsonOffset, end: headerSize}
+	p := &parser{at: jsonOffset,
+		bytes: format.Table{Dev: dev, Buf: buf, EntryLen: 1, Limit: headerSize}}
 	var segments []segment
 	p.object(func(name string) {
 		if name != "segments" {
@@ -44,7 +46,7 @@ func openV2(dev block.Device, buf []byte, size uint64) (format.Image, *fault.Fau
 			return
 		}
 		p.object(func(name string) {
-			at := p.at()
+			at := p.at
 			s := p.segment(name)
 			s.at = at
 			if len(segments) == maxSegments && p.failed == nil {
@@ -92,7 +94,8 @@ func (p *parser) segment(name string) segment {
 	return s
 }
 
-// arrange puts the segments into the order of their numbers, which is that of the disk, and checks where they lie.
+// arrange puts the segments into the order of their numbers, which is that of the disk, and
+// checks where they lie.
 func arrange(segments []segment, size uint64) (format.Image, *fault.Fault) {
 	m := &image{segments: segments}
 	if len(segments) == 0 {

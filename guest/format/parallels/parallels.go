@@ -141,18 +141,19 @@ const stored = extent.Present | extent.Data | extent.Offset
 
 // walkBAT emits what the BAT says of [start, end).
 func (m *image) walkBAT(start, end uint64, sink format.Sink) *fault.Fault {
+	bat := format.Table{Dev: m.dev, Buf: m.buf, Off: headerSize, EntryLen: entryLen,
+		Limit: min((end-1)/m.cluster+1, m.batEntries)}
 	for pos := start; pos < end; {
 		first := pos / m.cluster
 		if first >= m.batEntries {
 			sink.Emit(end-pos, 0, 0, 0)
 			return nil
 		}
-		n := min((end-1)/m.cluster+1-first, m.batEntries-first, bufferLen/entryLen)
-		entries := m.buf[:n*entryLen]
-		if f := block.ReadOne(m.dev, entries, headerSize+first*entryLen); f != nil {
+		entries, f := bat.From(first, 1)
+		if f != nil {
 			return f
 		}
-		for i := range n {
+		for i := range uint64(len(entries)) / entryLen {
 			entry := uint64(binary.LittleEndian.Uint32(entries[i*entryLen:]))
 			inside := pos - (first+i)*m.cluster
 			length := min(m.cluster-inside, end-pos)

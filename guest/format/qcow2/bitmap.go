@@ -7,8 +7,9 @@ import (
 	"instarfs/guest/fault"
 )
 
-// Persistent bitmaps do not show in a map, but qemu loads them when it opens an image, and refuses the image when that
-// fails. Here their directory and tables are checked in the same way; the bits themselves cannot be wrong.
+// Persistent bitmaps do not show in a map, but qemu loads them when it opens an image, and
+// refuses the image when that fails. Here their directory and tables are checked in the same
+// way; the bits themselves cannot be wrong.
 const (
 	bitmapsExtensionLen   = 24 // nb_bitmaps u32, reserved u32, bitmap_directory_size u64, bitmap_directory_offset u64
 	maxBitmaps            = 65535
@@ -28,8 +29,9 @@ const (
 	bitmapTableOffset   = 0x00fffffffffffe00
 	bitmapTableAllOnes  = 1 << 0
 
-	// maxBitmapTables limits the tables of all bitmaps together, in bytes, so that a directory cannot make a run read the
-	// same table 65535 times. A bitmap of a 1 PiB disk with qemu's usual granularity has a table of 256 KiB.
+	// maxBitmapTables limits the tables of all bitmaps together, in bytes, so that a directory
+	// cannot make a run read the same table 65535 times. A bitmap of a 1 PiB disk with qemu's
+	// usual granularity has a table of 256 KiB.
 	maxBitmapTables = 64 << 20
 )
 
@@ -94,8 +96,8 @@ func (m *image) readBitmapsExtension(off uint64, n uint32) *fault.Fault {
 	return nil
 }
 
-// bitmapLoader checks the bitmaps of a directory one after the other. A fault of a bitmap waits until the directory proved
-// to be sound, because qemu reads all of it first.
+// bitmapLoader checks the bitmaps of a directory one after the other. A fault of a bitmap waits
+// until the directory proved to be sound, because qemu reads all of it first.
 type bitmapLoader struct {
 	*image
 	tables uint64              // bytes of tables read so far
@@ -115,11 +117,11 @@ func (m *image) readBitmaps() *fault.Fault {
 	if e.off > block.MaxOffset-e.size {
 		return fault.New(fault.Qcow2BitmapsRead, e.off)
 	}
-	buf, f := block.Take(m.dev, windowLen)
+	win, f := newWindow(m.dev)
 	if f != nil {
 		return f
 	}
-	l := bitmapLoader{image: m, names: map[uint64]struct{}{}, win: window{dev: m.dev, buf: buf}}
+	l := bitmapLoader{image: m, names: map[uint64]struct{}{}, win: win}
 	if f := l.directory(); f != nil {
 		return f
 	}
@@ -128,7 +130,7 @@ func (m *image) readBitmaps() *fault.Fault {
 
 func (l *bitmapLoader) directory() *fault.Fault {
 	off, end := l.ext.bitmaps.off, l.ext.bitmaps.off+l.ext.bitmaps.size
-	l.image.win.seek(off, end)
+	l.image.win.seek(end)
 	n := uint32(0)
 	for off < end {
 		if end-off < bitmapEntryFixed {
@@ -137,7 +139,8 @@ func (l *bitmapLoader) directory() *fault.Fault {
 		if n++; n > l.ext.bitmaps.count {
 			return fault.New(fault.Qcow2BitmapsMore, off)
 		}
-		// Names are limited to what constraints allow and messages show, entries by what is left of the directory.
+		// Names are limited to what constraints allow and messages show, entries by what is
+		// left of the directory.
 		want := int(min(end-off, bitmapEntryFixed+maxBitmapName+1))
 		b, f := l.image.win.bytes(off, want)
 		if f != nil {
@@ -220,7 +223,7 @@ func (l *bitmapLoader) load(e *bitmapEntry, off uint64, name string) *fault.Faul
 // table checks a bitmap's table. What lies beyond the device is zero and sound.
 func (l *bitmapLoader) table(e *bitmapEntry, off uint64, name string) *fault.Fault {
 	at, end := e.tableOffset(), min(e.tableOffset()+uint64(e.tableSize())*8, l.dev.Size())
-	l.win.seek(at, end)
+	l.win.seek(end)
 	for ; at < end; at += 8 {
 		b, f := l.win.bytes(at, 8)
 		if f != nil {

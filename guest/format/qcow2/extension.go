@@ -8,8 +8,8 @@ import (
 	"instarfs/guest/fault"
 )
 
-// Header extensions: {type u32, length u32, data padded to 8}, from the header's end to the backing file name or the end of
-// the first cluster.
+// Header extensions: {type u32, length u32, data padded to 8}, from the header's end to the
+// backing file name or the end of the first cluster.
 const (
 	extensionHead = 8
 	extensionPad  = 8
@@ -23,7 +23,8 @@ const (
 
 	cryptoHeaderLen = 16 // offset u64, length u64
 
-	// The feature name table's records: type u8 (0 incompatible), bit u8, name of 46 bytes padded with NUL.
+	// The feature name table's records: type u8 (0 incompatible), bit u8, name of 46 bytes
+	// padded with NUL.
 	featureLen          = 48
 	featureName         = 2
 	featureIncompatible = 0
@@ -69,7 +70,8 @@ func (m *image) readExtensions() *fault.Fault {
 	return nil
 }
 
-// readExtension reads one extension's n bytes of data at off. Types that do not matter to a map are passed over.
+// readExtension reads one extension's n bytes of data at off. Types that do not matter to a map
+// are passed over.
 func (m *image) readExtension(kind uint32, off uint64, n uint32) *fault.Fault {
 	switch kind {
 	case extBackingFormat:
@@ -115,8 +117,8 @@ func (m *image) readCryptoHeader(off uint64, n uint32) *fault.Fault {
 	return nil
 }
 
-// nameFeatures words the fault of unknown features, which the image may name. Extensions are read before anything else is
-// known; one that is faulty ends the search for names, no more.
+// nameFeatures words the fault of unknown features, which the image may name. Extensions are
+// read before anything else is known; one that is faulty ends the search for names, no more.
 func (m *image) nameFeatures(unknown uint64) *fault.Fault {
 	if f := m.readExtensions(); f != nil && f.Class() == fault.IO {
 		return f
@@ -129,7 +131,7 @@ func (m *image) nameFeatures(unknown uint64) *fault.Fault {
 		names = append(names, name...)
 	}
 	off, end := m.ext.features, m.ext.features+uint64(m.ext.featuresLen)
-	m.win.seek(off, end)
+	m.win.seek(end)
 	for ; off < end && unknown != 0; off += featureLen {
 		b, f := m.win.bytes(off, int(min(featureLen, end-off)))
 		if f != nil {

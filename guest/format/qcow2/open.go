@@ -10,18 +10,18 @@ import (
 	"instarfs/guest/img"
 )
 
-// open makes every check that qemu makes when it opens an image read-only, in its order: of several faults the same one is
-// reported.
+// open makes every check that qemu makes when it opens an image read-only, in its order: of
+// several faults the same one is reported.
 func open(p *format.Params) (format.Image, *fault.Fault) {
-	buf, f := block.Take(p.Dev, windowLen)
+	win, f := newWindow(p.Dev)
 	if f != nil {
 		return nil, f
 	}
 	m := &image{
 		dev: p.Dev, allocated: p.Allocated, p: p, needKey: p.Release.IsQemu(),
-		win: window{dev: p.Dev, buf: buf},
+		win: win,
 	}
-	m.win.seek(0, minClusterSize)
+	m.win.seek(minClusterSize)
 	b, f := m.win.bytes(0, headerSize)
 	if f != nil {
 		return nil, f
@@ -67,7 +67,7 @@ func (m *image) checkStart() *fault.Fault {
 	if h.backingFileOffset() > m.clusterSize {
 		return fault.New(fault.Qcow2BackingOffset, offBackingFileOffset)
 	}
-	m.win.limit = m.clusterSize
+	m.win.Limit = m.clusterSize
 	return nil
 }
 
@@ -98,7 +98,8 @@ func (m *image) checkFeatures() *fault.Fault {
 	return nil
 }
 
-// checkTables checks where the refcount table and the snapshot table are. The L1 table's turn comes behind them.
+// checkTables checks where the refcount table and the snapshot table are. The L1 table's turn
+// comes behind them.
 func (m *image) checkTables() *fault.Fault {
 	h := &m.h
 	if h.refcountOrder() > maxRefcountBits {
@@ -131,7 +132,8 @@ func (m *image) validTable(off, n uint64) bool {
 // reftableBytes is the size of the refcount table. Its limit is checked by checkTables.
 func (m *image) reftableBytes() uint64 { return uint64(m.h.refcountTableClusters()) << m.clusterBits }
 
-// checkL1 checks the L1 table against the disk's size, and what qemu finds out when it reads it and the refcount table.
+// checkL1 checks the L1 table against the disk's size, and what qemu finds out when it reads it
+// and the refcount table.
 func (m *image) checkL1() *fault.Fault {
 	h := &m.h
 	entries := uint64(h.l1Size())
@@ -141,7 +143,8 @@ func (m *image) checkL1() *fault.Fault {
 	if !m.validTable(h.l1TableOffset(), entries*l1EntrySize) {
 		return fault.New(fault.Qcow2L1Offset, offL1TableOffset)
 	}
-	// qemu rounds up in 64 bits too: a size just below 2^64 becomes 0 here, and is found by checkSize.
+	// qemu rounds up in 64 bits too: a size just below 2^64 becomes 0 here, and is found by
+	// checkSize.
 	needed := (h.size() + 1<<m.l1Reach() - 1) >> m.l1Reach()
 	if needed > maxL1Needed {
 		return fault.New(fault.Qcow2ImageTooBig, offSize)
@@ -195,7 +198,8 @@ func (m *image) checkDataFile() *fault.Fault {
 	return nil
 }
 
-// checkCrypt ends where qemu-img would ask for a key, if that is asked for; the map itself needs none.
+// checkCrypt ends where qemu-img would ask for a key, if that is asked for; the map itself
+// needs none.
 func (m *image) checkCrypt() *fault.Fault {
 	switch {
 	case m.crypt == cryptLUKS && !m.ext.crypto:
@@ -215,7 +219,7 @@ func (m *image) readBackingName() *fault.Fault {
 	if n > min(maxBackingName, m.clusterSize-off) {
 		return fault.New(fault.Qcow2BackingNameLength, offBackingFileSize, n)
 	}
-	m.win.seek(off, off+n)
+	m.win.seek(off + n)
 	b, f := m.win.bytes(off, int(n))
 	if f != nil {
 		return f
@@ -226,7 +230,8 @@ func (m *image) readBackingName() *fault.Fault {
 	return nil
 }
 
-// checkSize refuses a disk whose bytes a signed 64-bit number cannot count; it comes last because qemu asks last.
+// checkSize refuses a disk whose bytes a signed 64-bit number cannot count; it comes last
+// because qemu asks last.
 func (m *image) checkSize() *fault.Fault {
 	if m.size >= maxVirtualSize {
 		return fault.New(fault.Qcow2VirtualSize, offSize)

@@ -10,9 +10,10 @@ import (
 	"instarfs/guest/format"
 )
 
-// qemu guesses whether an image was made with preallocated metadata: are clearly more of its clusters in use than the file
-// occupies on the host? Then data clusters may be holes of the host file, and it looks. The guess decides what a map shows,
-// so it is made with the same numbers.
+// qemu guesses whether an image was made with preallocated metadata: are clearly more of its
+// clusters in use than the file occupies on the host? Then data clusters may be holes of the
+// host file, and it looks. The guess decides what a map shows, so it is made with the same
+// numbers.
 
 // counter counts the clusters in use.
 type counter struct {
@@ -28,8 +29,9 @@ type counter struct {
 	pending   uint64 // their sum
 }
 
-// checkPreallocation sets extent.Holes for data clusters if qemu would look for holes. A refcount block that is not where a
-// cluster starts ends the guess with no; qemu prints that, but goes on.
+// checkPreallocation sets extent.Holes for data clusters if qemu would look for holes. A
+// refcount block that is not where a cluster starts ends the guess with no; qemu prints that,
+// but goes on.
 func (m *image) checkPreallocation(sink format.Sink) *fault.Fault {
 	size := min(m.dev.Size(), block.MaxOffset)
 	real := m.allocated >> m.clusterBits
@@ -51,7 +53,7 @@ func (m *image) checkPreallocation(sink format.Sink) *fault.Fault {
 func (c *counter) scan(sink format.Sink) (bool, *fault.Fault) {
 	table := c.h.refcountTableOffset()
 	entries := min(c.reftableBytes()/reftableEntry, (c.clusters+1<<c.perBlock-1)>>c.perBlock)
-	c.win.seek(table, table+entries*reftableEntry)
+	c.win.seek(table + entries*reftableEntry)
 	for i := uint64(0); i < entries && c.used < c.threshold; i++ {
 		b, f := c.win.bytes(table+i*reftableEntry, reftableEntry)
 		if f != nil {
@@ -80,12 +82,14 @@ func (c *counter) scan(sink format.Sink) (bool, *fault.Fault) {
 	return c.used >= c.threshold, f
 }
 
-// block gathers the refcount block at a device offset, of which the first n refcounts matter. The first block is counted at
-// once, for it often decides; after that they are read many together.
+// block gathers the refcount block at a device offset, of which the first n refcounts matter.
+// The first block is counted at once, for it often decides; after that they are read many
+// together.
 func (c *counter) block(at, n uint64) *fault.Fault {
 	bytes := int((n<<c.h.refcountOrder() + 63) / 64 * 8)
 	if uint64(bytes) > c.budget {
-		// Blocks that are in the table twice: more than the file can hold. They are not counted twice.
+		// Blocks that are in the table twice: more than the file can hold. They are not counted
+		// twice.
 		return nil
 	}
 	c.budget -= uint64(bytes)
@@ -120,9 +124,9 @@ func (c *counter) flush() *fault.Fault {
 	return nil
 }
 
-// countNonzero counts those of the first n fields of 2^order bits in b that are not zero. Fields below 8 bits start at a
-// byte's least significant bit; in either byte order field i is bits [i*2^order, (i+1)*2^order) of the bytes as they come,
-// which is all that counting needs.
+// countNonzero counts those of the first n fields of 2^order bits in b that are not zero.
+// Fields below 8 bits start at a byte's least significant bit; in either byte order field i is
+// bits [i*2^order, (i+1)*2^order) of the bytes as they come, which is all that counting needs.
 func countNonzero(b []byte, n int, order uint) uint64 {
 	const ones = ^uint64(0)
 	lowest := ones / (ones >> (64 - 1<<order)) // the lowest bit of each field of a word

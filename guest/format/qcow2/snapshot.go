@@ -7,8 +7,9 @@ import (
 	"instarfs/guest/fault"
 )
 
-// The snapshot table: entries of a fixed part, extra data, id and name, each entry aligned to 8 bytes. Snapshots do not show
-// in a map, but qemu reads the table when it opens an image, and refuses one that it does not like.
+// The snapshot table: entries of a fixed part, extra data, id and name, each entry aligned to 8
+// bytes. Snapshots do not show in a map, but qemu reads the table when it opens an image, and
+// refuses one that it does not like.
 const (
 	maxSnapshots     = 65536
 	maxSnapshotExtra = 1024
@@ -22,7 +23,8 @@ const (
 	snapshotPadding = snapshotAlign - 1
 )
 
-// readSnapshots reads the fixed part of every entry. nb_snapshots and snapshots_offset are checked by checkTables.
+// readSnapshots reads the fixed part of every entry. nb_snapshots and snapshots_offset are
+// checked by checkTables.
 func (m *image) readSnapshots() *fault.Fault {
 	table := m.h.snapshotsOffset()
 	off := table
@@ -32,10 +34,11 @@ func (m *image) readSnapshots() *fault.Fault {
 			return fault.New(fault.Qcow2SnapshotRead, offSnapshotsOffset)
 		}
 		if i == 0 {
-			m.win.seek(off, off)
+			m.win.seek(off)
 		}
-		// The table occupies whole clusters: reading up to the end of this one never meets another structure.
-		m.win.limit = (off + snapshotFixed + m.clusterSize - 1) &^ (m.clusterSize - 1)
+		// The table occupies whole clusters: reading up to the end of this one never meets
+		// another structure.
+		m.win.Limit = (off + snapshotFixed + m.clusterSize - 1) &^ (m.clusterSize - 1)
 		b, f := m.win.bytes(off, snapshotFixed)
 		if f != nil {
 			return f

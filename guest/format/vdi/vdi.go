@@ -1,8 +1,10 @@
-// Package vdi maps images of VirtualBox, dynamic and static: a header, and a map with an entry for each block of 1 MiB. The
-// bytes are in layout.go. Differencing images name their parent by UUID alone, so that nobody could tell which file it is;
-// they are refused, as qemu refuses them.
+// Package vdi maps images of VirtualBox, dynamic and static: a header, and a map with an entry
+// for each block of 1 MiB. The bytes are in layout.go. Differencing images name their parent by
+// UUID alone, so that nobody could tell which file it is; they are refused, as qemu refuses
+// them.
 //
-// Specification: VDICore.h of VirtualBox has the fields; what qemu does decides what is an image.
+// Specification: VDICore.h of VirtualBox has the fields; what qemu does decides what is an
+// image.
 package vdi
 
 import (
@@ -44,11 +46,15 @@ const mapPiece = 256 << 10
 
 // Walk emits the blocks of [start, end), a run of equal or contiguous ones at a time.
 func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
+	if start >= end {
+		return nil
+	}
+	table := format.Table{Dev: m.dev, Buf: m.buf, Off: uint64(m.h.offBlocks()), EntryLen: entrySize,
+		Limit: (end-1)>>blockBits + 1}
 	for pos := start; pos < end; {
 		first := pos >> blockBits
-		n := min((end-1)>>blockBits+1-first, mapPiece/entrySize)
-		b := m.buf[:n*entrySize]
-		if f := block.ReadOne(m.dev, b, uint64(m.h.offBlocks())+first*entrySize); f != nil {
+		b, f := table.From(first, 1)
+		if f != nil {
 			return f
 		}
 		for len(b) > 0 {
@@ -69,7 +75,8 @@ func same(b []byte, entry uint32) uint64 {
 	for want := entry; len(b) >= entrySize && binary.LittleEndian.Uint32(b) == want; n++ {
 		b = b[entrySize:]
 		if entry < lowestUnused {
-			// A block behind the last number there is has no block in front of it: an entry of that value is no block.
+			// A block behind the last number there is has no block in front of it: an entry of
+			// that value is no block.
 			if want++; want == lowestUnused {
 				return n + 1
 			}

@@ -6,9 +6,9 @@ import (
 	"instarfs/guest/fault"
 )
 
-// In a differencing image a bit for each sector of a partially present block says whether the sector is here (1) or in the
-// parent (0), the lowest bit of a byte first. The walk gathers the bits of many blocks, reads them in one go and then emits the
-// blocks in order.
+// In a differencing image a bit for each sector of a partially present block says whether the
+// sector is here (1) or in the parent (0), the lowest bit of a byte first. The walk gathers the
+// bits of many blocks, reads them in one go and then emits the blocks in order.
 const (
 	bitmapBytes = 512 * kib // read at once: 8 times the bits of the largest block
 	bitmapReqs  = 256       // reads in a batch
@@ -48,8 +48,8 @@ func (b *bitmaps) take(dev block.Device) (f *fault.Fault) {
 // forget empties the batch.
 func (b *bitmaps) forget() { b.filled, b.reqs, b.parts = 0, b.reqs[:0], b.parts[:0] }
 
-// add emits p, which begins at pos: in an image without bitmaps now, else behind all that waits for its bits. Of those p has n
-// bytes at off.
+// add emits p, which begins at pos: in an image without bitmaps now, else behind all that waits
+// for its bits. Of those p has n bytes at off.
 func (w *walker) add(p part, off uint64, n int) *fault.Fault {
 	b := &w.bits
 	if !w.differencing() {
@@ -76,7 +76,8 @@ func (w *walker) add(p part, off uint64, n int) *fault.Fault {
 	return nil
 }
 
-// addBits emits p, a part of a block of which the bitmap of its chunk tells what is here, given the entry of that.
+// addBits emits p, a part of a block of which the bitmap of its chunk tells what is here, given
+// the entry of that.
 func (w *walker) addBits(p part, payload, bitmap uint64) *fault.Fault {
 	off := bitmap & offsetMask
 	if bitmap&stateMask != fullyPresent || off >= w.length {
@@ -93,7 +94,7 @@ func (w *walker) addBits(p part, payload, bitmap uint64) *fault.Fault {
 func (w *walker) flush() *fault.Fault {
 	b := &w.bits
 	if len(b.reqs) > 0 {
-		if f := w.read(b.reqs...); f != nil {
+		if f := w.dev.Read(b.reqs); f != nil {
 			return f
 		}
 	}

@@ -37,7 +37,7 @@ func (m *image) readMetadata() *fault.Fault {
 		return fault.New(fault.VhdxMetadataRead, offRegionTable1, m.metadata)
 	}
 	b := m.buf[:tableSize]
-	if f := m.read(block.Request{Off: m.metadata, Buf: b}); f != nil {
+	if f := block.ReadOne(m.dev, b, m.metadata); f != nil {
 		return f
 	}
 	if string(b[:len(tableSignature)]) != tableSignature {
@@ -94,7 +94,7 @@ func (m *image) readItems(t *items) *fault.Fault {
 		}
 		reqs = append(reqs, block.Request{Off: off, Buf: values[i*room:][:item.length]})
 	}
-	if f := m.read(reqs...); f != nil {
+	if f := m.dev.Read(reqs); f != nil {
 		return f
 	}
 	m.blockSize = uint64(le.Uint32(values))

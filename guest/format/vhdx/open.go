@@ -8,8 +8,9 @@ import (
 	"instarfs/guest/format"
 )
 
-// open makes every check that qemu makes when it opens an image, in its order. Where our own profile reads more, it checks
-// more; it lets pass what qemu refuses only because it does not know it.
+// open makes every check that qemu makes when it opens an image, in its order. Where our own
+// profile reads more, it checks more; it lets pass what qemu refuses only because it does not
+// know it.
 func open(p *format.Params) (format.Image, *fault.Fault) {
 	buf, f := block.Take(p.Dev, bufSize)
 	if f != nil {
@@ -78,7 +79,7 @@ func (m *image) readRegions() *fault.Fault {
 
 // readRegionTable reads the region table at off and checks what tells whether it is one.
 func (m *image) readRegionTable(b []byte, off uint64) *fault.Fault {
-	if f := m.read(block.Request{Off: off, Buf: b}); f != nil {
+	if f := block.ReadOne(m.dev, b, off); f != nil {
 		return f
 	}
 	n := binary.LittleEndian.Uint32(b[8:])

@@ -7,7 +7,8 @@ import (
 	"instarfs/guest/fault"
 )
 
-// change is what a descriptor of the log does to a part of the file: it makes it zero, or a sector of data.
+// change is what a descriptor of the log does to a part of the file: it makes it zero, or a
+// sector of data.
 type change struct {
 	off, length uint64 // in the file
 	data        uint64 // where the data sector is in the file, 0 if the part becomes zero
@@ -15,12 +16,12 @@ type change struct {
 	trail       [logSector - dataTo]byte
 }
 
-// overlay is the file as it is when the log has been replayed, where that matters: nothing is written, but what is read of the
-// metadata is changed on its way.
+// overlay is the device as it is once the log has been replayed. It writes nothing, but changes
+// what is read.
 type overlay struct {
-	dev     block.Device
+	block.Device
 	list    []change // in the order in which they happen
-	stage   []byte   // memory for data sectors: the log's, which nobody needs any more
+	stage   []byte   // memory for data sectors: that of the log, which is not needed any more
 	pending []int    // changes whose data sectors are to be read into stage
 	reqs    []block.Request
 }
@@ -54,13 +55,13 @@ func (o *overlay) add(l *log, at uint64) *fault.Fault {
 	return f
 }
 
-// read reads metadata as it is when the log has been replayed.
-func (m *image) read(reqs ...block.Request) *fault.Fault {
-	if f := m.dev.Read(reqs); f != nil || len(m.changes.list) == 0 {
+// Read reads from the device and makes the changes of the log.
+func (o *overlay) Read(reqs []block.Request) *fault.Fault {
+	if f := o.Device.Read(reqs); f != nil {
 		return f
 	}
 	for _, r := range reqs {
-		if f := m.changes.apply(r); f != nil {
+		if f := o.apply(r); f != nil {
 			return f
 		}
 	}
@@ -99,7 +100,7 @@ func (o *overlay) flush(r block.Request) *fault.Fault {
 	if len(o.pending) == 0 {
 		return nil
 	}
-	f := o.dev.Read(o.reqs)
+	f := o.Device.Read(o.reqs)
 	for k, i := range o.pending {
 		c, b := &o.list[i], o.stage[k*logSector:][:logSector]
 		copy(b, c.lead[:])

@@ -10,8 +10,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// paths are the keys of a parent locator that hold a path, the best first: one that is relative to the image leads to the
-// parent on any computer.
+// paths are the keys of a parent locator that hold a path, the best first: one that is relative
+// to the image leads to the parent on any computer.
 var paths = [...]string{"relative_path", "absolute_win32_path", "volume_path"}
 
 // readParent finds the path of the parent, and takes the memory for bitmaps.
@@ -30,7 +30,7 @@ func (m *image) readParent(e *entry) *fault.Fault {
 		return fault.New(fault.VhdxNoParent, off)
 	}
 	l := locator(m.bits.buf[:n])
-	if f := m.read(block.Request{Off: off, Buf: l}); f != nil {
+	if f := block.ReadOne(m.dev, l, off); f != nil {
 		return f
 	}
 	if string(l[:16]) != vhdxLocator {
@@ -63,7 +63,8 @@ func (l locator) find(key string) (value []byte, ok bool) {
 	for i := range min(count, (len(l)-locatorFixed)/locatorEntry) {
 		e := l[locatorFixed+i*locatorEntry:]
 		k, ok := l.cut(le.Uint32(e), le.Uint16(e[8:]))
-		// One more unit than the key has tells whether it goes on: all entries may have the same 64 KiB for a key.
+		// One more unit than the key has tells whether it goes on: all entries may have the
+		// same 64 KiB for a key.
 		if !ok || decode(k[:min(len(k), 2*len(key)+2)]) != key {
 			continue
 		}

@@ -10,8 +10,8 @@ import (
 const (
 	// maxLog is the longest log that is replayed, in bytes. Hyper-V makes logs of 1 MiB.
 	maxLog = 64 * mib
-	// maxChanges is how many changes of a log are remembered. A log of 1 MiB has room for 255 of data, and nobody zeroes more
-	// than a few ranges.
+	// maxChanges is how many changes of a log are remembered. A log of 1 MiB has room for 255
+	// of data, and nobody zeroes more than a few ranges.
 	maxChanges = 8192
 )
 
@@ -22,8 +22,8 @@ type sequence struct {
 	end    uint64   // behind the last one, in the log
 }
 
-// from is the number of the entry with which a replay begins: that which the head calls the tail. A sequence without it is not
-// whole.
+// from is the number of the entry with which a replay begins: that which the head calls the
+// tail. A sequence without it is not whole.
 func (s *sequence) from() (int, bool) {
 	for i, at := range s.starts {
 		if at == uint64(s.head.tail) {
@@ -33,8 +33,9 @@ func (s *sequence) from() (int, bool) {
 	return 0, false
 }
 
-// replay finds the active sequence of the log and remembers its changes. [MS-VHDX] 2.3.3. A log without one is empty: QEMU
-// writes the log's GUID before the first entry, and what it had no time to log has not happened.
+// replay finds the active sequence of the log and puts its changes over the device. [MS-VHDX]
+// 2.3.3. A log without one is empty: QEMU writes the log's GUID before the first entry, and
+// what it had no time to log has not happened.
 func (m *image) replay(l *log) *fault.Fault {
 	active, f := l.active()
 	if f != nil || active == nil {
@@ -47,13 +48,14 @@ func (m *image) replay(l *log) *fault.Fault {
 	if last := active.head.last; last <= block.MaxOffset {
 		m.length = max(m.length, last)
 	}
-	m.changes.stage, m.changes.dev = l.buf, m.dev
+	replayed := &overlay{Device: m.dev, stage: l.buf}
 	first, _ := active.from()
 	for _, at := range active.starts[first:] {
-		if f := m.changes.add(l, at); f != nil {
+		if f := replayed.add(l, at); f != nil {
 			return f
 		}
 	}
+	m.dev = replayed
 	return nil
 }
 
@@ -69,7 +71,8 @@ func (l *log) active() (best *sequence, f *fault.Fault) {
 			if _, whole := s.from(); whole && (best == nil || s.head.sequence > best.head.sequence) {
 				best = s
 			}
-			// No entry begins within another, and a sequence that is not whole is not so without its first entries either.
+			// No entry begins within another, and a sequence that is not whole is not so
+			// without its first entries either.
 			to = s.end
 		}
 		wrapped = to <= tail

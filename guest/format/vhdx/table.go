@@ -5,41 +5,21 @@ import (
 
 	"instarfs/guest/block"
 	"instarfs/guest/fault"
+	"instarfs/guest/format"
 )
 
-// table is the part of the BAT that is in memory. Payload blocks and the sector bitmap block of their chunk take turns in it.
-type table struct {
-	first, have uint64 // entries in image.buf
-	limit       uint64 // entries that are needed
-}
-
-// from returns entries of the BAT from number i on, as many as are in memory and at least need, which fit. The numbers that are
-// asked for must not become smaller.
-func (m *image) from(i, need uint64) ([]byte, *fault.Fault) {
-	t := &m.table
-	if i >= t.first+t.have {
-		t.first, t.have = i, 0
-	}
-	skip := i - t.first
-	if skip+need > t.have {
-		copy(m.buf, m.buf[skip*batEntrySize:t.have*batEntrySize])
-		t.first, t.have = i, t.have-skip
-		skip = 0
-		n := min(t.limit-i, uint64(len(m.buf))/batEntrySize) - t.have
-		b := m.buf[t.have*batEntrySize:][:n*batEntrySize]
-		if f := m.read(block.Request{Off: m.bat.off + (t.first+t.have)*batEntrySize, Buf: b}); f != nil {
-			return nil, f
-		}
-		t.have += n
-	}
-	return m.buf[skip*batEntrySize : t.have*batEntrySize], nil
+// table returns a reader of the first n entries of the BAT. They are those of the payload
+// blocks, with that of the sector bitmap block after those of each chunk. Buf has room for all
+// entries of a chunk.
+func (m *image) table(n uint64) *format.Table {
+	return &format.Table{Dev: m.dev, Buf: m.buf, Off: m.bat.off, EntryLen: batEntrySize, Limit: n}
 }
 
 // payloadBlocks is how many blocks the disk has. Close to 2^64 the sum wraps around, as in qemu.
 func (m *image) payloadBlocks() uint64 { return (m.rawSize + m.blockSize - 1) / m.blockSize }
 
-// checkTable checks that the BAT has an entry for each block, and in a qemu profile where those blocks are. Our own looks at
-// them when it gets there.
+// checkTable checks that the BAT has an entry for each block, and in a qemu profile where those
+// blocks are. Our own looks at them when it gets there.
 func (m *image) checkTable() *fault.Fault {
 	blocks := m.payloadBlocks()
 	var need uint64
@@ -61,16 +41,16 @@ func (m *image) checkTable() *fault.Fault {
 	case !m.release.IsQemu():
 		return nil
 	}
-	m.table.limit = need
-	return m.checkBlocks()
+	return m.checkBlocks(need)
 }
 
-// checkBlocks looks at all blocks as qemu does. It takes the number of an entry for that of its block, and counts chunks in
-// blocks that are there.
-func (m *image) checkBlocks() *fault.Fault {
+// checkBlocks checks the blocks of the first n entries as qemu does: it takes the index of an
+// entry for the index of its block, and counts chunks in blocks that are present.
+func (m *image) checkBlocks(n uint64) *fault.Fault {
 	inChunk := m.chunkRatio
-	for i := uint64(0); i < m.table.limit && m.bat.off+i*batEntrySize < m.dev.Size(); {
-		b, f := m.from(i, 1)
+	table := m.table(n)
+	for i := uint64(0); i < n && m.bat.off+i*batEntrySize < m.dev.Size(); {
+		b, f := table.From(i, 1)
 		if f != nil {
 			return f
 		}
@@ -96,7 +76,8 @@ func (m *image) checkBlocks() *fault.Fault {
 	return nil
 }
 
-// misplaced finds what is wrong with a block at off of which length bytes are in use. Number i is that of its entry.
+// misplaced finds what is wrong with a block at off of which length bytes are in use. Number i
+// is that of its entry.
 func (m *image) misplaced(i, off, length uint64) *fault.Fault {
 	at := m.bat.off + i*batEntrySize
 	switch {

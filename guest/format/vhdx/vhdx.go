@@ -1,9 +1,10 @@
-// Package vhdx maps virtual hard disks of Hyper-V, version 2. The bytes are in layout.go; open.go tells the order of what is
-// checked, and the files that it names do it.
+// Package vhdx maps virtual hard disks of Hyper-V, version 2. The bytes are in layout.go;
+// open.go tells the order of what is checked, and the files that it names do it.
 //
-// qemu says nothing of what is in such an image: in a qemu profile the disk is one extent of data without a place, and what
-// matters are the checks at open, which are qemu's. Our own profile shows the blocks, has a log replayed that was not written
-// back (replay.go), and knows parents and sector bitmaps of differencing images.
+// qemu says nothing of what is in such an image: in a qemu profile the disk is one extent of
+// data without a place, and what matters are the checks at open, which are qemu's. Our own
+// profile shows the blocks, has a log replayed that was not written back (replay.go), and knows
+// parents and sector bitmaps of differencing images.
 //
 // Specification: [MS-VHDX] of Microsoft.
 package vhdx
@@ -25,7 +26,7 @@ func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 
 // image is an opened image.
 type image struct {
-	dev     block.Device
+	dev     block.Device // after the log: as it is once that is replayed
 	release img.Release
 	buf     []byte // tables while the image is opened, then a piece of the BAT
 	h       header
@@ -34,7 +35,6 @@ type image struct {
 	regions  []region
 	bat      region // where it is
 	metadata uint64 // where that region is
-	changes  overlay
 
 	size       uint64 // bytes of the virtual disk
 	rawSize    uint64 // VirtualDiskSize as it is
@@ -44,11 +44,11 @@ type image struct {
 	fixed      bool
 	refs       []img.Reference
 
-	table table
-	bits  bitmaps // of a differencing image
+	bits bitmaps // of a differencing image
 }
 
-// bufSize is the memory for tables, in bytes. At least a chunk's entries of the BAT fit: at most 2^15 and one of the bitmap.
+// bufSize is the memory for tables, in bytes. At least a chunk's entries of the BAT fit: at
+// most 2^15 and one of the bitmap.
 const bufSize = 512 * kib
 
 // Size is the virtual disk's size, rounded down to 512 bytes.

@@ -26,9 +26,9 @@ func (m *image) walk(start, end uint64, sink format.Sink) *fault.Fault {
 	w := &walker{image: m, sink: sink, done: start, pos: start, end: end}
 	m.bits.forget()
 	last := (end - 1) / m.blockSize
-	m.table = table{limit: m.index(last) + 1}
+	table := m.table(m.index(last) + 1)
 	if m.differencing() {
-		m.table.limit = (last/m.chunkRatio + 1) * (m.chunkRatio + 1)
+		table.Limit = (last/m.chunkRatio + 1) * (m.chunkRatio + 1)
 	}
 	for w.pos < w.end {
 		first := w.pos / m.blockSize
@@ -40,7 +40,7 @@ func (m *image) walk(start, end uint64, sink format.Sink) *fault.Fault {
 			// The bitmap's entry is the last one of the chunk.
 			need = (chunk+1)*(m.chunkRatio+1) - m.index(first)
 		}
-		b, f := m.from(m.index(first), need)
+		b, f := table.From(m.index(first), need)
 		if f != nil {
 			return f
 		}
@@ -61,7 +61,8 @@ func (m *image) index(payload uint64) uint64 { return payload + payload/m.chunkR
 
 func (m *image) differencing() bool { return len(m.refs) > 0 }
 
-// block emits what of the window lies in a payload block, given its entry and that of its chunk's bitmap.
+// block emits what of the window lies in a payload block, given its entry and that of its
+// chunk's bitmap.
 func (w *walker) block(payload, entry, bitmap uint64) *fault.Fault {
 	base := payload * w.blockSize
 	off := entry & offsetMask

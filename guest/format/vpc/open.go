@@ -14,7 +14,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if f != nil {
 		return nil, f
 	}
-	m := &image{dev: p.Dev, release: p.Release, table: table{buf: buf}}
+	m := &image{dev: p.Dev, release: p.Release, table: format.Table{Dev: p.Dev, Buf: buf, EntryLen: entrySize}}
 	atEnd, f := m.findFooter()
 	if f != nil {
 		return nil, f
@@ -22,8 +22,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if f := m.checkSize(); f != nil {
 		return nil, f
 	}
-	// A footer at the beginning makes the image one with a table, whatever it says of itself. Yet if it says fixed, the disk's
-	// bytes are those of the file.
+	// A footer at the beginning makes the image one with a table, whatever it says of itself.
+	// Yet if it says fixed, the disk's bytes are those of the file.
 	m.fixed = m.f.diskType() == typeFixed
 	if atEnd {
 		return m, nil
@@ -42,24 +42,19 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	return m, nil
 }
 
-// length is that of the file as qemu counts it, in whole sectors.
-func (m *image) length() uint64 {
-	return (m.dev.Size() + sectorSize - 1) &^ (sectorSize - 1)
-}
-
 // findFooter reads the footer, which of a fixed image is the last sector only.
 func (m *image) findFooter() (atEnd bool, f *fault.Fault) {
-	buf := m.table.buf[:footerSize]
+	buf := m.table.Buf[:footerSize]
 	if f := block.ReadOne(m.dev, buf, 0); f != nil {
 		return false, f
 	}
 	m.f = footer(buf)
 	at := uint64(0)
 	if !m.f.hasCookie() {
-		if m.length() < footerSize {
+		if block.Length(m.dev) < footerSize {
 			return false, fault.New(fault.VpcTooShort, 0)
 		}
-		at = m.length() - footerSize
+		at = block.Length(m.dev) - footerSize
 		if f := block.ReadOne(m.dev, buf, at); f != nil {
 			return false, f
 		}
@@ -75,8 +70,8 @@ func (m *image) findFooter() (atEnd bool, f *fault.Fault) {
 	return atEnd, nil
 }
 
-// checkSize finds the disk's size, which the footer tells twice. Virtual PC goes by the geometry, Hyper-V by the number of
-// bytes; who made the image decides who is right.
+// checkSize finds the disk's size, which the footer tells twice. Virtual PC goes by the
+// geometry, Hyper-V by the number of bytes; who made the image decides who is right.
 func (m *image) checkSize() *fault.Fault {
 	sectors := m.f.geometry()
 	if !m.byGeometry() || sectors == maxGeometry {
@@ -89,7 +84,8 @@ func (m *image) checkSize() *fault.Fault {
 	return nil
 }
 
-// byGeometry reports whether the creator of the image is one whose disks are as large as their geometry.
+// byGeometry reports whether the creator of the image is one whose disks are as large as their
+// geometry.
 func (m *image) byGeometry() bool {
 	creator := m.f.creator()
 	if !m.release.IsQemu() || m.release.Since(10, 0) {
@@ -108,7 +104,7 @@ func (m *image) checkHeader() *fault.Fault {
 	if at > block.MaxOffset-headerSize {
 		return fault.New(fault.VpcHeaderRead, offDataOffset)
 	}
-	buf := m.table.buf[:headerSize]
+	buf := m.table.Buf[:headerSize]
 	if f := block.ReadOne(m.dev, buf, at); f != nil {
 		return f
 	}
@@ -135,21 +131,21 @@ func (m *image) checkHeader() *fault.Fault {
 // checkTable checks that the table and all blocks lie within the file.
 func (m *image) checkTable() *fault.Fault {
 	t := &m.table
-	t.off, t.entries = m.h.tableOffset(), uint64(m.h.maxTableEntries())
-	if n := t.entries * entrySize; n > block.MaxRead || t.off > block.MaxOffset-n {
+	t.Off, t.Limit = m.h.tableOffset(), uint64(m.h.maxTableEntries())
+	if n := t.Limit * entrySize; n > block.MaxRead || t.Off > block.MaxOffset-n {
 		return fault.New(fault.VpcTableRead, offTableOffset)
 	}
-	if t.off+t.entries*entrySize > m.length() {
-		return fault.New(fault.VpcTruncated, t.off)
+	if t.Off+t.Limit*entrySize > block.Length(m.dev) {
+		return fault.New(fault.VpcTruncated, t.Off)
 	}
 	behind := m.bitmap + uint64(m.h.blockSize())
-	for i := uint64(0); i < t.entries; {
-		b, f := t.from(m.dev, i)
+	for i := uint64(0); i < t.Limit; {
+		b, f := t.From(i, 1)
 		if f != nil {
 			return f
 		}
-		if far, at := highest(b); far != unallocated && far*sectorSize+behind > m.length() {
-			return fault.New(fault.VpcTruncated, t.off+(i+at)*entrySize)
+		if far, at := highest(b); far != unallocated && far*sectorSize+behind > block.Length(m.dev) {
+			return fault.New(fault.VpcTruncated, t.Off+(i+at)*entrySize)
 		}
 		i += uint64(len(b)) / entrySize
 	}

@@ -1,12 +1,14 @@
-// Package vpc maps virtual hard disks (VHD) of Virtual PC and its heirs: fixed ones, which are the disk's bytes and a footer,
-// and dynamic and differencing ones, which have a table of blocks, each of them behind a bitmap of its sectors. The bytes are
-// in layout.go, the checks of open in open.go, the walk in walk.go and, where the bitmaps count, in differencing.go.
+// Package vpc maps virtual hard disks (VHD) of Virtual PC and its heirs: fixed ones, which are
+// the disk's bytes and a footer, and dynamic and differencing ones, which have a table of
+// blocks, each of them behind a bitmap of its sectors. The bytes are in layout.go, the checks
+// of open in open.go, the walk in walk.go and, where the bitmaps count, in differencing.go.
 //
-// qemu ignores bitmaps and parents; so does a qemu profile. Our own honours both in differencing images. In dynamic ones the
-// bitmaps mean little: writers leave bits out that they should set, and a sector whose bit is clear is no less what was written.
+// qemu ignores bitmaps and parents; so does a qemu profile. Our own honours both in
+// differencing images. In dynamic ones the bitmaps mean little: writers leave bits out that
+// they should set, and a sector whose bit is clear is no less what was written.
 //
-// Specification: Virtual Hard Disk Image Format Specification, Microsoft 2006. What qemu does decides what is an image, and
-// how large its disk is.
+// Specification: Virtual Hard Disk Image Format Specification, Microsoft 2006. What qemu does
+// decides what is an image, and how large its disk is.
 package vpc
 
 import (
@@ -33,9 +35,9 @@ type image struct {
 	refs    []img.Reference
 
 	fixed  bool
-	bitmap uint64 // bytes in front of each block
-	table  table
-	bits   bitmaps // of a differencing image
+	bitmap uint64       // bytes in front of each block
+	table  format.Table // the block allocation table
+	bits   bitmaps      // of a differencing image
 }
 
 // Size is the virtual disk's size in bytes.

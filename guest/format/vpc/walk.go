@@ -3,35 +3,15 @@ package vpc
 import (
 	"encoding/binary"
 
-	"instarfs/guest/block"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 )
 
-// tablePiece is how much of the table is in memory at once, in bytes: with the usual blocks of 2 MiB that of a disk of
-// 512 GiB. The table of a larger one is read twice, to check it and to walk it.
+// tablePiece is how much of the table is in memory at once, in bytes: with the usual blocks of
+// 2 MiB that of a disk of 512 GiB. The table of a larger one is read twice, to check it and to
+// walk it.
 const tablePiece = 1 << 20
-
-// table is the block allocation table.
-type table struct {
-	buf         []byte
-	off         uint64 // in the file
-	entries     uint64
-	first, have uint64 // the entries that are in buf
-}
-
-// from returns entries from number i on, i < entries: a piece of the table, which stays valid until the next call.
-func (t *table) from(dev block.Device, i uint64) ([]byte, *fault.Fault) {
-	if i < t.first || i >= t.first+t.have {
-		n := min(t.entries-i, tablePiece/entrySize)
-		if f := block.ReadOne(dev, t.buf[:n*entrySize], t.off+i*entrySize); f != nil {
-			return nil, f
-		}
-		t.first, t.have = i, n
-	}
-	return t.buf[(i-t.first)*entrySize : t.have*entrySize], nil
-}
 
 // highest is the highest entry in b that has a block, and its number; unallocated if none has.
 func highest(b []byte) (entry, number uint64) {
@@ -68,13 +48,14 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 // blockSize is that of the blocks, a power of two.
 func (m *image) blockSize() uint64 { return uint64(m.h.blockSize()) }
 
-// eachBlock goes through the table for [start, end). It calls there for what of the disk lies in one block of the file, with
-// the file's offset of that block's bitmap, and free for what of it lies in none, for as many blocks at once as there are.
+// eachBlock goes through the table for [start, end). It calls there for what of the disk lies
+// in one block of the file, with the file's offset of that block's bitmap, and free for what of
+// it lies in none, for as many blocks at once as there are.
 func (m *image) eachBlock(start, end uint64, there func(pos, to, host uint64) *fault.Fault,
 	free func(pos, to uint64) *fault.Fault) *fault.Fault {
 	size := m.blockSize()
 	for pos := start; pos < end; {
-		b, f := m.table.from(m.dev, pos/size)
+		b, f := m.table.From(pos/size, 1)
 		if f != nil {
 			return f
 		}

@@ -1,0 +1,70 @@
+package format_test
+
+import (
+	"bytes"
+	"math/rand"
+	"testing"
+
+	"instarfs/guest/fault"
+	"instarfs/guest/format"
+	"instarfs/guest/format/formattest"
+)
+
+// TestTable asks for entries of random tables, in order, with and without gaps, and sometimes again
+// from the start, and compares them with the bytes of the device.
+func TestTable(t *testing.T) {
+	for seed := range int64(300) {
+		rng := rand.New(rand.NewSource(seed))
+		content := make([]byte, 1+rng.Intn(3000))
+		rng.Read(content)
+		dev := formattest.Bytes(content)
+		tab := format.Table{Dev: dev, EntryLen: uint64(1 + rng.Intn(9)), Off: uint64(rng.Intn(50)),
+			Limit: uint64(rng.Intn(400))}
+		room := uint64(4 + rng.Intn(60))
+		tab.Buf = dev.Buffer(int(room * tab.EntryLen))
+		content = append(content, make([]byte, 1<<14)...) // the device reads as zeroes there
+		ordered := true
+		for i := uint64(0); i < 500; {
+			need := 1 + uint64(rng.Intn(int(min(room, 5))))
+			got, f := tab.From(i, need)
+			if f != nil {
+				t.Fatal(f)
+			}
+			n := uint64(len(got)) / tab.EntryLen
+			if n < need || n*tab.EntryLen != uint64(len(got)) || i+n > max(tab.Limit, i+need, i+room) {
+				t.Fatalf("seed %d: %d bytes for %d entries of %d", seed, len(got), need, tab.EntryLen)
+			}
+			if want := content[tab.Off+i*tab.EntryLen:][:len(got)]; !bytes.Equal(got, want) {
+				t.Fatalf("seed %d: entry %d is %x, want %x", seed, i, got, want)
+			}
+			switch rng.Intn(30) {
+			case 0:
+				i, ordered = uint64(rng.Intn(500)), false
+			case 1:
+				i += uint64(rng.Intn(100))
+			default:
+				i += uint64(rng.Intn(int(n) + 1))
+			}
+		}
+		if at, twice := dev.ReadTwice(); twice && ordered {
+			t.Fatalf("seed %d: byte %d is read twice", seed, at)
+		}
+	}
+}
+
+// TestTableReadsAgain asks for an entry again after a read of it failed.
+func TestTableReadsAgain(t *testing.T) {
+	dev := formattest.Bytes([]byte{1, 2, 3, 4, 5, 6})
+	tab := format.Table{Dev: dev, EntryLen: 2, Buf: dev.Buffer(4), Limit: 3}
+	if _, f := tab.From(0, 1); f != nil {
+		t.Fatal(f)
+	}
+	dev.FailAt = 5
+	if _, f := tab.From(1, 2); f == nil || f.Reason != fault.DeviceRead {
+		t.Fatalf("fault %v", f)
+	}
+	dev.FailAt = 0
+	if b, f := tab.From(1, 2); f != nil || !bytes.Equal(b, []byte{3, 4, 5, 6}) {
+		t.Fatalf("%v, fault %v", b, f)
+	}
+}
