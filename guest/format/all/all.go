@@ -40,9 +40,10 @@ var drivers = [...]format.Driver{
 	vmdk.SESparseDriver,
 }
 
-// Probe finds the format of a device by the first bytes of it, zero padded, its size in bytes and whether the file's name
-// ends in ".dmg" behind at least one other character. The highest score wins, on a tie the first driver. There always is an
-// answer: what nobody claims is raw, and so is a device without bytes.
+// Probe finds the format of a device by the first bytes of it, zero padded, its size in bytes
+// and whether the file's name ends in ".dmg" behind at least one other character. The highest
+// score wins, on a tie the first driver. There always is an answer: what nobody claims is raw,
+// and so is a device without bytes.
 func Probe(head *[format.HeadLen]byte, size uint64, dmg bool) *format.Driver {
 	best, top := &drivers[0], 0
 	if size == 0 {
@@ -56,8 +57,8 @@ func Probe(head *[format.HeadLen]byte, size uint64, dmg bool) *format.Driver {
 	return best
 }
 
-// Choose returns the driver that is wanted, or the one that probing finds if none is. dmg says whether the file's name ends in
-// ".dmg". The fault is of a format that there is none of.
+// Choose returns the driver that is wanted, or the one that probing finds if none is. dmg says
+// whether the file's name ends in ".dmg". The fault is of a format that there is none of.
 func Choose(want img.Format, dev block.Device, dmg bool) (*format.Driver, *fault.Fault) {
 	driver := ByFormat(want)
 	if want == img.Unknown {

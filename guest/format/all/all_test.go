@@ -70,7 +70,8 @@ func head(s string) *[format.HeadLen]byte {
 	return &h
 }
 
-// TestProbe probes by the table, and finds that qemu-img says of the same bytes what it says when it is told the format.
+// TestProbe probes by the table, and finds that qemu-img says of the same bytes what it says
+// when it is told the format.
 func TestProbe(t *testing.T) {
 	for _, v := range heads {
 		if got := all.Probe(head(v.head), 4096, v.dmg).Format.String(); got != v.want {

@@ -1,6 +1,7 @@
 // Package bochs maps growing images of Bochs.
 //
-// Specification: the hard disk image format of the Bochs user manual. Where it is silent, what qemu 7.2 does decides.
+// Specification: the hard disk image format of the Bochs user manual. Where it is silent, what
+// qemu 7.2 does decides.
 package bochs
 
 import (

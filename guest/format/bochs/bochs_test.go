@@ -22,8 +22,8 @@ const (
 
 var le = binary.LittleEndian
 
-// image has pieces of 16 KiB: the second extent, none, the first extent, and half of one beyond the end of the file. Extents are at
-// 1024 and 512+16384 bytes behind. change alters it.
+// image has pieces of 16 KiB: the second extent, none, the first extent, and half of one beyond
+// the end of the file. Extents are at 1024 and 512+16384 bytes behind. change alters it.
 func image(change func(b []byte)) []byte {
 	b := make([]byte, 1024+2*(512+size))
 	copy(b, "Bochs Virtual HD Image")

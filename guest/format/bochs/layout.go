@@ -2,9 +2,11 @@ package bochs
 
 import "encoding/binary"
 
-// The bytes of an image, as the hard disk image format of the Bochs user manual and block/bochs.c of qemu have them. All integers
-// are little endian. Behind the header comes the catalog, one number of an extent for each piece of the disk, and behind it the
-// extents: each a bitmap of the sectors that it has, and room for all of them. What no extent has reads as zeroes.
+// The bytes of an image, as the hard disk image format of the Bochs user manual and
+// block/bochs.c of qemu have them. All integers are little endian. Behind the header comes the
+// catalog, one number of an extent for each piece of the disk, and behind it the extents: each
+// a bitmap of the sectors that it has, and room for all of them. What no extent has reads as
+// zeroes.
 
 const (
 	magic   = "Bochs Virtual HD Image\x00"
@@ -18,7 +20,8 @@ const (
 	sectorSize = 512
 	entryLen   = 4
 
-	// maxCatalog is the most entries that qemu takes: those of the largest image that bximage makes, 8 TiB.
+	// maxCatalog is the most entries that qemu takes: those of the largest image that bximage
+	// makes, 8 TiB.
 	maxCatalog    = 1 << 20
 	maxExtentSize = 8 << 20
 	maxBitmap     = maxExtentSize / sectorSize / 8 // bytes that are read of a bitmap

@@ -35,7 +35,8 @@ func image(change func(b []byte)) []byte {
 
 func nothing([]byte) {}
 
-// steps is an image that ends behind the offsets that are looked at in one step, each of which is offset. It has one more.
+// steps is an image that ends behind the offsets that are looked at in one step, each of which
+// is offset. It has one more.
 func steps(offset uint64) []byte {
 	b := make([]byte, 136+1<<20)
 	be.PutUint32(b[128:], 512)

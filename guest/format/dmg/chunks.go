@@ -104,8 +104,8 @@ func (c *chunks) complete(at uint64) {
 	c.keep(run{start: c.u64(offChunkSector), sectors: c.u64(offChunkSectors), length: c.u64(offChunkLength), at: at, kind: k})
 }
 
-// check makes the checks of qemu, as it is packed by Debian: what reads bzip2 and LZFSE is not there. Nothing is checked of a chunk that
-// it cannot read.
+// check makes the checks of qemu, as it is packed by Debian: what reads bzip2 and LZFSE is not
+// there. Nothing is checked of a chunk that it cannot read.
 func (c *chunks) check(k kind, t uint32, at uint64) {
 	count, length := c.u64(offChunkSectors), c.u64(offChunkLength)
 	switch {
@@ -126,7 +126,8 @@ func (c *chunks) check(k kind, t uint32, at uint64) {
 	}
 }
 
-// keep adds a chunk to the runs, as far as it lies on the disk. r.start still counts from the start of the table.
+// keep adds a chunk to the runs, as far as it lies on the disk. r.start still counts from the
+// start of the table.
 func (c *chunks) keep(r run) {
 	first := binary.BigEndian.Uint64(c.header[offFirstSector:])
 	if r.start > ^uint64(0)-first {
@@ -156,7 +157,8 @@ func (c *chunks) keep(r run) {
 	c.runs = append(c.runs, r)
 }
 
-// place finds where the bytes of a raw run are, if it has as many as it needs and at a place that a file can have.
+// place finds where the bytes of a raw run are, if it has as many as it needs and at a place
+// that a file can have.
 func (c *chunks) place(r *run) {
 	table, chunk := binary.BigEndian.Uint64(c.header[offTableData:]), c.u64(offChunkData)
 	r.offset = c.dataFork + table + chunk // the data fork begins within the file

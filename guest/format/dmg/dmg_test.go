@@ -56,7 +56,8 @@ func koly(b []byte, off int, v uint64) []byte {
 	return b
 }
 
-// atTrailer is an image whose field off says that what it points to, of no length, starts where the trailer does.
+// atTrailer is an image whose field off says that what it points to, of no length, starts where
+// the trailer does.
 func atTrailer(off int) []byte {
 	b := fork(image(every...)).Bytes()
 	if off == 0x28 {

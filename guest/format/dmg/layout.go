@@ -2,9 +2,10 @@ package dmg
 
 import "encoding/binary"
 
-// The bytes of an image. Integers are big endian. At the end is a trailer which says where two forks and a property list lie. In
-// the resource fork, or in <data> elements of the property list, in base64, are block tables: each is a header and the chunks of a
-// part of the disk. The bytes of the chunks are in the data fork.
+// The bytes of an image. Integers are big endian. At the end is a trailer which says where two
+// forks and a property list lie. In the resource fork, or in <data> elements of the property
+// list, in base64, are block tables: each is a header and the chunks of a part of the disk. The
+// bytes of the chunks are in the data fork.
 
 const (
 	magic     = "koly"
@@ -13,7 +14,8 @@ const (
 	trailerLen = 512
 	sectorSize = 512
 
-	// The trailer starts within searchLen bytes from the last searchFrom bytes on, as file sizes are not multiples of a sector.
+	// The trailer starts within searchLen bytes from the last searchFrom bytes on, as file
+	// sizes are not multiples of a sector.
 	searchFrom = 511 + 512
 	searchLen  = 515
 
@@ -25,8 +27,9 @@ const (
 	offXMLLength      = 0xe0
 	offSectorCount    = 0x1ec
 
-	// The resource fork starts with the offset of the resource data, u32 from its start, that of a map, and the lengths of both.
-	// Resources follow each other, each behind its length, u32.
+	// The resource fork starts with the offset of the resource data, u32 from its start, that
+	// of a map, and the lengths of both. Resources follow each other, each behind its length,
+	// u32.
 	rsrcHeaderLen = 16
 	rsrcLength    = 8
 

@@ -13,13 +13,15 @@ const (
 	headerV1   = 108 // of 592 bytes, what is looked at
 	sectorSize = 512
 
-	// Version 2: a binary header, and JSON behind it up to hdr_size. A copy of both follows, and key slots.
+	// Version 2: a binary header, and JSON behind it up to hdr_size. A copy of both follows,
+	// and key slots.
 	offHeaderSize = 8 // u64, bytes
 	jsonOffset    = 4096
 	minHeaderSize = 16 << 10
 	maxHeaderSize = 4 << 20
 
-	// maxSegments is more than cryptsetup ever makes, which is one, and a few while it encrypts anew.
+	// maxSegments is more than cryptsetup ever makes, which is one, and a few while it encrypts
+	// anew.
 	maxSegments = 64
 )
 

@@ -1,6 +1,8 @@
-// Package luks maps LUKS containers: what of the file is the encrypted disk. It needs no key, as it does not look into that.
+// Package luks maps LUKS containers: what of the file is the encrypted disk. It needs no key,
+// as it does not look into that.
 //
-// Specification: LUKS1 On-Disk Format Specification 1.2.3; LUKS2 On-Disk Format Specification 1.1.1.
+// Specification: LUKS1 On-Disk Format Specification 1.2.3; LUKS2 On-Disk Format Specification
+// 1.1.1.
 package luks
 
 import (
@@ -13,7 +15,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// Driver is the luks format. As in qemu, version 2 is not found by probing, but who asks for luks gets it.
+// Driver is the luks format. As in qemu, version 2 is not found by probing, but who asks for
+// luks gets it.
 var Driver = format.Driver{Format: img.Luks, Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {

@@ -7,10 +7,12 @@ import (
 	"instarfs/guest/fault"
 )
 
-// The extension holds dirty bitmaps, which no map shows. But qemu does not open an image of which it cannot read them.
+// The extension holds dirty bitmaps, which no map shows. But qemu does not open an image of
+// which it cannot read them.
 
-// checkExtension checks the cluster at a sector as qemu's parallels_parse_format_extension does. It passes through the cluster
-// twice, for its checksum and for its features: the first says whether the second is worth anything.
+// checkExtension checks the cluster at a sector as qemu's parallels_parse_format_extension
+// does. It passes through the cluster twice, for its checksum and for its features: the first
+// says whether the second is worth anything.
 func (m *image) checkExtension(sector uint64) *fault.Fault {
 	at := sector * sectorSize // wraps around as in qemu
 	if m.release.IsQemu() && int64(at) <= 0 {

@@ -2,7 +2,8 @@ package parallels
 
 import "encoding/binary"
 
-// The bytes of an image, as docs/interop/parallels.rst of qemu lays them out. All integers are little endian.
+// The bytes of an image, as docs/interop/parallels.rst of qemu lays them out. All integers are
+// little endian.
 
 const (
 	magic    = "WithoutFreeSpace" // entries of the BAT are sectors
@@ -54,12 +55,12 @@ const (
 	offBitmapGranularity = 24
 	offBitmapL1Size      = 28
 
-	// maxExtension is the largest cluster with an extension that is looked at. Parallels makes clusters of 1 MiB; the largest
-	// that a header can claim have 2 GiB.
+	// maxExtension is the largest cluster with an extension that is looked at. Parallels makes
+	// clusters of 1 MiB; the largest that a header can claim have 2 GiB.
 	maxExtension = 64 << 20
 
-	// maxBitmaps is how many bitmaps are told apart: each is a read, and memory. A disk has a few; the largest extension has room
-	// for a million.
+	// maxBitmaps is how many bitmaps are told apart: each is a read, and memory. A disk has a
+	// few; the largest extension has room for a million.
 	maxBitmaps = 1 << 14
 )
 

@@ -26,7 +26,8 @@ const (
 
 var le = binary.LittleEndian
 
-// image has clusters of 4 KiB: data, nothing, data, data, and one that the BAT is too short for; change alters it.
+// image has clusters of 4 KiB: data, nothing, data, data, and one that the BAT is too short
+// for; change alters it.
 func image(change func(b []byte)) []byte {
 	b := make([]byte, 4*cluster)
 	copy(b, "WithouFreSpacExt")
@@ -201,7 +202,8 @@ func TestManyBitmaps(t *testing.T) {
 	}
 }
 
-// TestTerabyte: an assertion of qemu fails where its 32-bit number of the sectors that are left is negative or 0.
+// TestTerabyte: an assertion of qemu fails where its 32-bit number of the sectors that are left
+// is negative or 0.
 func TestTerabyte(t *testing.T) {
 	const tib = 1 << 40
 	for _, tc := range []struct {

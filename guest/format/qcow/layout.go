@@ -2,8 +2,8 @@ package qcow
 
 import "encoding/binary"
 
-// The bytes of an image, as block/qcow.c of qemu lays them out: there is no other specification. All integers are big endian;
-// offsets and sizes are bytes.
+// The bytes of an image, as block/qcow.c of qemu lays them out: there is no other
+// specification. All integers are big endian; offsets and sizes are bytes.
 
 const (
 	magic   = "QFI\xfb"

@@ -1,5 +1,6 @@
-// Package qcow maps images of qemu's first own format, version 1 of what qcow2 is version 2 and 3 of. It knows no zero
-// clusters: what is allocated is data, compressed or encrypted or neither.
+// Package qcow maps images of qemu's first own format, version 1 of what qcow2 is version 2 and
+// 3 of. It knows no zero clusters: what is allocated is data, compressed or encrypted or
+// neither.
 package qcow
 
 import (
@@ -145,7 +146,8 @@ func (m *image) scan(p *format.Part) {
 	}
 }
 
-// cluster emits what is left of one cluster, up to to, given its entry; skip bytes of it lie before the window.
+// cluster emits what is left of one cluster, up to to, given its entry; skip bytes of it lie
+// before the window.
 func (m *image) cluster(p *format.Part, at, entry, skip, to uint64) {
 	switch {
 	case entry == 0:
@@ -158,7 +160,8 @@ func (m *image) cluster(p *format.Part, at, entry, skip, to uint64) {
 		m.sink.Bad(to-m.pos, fault.New(fault.QcowClusterOffset, p.Table+p.First*entryLen+at, entry))
 		m.pos = to
 	default:
-		// Not the sum but of what is less than a sector, which is as qemu asks: an entry may have bits in the way.
+		// Not the sum but of what is less than a sector, which is as qemu asks: an entry may
+		// have bits in the way.
 		m.emit(to, extent.Present|extent.Data|extent.Offset, (entry|skip&^(sectorSize-1))+skip%sectorSize)
 	}
 }

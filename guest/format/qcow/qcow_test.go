@@ -21,7 +21,8 @@ const (
 
 var be = binary.BigEndian
 
-// image is one of three clusters of 512 bytes and half of a fourth: data, compressed, nothing, data; change alters it.
+// image is one of three clusters of 512 bytes and half of a fourth: data, compressed, nothing,
+// data; change alters it.
 func image(change func(b []byte)) []byte {
 	b := make([]byte, 8192)
 	copy(b, "QFI\xfb\x00\x00\x00\x01")

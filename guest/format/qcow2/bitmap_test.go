@@ -27,8 +27,8 @@ func (d dirEntry) bytes() string {
 	return string(e.Data) + string(make([]byte, -len(e.Data)&7))
 }
 
-// bitmaps adds the extension for count bitmaps and a directory of these entries, the size changed by more. A table offset of
-// 1 is replaced by that of a table that holds content.
+// bitmaps adds the extension for count bitmaps and a directory of these entries, the size
+// changed by more. A table offset of 1 is replaced by that of a table that holds content.
 func bitmaps(count uint32, more int, content uint64, entries ...dirEntry) func(*qcow2test.Image) {
 	return func(q *qcow2test.Image) {
 		dir, table := q.Alloc(1), q.Alloc(1)

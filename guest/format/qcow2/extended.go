@@ -9,8 +9,8 @@ import (
 	"instarfs/guest/format"
 )
 
-// run is a stretch of subclusters of one kind, with contiguous offsets where they have them, within an L2 slice: what qemu
-// looks at in one call.
+// run is a stretch of subclusters of one kind, with contiguous offsets where they have them,
+// within an L2 slice: what qemu looks at in one call.
 type run struct {
 	kind  kind
 	start uint64 // virtual bytes
@@ -82,8 +82,8 @@ func (w *walker) checkExtended(p *format.Part, k kind, present bool, host, at, i
 	return w.check(p, k, host, at, i)
 }
 
-// invalid reports whether a bitmap contradicts itself: a subcluster that is allocated and zero, or allocated where there is
-// no cluster.
+// invalid reports whether a bitmap contradicts itself: a subcluster that is allocated and zero,
+// or allocated where there is no cluster.
 func invalid(bitmap uint64, present bool) bool {
 	if present {
 		return uint32(bitmap>>subclusters)&uint32(bitmap) != 0
@@ -91,7 +91,8 @@ func invalid(bitmap uint64, present bool) bool {
 	return uint32(bitmap) != 0
 }
 
-// subKind is the kind of subcluster sub of a cluster that is not compressed; present says whether it has a host offset.
+// subKind is the kind of subcluster sub of a cluster that is not compressed; present says
+// whether it has a host offset.
 func subKind(bitmap uint64, sub uint, present bool) kind {
 	switch zero := bitmap>>(subclusters+sub)&1 != 0; {
 	case zero && present:
@@ -123,9 +124,9 @@ func subRun(bitmap uint64, sub uint, k kind) uint {
 	return min(uint(bits.TrailingZeros32(differ>>sub)), subclusters-sub)
 }
 
-// emitAhead emits the run before an invalid cluster, which starts at at. qemu's scan of the run meets that cluster, so the
-// call fails already where the run starts; if it is longer than a call, the last call does. Compressed clusters are looked
-// at one by one.
+// emitAhead emits the run before an invalid cluster, which starts at at. qemu's scan of the run
+// meets that cluster, so the call fails already where the run starts; if it is longer than a
+// call, the last call does. Compressed clusters are looked at one by one.
 func (w *walker) emitAhead(at uint64, r *run) {
 	host := r.host - r.start // wraps around, and back when an offset is added
 	if r.kind == compressed {

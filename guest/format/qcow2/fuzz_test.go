@@ -15,11 +15,13 @@ import (
 	"instarfs/guest/img"
 )
 
-// most of a disk that a fuzz input walks, in bytes, so that an input costs milliseconds whatever it claims.
+// most of a disk that a fuzz input walks, in bytes, so that an input costs milliseconds
+// whatever it claims.
 const fuzzWindow = 1 << 26
 
-// FuzzQcow2 walks anything: no panic, a window that is tiled or a fault, a bounded cost, and the same answer for a part of the
-// disk as for all of it. Where clusters are few the model agrees too.
+// FuzzQcow2 walks anything: no panic, a window that is tiled or a fault, a bounded cost, and
+// the same answer for a part of the disk as for all of it. Where clusters are few the model
+// agrees too.
 func FuzzQcow2(f *testing.F) {
 	for seed := range int64(20) {
 		q := qcow2test.RandomEntries(rand.New(rand.NewSource(seed)), "data")
@@ -44,7 +46,8 @@ func FuzzQcow2(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The first cluster, snapshots, bitmaps and their tables, refcounts, L1, and an L2 table for each of its entries.
+		// The first cluster, snapshots, bitmaps and their tables, refcounts, L1, and an L2
+		// table for each of its entries.
 		if dev.Bytes > 1<<31 {
 			t.Fatalf("%d bytes read", dev.Bytes)
 		}
@@ -72,8 +75,8 @@ func FuzzQcow2(f *testing.F) {
 // small is an image without the zeroes at its end, which a reader sees all the same.
 func small(q *qcow2test.Image) []byte { return bytes.TrimRight(q.Bytes(), "\x00") }
 
-// sameContent compares a window with the whole map. How far ahead a fault is seen depends on where the window starts and
-// ends; nothing else does.
+// sameContent compares a window with the whole map. How far ahead a fault is seen depends on
+// where the window starts and ends; nothing else does.
 func sameContent(t *testing.T, whole, part *formattest.Result) {
 	t.Helper()
 	at := part.Map.Start()

@@ -2,9 +2,9 @@ package qcow2
 
 import "encoding/binary"
 
-// The bytes of an image, as https://www.qemu.org/docs/master/interop/qcow2.html (docs/interop/qcow2.rst of qemu) lays them
-// out. All integers are big endian; all offsets and sizes are bytes unless a name says otherwise. Accessors carry the
-// names of the specification.
+// The bytes of an image, as https://www.qemu.org/docs/master/interop/qcow2.html
+// (docs/interop/qcow2.rst of qemu) lays them out. All integers are big endian; all offsets and
+// sizes are bytes unless a name says otherwise. Accessors carry the names of the specification.
 
 const (
 	magic = "QFI\xfb"
@@ -26,17 +26,20 @@ const (
 	maxReftableBytes = 8 << 20
 	maxL1Needed      = 1<<31 - 1 // entries, an int of C
 
-	// maxVirtualSize is the highest virtual size plus one, in bytes: qemu counts sectors in a signed 64-bit byte count.
+	// maxVirtualSize is the highest virtual size plus one, in bytes: qemu counts sectors in a
+	// signed 64-bit byte count.
 	maxVirtualSize = 1 << 63
 
 	maxBackingName   = 1023 // backing_file_size
 	maxBackingFormat = 15   // length of the backing format name
 	maxDataFileName  = 4095 // PATH_MAX less its NUL: no longer name can be opened
 
-	// qemu looks at L2 tables in slices: whole tables when all tables of the image fit in wholeTables, else 4096 bytes.
+	// qemu looks at L2 tables in slices: whole tables when all tables of the image fit in
+	// wholeTables, else 4096 bytes.
 	wholeTables = 32 << 20
 	sliceBytes  = 4096
-	// maxCall is how many bytes of the virtual disk qemu asks of an L2 slice at once (INT_MAX of C).
+	// maxCall is how many bytes of the virtual disk qemu asks of an L2 slice at once (INT_MAX
+	// of C).
 	maxCall = 1<<31 - 1
 )
 

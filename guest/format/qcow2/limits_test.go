@@ -63,7 +63,8 @@ func TestRefblockUnaligned(t *testing.T) {
 	}
 }
 
-// TestFullBatches has more L1 entries, of every sort in turn, than a batch has parts, and tables that no read can join.
+// TestFullBatches has more L1 entries, of every sort in turn, than a batch has parts, and
+// tables that no read can join.
 func TestFullBatches(t *testing.T) {
 	const entries = 20000
 	q := qcow2test.New(entries<<15, 9)
@@ -138,7 +139,8 @@ func TestWalkAgain(t *testing.T) {
 	}
 }
 
-// TestHeaderExtremes sets every field of the header, byte by byte, to extremes: a fault or a map, and never a long run.
+// TestHeaderExtremes sets every field of the header, byte by byte, to extremes: a fault or a
+// map, and never a long run.
 func TestHeaderExtremes(t *testing.T) {
 	q := qcow2test.New(1<<20, 12)
 	q.Data(3, 4)

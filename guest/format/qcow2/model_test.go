@@ -10,8 +10,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// TestAgainstModel compares maps and windows of random images, half of them corrupt, with the model.
-// How much of the image the host allocated decides whether clusters may be holes.
+// TestAgainstModel compares maps and windows of random images, half of them corrupt, with the
+// model. How much of the image the host allocated decides whether clusters may be holes.
 func TestAgainstModel(t *testing.T) {
 	refused := 0
 	for seed := range int64(300) {

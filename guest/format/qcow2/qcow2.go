@@ -1,9 +1,11 @@
-// Package qcow2 maps images of qemu's own format, versions 2 and 3: what qemu-img map says of them, down to the faults that
-// it finds and in the order in which it finds them. The bytes are in layout.go, the checks of open in open.go and the files
-// it names, the walk in walk.go. Nothing of an image is believed: every number meets its limit before it is used, and every
+// Package qcow2 maps images of qemu's own format, versions 2 and 3: what qemu-img map says of
+// them, down to the faults that it finds and in the order in which it finds them. The bytes are
+// in layout.go, the checks of open in open.go and the files it names, the walk in walk.go.
+// Nothing of an image is believed: every number meets its limit before it is used, and every
 // loop is bounded by a table whose size was checked, by the window or by the device's size.
 //
-// Specification: https://www.qemu.org/docs/master/interop/qcow2.html. Where it is silent, what qemu 7.2 does decides.
+// Specification: https://www.qemu.org/docs/master/interop/qcow2.html. Where it is silent, what
+// qemu 7.2 does decides.
 package qcow2
 
 import (
@@ -15,7 +17,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// Driver is the qcow2 format. A version that is not known yet is recognised too, so that it is refused by name.
+// Driver is the qcow2 format. A version that is not known yet is recognised too, so that it is
+// refused by name.
 var Driver = format.Driver{Format: img.Qcow2, Probe: probe, Open: open}
 
 func probe(head *[format.HeadLen]byte, _ uint64, _ bool) int {
@@ -66,7 +69,8 @@ const (
 // hasOffset reports whether runs of k need contiguous host offsets.
 func (k kind) hasOffset() bool { return k == unallocAlloc || k == zeroAlloc || k == normal }
 
-// setFlags fills in what each kind shows of itself: encrypted images keep their offsets to themselves.
+// setFlags fills in what each kind shows of itself: encrypted images keep their offsets to
+// themselves.
 func (m *image) setFlags() {
 	m.flags = [kinds]extent.Flags{
 		unallocAlloc: extent.Offset,

@@ -11,9 +11,10 @@ import (
 // entryState are the bits of a standard entry that decide how its cluster is stored.
 const entryState = l2Compressed | l2Zero | l2OffsetMask
 
-// scanStandard emits the clusters of a table of 8-byte entries, a run of clusters of one kind, with contiguous offsets where
-// they have them, at a time. This is the loop that a large map spends its time in: what it needs is in local variables, and
-// the next entry is compared in place before anything else is done.
+// scanStandard emits the clusters of a table of 8-byte entries, a run of clusters of one kind,
+// with contiguous offsets where they have them, at a time. This is the loop that a large map
+// spends its time in: what it needs is in local variables, and the next entry is compared in
+// place before anything else is done.
 func (w *walker) scanStandard(p *format.Part) {
 	b := p.Entries
 	unalloc := uint64(entryState)
@@ -80,7 +81,8 @@ func (w *walker) scanStandard(p *format.Part) {
 	w.pos = min(at, end)
 }
 
-// classify tells the kind and the host offset of a cluster that is not unallocated, given its entry's state.
+// classify tells the kind and the host offset of a cluster that is not unallocated, given its
+// entry's state.
 func classify(state uint64) (kind, uint64) {
 	host := state & l2OffsetMask
 	switch {
@@ -94,8 +96,8 @@ func classify(state uint64) (kind, uint64) {
 	return zeroAlloc, host
 }
 
-// check finds what is wrong with a cluster where a call of qemu starts: i is the index of its entry in p, at its place on
-// the virtual disk.
+// check finds what is wrong with a cluster where a call of qemu starts: i is the index of its
+// entry in p, at its place on the virtual disk.
 func (w *walker) check(p *format.Part, k kind, host, at, i uint64) *fault.Fault {
 	entry := p.Table + (p.First+i)<<w.entryBits
 	index := (p.First + i) & w.sliceMask

@@ -57,7 +57,8 @@ func (w *walker) scan(p *format.Part) {
 	}
 }
 
-// emit emits what lies between pos and to, cut at the window's end. host is the host offset of pos, if k has one.
+// emit emits what lies between pos and to, cut at the window's end. host is the host offset of
+// pos, if k has one.
 func (w *walker) emit(to uint64, k kind, host uint64) {
 	w.emitFlags(to, w.flags[k], host)
 }

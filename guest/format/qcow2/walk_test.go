@@ -37,7 +37,8 @@ func pieces(start uint64, p ...piece) []extent.Extent {
 	return s
 }
 
-// TestWalk walks built images whose maps are written out. Data starts behind the header, the L1 table and one L2 table.
+// TestWalk walks built images whose maps are written out. Data starts behind the header, the L1
+// table and one L2 table.
 func TestWalk(t *testing.T) {
 	const c, first = 1 << 16, 3 << 16
 	for _, v := range []struct {
@@ -168,7 +169,8 @@ func TestSlices(t *testing.T) {
 	}
 }
 
-// TestReadsOnce walks images of every cluster size and finds that no byte of them is read twice, in few and large reads.
+// TestReadsOnce walks images of every cluster size and finds that no byte of them is read
+// twice, in few and large reads.
 func TestReadsOnce(t *testing.T) {
 	for bits := uint(9); bits <= 21; bits++ {
 		for _, extended := range []bool{false, true} {
@@ -213,7 +215,8 @@ func TestWindowReadsLittle(t *testing.T) {
 	}
 }
 
-// TestDeviceFails lets each byte range of an image fail in turn: the run ends with that fault, or did not need the byte.
+// TestDeviceFails lets each byte range of an image fail in turn: the run ends with that fault,
+// or did not need the byte.
 func TestDeviceFails(t *testing.T) {
 	q := qcow2test.New(1<<20, 12)
 	q.Data(0, 3)

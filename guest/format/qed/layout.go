@@ -2,8 +2,8 @@ package qed
 
 import "encoding/binary"
 
-// The bytes of an image, as docs/interop/qed_spec.rst of qemu lays them out. All integers are little endian; offsets and sizes
-// are bytes unless a comment says otherwise.
+// The bytes of an image, as docs/interop/qed_spec.rst of qemu lays them out. All integers are
+// little endian; offsets and sizes are bytes unless a comment says otherwise.
 
 const (
 	magic = "QED\x00"

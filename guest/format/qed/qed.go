@@ -69,7 +69,8 @@ func (m *image) checkHeader() *fault.Fault {
 		return fault.New(fault.QedTableSize, offTableSize)
 	}
 	m.tables.ClusterSize, m.tables.Entries = cluster, cluster*h.tableSize()/entryLen
-	// As in qemu the largest size overflows where it does not fit in 64 bits, and becomes 0: it is a power of two.
+	// As in qemu the largest size overflows where it does not fit in 64 bits, and becomes 0: it
+	// is a power of two.
 	if size := h.imageSize(); size%sectorSize != 0 || size > m.tables.Entries*m.tables.Entries*cluster {
 		return fault.New(fault.QedImageSize, offImageSize)
 	}
@@ -120,8 +121,8 @@ func (m *image) validCluster(off uint64) bool {
 	return off&(m.h.clusterSize()-1) == 0 && off >= m.h.headerSize()*m.h.clusterSize() && off < m.fileSize
 }
 
-// validTable is what qemu demands of the offset of a table. A table of one cluster is never valid: its last cluster does not come
-// behind its first one.
+// validTable is what qemu demands of the offset of a table. A table of one cluster is never
+// valid: its last cluster does not come behind its first one.
 func (m *image) validTable(off uint64) bool {
 	last := off + (m.h.tableSize()-1)*m.h.clusterSize()
 	return last > off && m.validCluster(off) && m.validCluster(last)

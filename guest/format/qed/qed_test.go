@@ -24,7 +24,8 @@ const (
 
 var le = binary.LittleEndian
 
-// image has a header, an L1 table, an L2 table and three clusters: data, zero, nothing, data, data; change alters it.
+// image has a header, an L1 table, an L2 table and three clusters: data, zero, nothing, data,
+// data; change alters it.
 func image(change func(b []byte)) []byte {
 	b := make([]byte, cluster+2*table+3*cluster)
 	copy(b, "QED\x00")
@@ -93,7 +94,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestEndOfFiles: a run that begins in the largest file there can be does not go on behind what an offset can be.
+// TestEndOfFiles: a run that begins in the largest file there can be does not go on behind what
+// an offset can be.
 func TestEndOfFiles(t *testing.T) {
 	const last = 1<<63 - 2*cluster
 	s := &formattest.Sparse{Size: 1<<63 - 1}
@@ -147,8 +149,8 @@ func long(n uint64) []byte {
 	return b
 }
 
-// TestLongRun: a run of 4 GiB or more makes an assertion of qemu fail, unless a question begins in its first cluster and the run
-// is a multiple of 4 GiB.
+// TestLongRun: a run of 4 GiB or more makes an assertion of qemu fail, unless a question begins
+// in its first cluster and the run is a multiple of 4 GiB.
 func TestLongRun(t *testing.T) {
 	const mib, gib = 1 << 20, 1 << 30
 	walk := func(n, start uint64, release img.Release) *formattest.Result {

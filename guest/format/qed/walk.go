@@ -9,8 +9,8 @@ import (
 	"instarfs/guest/format"
 )
 
-// walker is one walk. It goes by runs, stretches of clusters of one kind with contiguous offsets within an L2 table, because qemu
-// does: it looks at the first entry of a run only.
+// walker is one walk. It goes by runs, stretches of clusters of one kind with contiguous
+// offsets within an L2 table, because qemu does: it looks at the first entry of a run only.
 type walker struct {
 	*image
 	sink format.Sink
@@ -78,8 +78,8 @@ func (w *walker) scan(p *format.Part) {
 	}
 }
 
-// cluster takes the entry of the cluster that starts at at; place is where on the device it is. No run goes on to where no file is: only
-// its start is ever compared with the file's end.
+// cluster takes the entry of the cluster that starts at at; place is where on the device it is.
+// No run goes on to where no file is: only its start is ever compared with the file's end.
 func (w *walker) cluster(at, place, entry uint64) {
 	k := found
 	switch entry {
@@ -102,9 +102,10 @@ func (w *walker) cluster(at, place, entry uint64) {
 	}
 }
 
-// flush emits the run. qemu multiplies the run's clusters with their size in 32 bits. A run of 4 GiB or more is thus cut short,
-// and what is left of it has no length: an assertion fails. Only a question that begins within the first cluster of such a
-// run, the rest of which is whole times 4 GiB, gets away: it takes all the L2 table for the run.
+// flush emits the run. qemu multiplies the run's clusters with their size in 32 bits. A run of
+// 4 GiB or more is thus cut short, and what is left of it has no length: an assertion fails.
+// Only a question that begins within the first cluster of such a run, the rest of which is
+// whole times 4 GiB, gets away: it takes all the L2 table for the run.
 func (w *walker) flush() {
 	if !w.open {
 		return

@@ -1,5 +1,6 @@
-// Package raw maps images without any structure: byte x of the virtual disk is byte x of the file. It reads nothing. What
-// of the file is a hole only the host can tell, so the one extent it emits asks the host to look.
+// Package raw maps images without any structure: byte x of the virtual disk is byte x of the
+// file. It reads nothing. What of the file is a hole only the host can tell, so the one extent
+// it emits asks the host to look.
 package raw
 
 import (
@@ -13,7 +14,8 @@ import (
 // sectorSize is the unit in which qemu counts a file's length, in bytes.
 const sectorSize = 512
 
-// Driver is the raw format. Any device is a raw image, and a weak one: every other format that knows its signature wins.
+// Driver is the raw format. Any device is a raw image, and a weak one: every other format that
+// knows its signature wins.
 var Driver = format.Driver{
 	Format: img.Raw,
 	Probe:  func(*[format.HeadLen]byte, uint64, bool) int { return 1 },
@@ -36,7 +38,8 @@ func (m image) Size() uint64 { return m.size }
 // References is empty: nothing in a raw image is a name.
 func (m image) References() []img.Reference { return nil }
 
-// Walk emits the window as one extent. Its part behind the device's end, less than a sector, is a hole to the host.
+// Walk emits the window as one extent. Its part behind the device's end, less than a sector, is
+// a hole to the host.
 func (m image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	if start < end {
 		sink.Emit(end-start, extent.Present|extent.Data|extent.Offset|extent.Holes|extent.Bare, start, 0)

@@ -2,8 +2,9 @@ package vdi
 
 import "encoding/binary"
 
-// The bytes of an image, as VDICore.h of VirtualBox lays them out (a preheader of 72 bytes, then VDIHEADER1PLUS). All
-// integers are little endian; offsets and sizes are bytes. Accessors carry the names of VirtualBox.
+// The bytes of an image, as VDICore.h of VirtualBox lays them out (a preheader of 72 bytes,
+// then VDIHEADER1PLUS). All integers are little endian; offsets and sizes are bytes. Accessors
+// carry the names of VirtualBox.
 
 const (
 	signature  = 0xbeda107f
@@ -12,20 +13,21 @@ const (
 	sectorSize = 512
 	uuidSize   = 16
 
-	// blockBits is log2 of the one block size that qemu takes. VirtualBox writes no other unless it is asked to.
+	// blockBits is log2 of the one block size that qemu takes. VirtualBox writes no other
+	// unless it is asked to.
 	blockBits = 20
 	blockSize = 1 << blockBits
 
-	// maxBlocks is how many blocks qemu accepts: their entries in the map just fit in what it reads at once, 2 GiB less a
-	// sector, rounded down to 128 blocks.
+	// maxBlocks is how many blocks qemu accepts: their entries in the map just fit in what it
+	// reads at once, 2 GiB less a sector, rounded down to 128 blocks.
 	maxBlocks = 0x1fffff80
 	maxSize   = maxBlocks << blockBits
 
 	typeStatic = 2 // VDI_IMAGE_TYPE_FIXED: whatever else is dynamic to qemu
 
 	entrySize = 4
-	// Entries from here on have no block in the file: 0xfffffffe (VDI_IMAGE_BLOCK_ZERO) was discarded, 0xffffffff
-	// (VDI_IMAGE_BLOCK_FREE) nobody wrote.
+	// Entries from here on have no block in the file: 0xfffffffe (VDI_IMAGE_BLOCK_ZERO) was
+	// discarded, 0xffffffff (VDI_IMAGE_BLOCK_FREE) nobody wrote.
 	lowestUnused = 0xfffffffe
 )
 

@@ -57,7 +57,8 @@ func model(b []byte, x uint64) extent.Extent {
 	return e
 }
 
-// agree compares a window with the model, at the first and last byte of each extent, at its middle and at every block.
+// agree compares a window with the model, at the first and last byte of each extent, at its
+// middle and at every block.
 func agree(t testing.TB, b []byte, qemu img.Release, w img.Window) *formattest.Result {
 	t.Helper()
 	res, f := walk(t, b, qemu, w)
@@ -217,7 +218,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestLargest walks windows at both ends of the largest disk there is: the map is read from where the window begins.
+// TestLargest walks windows at both ends of the largest disk there is: the map is read from
+// where the window begins.
 func TestLargest(t *testing.T) {
 	v := vditest.New(0)
 	b := v.Bytes()

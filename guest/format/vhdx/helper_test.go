@@ -36,7 +36,8 @@ func walk(t testing.TB, s *formattest.Sparse, qemu img.Release, w img.Window) (*
 	return res, f
 }
 
-// model is what byte x of the disk is, in our own profile, by what the builder was told and the bitmaps that it wrote.
+// model is what byte x of the disk is, in our own profile, by what the builder was told and the
+// bitmaps that it wrote.
 func model(v *vhdxtest.Image, s *formattest.Sparse, x uint64) (flags extent.Flags, offset uint64) {
 	size, sector := uint64(v.BlockSize), uint64(v.SectorSize)
 	parent := v.Flags&vhdxtest.HasParent != 0
@@ -69,7 +70,8 @@ func model(v *vhdxtest.Image, s *formattest.Sparse, x uint64) (flags extent.Flag
 	return data, off + x%size
 }
 
-// agree compares a window with the model: at both ends of each extent, where blocks meet, and somewhere between.
+// agree compares a window with the model: at both ends of each extent, where blocks meet, and
+// somewhere between.
 func agree(t testing.TB, v *vhdxtest.Image, clean, s *formattest.Sparse, w img.Window) *formattest.Result {
 	t.Helper()
 	res, f := walk(t, s, 0, w)

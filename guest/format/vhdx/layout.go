@@ -5,8 +5,9 @@ import (
 	"hash/crc32"
 )
 
-// The bytes of an image, as [MS-VHDX] lays them out. All integers are little endian; offsets and sizes are bytes unless a name
-// says otherwise. Accessors carry the names of the specification.
+// The bytes of an image, as [MS-VHDX] lays them out. All integers are little endian; offsets
+// and sizes are bytes unless a name says otherwise. Accessors carry the names of the
+// specification.
 
 const (
 	signature = "vhdxfile"
@@ -36,9 +37,11 @@ const (
 	locatorFixed = 20 // bytes of a parent locator in front of its entries
 	locatorEntry = 12
 
-	// maxPath is the longest path of a parent, in bytes of UTF-16: no path that Linux opens is longer.
+	// maxPath is the longest path of a parent, in bytes of UTF-16: no path that Linux opens is
+	// longer.
 	maxPath = 2 * 4095
-	// maxLocator is the longest parent locator. One that is made of two GUIDs and three paths of Windows has some KiB.
+	// maxLocator is the longest parent locator. One that is made of two GUIDs and three paths
+	// of Windows has some KiB.
 	maxLocator = 64 * kib
 )
 

@@ -8,8 +8,8 @@ import (
 	"instarfs/guest/fault"
 )
 
-// The log is a ring of sectors that holds changes to the metadata. An entry is a header with descriptors behind it and then the
-// data that they need. [MS-VHDX] 2.3.
+// The log is a ring of sectors that holds changes to the metadata. An entry is a header with
+// descriptors behind it and then the data that they need. [MS-VHDX] 2.3.
 
 const (
 	logSector    = 4 * kib
@@ -55,8 +55,8 @@ type logEntry struct {
 // size is how much of the log the entry takes.
 func (e *logEntry) size() uint64 { return max(e.sectors, e.headSectors) * logSector }
 
-// readLog looks for entries in the log, if there is one. Of those that qemu finds nothing is known but that they are there; our
-// own profile replays them.
+// readLog looks for entries in the log, if there is one. Of those that qemu finds nothing is
+// known but that they are there; our own profile replays them.
 func (m *image) readLog() *fault.Fault {
 	h := &m.h
 	off, length := h.logOffset(), uint64(h.logLength())
@@ -81,7 +81,8 @@ func (m *image) readLog() *fault.Fault {
 		return f
 	}
 	l := &log{dev: m.dev, buf: buf, off: off, length: length, guid: h.logGUID()}
-	// Each sector is looked at three times, unless entries are damaged: then what follows their header is looked at again.
+	// Each sector is looked at three times, unless entries are damaged: then what follows their
+	// header is looked at again.
 	l.work = 16*length/logSector + 1024
 	if !m.release.IsQemu() {
 		return m.replay(l)
@@ -95,8 +96,8 @@ func (m *image) readLog() *fault.Fault {
 	return nil
 }
 
-// sector is the sector of the log at a byte of it, which stays valid until the next call. Those behind the end of the file are
-// zeroes without being read.
+// sector is the sector of the log at a byte of it, which stays valid until the next call. Those
+// behind the end of the file are zeroes without being read.
 func (l *log) sector(at uint64) ([]byte, *fault.Fault) {
 	if l.work == 0 {
 		return nil, fault.New(fault.VhdxLogWork, l.off)
@@ -144,8 +145,8 @@ func (l *log) entry(at uint64) (e logEntry, ok bool, f *fault.Fault) {
 	return e, ok, nil
 }
 
-// eachDescriptor calls do with the descriptors of an entry until it returns false, and reports whether it did not. Number i is
-// the descriptor's.
+// eachDescriptor calls do with the descriptors of an entry until it returns false, and reports
+// whether it did not. Number i is the descriptor's.
 func (l *log) eachDescriptor(e *logEntry, do func(i uint64, d []byte) bool) (all bool, f *fault.Fault) {
 	b, f := l.sector(e.at)
 	if f != nil {
@@ -200,8 +201,9 @@ func (l *log) sound(e *logEntry) (bool, *fault.Fault) {
 	return sum == e.sum, nil
 }
 
-// anyEntry reports whether qemu finds an entry that it would replay. It follows qemu's search step by step, because a descriptor
-// that is damaged where qemu looks at it ends the search, and where it does not look does no harm.
+// anyEntry reports whether qemu finds an entry that it would replay. It follows qemu's search
+// step by step, because a descriptor that is damaged where qemu looks at it ends the search,
+// and where it does not look does no harm.
 func (l *log) anyEntry() (found bool, f *fault.Fault) {
 	for at := uint64(0); ; {
 		tail := at
@@ -219,8 +221,9 @@ func (l *log) anyEntry() (found bool, f *fault.Fault) {
 	}
 }
 
-// look reads an entry, which has the number behind after unless that is 0, and checks what qemu checks of it. It steps behind an
-// entry that it has read, and to the next sector where there is none.
+// look reads an entry, which has the number behind after unless that is 0, and checks what qemu
+// checks of it. It steps behind an entry that it has read, and to the next sector where there
+// is none.
 func (l *log) look(at *uint64, after uint64) (e logEntry, ok bool, f *fault.Fault) {
 	e, ok, f = l.entry(*at)
 	if f != nil {
@@ -233,7 +236,8 @@ func (l *log) look(at *uint64, after uint64) (e logEntry, ok bool, f *fault.Faul
 	damaged := uint64(0)
 	all, f := l.eachDescriptor(&e, func(i uint64, d []byte) bool {
 		damaged = i
-		// qemu reads the sectors of descriptors to one place, all of them, so that of more than one none is understood.
+		// qemu reads the sectors of descriptors to one place, all of them, so that of more than
+		// one none is understood.
 		return e.headSectors == 1 && validDescriptor(&e, d)
 	})
 	if f == nil && !all {

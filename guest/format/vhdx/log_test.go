@@ -17,7 +17,8 @@ import (
 
 const logGUID = "0123456789abcdef"
 
-// rewrite is a clean image, and a copy of it in which parts of the metadata are garbage that a log puts right.
+// rewrite is a clean image, and a copy of it in which parts of the metadata are garbage that a
+// log puts right.
 type rewrite struct {
 	*rand.Rand
 	v     *vhdxtest.Image
@@ -72,8 +73,8 @@ func (r *rewrite) wrong(off uint64) vhdxtest.Change {
 	return vhdxtest.Change{Off: off, Data: r.garbage()}
 }
 
-// entries makes n entries of the log, the first of which says first in the numbers of entries: sectors are spoilt and put right
-// again, the last one of each at last.
+// entries makes n entries of the log, the first of which says first in the numbers of entries:
+// sectors are spoilt and put right again, the last one of each at last.
 func (r *rewrite) entries(first uint64, n int, guid string, right bool) []*vhdxtest.Entry {
 	list := make([]*vhdxtest.Entry, n)
 	for i := range list {
@@ -111,8 +112,8 @@ func (r *rewrite) entries(first uint64, n int, guid string, right bool) []*vhdxt
 	return list
 }
 
-// put writes entries that follow each other into the log from a byte of it on. tail is the number of the one that the last one
-// calls its tail.
+// put writes entries that follow each other into the log from a byte of it on. tail is the
+// number of the one that the last one calls its tail.
 func (r *rewrite) put(at uint64, tail int, list []*vhdxtest.Entry) (end uint64) {
 	starts := make([]uint64, len(list))
 	end = at
@@ -150,8 +151,8 @@ func small(rng *rand.Rand) func() *vhdxtest.Image {
 	}
 }
 
-// TestReplay maps images whose log puts right what in the file is garbage, as if it was right from the beginning. To qemu they
-// are images that need repair.
+// TestReplay maps images whose log puts right what in the file is garbage, as if it was right
+// from the beginning. To qemu they are images that need repair.
 func TestReplay(t *testing.T) {
 	for seed := range int64(120) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -202,7 +203,8 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// logged is an image with one block in use and one entry in its log, which takes it away and can be changed.
+// logged is an image with one block in use and one entry in its log, which takes it away and
+// can be changed.
 func logged(change func(e *vhdxtest.Entry)) (*vhdxtest.Image, *formattest.Sparse, *vhdxtest.Entry) {
 	v := vhdxtest.New(4*mib, mib, 512)
 	v.LogGUID = logGUID
@@ -214,7 +216,8 @@ func logged(change func(e *vhdxtest.Entry)) (*vhdxtest.Image, *formattest.Sparse
 	return v, s, e
 }
 
-// TestEntries has logs of one entry with one thing wrong, or nothing. replayed is whether our own profile takes it.
+// TestEntries has logs of one entry with one thing wrong, or nothing. replayed is whether our
+// own profile takes it.
 func TestEntries(t *testing.T) {
 	le := binary.LittleEndian
 	none := func(*vhdxtest.Entry) {}
@@ -292,7 +295,8 @@ func TestEntries(t *testing.T) {
 	}
 }
 
-// TestLogGrowsFile has a block that lies behind the end of the file, in space that the log says the file is to have.
+// TestLogGrowsFile has a block that lies behind the end of the file, in space that the log says
+// the file is to have.
 func TestLogGrowsFile(t *testing.T) {
 	v := vhdxtest.New(4*mib, mib, 512)
 	v.LogGUID = logGUID
@@ -338,7 +342,8 @@ func TestHostileLogs(t *testing.T) {
 			t.Errorf("for %#x: %d bytes read", qemu, dev.Bytes)
 		}
 	}
-	// A log of 64 MiB, which does not fit in memory, with entries that go over its pieces and its end.
+	// A log of 64 MiB, which does not fit in memory, with entries that go over its pieces and
+	// its end.
 	rng := rand.New(rand.NewSource(1))
 	build := small(rng)
 	r := newRewrite(rng, func() *vhdxtest.Image {

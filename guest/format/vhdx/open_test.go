@@ -14,7 +14,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// vector is an image of 5 MiB in blocks of 1 MiB, of which the second and the last are there, with one thing wrong, or nothing.
+// vector is an image of 5 MiB in blocks of 1 MiB, of which the second and the last are there,
+// with one thing wrong, or nothing.
 type vector struct {
 	name      string
 	build     func(v *vhdxtest.Image)
@@ -231,7 +232,8 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestParent finds the best of the paths that an image has of its parent, and refuses one that has none.
+// TestParent finds the best of the paths that an image has of its parent, and refuses one that
+// has none.
 func TestParent(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -289,7 +291,8 @@ func TestParent(t *testing.T) {
 	}
 }
 
-// TestLocatorOfLongKeys: thousands of entries that share one long key cost no more than the locator is long.
+// TestLocatorOfLongKeys: thousands of entries that share one long key cost no more than the
+// locator is long.
 func TestLocatorOfLongKeys(t *testing.T) {
 	v := vhdxtest.New(5*mib, mib, 512)
 	v.Flags, v.Locator = vhdxtest.HasParent, [][2]string{{"x", strings.Repeat("n", 31000)}}

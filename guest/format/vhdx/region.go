@@ -2,8 +2,8 @@ package vhdx
 
 import "strconv"
 
-// region is a part of the file that something occupies. Numbers of the image are taken as they are: the end may wrap around, as
-// it does in qemu.
+// region is a part of the file that something occupies. Numbers of the image are taken as they
+// are: the end may wrap around, as it does in qemu.
 type region struct{ off, length uint64 }
 
 func (r region) end() uint64 { return r.off + r.length }
@@ -11,7 +11,8 @@ func (r region) end() uint64 { return r.off + r.length }
 // addRegion remembers a region. There are as many as the region table has entries, and the log.
 func (m *image) addRegion(r region) { m.regions = append(m.regions, r) }
 
-// overlap looks for a region that r overlaps with, the one that was added last first. The text is what qemu says of them.
+// overlap looks for a region that r overlaps with, the one that was added last first. The text
+// is what qemu says of them.
 func (m *image) overlap(r region) (text string, overlaps bool) {
 	start, end := r.off, r.end()
 	for i := len(m.regions) - 1; i >= 0; i-- {

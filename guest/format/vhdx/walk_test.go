@@ -114,8 +114,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestChunks has disks of many chunks, so that bitmaps' entries lie between those of blocks, and windows anywhere in them. No
-// byte of the metadata is read twice.
+// TestChunks has disks of many chunks, so that bitmaps' entries lie between those of blocks,
+// and windows anywhere in them. No byte of the metadata is read twice.
 func TestChunks(t *testing.T) {
 	for _, test := range []struct {
 		size          uint64

@@ -10,14 +10,16 @@ import (
 	"instarfs/guest/img"
 )
 
-// descriptor is a disk that a text puts together from other files. The text stays in memory, and is read once more by each
-// walk: it may describe more extents than there would be memory for.
+// descriptor is a disk that a text puts together from other files. The text stays in memory,
+// and is read once more by each walk: it may describe more extents than there would be memory
+// for.
 type descriptor struct {
 	text []byte
 	qemu bool
 	all  uint64 // sectors; sparse files count as one, and say themselves how long they are
 	refs []img.Reference
-	// numbers are those of the files. The same file is one, so that its extents go on with each other.
+	// numbers are those of the files. The same file is one, so that its extents go on with each
+	// other.
 	numbers map[file]uint16
 }
 
@@ -53,7 +55,8 @@ func readText(p *format.Params, off uint64, head []byte) (disk, *fault.Fault) {
 	return d, nil
 }
 
-// textAt returns as many bytes at a device offset as qemu reads there, but for those behind the device's end.
+// textAt returns as many bytes at a device offset as qemu reads there, but for those behind the
+// device's end.
 func textAt(dev block.Device, off uint64, head []byte) ([]byte, *fault.Fault) {
 	size := dev.Size()
 	rounded := min(size, maxText)
@@ -85,7 +88,8 @@ func textAt(dev block.Device, off uint64, head []byte) ([]byte, *fault.Fault) {
 	return text, nil
 }
 
-// createType is the value of that name, between quotes. qemu does not look at the two characters behind the name.
+// createType is the value of that name, between quotes. qemu does not look at the two
+// characters behind the name.
 func createType(text []byte) (kind []byte, ok bool) {
 	const key = "createType"
 	i := bytes.Index(text, []byte(key))

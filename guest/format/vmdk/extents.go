@@ -28,8 +28,9 @@ type description struct {
 
 // extents reads the lines of a descriptor that describe extents, in order.
 //
-// The way of qemu is to try scanf at every start of a line. Blanks that scanf passes over include line ends, so the fields of one
-// extent may stand on several lines; and where an empty line precedes an extent, scanf finds that extent from both.
+// The way of qemu is to try scanf at every start of a line. Blanks that scanf passes over
+// include line ends, so the fields of one extent may stand on several lines; and where an empty
+// line precedes an extent, scanf finds that extent from both.
 type extents struct {
 	text []byte
 	qemu bool // read it as qemu does, rather than line by line
@@ -66,8 +67,9 @@ func (x *extents) next() (description, *fault.Fault) {
 	return description{}, nil
 }
 
-// read reads fields from a start of a line on. What begins with blanks is read once for all starts among them: else a text
-// of a million line ends would take a million times a million steps.
+// read reads fields from a start of a line on. What begins with blanks is read once for all
+// starts among them: else a text of a million line ends would take a million times a million
+// steps.
 func (x *extents) read(start int) *fields {
 	if start > 0 && start <= x.first {
 		return &x.last
@@ -79,7 +81,8 @@ func (x *extents) read(start int) *fields {
 	return &x.last
 }
 
-// asQemu is what qemu makes of fields: good is false where it gives up. Kinds that it does not know are no extents.
+// asQemu is what qemu makes of fields: good is false where it gives up. Kinds that it does not
+// know are no extents.
 func (f *fields) asQemu() (d description, good bool) {
 	if f.found < 4 || string(f.access) != "RW" {
 		return d, true

@@ -14,8 +14,8 @@ import (
 // fuzzWindow is the most of a disk that a fuzz input walks, in bytes.
 const fuzzWindow = 1 << 24
 
-// FuzzVmdk opens anything with each driver, in both ways: no panic, a window that is tiled or a fault, a bounded cost, and the same
-// answer for a part of the disk as for all of it.
+// FuzzVmdk opens anything with each driver, in both ways: no panic, a window that is tiled or a
+// fault, a bounded cost, and the same answer for a part of the disk as for all of it.
 func FuzzVmdk(f *testing.F) {
 	for seed := range int64(30) {
 		kind := []string{"KDMV", "COWD", "SESPARSE"}[seed%3]

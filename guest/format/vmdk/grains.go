@@ -9,8 +9,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// grains is what the three kinds of sparse file have in common: a directory of tables, and in them an entry for each grain
-// of the disk.
+// grains is what the three kinds of sparse file have in common: a directory of tables, and in
+// them an entry for each grain of the disk.
 type grains struct {
 	dev  block.Device
 	qemu bool
@@ -31,8 +31,8 @@ type grains struct {
 	walked format.TwoLevel
 }
 
-// hanging is what the last grain has beyond the capacity, bytes. Where the disk goes on in another file, qemu takes that for
-// the beginning of what is there.
+// hanging is what the last grain has beyond the capacity, bytes. Where the disk goes on in
+// another file, qemu takes that for the beginning of what is there.
 func (g *grains) hanging() uint64 {
 	size := g.capacity * sectorSize
 	n := (g.grain - size%g.grain) % g.grain
@@ -67,8 +67,8 @@ func (g *grains) entry(b []byte, i uint64) uint64 {
 	return uint64(binary.LittleEndian.Uint32(b[i*cowdEntrySize:]))
 }
 
-// table is the device offset of the grain table that an entry of the directory points to, 0 if there is none. ok is false of
-// an entry that cannot be.
+// table is the device offset of the grain table that an entry of the directory points to, 0 if
+// there is none. ok is false of an entry that cannot be.
 func (g *grains) table(entry uint64) (off uint64, ok bool) {
 	if !g.seSparse || entry == 0 {
 		return entry * sectorSize, true
@@ -91,7 +91,8 @@ const (
 	wrong
 )
 
-// classify tells what an entry of a grain table says: the kind, and the device offset of a plain grain.
+// classify tells what an entry of a grain table says: the kind, and the device offset of a
+// plain grain.
 func (g *grains) classify(entry uint64) (kind, uint64) {
 	switch {
 	case entry == 0:

@@ -75,8 +75,8 @@ func same(t testing.TB, r *formattest.Result, want []ext) {
 	}
 }
 
-// model says what one byte of the disk in a sparse file is, by the numbers with which the file was built, for the bytes that the
-// built file has.
+// model says what one byte of the disk in a sparse file is, by the numbers with which the file
+// was built, for the bytes that the built file has.
 type model struct {
 	s *vmdktest.Sparse
 	b []byte

@@ -6,9 +6,10 @@ import (
 	"instarfs/guest/block"
 )
 
-// The bytes of sparse files. All integers are little endian; sizes and offsets are counted in sectors unless a name says
-// otherwise. Accessors carry the names of the specification (Virtual Disk Format 5.0); there is none of seSparse files, the names
-// are those of https://github.com/libyal/libvmdk and qemu.
+// The bytes of sparse files. All integers are little endian; sizes and offsets are counted in
+// sectors unless a name says otherwise. Accessors carry the names of the specification (Virtual
+// Disk Format 5.0); there is none of seSparse files, the names are those of
+// https://github.com/libyal/libvmdk and qemu.
 
 const (
 	sectorSize = 512
@@ -52,7 +53,8 @@ const (
 	maxCreate  = 127  // bytes of createType
 	maxWord    = 10   // bytes of access and type of an extent
 	maxName    = 511  // bytes of an extent's file name
-	// maxReferences is how many files a disk may have, as package abi limits them: those of 2 TiB in pieces of 2 GB are 1024.
+	// maxReferences is how many files a disk may have, as package abi limits them: those of 2
+	// TiB in pieces of 2 GB are 1024.
 	maxReferences = 2048
 )
 

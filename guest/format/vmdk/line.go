@@ -59,7 +59,8 @@ func (s *scanner) number() (n int64, ok bool) {
 	return n, s.pos > start
 }
 
-// quoted takes a name of 1 to maxName characters behind a quote. Whether another quote ends it decides closed alone.
+// quoted takes a name of 1 to maxName characters behind a quote. Whether another quote ends it
+// decides closed alone.
 func (s *scanner) quoted() (name []byte, closed, ok bool) {
 	s.blanks()
 	if s.peek() != '"' {

@@ -6,11 +6,12 @@ import (
 	"instarfs/guest/fault"
 )
 
-// parent finds the name of the backing file in a text that begins at a device offset. What else qemu wants to find there are two
-// numbers, of which map makes no use: strict asks for them all the same.
+// parent finds the name of the backing file in a text that begins at a device offset. What else
+// qemu wants to find there are two numbers, of which map makes no use: strict asks for them all
+// the same.
 //
-// The text is a string of C, which ends at a zero, and qemu passes over the characters behind a key without looking at them:
-// what lies behind the zero may count then.
+// The text is a string of C, which ends at a zero, and qemu passes over the characters behind a
+// key without looking at them: what lies behind the zero may count then.
 func parent(text []byte, off uint64, strict bool) (name string, f *fault.Fault) {
 	const hint = "parentFileNameHint"
 	s := cString(text)

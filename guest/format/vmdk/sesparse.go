@@ -8,8 +8,8 @@ import (
 	"instarfs/guest/format"
 )
 
-// openSESparse opens a file that a line of a descriptor says to be seSparse. Nobody has published what such a file is like, so
-// qemu refuses all that it has not seen.
+// openSESparse opens a file that a line of a descriptor says to be seSparse. Nobody has
+// published what such a file is like, so qemu refuses all that it has not seen.
 func openSESparse(p *format.Params) (format.Image, *fault.Fault) {
 	b, f := block.Take(p.Dev, 2*sectorSize)
 	if f != nil {

@@ -8,7 +8,8 @@ import (
 	"instarfs/guest/format"
 )
 
-// openSparse opens a file that a line of a descriptor says to be sparse. Which of the two kinds it is shows by itself.
+// openSparse opens a file that a line of a descriptor says to be sparse. Which of the two kinds
+// it is shows by itself.
 func openSparse(p *format.Params) (format.Image, *fault.Fault) {
 	if p.Dev.Size() == 0 {
 		return nil, fault.New(fault.VmdkTooSmall, 0)
@@ -43,8 +44,8 @@ func asPart(p *format.Params, image disk, f *fault.Fault) (format.Image, *fault.
 	return image, nil
 }
 
-// readSparse reads the header of a sparse file: all of a disk, or an extent of one. A hosted one may hold no grains but the
-// descriptor of a disk whose files lie elsewhere.
+// readSparse reads the header of a sparse file: all of a disk, or an extent of one. A hosted
+// one may hold no grains but the descriptor of a disk whose files lie elsewhere.
 func readSparse(p *format.Params, h *header, whole bool) (disk, *fault.Fault) {
 	g := &grains{dev: p.Dev, entrySize: cowdEntrySize, qemu: p.Release.IsQemu(), part: !whole}
 	if h.magicNumber() == magicCOWD {
@@ -72,10 +73,12 @@ func (g *grains) cowd(h *header) (disk, *fault.Fault) {
 	return g, nil
 }
 
-// footer reads the header that takes the place of the first one. It stands before the last sector of the file.
+// footer reads the header that takes the place of the first one. It stands before the last
+// sector of the file.
 func (g *grains) footer() (*header, *fault.Fault) {
 	size := (g.dev.Size() + sectorSize - 1) &^ (sectorSize - 1)
-	// Of an extent qemu takes the size of the descriptor for that of the file, and seeks before the file's start.
+	// Of an extent qemu takes the size of the descriptor for that of the file, and seeks before
+	// the file's start.
 	if size < footerLen || g.part && g.qemu {
 		return nil, fault.New(fault.VmdkFooterRead, 0)
 	}
@@ -131,7 +134,8 @@ func (g *grains) hosted(h *header) (disk, *fault.Fault) {
 	return g, nil
 }
 
-// setSize checks how large the disk, its grains and their directory are, all sizes in sectors, in the order of qemu.
+// setSize checks how large the disk, its grains and their directory are, all sizes in sectors,
+// in the order of qemu.
 func (g *grains) setSize(capacity, grain uint64, at uint64) *fault.Fault {
 	switch {
 	case grain > maxGrain:
@@ -149,7 +153,8 @@ func (g *grains) setSize(capacity, grain uint64, at uint64) *fault.Fault {
 	return nil
 }
 
-// readable reports whether qemu can read a grain directory at a device offset. Where the device ends does not matter.
+// readable reports whether qemu can read a grain directory at a device offset. Where the device
+// ends does not matter.
 func (g *grains) readable(off uint64) bool {
 	return off <= block.MaxOffset-g.directoryEntries*uint64(g.entrySize)
 }

@@ -15,7 +15,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// TestAgainstModel walks random files of all three kinds, whole and in part, and asks the model for each sector.
+// TestAgainstModel walks random files of all three kinds, whole and in part, and asks the model
+// for each sector.
 func TestAgainstModel(t *testing.T) {
 	for seed := range int64(300) {
 		rng := rand.New(rand.NewSource(seed))
@@ -62,7 +63,8 @@ func TestFewReads(t *testing.T) {
 	}
 }
 
-// headers are what is wrong, or odd, with a file of 1000 sectors that stores the first grain at sector 200.
+// headers are what is wrong, or odd, with a file of 1000 sectors that stores the first grain at
+// sector 200.
 var headers = []struct {
 	kind   string
 	name   string

@@ -24,7 +24,8 @@ func sparse(name string) img.Reference {
 	return img.Reference{Kind: img.ExtentFile, Name: name, Format: "vmdk-sparse"}
 }
 
-// texts are descriptors behind intro, and what they are for qemu and to us. Where own is nil there is no difference.
+// texts are descriptors behind intro, and what they are for qemu and to us. Where own is nil
+// there is no difference.
 var texts = []struct {
 	name, text string
 	qemu, own  []ext
@@ -193,7 +194,8 @@ func TestIntroductions(t *testing.T) {
 	}
 }
 
-// TestEmbedded: a hosted sparse file without capacity holds a descriptor, of which the parent and the CIDs stand elsewhere.
+// TestEmbedded: a hosted sparse file without capacity holds a descriptor, of which the parent
+// and the CIDs stand elsewhere.
 func TestEmbedded(t *testing.T) {
 	s := vmdktest.NewSparse("KDMV", 0, 128)
 	s.Text = "CID=1\nparentCID=2\nparentFileNameHint=\"up\""

@@ -1,8 +1,10 @@
-// Package vmdk maps disks of VMware: sparse files, which describe themselves, and texts that put a disk together from other
-// files. Of those the flat ones lie where the text says; what is in sparse ones only they know, and a run of its own over each
-// of them tells. Texts are read here, in the guest, by the very rules by which qemu reads them (line.go).
+// Package vmdk maps disks of VMware: sparse files, which describe themselves, and texts that
+// put a disk together from other files. Of those the flat ones lie where the text says; what is
+// in sparse ones only they know, and a run of its own over each of them tells. Texts are read
+// here, in the guest, by the very rules by which qemu reads them (line.go).
 //
-// Specification: Virtual Disk Format 5.0 of VMware. Where it is silent, what qemu 7.2 does decides.
+// Specification: Virtual Disk Format 5.0 of VMware. Where it is silent, what qemu 7.2 does
+// decides.
 package vmdk
 
 import (
@@ -17,8 +19,8 @@ import (
 // Driver is the vmdk format: what may be opened as an image.
 var Driver = format.Driver{Format: img.Vmdk, Probe: probe, Open: open}
 
-// SparseDriver and SESparseDriver are files that hold an extent of the disk that a descriptor describes. Nothing is probed
-// to be one: a descriptor says so.
+// SparseDriver and SESparseDriver are files that hold an extent of the disk that a descriptor
+// describes. Nothing is probed to be one: a descriptor says so.
 var (
 	SparseDriver   = format.Driver{Format: img.VmdkSparse, Probe: never, Open: openSparse}
 	SESparseDriver = format.Driver{Format: img.VmdkSESparse, Probe: never, Open: openSESparse}
@@ -26,8 +28,8 @@ var (
 
 func never(*[format.HeadLen]byte, uint64, bool) int { return 0 }
 
-// probe knows two binary signatures and the text of a descriptor: comments and lines of nothing but blanks, at least one
-// each, and then the version.
+// probe knows two binary signatures and the text of a descriptor: comments and lines of nothing
+// but blanks, at least one each, and then the version.
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 	if s := string(h[:4]); s == magicCOWD || s == magicKDMV {
 		return format.Certain

@@ -54,7 +54,8 @@ func (w *walker) scan(p *format.Part) {
 	}
 }
 
-// scanTable emits runs of grains of one kind, plain ones as far as they follow each other on the device.
+// scanTable emits runs of grains of one kind, plain ones as far as they follow each other on
+// the device.
 func (w *walker) scanTable(p *format.Part) {
 	size := uint64(w.entrySize)
 	for at, i := p.Start, uint64(0); i < uint64(len(p.Entries))/size; {

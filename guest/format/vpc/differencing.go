@@ -6,9 +6,9 @@ import (
 	"instarfs/guest/format"
 )
 
-// In a differencing image a bit for each sector of a block says whether the sector is here (1) or in the parent (0), the
-// highest bit of a byte first. The walk gathers the bitmaps of many blocks, reads them in one go and then emits the blocks in
-// order.
+// In a differencing image a bit for each sector of a block says whether the sector is here (1)
+// or in the parent (0), the highest bit of a byte first. The walk gathers the bitmaps of many
+// blocks, reads them in one go and then emits the blocks in order.
 const (
 	bitmapBytes = 1 << 20 // read at once: twice the largest bitmap, that of a block of 2 GiB
 	bitmapReqs  = 256     // reads in a batch

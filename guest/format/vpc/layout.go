@@ -2,8 +2,9 @@ package vpc
 
 import "encoding/binary"
 
-// The bytes of an image, as the Virtual Hard Disk Image Format Specification (Microsoft, 2006) lays them out. All integers
-// are big endian; offsets and sizes are bytes unless a name says otherwise. Accessors carry the names of the specification.
+// The bytes of an image, as the Virtual Hard Disk Image Format Specification (Microsoft, 2006)
+// lays them out. All integers are big endian; offsets and sizes are bytes unless a name says
+// otherwise. Accessors carry the names of the specification.
 
 const (
 	cookie       = "conectix"
@@ -19,7 +20,8 @@ const (
 
 	// maxGeometry are the sectors of the largest geometry, that of a disk too large for one.
 	maxGeometry = 65535 * 16 * 255
-	// maxSectors is the largest disk that qemu accepts: 2040 GiB, as much as Microsoft's software does.
+	// maxSectors is the largest disk that qemu accepts: 2040 GiB, as much as Microsoft's
+	// software does.
 	maxSectors = 0xff000000
 
 	minBlockSize = sectorSize
@@ -28,7 +30,8 @@ const (
 	entrySize   = 4
 	unallocated = 0xffffffff // an entry of the block allocation table without a block
 
-	// maxLocator is the longest name of a parent, in bytes of UTF-16: no path that Linux opens is longer.
+	// maxLocator is the longest name of a parent, in bytes of UTF-16: no path that Linux opens
+	// is longer.
 	maxLocator = 2 * 4095
 )
 
@@ -38,7 +41,8 @@ const (
 	codeAbsolute = "W2ku"
 )
 
-// footer is the hard disk footer: the end of an image, and of those that are not fixed the beginning too.
+// footer is the hard disk footer: the end of an image, and of those that are not fixed the
+// beginning too.
 type footer [footerSize]byte
 
 // Offsets of the footer's fields, for faults to point at.

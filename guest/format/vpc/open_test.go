@@ -34,7 +34,8 @@ func spoil64(off int, v uint64) func([]byte) []byte {
 
 const truncated = "block-vpc: free_data_block_offset points after the end of file. The image has been truncated."
 
-// vectors are dynamic images of 8 blocks of 4 KiB, of which one is there, with one thing wrong, or nothing.
+// vectors are dynamic images of 8 blocks of 4 KiB, of which one is there, with one thing wrong,
+// or nothing.
 var vectors = []struct {
 	name   string
 	spoil  func(b []byte) []byte
@@ -165,7 +166,8 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestParent finds the best of the names that an image has for its parent, and refuses one that has none.
+// TestParent finds the best of the names that an image has for its parent, and refuses one that
+// has none.
 func TestParent(t *testing.T) {
 	long := strings.Repeat("n", 4096)
 	for _, test := range []struct {

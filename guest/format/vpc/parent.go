@@ -10,8 +10,9 @@ import (
 	"instarfs/guest/img"
 )
 
-// openParent finds the name of the parent, and takes the memory for bitmaps. A path that is relative to the image is better
-// than one that was right on another computer, and that is better than the bare name.
+// openParent finds the name of the parent, and takes the memory for bitmaps. A path that is
+// relative to the image is better than one that was right on another computer, and that is
+// better than the bare name.
 func (m *image) openParent() *fault.Fault {
 	if f := m.bits.take(m.dev); f != nil {
 		return f

@@ -75,7 +75,8 @@ func TestWalk(t *testing.T) {
 	}
 }
 
-// TestFixed shows the holes of the file, and no byte of the footer unless the disk is said to reach so far.
+// TestFixed shows the holes of the file, and no byte of the footer unless the disk is said to
+// reach so far.
 func TestFixed(t *testing.T) {
 	b := append(make([]byte, 1<<15), fixed()...)
 	res := agree(t, b, qemu72, img.Whole)
@@ -108,8 +109,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestBatches has more blocks than a batch holds, of sizes from the smallest to those whose bitmaps fill it, and reads nothing
-// twice.
+// TestBatches has more blocks than a batch holds, of sizes from the smallest to those whose
+// bitmaps fill it, and reads nothing twice.
 func TestBatches(t *testing.T) {
 	for _, test := range []struct {
 		blockSize uint32
@@ -141,7 +142,8 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// TestReadsOnce finds that no byte of the metadata is read twice, but for the footer that probing has seen as well.
+// TestReadsOnce finds that no byte of the metadata is read twice, but for the footer that
+// probing has seen as well.
 func TestReadsOnce(t *testing.T) {
 	rng := rand.New(rand.NewSource(1))
 	for range 60 {
@@ -228,7 +230,8 @@ func TestDeviceFails(t *testing.T) {
 			}
 		}
 	}
-	// Of the footer in front, the header, a name of 12 bytes, and 20 entries. No bitmap has a second byte.
+	// Of the footer in front, the header, a name of 12 bytes, and 20 entries. No bitmap has a
+	// second byte.
 	if want := 512/32 + 1024/32 + 1 + 3; failed != want {
 		t.Errorf("%d failures were noticed, want %d", failed, want)
 	}
