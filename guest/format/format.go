@@ -1,5 +1,6 @@
-// Package format is what every image format implements. The packages below it, one a format, are the only code that
-// interprets bytes of an image. They run in the guest; tests and fuzzers run them on the host as they are.
+// Package format is what every image format implements. The packages below it, one a format,
+// are the only code that interprets bytes of an image. They run in the guest; tests and fuzzers
+// run them on the host as they are.
 package format
 
 import (
@@ -68,8 +69,9 @@ func Score(yes bool, n int) int {
 // Driver is one format.
 type Driver struct {
 	Format img.Format
-	// Probe scores the first HeadLen bytes of a device: 0 is no, 100 certain. size is the device's in bytes; dmg says
-	// whether the file's name ends in .dmg, the one thing of a name that qemu's probing looks at.
+	// Probe scores the first HeadLen bytes of a device: 0 is no, 100 certain. size is the
+	// device's in bytes; dmg says whether the file's name ends in .dmg, the one thing of a name
+	// that qemu's probing looks at.
 	Probe func(head *[HeadLen]byte, size uint64, dmg bool) int
 	// Open checks the header.
 	Open func(*Params) (Image, *fault.Fault)
@@ -79,11 +81,13 @@ type Driver struct {
 type Image interface {
 	// Size is the virtual disk's size in bytes, a multiple of 512.
 	Size() uint64
-	// References are the other files that the image names, in a fixed order: extent.State.File n+1 is References()[n].
+	// References are the other files that the image names, in a fixed order: extent.State.File
+	// n+1 is References()[n].
 	References() []img.Reference
-	// Walk emits the extents of [start, end), which lies within Size, in order and without a gap. Metadata that is corrupt
-	// is emitted with Sink.Bad and the walk goes on behind it; a fault that is returned ends the run: nothing of the layer
-	// is known then (a read that failed, a limit).
+	// Walk emits the extents of [start, end), which lies within Size, in order and without a
+	// gap. Metadata that is corrupt is emitted with Sink.Bad and the walk goes on behind it; a
+	// fault that is returned ends the run: nothing of the layer is known then (a read that
+	// failed, a limit).
 	Walk(start, end uint64, sink Sink) *fault.Fault
 }
 
@@ -94,9 +98,11 @@ type Overhanging interface {
 	Overhang() uint64
 }
 
-// Sink takes what a walk finds. Neighbours that belong together are merged by whoever implements it.
+// Sink takes what a walk finds. Neighbours that belong together are merged by whoever
+// implements it.
 type Sink interface {
-	// Emit takes length bytes of the virtual disk, behind those emitted before. offset is 0 without extent.Offset.
+	// Emit takes length bytes of the virtual disk, behind those emitted before. offset is 0
+	// without extent.Offset.
 	Emit(length uint64, flags extent.Flags, offset uint64, file uint16)
 	// Bad takes length bytes whose state cannot be told.
 	Bad(length uint64, f *fault.Fault)

@@ -5,9 +5,10 @@ import (
 	"instarfs/guest/fault"
 )
 
-// Many formats have a map of two levels: a table of pointers to tables of pointers. TwoLevel reads one: it gathers the second-level
-// tables that the next first-level entries point to, reads them in one go, and has them scanned in order. Memory is taken once and
-// does not depend on the image's size.
+// Many formats have a map of two levels: a table of pointers to tables of pointers. TwoLevel
+// reads one: it gathers the second-level tables that the next first-level entries point to,
+// reads them in one go, and has them scanned in order. Memory is taken once and does not depend
+// on the image's size.
 const (
 	l1Piece    = 64 << 10 // bytes of the first level in memory
 	batchBytes = 1 << 20  // second-level tables read at once, unless one table alone is larger
@@ -24,10 +25,12 @@ type TwoLevel struct {
 	EntryLen    uint64 // of the second level, bytes
 	Entries     uint64 // of an L2 table
 	ClusterSize uint64 // bytes of the virtual disk that an L2 entry stands for
-	// Table is the device offset of the L2 table that entry i of the first level points to, or NoTable; or what is wrong with it. A
-	// first level that goes on behind the device's end has zeroes there, for which Table is not asked: there is none.
+	// Table is the device offset of the L2 table that entry i of the first level points to, or
+	// NoTable; or what is wrong with it. A first level that goes on behind the device's end has
+	// zeroes there, for which Table is not asked: there is none.
 	Table func(i uint64, entry []byte) (off uint64, bad *fault.Fault)
-	// L1Entries is how many entries the first level has, if a disk may be larger; Beyond says so of what lies behind.
+	// L1Entries is how many entries the first level has, if a disk may be larger; Beyond says
+	// so of what lies behind.
 	L1Entries uint64
 	Beyond    *fault.Fault
 
@@ -43,8 +46,8 @@ type TwoLevel struct {
 // NoTable says that nothing of what an L1 entry stands for has an L2 entry.
 const NoTable = ^uint64(0)
 
-// Part is a range of the virtual disk that is scanned in one step: at most what one L1 entry stands for if there is a table, less
-// where that is larger than 2 MiB.
+// Part is a range of the virtual disk that is scanned in one step: at most what one L1 entry
+// stands for if there is a table, less where that is larger than 2 MiB.
 type Part struct {
 	Start, End uint64       // virtual bytes; Start is where entry First's cluster starts when there is a table
 	Table      uint64       // device offset of the L2 table, or NoTable
@@ -160,8 +163,8 @@ func (t *TwoLevel) addEmpty(from, to uint64) bool {
 	return t.add(Part{Start: from, End: to, Table: NoTable})
 }
 
-// addTable adds what [from, to) needs of the L2 table of the range that starts at base. Tables that follow each other on the
-// device are read together.
+// addTable adds what [from, to) needs of the L2 table of the range that starts at base. Tables
+// that follow each other on the device are read together.
 func (t *TwoLevel) addTable(table, base, from, to uint64) bool {
 	first := (from - base) / t.ClusterSize
 	n := int(((to-base+t.ClusterSize-1)/t.ClusterSize - first) * t.EntryLen)

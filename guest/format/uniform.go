@@ -6,8 +6,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// Uniform is an image of which all bytes have one state, without a place. It is what qemu-img knows of an image in a format
-// that its driver can read and not map: that there is data.
+// Uniform is an image of which all bytes have one state, without a place. It is what qemu-img
+// knows of an image in a format that its driver can read and not map: that there is data.
 type Uniform struct {
 	Bytes uint64 // the size
 	Flags extent.Flags

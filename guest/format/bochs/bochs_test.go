@@ -142,6 +142,30 @@ func TestDeviceFails(t *testing.T) {
 	}
 }
 
+// TestNoMemory ends the run when the device has no memory left, for the header or for the walk.
+func TestNoMemory(t *testing.T) {
+	for _, left := range []int{50, 1000} {
+		dev := formattest.Bytes(image(nothing))
+		for dev.Buffer(left) != nil {
+		}
+		_, f, err := formattest.Run(&bochs.Driver, &format.Params{Dev: dev}, img.Whole)
+		if err != nil || f == nil || f.Reason != fault.NoMemory {
+			t.Errorf("fault %v, error %v", f, err)
+		}
+	}
+}
+
+func TestProbe(t *testing.T) {
+	head := [format.HeadLen]byte(image(nothing))
+	if bochs.Driver.Probe(&head, 1<<20, false) != format.Certain {
+		t.Error("an image is not recognized")
+	}
+	head[32]++
+	if bochs.Driver.Probe(&head, 1<<20, false) != 0 {
+		t.Error("another redolog is taken for an image")
+	}
+}
+
 // FuzzBochs walks anything.
 func FuzzBochs(f *testing.F) {
 	for seed := range int64(6) {

@@ -24,7 +24,6 @@ const (
 	// makes, 8 TiB.
 	maxCatalog    = 1 << 20
 	maxExtentSize = 8 << 20
-	maxBitmap     = maxExtentSize / sectorSize / 8 // bytes that are read of a bitmap
 
 	unallocated = 0xffffffff // in the catalog
 )

@@ -16,9 +16,11 @@ var paths = [...]string{"relative_path", "absolute_win32_path", "volume_path"}
 
 // readParent finds the path of the parent, and takes the memory for bitmaps.
 func (m *image) readParent(e *entry) *fault.Fault {
-	if f := m.bits.take(m.dev); f != nil {
+	bits, f := block.Take(m.dev, bitmapBytes)
+	if f != nil {
 		return f
 	}
+	m.bits = bits
 	off, n := m.metadata+uint64(e.itemOffset()), uint64(e.itemLength())
 	if n > maxLocator {
 		return fault.New(fault.VhdxLocatorLength, off, n, maxLocator)
@@ -29,7 +31,7 @@ func (m *image) readParent(e *entry) *fault.Fault {
 	if n < locatorFixed {
 		return fault.New(fault.VhdxNoParent, off)
 	}
-	l := locator(m.bits.buf[:n])
+	l := locator(m.bits[:n])
 	if f := block.ReadOne(m.dev, l, off); f != nil {
 		return f
 	}

@@ -44,7 +44,7 @@ type image struct {
 	fixed      bool
 	refs       []img.Reference
 
-	bits bitmaps // of a differencing image
+	bits []byte // memory for bitmaps of a differencing image
 }
 
 // bufSize is the memory for tables, in bytes. At least a chunk's entries of the BAT fit: at

@@ -13,25 +13,29 @@ const (
 	zeroFlags = extent.Present | extent.Zero
 )
 
-// walker is one walk.
+// bitmapBytes is the memory for the sector bitmaps of a differencing image, bytes: 8 times the
+// bits of the largest block.
+const bitmapBytes = 512 * kib
+
+// walker is one walk. In a differencing image the bits of a partially present block say which
+// sectors are in it (1) or in the parent (0).
 type walker struct {
 	*image
-	sink     format.Sink
-	done     uint64 // virtual bytes: what is to be emitted next,
-	pos, end uint64 // what is to be gathered next, and the window's end
+	out *format.Bitmaps
+	end uint64 // of the window, virtual bytes
 }
 
 // walk goes through the BAT, chunk by chunk, for each of which a differencing image has one bitmap.
 func (m *image) walk(start, end uint64, sink format.Sink) *fault.Fault {
-	w := &walker{image: m, sink: sink, done: start, pos: start, end: end}
-	m.bits.forget()
+	out := &format.Bitmaps{Dev: m.dev, Buf: m.bits, SectorSize: m.sectorSize, Sink: sink, Pos: start}
+	w := &walker{m, out, end}
 	last := (end - 1) / m.blockSize
 	table := m.table(m.index(last) + 1)
 	if m.differencing() {
 		table.Limit = (last/m.chunkRatio + 1) * (m.chunkRatio + 1)
 	}
-	for w.pos < w.end {
-		first := w.pos / m.blockSize
+	for out.Pos < w.end {
+		first := out.Pos / m.blockSize
 		chunk := first / m.chunkRatio
 		behind := min((chunk+1)*m.chunkRatio, last+1)
 		bitmap := uint64(notPresent)
@@ -53,7 +57,7 @@ func (m *image) walk(start, end uint64, sink format.Sink) *fault.Fault {
 			}
 		}
 	}
-	return w.flush()
+	return out.Flush()
 }
 
 // index is the number of the entry of a payload block.
@@ -66,26 +70,38 @@ func (m *image) differencing() bool { return len(m.refs) > 0 }
 func (w *walker) block(payload, entry, bitmap uint64) *fault.Fault {
 	base := payload * w.blockSize
 	off := entry & offsetMask
-	p := part{to: min(base+w.blockSize, w.end), flags: dataFlags, host: off + w.pos - base}
+	r := format.Range{End: min(base+w.blockSize, w.end), Flags: dataFlags, Host: off + w.out.Pos - base}
 	switch state := entry & stateMask; {
 	case state == notPresent, (state == unmapped || state == unmappedBefore1) && w.differencing():
-		p.flags, p.host = 0, 0
+		r.Flags, r.Host = 0, 0
 	case state == undefined, state == zeroes, state == unmapped, state == unmappedBefore1:
-		p.flags, p.host = zeroFlags, 0
+		r.Flags, r.Host = zeroFlags, 0
 	case state != fullyPresent && (state != partiallyPresent || !w.differencing()):
-		p.bad = fault.New(fault.VhdxBlockState, w.bat.off+w.index(payload)*batEntrySize, state)
+		r.Bad = fault.New(fault.VhdxBlockState, w.bat.off+w.index(payload)*batEntrySize, state)
 	default:
-		if p.bad = w.place(payload, off); p.bad != nil {
+		if r.Bad = w.place(payload, off); r.Bad != nil {
 			break
 		}
 		if state == partiallyPresent {
-			return w.addBits(p, payload, bitmap)
+			return w.addBits(r, payload, bitmap)
 		}
 		if w.fixed {
-			p.flags |= extent.Holes
+			r.Flags |= extent.Holes
 		}
 	}
-	return w.add(p, 0, 0)
+	return w.out.Add(r)
+}
+
+// addBits emits a range in a payload block whose bits are in the bitmap of its chunk, given the
+// BAT entry of that.
+func (w *walker) addBits(r format.Range, payload, bitmap uint64) *fault.Fault {
+	off := bitmap & offsetMask
+	if bitmap&stateMask != fullyPresent || off >= w.length {
+		r.Bad = fault.New(fault.VhdxNoBitmap, w.bat.off+w.index(payload)*batEntrySize)
+		return w.out.Add(r)
+	}
+	ofBlock := w.blockSize / w.sectorSize / 8 // bytes
+	return w.out.AddBits(r, payload*w.blockSize, off+payload%w.chunkRatio*ofBlock)
 }
 
 // place finds what is wrong with where a block is.

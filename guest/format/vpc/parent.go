@@ -14,9 +14,11 @@ import (
 // relative to the image is better than one that was right on another computer, and that is
 // better than the bare name.
 func (m *image) openParent() *fault.Fault {
-	if f := m.bits.take(m.dev); f != nil {
+	bits, f := block.Take(m.dev, bitmapBytes)
+	if f != nil {
 		return f
 	}
+	m.bits = bits
 	for _, code := range []string{codeRelative, codeAbsolute} {
 		for i := range locators {
 			if m.h.locator(i).platformCode() != code {
@@ -51,7 +53,7 @@ func (m *image) readLocator(i int) (string, *fault.Fault) {
 	if n == 0 || off >= m.dev.Size() {
 		return "", nil
 	}
-	buf := m.bits.buf[:n]
+	buf := m.bits[:n]
 	if f := block.ReadOne(m.dev, buf, off); f != nil {
 		return "", f
 	}

@@ -37,7 +37,7 @@ type image struct {
 	fixed  bool
 	bitmap uint64       // bytes in front of each block
 	table  format.Table // the block allocation table
-	bits   bitmaps      // of a differencing image
+	bits   []byte       // memory for bitmaps of a differencing image
 }
 
 // Size is the virtual disk's size in bytes.

@@ -13,6 +13,10 @@ import (
 // walk it.
 const tablePiece = 1 << 20
 
+// bitmapBytes is the memory for the bitmaps of a differencing image, bytes: twice the largest,
+// that of a block of 2 GiB.
+const bitmapBytes = 1 << 20
+
 // highest is the highest entry in b that has a block, and its number; unallocated if none has.
 func highest(b []byte) (entry, number uint64) {
 	entry = unallocated
@@ -43,6 +47,24 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 		sink.Emit(to-pos, extent.Present|extent.Zero, 0, 0)
 		return nil
 	})
+}
+
+// walkDifferencing emits the extents of a differencing image. The bits of a block say which
+// sectors are in it (1) or in the parent (0).
+func (m *image) walkDifferencing(start, end uint64, sink format.Sink) *fault.Fault {
+	bitmaps := &format.Bitmaps{Dev: m.dev, Buf: m.bits, SectorSize: sectorSize, HighFirst: true, Sink: sink,
+		Pos: start}
+	f := m.eachBlock(start, end, func(pos, to, host uint64) *fault.Fault {
+		within := pos & (m.blockSize() - 1)
+		r := format.Range{End: to, Flags: dataFlags, Host: host + m.bitmap + within}
+		return bitmaps.AddBits(r, pos-within, host)
+	}, func(_, to uint64) *fault.Fault {
+		return bitmaps.Add(format.Range{End: to})
+	})
+	if f != nil {
+		return f
+	}
+	return bitmaps.Flush()
 }
 
 // blockSize is that of the blocks, a power of two.
