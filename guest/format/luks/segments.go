@@ -7,10 +7,8 @@ import (
 	"strings"
 
 	"instarfs/guest/block"
-	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
-	"instarfs/guest/img"
 )
 
 // segment is a part of the disk, in version 2.
@@ -23,11 +21,6 @@ type segment struct {
 	backup bool   // it is not in use: what was or will be there while the container is encrypted anew
 
 	from, length uint64 // offset and size in bytes
-}
-
-type image struct {
-	segments []segment // in the order of the disk
-	size     uint64
 }
 
 // openV2 reads the segments out of the JSON area of the first header; the second is a copy.
@@ -128,28 +121,4 @@ func arrange(segments []segment, size uint64) (format.Image, *fault.Fault) {
 		m.size += s.length
 	}
 	return m, nil
-}
-
-// Size is the virtual disk's size in bytes.
-func (m *image) Size() uint64 { return m.size }
-
-// References is empty: no container names a file.
-func (m *image) References() []img.Reference { return nil }
-
-// Walk emits the extents of [start, end). See format.Image.
-func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
-	at := uint64(0) // where the segment starts on the disk
-	for i := range m.segments {
-		s := &m.segments[i]
-		from, to := max(start, at), min(end, at+s.length)
-		switch {
-		case from >= to:
-		case s.kind == "crypt":
-			sink.Emit(to-from, encrypted, 0, 0)
-		default:
-			sink.Emit(to-from, extent.Present|extent.Data|extent.Offset, s.from+from-at, 0)
-		}
-		at += s.length
-	}
-	return nil
 }

@@ -1,6 +1,15 @@
+// Package qcow2 maps images of qemu's own format, versions 2 and 3: what qemu-img map says of
+// them, down to the faults that it finds and in the order in which it finds them. The bytes are
+// in layout.go, the checks of open in open.go and the files it names, the walk in walk.go.
+// Nothing of an image is believed: every number meets its limit before it is used, and every
+// loop is bounded by a table whose size was checked, by the window or by the device's size.
+//
+// Specification: https://www.qemu.org/docs/master/interop/qcow2.html. Where it is silent, what
+// qemu 7.2 does decides.
 package qcow2
 
 import (
+	"encoding/binary"
 	"math"
 	"strconv"
 
@@ -9,6 +18,17 @@ import (
 	"instarfs/guest/format"
 	"instarfs/guest/img"
 )
+
+// Driver is the qcow2 format. A version that is not known yet is recognised too, so that it is
+// refused by name.
+var Driver = format.Driver{Format: img.Qcow2, Probe: probe, Open: open}
+
+func probe(head *[format.HeadLen]byte, _ uint64, _ bool) int {
+	if string(head[:len(magic)]) == magic && binary.BigEndian.Uint32(head[offVersion:]) >= 2 {
+		return 100
+	}
+	return 0
+}
 
 // open makes every check that qemu makes when it opens an image read-only, in its order: of
 // several faults the same one is reported.

@@ -1,13 +1,29 @@
 package qed
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"instarfs/guest/block"
+	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 )
+
+// kind is how a cluster is stored.
+type kind uint8
+
+const (
+	unallocated kind = iota
+	zero
+	found
+)
+
+// flags are what each kind shows.
+var flags = [...]extent.Flags{
+	unallocated: 0,
+	zero:        extent.Present | extent.Zero,
+	found:       extent.Present | extent.Data | extent.Offset,
+}
 
 // walker is one walk. It goes by runs, stretches of clusters of one kind with contiguous
 // offsets within an L2 table, because qemu does: it looks at the first entry of a run only.
@@ -142,12 +158,4 @@ func (w *walker) emit(to uint64) {
 	}
 	w.sink.Emit(to-w.pos, flags[w.kind], host, 0)
 	w.pos = to
-}
-
-func (m *image) read(b []byte, off uint64) *fault.Fault { return block.ReadOne(m.tables.Dev, b, off) }
-
-// cString is what stands before the first NUL.
-func cString(b []byte) string {
-	s, _, _ := bytes.Cut(b, []byte{0})
-	return string(s)
 }

@@ -25,6 +25,18 @@ type walker struct {
 	end uint64 // of the window, virtual bytes
 }
 
+// Walk emits the extents of [start, end). See format.Image.
+func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
+	switch {
+	case start >= end:
+		return nil
+	case m.release.IsQemu():
+		sink.Emit(end-start, extent.Present|extent.Data, 0, 0)
+		return nil
+	}
+	return m.walk(start, end, sink)
+}
+
 // walk goes through the BAT, chunk by chunk, for each of which a differencing image has one bitmap.
 func (m *image) walk(start, end uint64, sink format.Sink) *fault.Fault {
 	out := &format.Bitmaps{Dev: m.dev, Buf: m.bits, SectorSize: m.sectorSize, Sink: sink, Pos: start}

@@ -8,6 +8,9 @@ import (
 	"instarfs/guest/format"
 )
 
+// dataFlags is what a block in the file is.
+const dataFlags = extent.Present | extent.Data | extent.Offset
+
 // tablePiece is how much of the table is in memory at once, in bytes: with the usual blocks of
 // 2 MiB that of a disk of 512 GiB. The table of a larger one is read twice, to check it and to
 // walk it.

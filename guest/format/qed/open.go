@@ -4,10 +4,10 @@
 package qed
 
 import (
+	"bytes"
 	"math"
 
 	"instarfs/guest/block"
-	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/img"
@@ -134,18 +134,10 @@ func (m *image) Size() uint64 { return m.h.imageSize() }
 // References is the backing file, if there is one.
 func (m *image) References() []img.Reference { return m.refs }
 
-// kind is how a cluster is stored.
-type kind uint8
+func (m *image) read(b []byte, off uint64) *fault.Fault { return block.ReadOne(m.tables.Dev, b, off) }
 
-const (
-	unallocated kind = iota
-	zero
-	found
-)
-
-// flags are what each kind shows.
-var flags = [...]extent.Flags{
-	unallocated: 0,
-	zero:        extent.Present | extent.Zero,
-	found:       extent.Present | extent.Data | extent.Offset,
+// cString is what stands before the first NUL.
+func cString(b []byte) string {
+	s, _, _ := bytes.Cut(b, []byte{0})
+	return string(s)
 }

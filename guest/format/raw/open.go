@@ -5,14 +5,10 @@ package raw
 
 import (
 	"instarfs/guest/block"
-	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/img"
 )
-
-// sectorSize is the unit in which qemu counts a file's length, in bytes.
-const sectorSize = 512
 
 // Driver is the raw format. Any device is a raw image, and a weak one: every other format that
 // knows its signature wins.
@@ -29,7 +25,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if n > block.MaxOffset {
 		return nil, fault.New(fault.RawTooLarge, 0)
 	}
-	return image{(n + sectorSize - 1) &^ (sectorSize - 1)}, nil
+	return image{block.Length(p.Dev)}, nil
 }
 
 // Size is the device's size rounded up to 512 bytes.
@@ -37,12 +33,3 @@ func (m image) Size() uint64 { return m.size }
 
 // References is empty: nothing in a raw image is a name.
 func (m image) References() []img.Reference { return nil }
-
-// Walk emits the window as one extent. Its part behind the device's end, less than a sector, is
-// a hole to the host.
-func (m image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
-	if start < end {
-		sink.Emit(end-start, extent.Present|extent.Data|extent.Offset|extent.Holes|extent.Bare, start, 0)
-	}
-	return nil
-}
