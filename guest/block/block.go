@@ -1,5 +1,5 @@
-// Package block is how format code sees the device it parses: a read-only array of bytes that is read in batches.
-// It knows neither virtio nor files.
+// Package block is the device that format code parses: a read-only array of bytes that is read
+// in batches. It knows neither virtio nor files.
 package block
 
 import "instarfs/guest/fault"
@@ -13,7 +13,8 @@ const (
 	MaxRead = 1<<31 - 512
 )
 
-// Request is one read: Buf, which came from Device.Buffer or is a slice of such memory, is filled from byte Off.
+// Request is one read: it fills Buf, which is memory from Device.Buffer or a slice of it, from
+// byte Off on.
 type Request struct {
 	Off uint64 // bytes, any alignment
 	Buf []byte
@@ -21,20 +22,22 @@ type Request struct {
 
 // Device is a read-only source of bytes.
 type Device interface {
-	// Size is the device's size in bytes. It need not be a multiple of a sector.
+	// Size returns the size of the device in bytes. It need not be a multiple of a sector.
 	Size() uint64
-	// Read carries out all requests, in one go where the transport can, and returns when every Buf is filled. Bytes at or
-	// beyond Size read as zeroes, as they do for qemu. The fault is DeviceRead at the first byte that could not be read.
+	// Read carries out all requests, in one go where the transport can, and returns when every
+	// Buf is filled. Bytes at or past Size read as zeroes, as they do for qemu. The fault is
+	// DeviceRead at the first byte that could not be read.
 	Read(reqs []Request) *fault.Fault
-	// Buffer returns n bytes that Read fills without a copy. They stay valid until the end of the run and are never given
-	// back: a walker takes what it needs once, at its start. It returns nil when no such memory is left.
+	// Buffer returns n bytes that Read fills without a copy. They stay valid until the end of
+	// the run and cannot be returned: a walker takes what it needs once, at its start. Buffer
+	// returns nil when no such memory is left.
 	Buffer(n int) []byte
 }
 
-// Length is the device's size in bytes as qemu counts it: whole sectors of 512 bytes, of which the last may be incomplete.
+// Length returns the size of d in bytes as qemu counts it, rounded up to sectors of 512 bytes.
 func Length(d Device) uint64 { return (d.Size() + 511) &^ 511 }
 
-// Take returns n bytes of memory of d, or the fault that there are none left.
+// Take returns n bytes of memory from d, or the fault NoMemory.
 func Take(d Device, n int) ([]byte, *fault.Fault) {
 	if b := d.Buffer(n); b != nil {
 		return b, nil

@@ -8,24 +8,24 @@ import (
 	"instarfs/guest/img"
 )
 
-// UnknownSize is the Size of an image whose size cannot be told: larger than that of any disk, and
-// a multiple of 512.
+// UnknownSize is the Size of an image whose size is unknown: larger than any disk, and a
+// multiple of 512.
 const UnknownSize = math.MaxInt64 &^ 511
 
-// Sizeless is an image of which no more is known than the files that it names.
+// Sizeless is an image of which only the files that it names are known.
 type Sizeless struct {
 	Refs []img.Reference
-	Why  *fault.Fault // why the size cannot be told
+	Why  *fault.Fault // why the size is unknown
 }
 
-// Size is UnknownSize.
+// Size returns UnknownSize.
 func (s *Sizeless) Size() uint64 { return UnknownSize }
 
-// References are the files that the image names.
+// References returns the files that the image names.
 func (s *Sizeless) References() []img.Reference { return s.Refs }
 
-// Walk emits nothing but Bad. qemu-img fails when a layer above leaves a part of the disk to an
-// image without a size.
+// Walk emits only Bad: qemu-img fails when a layer above leaves a part of the disk to an image
+// without a size.
 func (s *Sizeless) Walk(start, end uint64, sink Sink) *fault.Fault {
 	if start < end {
 		sink.Bad(end-start, s.Why)
@@ -33,10 +33,10 @@ func (s *Sizeless) Walk(start, end uint64, sink Sink) *fault.Fault {
 	return nil
 }
 
-// CheckSectors checks the number of sectors that the field at a device offset gives a disk. The
-// fault for too many has the reason tooMany. qemu multiplies the number by 512 in 64 bits, and
-// opens an image whose size then looks small enough, but cannot map it: in a profile of qemu, that
-// image is returned.
+// CheckSectors checks the number of sectors of a disk, which is in the field at device offset
+// off. The fault for too many has the reason tooMany. qemu multiplies the number by 512 in 64
+// bits. If the product wraps around to a valid size, qemu opens the image, but cannot map it:
+// in a profile of qemu, CheckSectors then returns such an image.
 func CheckSectors(p *Params, sectors, off uint64, tooMany fault.Reason) (*Sizeless, *fault.Fault) {
 	const sectorSize = 512
 	switch {

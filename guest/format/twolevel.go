@@ -5,58 +5,59 @@ import (
 	"instarfs/guest/fault"
 )
 
-// Many formats have a map of two levels: a table of pointers to tables of pointers. TwoLevel
-// reads one: it gathers the second-level tables that the next first-level entries point to,
-// reads them in one go, and has them scanned in order. Memory is taken once and does not depend
-// on the image's size.
+// Memory of a TwoLevel, which does not depend on the size of the image.
 const (
-	l1Piece    = 64 << 10 // bytes of the first level in memory
+	l1Piece    = 64 << 10 // bytes of the first level
 	batchBytes = 1 << 20  // second-level tables read at once, unless one table alone is larger
-	maxBatch   = 2 << 20  // and the most of one table
+	maxBatch   = 2 << 20  // the most read of one table
 	batchReqs  = 256      // reads in a batch
 	batchParts = 512      // parts in a batch
 )
 
-// TwoLevel is a map of two levels. L1 and L2 are those of qcow2, which others call by other names.
+// TwoLevel reads a map of two levels: a table of pointers to tables of pointers. It gathers the
+// second-level tables that the next entries of the first level point to, reads them at once,
+// and scans them in order. L1 and L2 are the names of the levels in qcow2; other formats have
+// other names.
 type TwoLevel struct {
 	Dev         block.Device
 	L1Offset    uint64 // device offset of the first level, bytes
 	L1EntryLen  uint64 // bytes
-	EntryLen    uint64 // of the second level, bytes
+	EntryLen    uint64 // of an entry of the second level, bytes
 	Entries     uint64 // of an L2 table
 	ClusterSize uint64 // bytes of the virtual disk that an L2 entry stands for
-	// Table is the device offset of the L2 table that entry i of the first level points to, or
-	// NoTable; or what is wrong with it. A first level that goes on behind the device's end has
-	// zeroes there, for which Table is not asked: there is none.
+	// Table returns the device offset of the L2 table that entry i of the first level points
+	// to, NoTable, or the fault of the entry. It is not called for entries past the end of the
+	// device, which are zeroes: they point to no table.
 	Table func(i uint64, entry []byte) (off uint64, bad *fault.Fault)
-	// L1Entries is how many entries the first level has, if a disk may be larger; Beyond says
-	// so of what lies behind.
+	// L1Entries is the number of entries of the first level, and Beyond the fault of the disk
+	// past them. Beyond is nil if the format makes sure that there are enough.
 	L1Entries uint64
 	Beyond    *fault.Fault
 
-	L2Buf []byte // memory, as TakeMemory took it
+	L2Buf []byte // memory that TakeMemory took
 	Reqs  []block.Request
 	parts []Part
 
 	l1       Table  // the first level
-	pos, end uint64 // virtual bytes: what is to be gathered next, and the window's end
+	pos, end uint64 // virtual bytes: what is gathered next, and the end of the window
 	filled   int    // bytes of L2Buf in use
 }
 
-// NoTable says that nothing of what an L1 entry stands for has an L2 entry.
+// NoTable is the offset of a table that does not exist: the L1 entry's part of the disk has no
+// L2 entries.
 const NoTable = ^uint64(0)
 
-// Part is a range of the virtual disk that is scanned in one step: at most what one L1 entry
-// stands for if there is a table, less where that is larger than 2 MiB.
+// Part is a range of the virtual disk that is scanned in one step. With a table, that is the
+// part of one L1 entry, or a piece of it if the table is larger than 2 MiB.
 type Part struct {
-	Start, End uint64       // virtual bytes; Start is where entry First's cluster starts when there is a table
+	Start, End uint64       // virtual bytes; with a table, Start is the start of the cluster of entry First
 	Table      uint64       // device offset of the L2 table, or NoTable
-	First      uint64       // index of Entries' first entry in the table
-	Entries    []byte       // of the L2 table
+	First      uint64       // index in the table of the first of Entries
+	Entries    []byte       // of the L2 table, from entry First on
 	Bad        *fault.Fault // the range is corrupt
 }
 
-// TakeMemory takes the buffers, unless it has them.
+// TakeMemory takes the memory, unless it was taken.
 func (t *TwoLevel) TakeMemory() *fault.Fault {
 	if t.L2Buf != nil {
 		t.Reqs = t.Reqs[:0]
@@ -72,10 +73,10 @@ func (t *TwoLevel) TakeMemory() *fault.Fault {
 	return nil
 }
 
-// Reach is how many bytes of the virtual disk one L1 entry stands for.
+// Reach returns how many bytes of the virtual disk one L1 entry stands for.
 func (t *TwoLevel) Reach() uint64 { return t.Entries * t.ClusterSize }
 
-// Walk has the parts of [start, end) scanned, in order and without a gap.
+// Walk calls scan for the parts of [start, end), in order and without gaps.
 func (t *TwoLevel) Walk(start, end uint64, scan func(*Part)) *fault.Fault {
 	if f := t.TakeMemory(); f != nil {
 		return f
@@ -98,7 +99,7 @@ func (t *TwoLevel) Walk(start, end uint64, scan func(*Part)) *fault.Fault {
 	return nil
 }
 
-// gather makes the next batch: parts from pos on, and the reads that fill their entries.
+// gather makes the next batch: the parts from pos on, and the reads of their entries.
 func (t *TwoLevel) gather() *fault.Fault {
 	t.Reqs, t.parts, t.filled = t.Reqs[:0], t.parts[:0], 0
 	reach := t.Reach()
@@ -130,7 +131,7 @@ func (t *TwoLevel) gather() *fault.Fault {
 			case table == NoTable:
 				added = t.addEmpty(from, to)
 			default:
-				// A table that is larger than the buffer is passed over in pieces.
+				// A table that is larger than the buffer is read in pieces.
 				inside := from - i*reach
 				piece := uint64(len(t.L2Buf)) / t.EntryLen * t.ClusterSize
 				to = min(to, i*reach+(inside/piece+1)*piece)
@@ -145,7 +146,7 @@ func (t *TwoLevel) gather() *fault.Fault {
 	return nil
 }
 
-// add appends a part, or reports that the batch is full.
+// add appends a part, and reports whether the batch had room for it.
 func (t *TwoLevel) add(p Part) bool {
 	if len(t.parts) == cap(t.parts) {
 		return false
@@ -154,7 +155,7 @@ func (t *TwoLevel) add(p Part) bool {
 	return true
 }
 
-// addEmpty adds a range without L2 table. Ranges that follow each other are one part, however long.
+// addEmpty adds a range without an L2 table. Adjacent ranges become one part.
 func (t *TwoLevel) addEmpty(from, to uint64) bool {
 	if n := len(t.parts); n > 0 && t.parts[n-1].Table == NoTable && t.parts[n-1].Bad == nil {
 		t.parts[n-1].End = to
@@ -163,8 +164,8 @@ func (t *TwoLevel) addEmpty(from, to uint64) bool {
 	return t.add(Part{Start: from, End: to, Table: NoTable})
 }
 
-// addTable adds what [from, to) needs of the L2 table of the range that starts at base. Tables
-// that follow each other on the device are read together.
+// addTable adds [from, to) with its entries of the L2 table of the range that starts at base.
+// Tables that are adjacent on the device are read together.
 func (t *TwoLevel) addTable(table, base, from, to uint64) bool {
 	first := (from - base) / t.ClusterSize
 	n := int(((to-base+t.ClusterSize-1)/t.ClusterSize - first) * t.EntryLen)

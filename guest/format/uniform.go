@@ -6,20 +6,20 @@ import (
 	"instarfs/guest/img"
 )
 
-// Uniform is an image of which all bytes have one state, without a place. It is what qemu-img
-// knows of an image in a format that its driver can read and not map: that there is data.
+// Uniform is an image whose bytes all have one state, without offsets. It is all that qemu-img
+// shows of an image whose driver can read it but not map it: data.
 type Uniform struct {
-	Bytes uint64 // the size
+	Bytes uint64 // the size of the virtual disk
 	Flags extent.Flags
 }
 
-// Unmapped is an image of size bytes in such a format.
+// Unmapped returns an image of size bytes whose driver in qemu does not map it.
 func Unmapped(size uint64) Uniform { return Uniform{size, extent.Present | extent.Data} }
 
-// Size is the virtual disk's size in bytes.
+// Size returns the size of the virtual disk in bytes.
 func (u Uniform) Size() uint64 { return u.Bytes }
 
-// References is empty.
+// References returns nil.
 func (u Uniform) References() []img.Reference { return nil }
 
 // Walk emits the window as one extent.

@@ -21,7 +21,7 @@ import (
 	"instarfs/guest/img"
 )
 
-// drivers is in the order of img's numbers, which is that of qemu's list.
+// drivers are in the order of the numbers of img.Format, which is the order of qemu's list.
 var drivers = [...]format.Driver{
 	raw.Driver,
 	qcow2.Driver,
@@ -40,10 +40,10 @@ var drivers = [...]format.Driver{
 	vmdk.SESparseDriver,
 }
 
-// Probe finds the format of a device by the first bytes of it, zero padded, its size in bytes
-// and whether the file's name ends in ".dmg" behind at least one other character. The highest
-// score wins, on a tie the first driver. There always is an answer: what nobody claims is raw,
-// and so is a device without bytes.
+// Probe finds the format of a device by its first bytes, padded with zeroes, by its size in
+// bytes, and by whether the name of the file ends in ".dmg" after at least one other character.
+// The highest score wins, on a tie the first driver. The result is never nil: a device that no
+// other driver claims is raw, and so is an empty one.
 func Probe(head *[format.HeadLen]byte, size uint64, dmg bool) *format.Driver {
 	best, top := &drivers[0], 0
 	if size == 0 {
@@ -57,8 +57,9 @@ func Probe(head *[format.HeadLen]byte, size uint64, dmg bool) *format.Driver {
 	return best
 }
 
-// Choose returns the driver that is wanted, or the one that probing finds if none is. dmg says
-// whether the file's name ends in ".dmg". The fault is of a format that there is none of.
+// Choose returns the driver of the wanted format, or the one that Probe finds if none is
+// wanted. dmg reports whether the name of the file ends in ".dmg". The fault is UnknownFormat
+// for a number that is no format.
 func Choose(want img.Format, dev block.Device, dmg bool) (*format.Driver, *fault.Fault) {
 	driver := ByFormat(want)
 	if want == img.Unknown {

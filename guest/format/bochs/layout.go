@@ -3,10 +3,10 @@ package bochs
 import "encoding/binary"
 
 // The bytes of an image, as the hard disk image format of the Bochs user manual and
-// block/bochs.c of qemu have them. All integers are little endian. Behind the header comes the
-// catalog, one number of an extent for each piece of the disk, and behind it the extents: each
-// a bitmap of the sectors that it has, and room for all of them. What no extent has reads as
-// zeroes.
+// block/bochs.c of qemu have them. All integers are little endian. After the header comes the
+// catalog, which has the number of an extent for each piece of the disk, and then the extents.
+// Each is a bitmap of the sectors that it has, and room for all of them. The rest of the disk
+// reads as zeroes.
 
 const (
 	magic   = "Bochs Virtual HD Image\x00"
@@ -16,7 +16,7 @@ const (
 	version1 = 0x10000
 	version2 = 0x20000
 
-	headerSize = 96 // of 512, what is looked at
+	headerSize = 96 // of 512, the part that matters
 	sectorSize = 512
 	entryLen   = 4
 
@@ -28,7 +28,7 @@ const (
 	unallocated = 0xffffffff // in the catalog
 )
 
-// Offsets of the fields, for faults to point at.
+// Offsets of the fields, for faults.
 const (
 	offVersion = 64
 	offHeader  = 68

@@ -1,7 +1,7 @@
 // Package bochs maps growing images of Bochs.
 //
-// Specification: the hard disk image format of the Bochs user manual. Where it is silent, what
-// qemu 7.2 does decides.
+// Specification: the hard disk image format of the Bochs user manual. Where it is silent, this
+// package does what qemu 7.2 does.
 package bochs
 
 import (
@@ -66,8 +66,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	}, nil
 }
 
-// Size is the virtual disk's size in bytes.
+// Size returns the size of the virtual disk in bytes.
 func (m *image) Size() uint64 { return m.size }
 
-// References is empty: no image of this format names a file.
+// References returns nil: images of this format name no files.
 func (m *image) References() []img.Reference { return nil }

@@ -44,7 +44,8 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	return bitmaps.Flush()
 }
 
-// add emits what the disk has up to to in the extent of entry i of the catalog.
+// add emits the part of the disk up to byte to, which is in the extent of entry i of the
+// catalog.
 func (m *image) add(bitmaps *format.Bitmaps, i uint64, entry uint32, to uint64) *fault.Fault {
 	r := format.Range{End: to}
 	if entry == unallocated {

@@ -39,7 +39,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, fault.New(fault.CloopBlockSizeLarge, offBlockSize, blockSize)
 	case blocks > maxBlocks:
 		return nil, fault.New(fault.CloopBlocks, offBlocks, blocks)
-	case blocks == maxBlocks: // the bytes of the table, in 32 bits, are 0
+	case blocks == maxBlocks: // the length of the table wraps around to 0 in 32 bits
 		return nil, fault.New(fault.CloopNoOffsets, offBlocks)
 	case blocks+1 > maxOffsets:
 		return nil, fault.New(fault.CloopOffsets, offBlocks)
@@ -51,17 +51,17 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	case p.Release.Since(10, 0):
 		return format.Unmapped(blocks * blockSize), nil
 	case p.Release.IsQemu():
-		sectors := uint32(blocks) * uint32(blockSize/sectorSize) // as qemu counted them
+		sectors := uint32(blocks) * uint32(blockSize/sectorSize) // as these releases counted them
 		return format.Unmapped(uint64(sectors) * sectorSize), nil
 	}
 	return format.Uniform{Bytes: blocks * blockSize, Flags: extent.Present | extent.Data | extent.Compressed}, nil
 }
 
-// checkOffsets looks at the offsets, n in all. Those beyond the end of the device are 0 and not
-// read.
+// checkOffsets checks the offsets, n in all. Those past the end of the device are 0, and are
+// not read.
 func checkOffsets(dev block.Device, buf []byte, n uint64) *fault.Fault {
 	offsets := format.Table{Dev: dev, Buf: buf, Off: offOffsets, EntryLen: entryLen, Limit: n}
-	before := uint64(0) // which any offset follows
+	before := uint64(0) // the offset before i
 	for i := uint64(0); i < n; {
 		at := offOffsets + i*entryLen
 		if at >= dev.Size() {

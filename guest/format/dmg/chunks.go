@@ -9,53 +9,52 @@ import (
 	"instarfs/guest/format"
 )
 
-// chunks gathers the chunks of all block tables, whose bytes it is given one by one.
+// chunks gathers the chunks of all block tables, byte by byte.
 type chunks struct {
 	p        *format.Params
-	strict   bool   // qemu 10.0 and newer: the length of raw chunks has to fit
+	strict   bool   // as qemu 10.0 and later: the length of a raw chunk must fit
 	dataFork uint64 // device offset
 	sectors  uint64 // of the disk
 
 	header [tableHeaderLen]byte
 	chunk  [chunkLen]byte
-	taken  int  // bytes of the header, and behind it of the chunk
-	other  bool // this is no block table
+	taken  int  // bytes of the header, then of the chunk
+	other  bool // these bytes are not a block table
 
 	known    uint64         // chunks of a type that qemu knows
-	warnings []*fault.Fault // of the table that is being read
-	failed   *fault.Fault   // what went wrong first; nothing is looked at any more
+	warnings []*fault.Fault // of this table
+	failed   *fault.Fault   // the first fault, which ends the search
 
 	runs   []run
 	sorted bool // runs are in the order of the disk
 }
 
-// kind is what a run is made of.
+// kind is how a run is stored.
 type kind uint8
 
 const (
 	zero kind = iota
 	raw
 	compressed
-	strange // of a type that nobody knows
+	strange // of an unknown type
 	bad     // raw, without the bytes that it needs
 )
 
 // run is a part of the disk.
 type run struct {
 	start, sectors uint64
-	offset         uint64 // device offset of the bytes, if raw; what is said to be one, if bad
-	length         uint64 // what is said to be the length in bytes, if bad
-	at             uint64 // where the chunk is described, a device offset
+	offset         uint64 // device offset of the bytes, if raw; the wrong offset, if bad
+	length         uint64 // the wrong length in bytes, if bad
+	at             uint64 // device offset of the entry of the chunk
 	kind           kind
 }
 
 func (r *run) end() uint64 { return r.start + r.sectors }
 
-// begin starts what may be a block table.
+// begin starts bytes that may be a block table.
 func (c *chunks) begin() { c.taken, c.other = 0, false }
 
-// end ends a block table. A table whose end is missing is not looked at by qemu, which decodes it
-// as a whole.
+// end ends a block table. qemu decodes a table as a whole: it ignores one without an end.
 func (c *chunks) end() *fault.Fault {
 	for _, w := range c.warnings {
 		c.p.Warn(w)
@@ -64,7 +63,7 @@ func (c *chunks) end() *fault.Fault {
 	return c.failed
 }
 
-// add takes the next byte, which is at a device offset or was decoded from what is there.
+// add takes the next byte, which is at device offset at or was decoded from the bytes there.
 func (c *chunks) add(x byte, at uint64) {
 	switch {
 	case c.other || c.failed != nil:
@@ -84,7 +83,7 @@ func (c *chunks) add(x byte, at uint64) {
 
 func (c *chunks) u64(off int) uint64 { return binary.BigEndian.Uint64(c.chunk[off:]) }
 
-// complete looks at a chunk.
+// complete takes a complete entry.
 func (c *chunks) complete(at uint64) {
 	k, t := strange, binary.BigEndian.Uint32(c.chunk[:])
 	switch t {
@@ -104,8 +103,8 @@ func (c *chunks) complete(at uint64) {
 	c.keep(run{start: c.u64(offChunkSector), sectors: c.u64(offChunkSectors), length: c.u64(offChunkLength), at: at, kind: k})
 }
 
-// check makes the checks of qemu, as it is packed by Debian: what reads bzip2 and LZFSE is not
-// there. Nothing is checked of a chunk that it cannot read.
+// check makes the checks of qemu as Debian builds it, without bzip2 and LZFSE. qemu checks
+// nothing of a chunk that it cannot read.
 func (c *chunks) check(k kind, t uint32, at uint64) {
 	count, length := c.u64(offChunkSectors), c.u64(offChunkLength)
 	switch {
@@ -126,8 +125,8 @@ func (c *chunks) check(k kind, t uint32, at uint64) {
 	}
 }
 
-// keep adds a chunk to the runs, as far as it lies on the disk. r.start still counts from the
-// start of the table.
+// keep adds the part of a chunk that is on the disk to the runs. r.start is still relative to
+// the first sector of the table.
 func (c *chunks) keep(r run) {
 	first := binary.BigEndian.Uint64(c.header[offFirstSector:])
 	if r.start > ^uint64(0)-first {
@@ -157,32 +156,32 @@ func (c *chunks) keep(r run) {
 	c.runs = append(c.runs, r)
 }
 
-// place finds where the bytes of a raw run are, if it has as many as it needs and at a place
-// that a file can have.
+// place sets the offset of the bytes of a raw run. If there are too few, or if no file can have
+// the offset, the run becomes bad.
 func (c *chunks) place(r *run) {
 	table, chunk := binary.BigEndian.Uint64(c.header[offTableData:]), c.u64(offChunkData)
-	r.offset = c.dataFork + table + chunk // the data fork begins within the file
+	r.offset = c.dataFork + table + chunk // the data fork begins in the file
 	if table > block.MaxOffset-c.dataFork || chunk > block.MaxOffset-c.dataFork-table || r.length > block.MaxOffset-r.offset ||
 		(r.length+sectorSize-1)/sectorSize < r.sectors {
 		r.kind = bad
 	}
 }
 
-// continues reports whether next goes on where r ends, as if they were one.
+// continues reports whether next continues r, so that they are one run.
 func (r *run) continues(next *run) bool {
 	return r.kind == next.kind && r.kind != bad && next.start == r.end() && (r.kind != raw || next.offset == r.offset+r.sectors*sectorSize)
 }
 
-// size is the disk's, bytes, of which the trailer says that it has so many sectors. Some writers
-// leave that out: then the disk ends with its last chunk.
+// size returns the size of the disk in bytes, given the number of sectors in the trailer. Some
+// programs do not write that: then the disk ends with its last chunk.
 func (c *chunks) size(sectors uint64) uint64 {
 	if sectors == 0 && len(c.runs) > 0 {
-		sectors = c.runs[len(c.runs)-1].end() // they do not overlap, and lie within block.MaxOffset
+		sectors = c.runs[len(c.runs)-1].end() // they do not overlap, and end by block.MaxOffset
 	}
 	return sectors * sectorSize
 }
 
-// arrange puts the runs into the order of the disk.
+// arrange sorts the runs into the order of the disk, and checks that they do not overlap.
 func (c *chunks) arrange() *fault.Fault {
 	if !c.sorted {
 		slices.SortStableFunc(c.runs, func(a, b run) int {

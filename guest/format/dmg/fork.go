@@ -7,9 +7,9 @@ import (
 	"instarfs/guest/fault"
 )
 
-// readFork reads the block tables out of the resource fork, which is length bytes at off. Its
-// map, which says what each resource is, is not looked at: what is no block table does not look
-// like one.
+// readFork reads the block tables in the resource fork, which is length bytes at off. It
+// ignores the resource map, which gives the type of each resource: other resources do not look
+// like block tables.
 func readFork(s *stream, c *chunks, off, length uint64) *fault.Fault {
 	header := s.buf[:rsrcHeaderLen]
 	if f := block.ReadOne(s.dev, header, off); f != nil {
@@ -19,13 +19,13 @@ func readFork(s *stream, c *chunks, off, length uint64) *fault.Fault {
 	switch {
 	case uint64(dataOffset) > length:
 		return fault.New(fault.DmgResourceData, off)
-	case left == 0 || uint64(dataOffset+uint32(left)) > length: // the sum in 32 bits, as in qemu
+	case left == 0 || uint64(dataOffset+uint32(left)) > length: // the sum has 32 bits, as in qemu
 		return fault.New(fault.DmgResourceLength, off+rsrcLength)
 	case left > maxTables:
 		return fault.New(fault.DmgTables, off+rsrcLength, left, maxTables)
 	}
-	// The length of a resource does not count itself, so that the last one may end 4 bytes
-	// behind the resource data.
+	// The length of a resource does not include itself, so the last one may end 4 bytes after
+	// the resource data.
 	s.rewind(off+uint64(dataOffset), left+4)
 	for left > 0 {
 		at := s.pos
@@ -43,7 +43,7 @@ func readFork(s *stream, c *chunks, off, length uint64) *fault.Fault {
 			if s.failed != nil {
 				return s.failed
 			}
-			if len(b) == 0 { // cannot be
+			if len(b) == 0 { // cannot happen
 				return fault.New(fault.DmgResource, at)
 			}
 			at, n = s.pos-uint64(len(b)), n-uint64(len(b))

@@ -61,7 +61,7 @@ const (
 const (
 	typeZero    = 0
 	typeRaw     = 1
-	typeIgnore  = 2 // nobody ever wrote it: it reads as zeroes
+	typeIgnore  = 2 // never written: it reads as zeroes
 	typeComment = 0x7ffffffe
 	typeADC     = 0x80000004
 	typeZlib    = 0x80000005

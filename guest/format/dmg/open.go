@@ -15,7 +15,7 @@ import (
 // Driver is the dmg format.
 var Driver = format.Driver{Format: img.Dmg, Probe: probe, Open: open}
 
-// probe goes by the name alone: the signature is at the end of the file, where no probe looks.
+// probe checks only the name: the signature is at the end of the file, which no probe sees.
 func probe(_ *[format.HeadLen]byte, _ uint64, dmg bool) int { return format.Score(dmg, format.Weak) }
 
 // open makes the checks of qemu's dmg_open, in its order.
@@ -48,7 +48,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		p: p, strict: p.Release.Since(10, 0), dataFork: t.dataForkOffset(), sectors: t.sectorCount(),
 	}
 	if !p.Release.IsQemu() && c.sectors == 0 {
-		c.sectors = block.MaxOffset / sectorSize // the chunks tell
+		c.sectors = block.MaxOffset / sectorSize // the last chunk gives the size
 	}
 	s := &stream{dev: p.Dev, buf: buf}
 	switch {

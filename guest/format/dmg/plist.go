@@ -7,17 +7,17 @@ const (
 	closeTag = "</data>"
 )
 
-// plist finds block tables in a property list: every <data> element is decoded, and what is
-// none is not taken for one.
+// plist finds block tables in a property list. It decodes every <data> element; only block
+// tables look like one.
 type plist struct {
 	c       *chunks
 	inside  bool // a <data> element
-	matched int  // bytes of the tag that ends the state
+	matched int  // bytes of the next tag
 	base64
 }
 
-// readPlist reads the block tables out of a property list, which is length bytes at off. Like a
-// string in C it ends with a NUL.
+// readPlist reads the block tables in a property list, which is length bytes at off, or less if
+// there is a NUL.
 func readPlist(s *stream, c *chunks, off, length uint64) *fault.Fault {
 	switch {
 	case c.p.Release.IsQemu() && length > maxPlist:
@@ -50,8 +50,8 @@ func readPlist(s *stream, c *chunks, off, length uint64) *fault.Fault {
 	return nil
 }
 
-// add takes the next character, which is at a device offset. Of both tags only the first
-// character is a <, so that what did not match a tag can only match it anew from there. The
+// add takes the next character, which is at device offset at. In both tags only the first
+// character is a <. So after a mismatch, a match can only start again at this character. The
 // fault is that of an element that ends here.
 func (p *plist) add(x byte, at uint64) *fault.Fault {
 	tag := openTag
@@ -88,12 +88,12 @@ func (p *plist) decode(x byte, at uint64) {
 	}
 }
 
-// base64 decodes as GLib does: what is no digit is skipped, a = is a digit of value 0, and
-// digits that do not make up four are lost.
+// base64 decodes like GLib: it skips characters that are not digits, takes = for a digit of
+// value 0, and drops up to three digits at the end.
 type base64 struct {
 	bits uint32
 	n    int     // digits in bits
-	last [2]byte // digits, the last one first
+	last [2]byte // digits, the latest first
 }
 
 // add takes a character and returns the bytes that it completes.

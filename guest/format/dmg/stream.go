@@ -17,7 +17,7 @@ type stream struct {
 	failed *fault.Fault // a read that failed
 }
 
-// rewind makes the range n bytes from off on.
+// rewind starts a range of n bytes at off.
 func (s *stream) rewind(off, n uint64) {
 	s.bytes = format.Table{Dev: s.dev, Buf: s.buf, EntryLen: 1, Limit: off + n}
 	s.pos = off

@@ -11,16 +11,16 @@ import (
 
 type image struct {
 	size uint64 // bytes of the virtual disk
-	runs []run  // in the order of the disk; what none has is nowhere
+	runs []run  // in the order of the disk; the rest of the disk is unallocated
 }
 
-// Size is the virtual disk's size in bytes.
+// Size returns the size of the virtual disk in bytes.
 func (m *image) Size() uint64 { return m.size }
 
-// References is empty: no image of this format that is mapped names a file.
+// References returns nil: images that name other files are refused.
 func (m *image) References() []img.Reference { return nil }
 
-// flags are what each kind shows.
+// flags are the flags of each kind.
 var flags = [...]extent.Flags{
 	zero:       extent.Present | extent.Zero,
 	raw:        extent.Present | extent.Data | extent.Offset,

@@ -6,16 +6,16 @@ import (
 )
 
 const (
-	// bufferLen is the memory for the JSON that is looked at, bytes.
+	// bufferLen is the memory for JSON, bytes.
 	bufferLen = 64 << 10
-	// maxDepth is how deep values may lie in each other: those of LUKS2 lie five deep.
+	// maxDepth is how deeply values may be nested. LUKS2 nests them five deep.
 	maxDepth = 16
-	// maxText is how many bytes of a string are kept. What is longer is none that is looked for.
+	// maxText is how many bytes of a string are kept. All strings that matter are shorter.
 	maxText = 32
 )
 
-// parser reads JSON from a device, byte by byte and once. It accepts all that is JSON, and some
-// that is not: what it skips is not looked at closely.
+// parser reads JSON from a device, each byte once. It accepts all JSON, and some input that is
+// not JSON: it does not check closely the values that it skips.
 type parser struct {
 	bytes  format.Table // the device as a table of bytes, up to the end of the JSON area
 	at     uint64       // device offset of the next byte
@@ -24,14 +24,14 @@ type parser struct {
 	text   [maxText]byte
 }
 
-// fail notes that what was read cannot be.
+// fail sets the fault that the JSON is invalid here.
 func (p *parser) fail() {
 	if p.failed == nil {
 		p.failed = fault.New(fault.LuksJSON, p.at)
 	}
 }
 
-// peek is the next byte, 0 at the end.
+// peek returns the next byte, 0 at the end.
 func (p *parser) peek() byte {
 	if p.failed != nil || p.at >= p.bytes.Limit {
 		return 0
@@ -44,7 +44,7 @@ func (p *parser) peek() byte {
 	return b[0]
 }
 
-// next takes the next byte. The end is never taken.
+// next takes the next byte. It fails at the end.
 func (p *parser) next() byte {
 	c := p.peek()
 	if c == 0 {
@@ -55,7 +55,7 @@ func (p *parser) next() byte {
 	return c
 }
 
-// token is the next byte that is not white space, which is left where it is.
+// token returns the next byte that is not white space, without taking it.
 func (p *parser) token() byte {
 	for {
 		switch c := p.peek(); c {

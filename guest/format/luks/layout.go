@@ -9,12 +9,12 @@ const (
 	offVersion = 6 // u16
 
 	// Version 1.
-	offPayload = 104 // u32, sectors; 0 if the header lies in a file of its own
-	headerV1   = 108 // of 592 bytes, what is looked at
+	offPayload = 104 // u32, sectors; 0 if the header is in a file of its own
+	headerV1   = 108 // of 592 bytes, the part that matters
 	sectorSize = 512
 
-	// Version 2: a binary header, and JSON behind it up to hdr_size. A copy of both follows,
-	// and key slots.
+	// Version 2: a binary header, and JSON after it up to hdr_size. A copy of both follows, and
+	// key slots.
 	offHeaderSize = 8 // u64, bytes
 	jsonOffset    = 4096
 	minHeaderSize = 16 << 10

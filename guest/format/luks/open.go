@@ -1,5 +1,5 @@
-// Package luks maps LUKS containers: what of the file is the encrypted disk. It needs no key,
-// as it does not look into that.
+// Package luks maps LUKS containers: the part of the file that is the encrypted disk. It does
+// not read the disk, so it needs no key.
 //
 // Specification: LUKS1 On-Disk Format Specification 1.2.3; LUKS2 On-Disk Format Specification
 // 1.1.1.
@@ -15,8 +15,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// Driver is the luks format. As in qemu, version 2 is not found by probing, but who asks for
-// luks gets it.
+// Driver is the luks format. As in qemu, the probe does not find version 2, which must be asked
+// for.
 var Driver = format.Driver{Format: img.Luks, Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
@@ -25,7 +25,8 @@ func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 
 const encrypted = extent.Present | extent.Data | extent.Encrypted
 
-// open finds the payload. A release of qemu-img has no key and asks for one before it reads a byte.
+// open finds the payload. qemu-img without a key refuses every container before it reads a
+// byte.
 func open(p *format.Params) (format.Image, *fault.Fault) {
 	if p.Release.IsQemu() {
 		return nil, fault.New(fault.LuksNeedsKey, 0)

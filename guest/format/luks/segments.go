@@ -14,17 +14,17 @@ import (
 // segment is a part of the disk, in version 2.
 type segment struct {
 	id     uint64
-	at     uint64 // where it is described, a device offset
+	at     uint64 // device offset of its object
 	kind   string // "crypt" or "linear"
 	offset string // decimal, bytes
 	size   string // decimal, or "dynamic": up to the end of the file
-	backup bool   // it is not in use: what was or will be there while the container is encrypted anew
+	backup bool   // not in use: a copy that exists while the container is being re-encrypted
 
 	from, length uint64 // offset and size in bytes
 }
 
-// openV2 reads the segments out of the JSON area of the first header; the second is a copy.
-// size is the file's, in whole sectors.
+// openV2 reads the segments in the JSON area of the first header; the second header is a copy.
+// size is the size of the file in bytes, rounded up to sectors.
 func openV2(dev block.Device, buf []byte, size uint64) (format.Image, *fault.Fault) {
 	headerSize := binary.BigEndian.Uint64(buf[offHeaderSize:])
 	if headerSize < minHeaderSize || headerSize > maxHeaderSize {
@@ -87,8 +87,8 @@ func (p *parser) segment(name string) segment {
 	return s
 }
 
-// arrange puts the segments into the order of their numbers, which is that of the disk, and
-// checks where they lie.
+// arrange sorts the segments by number, which is their order on the disk, and checks where they
+// are.
 func arrange(segments []segment, size uint64) (format.Image, *fault.Fault) {
 	m := &image{segments: segments}
 	if len(segments) == 0 {

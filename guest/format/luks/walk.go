@@ -12,15 +12,15 @@ type image struct {
 	size     uint64
 }
 
-// Size is the virtual disk's size in bytes.
+// Size returns the size of the virtual disk in bytes.
 func (m *image) Size() uint64 { return m.size }
 
-// References is empty: no container names a file.
+// References returns nil: containers name no files.
 func (m *image) References() []img.Reference { return nil }
 
 // Walk emits the extents of [start, end). See format.Image.
 func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
-	at := uint64(0) // where the segment starts on the disk
+	at := uint64(0) // virtual byte at which the segment starts
 	for i := range m.segments {
 		s := &m.segments[i]
 		from, to := max(start, at), min(end, at+s.length)

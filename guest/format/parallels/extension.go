@@ -7,12 +7,11 @@ import (
 	"instarfs/guest/fault"
 )
 
-// The extension holds dirty bitmaps, which no map shows. But qemu does not open an image of
-// which it cannot read them.
+// The extension holds dirty bitmaps, which do not appear in a map. But qemu does not open an
+// image if it cannot read them.
 
 // checkExtension checks the cluster at a sector as qemu's parallels_parse_format_extension
-// does. It passes through the cluster twice, for its checksum and for its features: the first
-// says whether the second is worth anything.
+// does. It reads the cluster twice: for its checksum, and then for its features.
 func (m *image) checkExtension(sector uint64) *fault.Fault {
 	at := sector * sectorSize // wraps around as in qemu
 	if m.release.IsQemu() && int64(at) <= 0 {
@@ -47,7 +46,7 @@ func (m *image) checkExtension(sector uint64) *fault.Fault {
 	return m.checkFeatures(at)
 }
 
-// checkFeatures passes over the features of the extension in the cluster at at.
+// checkFeatures checks the features of the extension in the cluster at device offset at.
 func (m *image) checkFeatures(at uint64) *fault.Fault {
 	seen := map[[16]byte]bool{}
 	for pos := uint64(extensionHeader); ; {
@@ -87,7 +86,7 @@ type bitmap struct {
 	at, size uint64 // device offset, bytes
 }
 
-// checkBitmap checks a dirty bitmap, whose id is none of those seen.
+// checkBitmap checks a dirty bitmap, whose id must not be among those seen.
 func (m *image) checkBitmap(b *bitmap, seen map[[16]byte]bool) *fault.Fault {
 	if b.size < bitmapHeader {
 		return fault.New(fault.ParallelsBitmapSmall, b.at, b.size, bitmapHeader)
@@ -120,8 +119,8 @@ func (m *image) checkBitmap(b *bitmap, seen map[[16]byte]bool) *fault.Fault {
 	return m.checkBitmapData(b)
 }
 
-// checkBitmapData checks where the L1 table of a bitmap says that its clusters are. What is there,
-// or past the end of the file, is not looked at: any bytes are a bitmap.
+// checkBitmapData checks the offsets of clusters in the L1 table of a bitmap. It does not read
+// the clusters, which may be past the end of the file: any bytes are a valid bitmap.
 func (m *image) checkBitmapData(b *bitmap) *fault.Fault {
 	for done := uint64(0); done < b.l1Size()*8; {
 		at := b.at + bitmapHeader + done
@@ -130,7 +129,7 @@ func (m *image) checkBitmapData(b *bitmap) *fault.Fault {
 			return f
 		}
 		for i := 0; i < len(piece); i += 8 {
-			const ones = 1 // the largest number that is no sector
+			const ones = 1 // the largest entry that is not a sector
 			entry := binary.LittleEndian.Uint64(piece[i:])
 			if entry > ones && entry*sectorSize > block.MaxOffset-m.cluster {
 				return fault.New(fault.ParallelsBitmapData, at+uint64(i))
@@ -141,7 +140,7 @@ func (m *image) checkBitmapData(b *bitmap) *fault.Fault {
 	return nil
 }
 
-// uuid is the usual spelling of an id.
+// uuid returns the usual spelling of an id.
 func uuid(id [16]byte) string {
 	const hex = "0123456789abcdef"
 	var s []byte

@@ -19,7 +19,7 @@ const (
 	maxBATEntries = (1<<31 - 1) / entryLen
 )
 
-// Offsets of the fields, for faults to point at.
+// Offsets of the fields, for faults.
 const (
 	offVersion    = 16
 	offTracks     = 28
@@ -40,7 +40,7 @@ func (h *header) nbSectors() uint64  { return binary.LittleEndian.Uint64(h[offSe
 func (h *header) dataOff() uint64    { return uint64(binary.LittleEndian.Uint32(h[offData:])) } // sectors; 0 is unknown
 func (h *header) extOff() uint64     { return binary.LittleEndian.Uint64(h[offExtension:]) }    // sectors; 0 is none
 
-// The format extension: a cluster with a header, the features one behind the other, and zeroes.
+// The format extension: a cluster with a header, the features one after the other, and zeroes.
 const (
 	extensionMagic  = 0xAB234CEF23DCEA87
 	extensionHeader = 24 // magic u64, MD5 of the rest of the cluster

@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// md5 is RFC 1321. crypto/md5 would bring package os into the guest.
+// md5 computes MD5 (RFC 1321). crypto/md5 would link package os into the guest.
 type md5 struct {
 	state  [4]uint32
 	rest   []byte // less than a block
@@ -79,7 +79,7 @@ func (m *md5) block(b []byte) {
 	}
 }
 
-// sum ends the writing.
+// sum returns the checksum. No write may follow.
 func (m *md5) sum() (s [md5Size]byte) {
 	length := m.length * 8
 	m.write([]byte{0x80})

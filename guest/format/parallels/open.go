@@ -1,7 +1,7 @@
 // Package parallels maps images of Parallels Desktop.
 //
-// Specification: docs/interop/parallels.rst of qemu. Where it is silent, what qemu does decides, in
-// our own profile qemu 11.1.
+// Specification: docs/interop/parallels.rst of qemu. Where it is silent, this package does what
+// qemu does, in our own profile qemu 11.1.
 package parallels
 
 import (
@@ -19,7 +19,7 @@ func probe(b *[format.HeadLen]byte, _ uint64, _ bool) int {
 	return format.Score((h.magic() == magic || h.magic() == magicExt) && h.version() == version, format.Certain)
 }
 
-// bufferLen is the memory for what is read at once, bytes.
+// bufferLen is the memory for one read, bytes.
 const bufferLen = 1 << 20
 
 type image struct {
@@ -28,10 +28,10 @@ type image struct {
 	release    img.Release
 	sectors    uint64 // of the virtual disk
 	cluster    uint64 // bytes
-	multiplier uint64 // sectors that a BAT entry counts
+	multiplier uint64 // sectors that a BAT entry counts in
 	batEntries uint64
-	// Clusters lie between these sectors of the file. What a BAT entry places elsewhere is not
-	// allocated.
+	// Clusters are between these sectors of the file. A BAT entry that points elsewhere is
+	// unallocated.
 	dataStart, dataEnd uint64
 }
 
@@ -87,7 +87,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	return m, nil
 }
 
-// setData sets where clusters may lie: after the header and the BAT, and not past the end of the
+// setData sets where clusters may be: after the header and the BAT, and not past the end of the
 // file.
 func (m *image) setData(h *header) {
 	m.dataStart = (headerSize + m.batEntries*entryLen + sectorSize - 1) / sectorSize
@@ -100,8 +100,8 @@ func (m *image) setData(h *header) {
 	}
 }
 
-// Size is the virtual disk's size in bytes.
+// Size returns the size of the virtual disk in bytes.
 func (m *image) Size() uint64 { return m.sectors * sectorSize }
 
-// References is empty: no image of this format names a file.
+// References returns nil: images of this format name no files.
 func (m *image) References() []img.Reference { return nil }

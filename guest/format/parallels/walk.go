@@ -19,9 +19,9 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	return m.walkBAT(start, end, sink)
 }
 
-// warnOfAbort warns of the byte at which an assertion of qemu fails, which keeps the sectors that
-// are left to map in a signed 32-bit number. Where that is too small it looks no further than the
-// number says, until that is 0. Of an image under another it is never asked for as many sectors.
+// warnOfAbort warns of the byte at which an assertion of qemu fails. qemu keeps the number of
+// sectors left to map in a signed 32-bit integer. If that is too small it maps as many sectors
+// as the integer says, until it is 0. For a backing file it never has to map that many.
 func (m *image) warnOfAbort(start, end uint64, sink format.Sink) {
 	first := start / sectorSize
 	left := (end+sectorSize-1)/sectorSize - first
@@ -35,10 +35,10 @@ func (m *image) warnOfAbort(start, end uint64, sink format.Sink) {
 	sink.Warn(fault.NoProgress(fault.ParallelsLength, m.release, stop))
 }
 
-// stored is what a cluster shows that is in the file.
+// stored are the flags of a cluster in the file.
 const stored = extent.Present | extent.Data | extent.Offset
 
-// walkBAT emits what the BAT says of [start, end).
+// walkBAT emits the extents of [start, end) by the BAT.
 func (m *image) walkBAT(start, end uint64, sink format.Sink) *fault.Fault {
 	bat := format.Table{Dev: m.dev, Buf: m.buf, Off: headerSize, EntryLen: entryLen,
 		Limit: min((end-1)/m.cluster+1, m.batEntries)}
@@ -67,7 +67,7 @@ func (m *image) walkBAT(start, end uint64, sink format.Sink) *fault.Fault {
 	return nil
 }
 
-// allocated reports whether a cluster lies at a sector of the file.
+// allocated reports whether a cluster may be at a sector of the file.
 func (m *image) allocated(sector uint64) bool {
 	return sector != 0 && sector >= m.dataStart && sector+m.cluster/sectorSize <= m.dataEnd
 }

@@ -31,7 +31,7 @@ const (
 	cryptAES  = 1
 )
 
-// Offsets of the fields, for faults to point at.
+// Offsets of the fields, for faults.
 const (
 	offVersion           = 4
 	offBackingFileOffset = 8

@@ -1,6 +1,5 @@
-// Package qcow maps images of qemu's first own format, version 1 of what qcow2 is version 2 and
-// 3 of. It knows no zero clusters: what is allocated is data, compressed or encrypted or
-// neither.
+// Package qcow maps images of qemu's first own format, of which qcow2 is versions 2 and 3. It
+// has no zero clusters: an allocated cluster is data, plain, compressed or encrypted.
 package qcow
 
 import (
@@ -27,7 +26,7 @@ type image struct {
 	refs   []img.Reference
 
 	sink format.Sink
-	pos  uint64 // virtual bytes: what is to be emitted next
+	pos  uint64 // virtual bytes: what is emitted next
 }
 
 // open makes the checks of qemu's qcow_open, in its order.
@@ -98,8 +97,8 @@ func (m *image) readBackingName(h *header, buf []byte) *fault.Fault {
 	return nil
 }
 
-// Size is the virtual disk's size, rounded down to 512 bytes.
+// Size returns the size of the virtual disk in bytes, rounded down to 512 bytes.
 func (m *image) Size() uint64 { return m.size }
 
-// References is the backing file, if there is one. Its format is not stored.
+// References returns the backing file, if there is one. The image does not name its format.
 func (m *image) References() []img.Reference { return m.refs }

@@ -18,7 +18,7 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	return m.tables.Walk(start, end, m.scan)
 }
 
-// l2Table is where the table is that entry i of the L1 table points to: anywhere, aligned or not.
+// l2Table returns the offset of the L2 table that L1 entry i points to, aligned or not.
 func (m *image) l2Table(i uint64, entry []byte) (uint64, *fault.Fault) {
 	switch table := binary.BigEndian.Uint64(entry); {
 	case table == 0:
@@ -32,7 +32,7 @@ func (m *image) l2Table(i uint64, entry []byte) (uint64, *fault.Fault) {
 	}
 }
 
-// scan emits a part, cluster by cluster: sink merges.
+// scan emits a part, cluster by cluster: the sink merges.
 func (m *image) scan(p *format.Part) {
 	switch {
 	case p.Bad != nil:
@@ -50,8 +50,8 @@ func (m *image) scan(p *format.Part) {
 	}
 }
 
-// cluster emits what is left of one cluster, up to to, given its entry; skip bytes of it lie
-// before the window.
+// cluster emits the rest of one cluster, up to byte to, given its entry. skip bytes of the
+// cluster are before the window.
 func (m *image) cluster(p *format.Part, at, entry, skip, to uint64) {
 	switch {
 	case entry == 0:
@@ -64,8 +64,8 @@ func (m *image) cluster(p *format.Part, at, entry, skip, to uint64) {
 		m.sink.Bad(to-m.pos, fault.New(fault.QcowClusterOffset, p.Table+p.First*entryLen+at, entry))
 		m.pos = to
 	default:
-		// Not the sum but of what is less than a sector, which is as qemu asks: an entry may
-		// have bits in the way.
+		// As qemu asks: a sum only for the part below a sector. Entries may have bits set below
+		// the cluster size.
 		m.emit(to, extent.Present|extent.Data|extent.Offset, (entry|skip&^(sectorSize-1))+skip%sectorSize)
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"instarfs/guest/fault"
 )
 
-// Persistent bitmaps do not show in a map, but qemu loads them when it opens an image, and
-// refuses the image when that fails. Here their directory and tables are checked in the same
-// way; the bits themselves cannot be wrong.
+// Persistent bitmaps do not appear in a map, but qemu loads them when it opens an image, and
+// refuses the image if that fails. Here their directory and tables are checked in the same way;
+// any bits are valid.
 const (
 	bitmapsExtensionLen   = 24 // nb_bitmaps u32, reserved u32, bitmap_directory_size u64, bitmap_directory_offset u64
 	maxBitmaps            = 65535
@@ -17,7 +17,7 @@ const (
 	bitmapEntryFixed      = 24
 	bitmapEntryAlign      = 8
 	maxBitmapTableEntries = 0x8000000
-	maxBitmapBytes        = 0x20000000 // of one bitmap: its table's entries times the cluster size
+	maxBitmapBytes        = 0x20000000 // of one bitmap: the entries of its table times the cluster size
 	maxBitmapName         = 1023
 	minGranularityBits    = 9
 	maxGranularityBits    = 31
@@ -53,7 +53,7 @@ func (e *bitmapEntry) unaligned() uint32 {
 	return bitmapEntryFixed + uint32(e.nameSize()) + e.extraDataSize()
 }
 
-// bitmapsExtension is the header extension, count 0 if there is none.
+// bitmapsExtension is the header extension. count is 0 if there is none.
 type bitmapsExtension struct {
 	count     uint32
 	size, off uint64 // of the directory, bytes
@@ -64,8 +64,8 @@ func (m *image) readBitmapsExtension(off uint64, n uint32) *fault.Fault {
 		return fault.New(fault.Qcow2BitmapsLength, off)
 	}
 	if m.h.autoclear()&autoclearBitmaps == 0 {
-		// A program that knew no bitmaps has written to the image. They are void, which changes no
-		// map.
+		// A program that does not know bitmaps has written to the image. They are void, which
+		// does not change the map.
 		switch {
 		case !m.p.Release.IsQemu():
 		case m.h.version() < 3:
@@ -96,8 +96,8 @@ func (m *image) readBitmapsExtension(off uint64, n uint32) *fault.Fault {
 	return nil
 }
 
-// bitmapLoader checks the bitmaps of a directory one after the other. A fault of a bitmap waits
-// until the directory proved to be sound, because qemu reads all of it first.
+// bitmapLoader checks the bitmaps of a directory one after the other. A fault of a bitmap
+// counts only if the directory is sound, because qemu reads all of it first.
 type bitmapLoader struct {
 	*image
 	tables uint64              // bytes of tables read so far
@@ -139,15 +139,15 @@ func (l *bitmapLoader) directory() *fault.Fault {
 		if n++; n > l.ext.bitmaps.count {
 			return fault.New(fault.Qcow2BitmapsMore, off)
 		}
-		// Names are limited to what constraints allow and messages show, entries by what is
-		// left of the directory.
+		// Names are limited by constraints and by what messages show, entries by the rest of
+		// the directory.
 		want := int(min(end-off, bitmapEntryFixed+maxBitmapName+1))
 		b, f := l.image.win.bytes(off, want)
 		if f != nil {
 			return f
 		}
 		e := bitmapEntry(b)
-		// The size of an entry wraps around in qemu, but an entry so large has extra data.
+		// The size of an entry wraps around in qemu, but so large an entry has extra data.
 		if size := e.size(); size > int64(end-off) {
 			return fault.New(fault.Qcow2BitmapsBroken, off)
 		}
@@ -187,9 +187,9 @@ func (l *bitmapLoader) constraints(e *bitmapEntry) bool {
 	return e.inUse() || l.size <= bytes*8<<e.granularityBits() // <= 2^29 * 2^3 * 2^31
 }
 
-// load checks one bitmap. Its directory entry is at off.
+// load checks one bitmap, whose directory entry is at off.
 func (l *bitmapLoader) load(e *bitmapEntry, off uint64, name string) *fault.Fault {
-	// A collision of hashes would need an image made for it, and only have that image refused.
+	// A collision of hashes needs an image made for it, and only makes that image refused.
 	hash := hashName(name)
 	_, exists := l.names[hash]
 	if exists && e.inUse() {
@@ -220,7 +220,7 @@ func (l *bitmapLoader) load(e *bitmapEntry, off uint64, name string) *fault.Faul
 	return nil
 }
 
-// table checks a bitmap's table. What lies beyond the device is zero and sound.
+// table checks the table of a bitmap. Past the end of the device it is zero, and valid.
 func (l *bitmapLoader) table(e *bitmapEntry, off uint64, name string) *fault.Fault {
 	at, end := e.tableOffset(), min(e.tableOffset()+uint64(e.tableSize())*8, l.dev.Size())
 	l.win.seek(end)

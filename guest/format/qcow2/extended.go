@@ -9,15 +9,15 @@ import (
 	"instarfs/guest/format"
 )
 
-// run is a stretch of subclusters of one kind, with contiguous offsets where they have them,
-// within an L2 slice: what qemu looks at in one call.
+// run is subclusters of one kind in one L2 slice, with contiguous offsets if they have any:
+// what qemu scans in one call.
 type run struct {
 	kind  kind
 	start uint64 // virtual bytes
 	host  uint64 // host offset of start, if kind has one
 }
 
-// continues reports whether subclusters of kind k that start at virtual byte at go on with r.
+// continues reports whether subclusters of kind k that start at virtual byte at continue r.
 func (r *run) continues(k kind, at, host uint64) bool {
 	return r.kind == k && (!k.hasOffset() || r.host+(at-r.start) == host)
 }
@@ -26,7 +26,7 @@ func (r *run) continues(k kind, at, host uint64) bool {
 func (w *walker) scanExtended(p *format.Part) {
 	subBits := w.clusterBits - 5
 	var r run
-	open := false // there is a run, which ends where the scan is
+	open := false // there is a run, which ends at the current subcluster
 	flush := func(at uint64) {
 		if open {
 			w.emit(at, r.kind, r.host+w.pos-r.start)
@@ -42,7 +42,7 @@ func (w *walker) scanExtended(p *format.Part) {
 		}
 		host := entry & l2OffsetMask
 		present := host != 0 || w.hasDataFile && entry&l2Copied != 0
-		k := normal // only for what is checked
+		k := normal // only for the check
 		if entry&l2Compressed != 0 {
 			k, host, present = compressed, 0, false
 		}
@@ -74,7 +74,7 @@ func (w *walker) scanExtended(p *format.Part) {
 	flush(at)
 }
 
-// checkExtended finds what is wrong with a cluster whose bitmap is valid.
+// checkExtended returns the fault of a cluster whose bitmap is valid, or nil.
 func (w *walker) checkExtended(p *format.Part, k kind, present bool, host, at, i uint64) *fault.Fault {
 	if k != compressed && !present {
 		return nil
@@ -91,8 +91,8 @@ func invalid(bitmap uint64, present bool) bool {
 	return uint32(bitmap) != 0
 }
 
-// subKind is the kind of subcluster sub of a cluster that is not compressed; present says
-// whether it has a host offset.
+// subKind returns the kind of subcluster sub of a cluster that is not compressed. present
+// reports whether the cluster has a host offset.
 func subKind(bitmap uint64, sub uint, present bool) kind {
 	switch zero := bitmap>>(subclusters+sub)&1 != 0; {
 	case zero && present:
@@ -107,7 +107,7 @@ func subKind(bitmap uint64, sub uint, present bool) kind {
 	return unallocAlloc
 }
 
-// subRun is how many subclusters from sub on, which is of kind k, are of that kind.
+// subRun returns how many subclusters from sub on are of kind k, the kind of sub.
 func subRun(bitmap uint64, sub uint, k kind) uint {
 	zeroes, allocs := uint32(bitmap>>subclusters), uint32(bitmap)
 	var differ uint32
@@ -124,9 +124,9 @@ func subRun(bitmap uint64, sub uint, k kind) uint {
 	return min(uint(bits.TrailingZeros32(differ>>sub)), subclusters-sub)
 }
 
-// emitAhead emits the run before an invalid cluster, which starts at at. qemu's scan of the run
-// meets that cluster, so the call fails already where the run starts; if it is longer than a
-// call, the last call does. Compressed clusters are looked at one by one.
+// emitAhead emits the run before an invalid cluster, which starts at at. The scan of qemu meets
+// that cluster at the end of the run, so the call for the run fails; if the run is longer than
+// a call, the last call for it fails. Compressed clusters are scanned one by one.
 func (w *walker) emitAhead(at uint64, r *run) {
 	host := r.host - r.start // wraps around, and back when an offset is added
 	if r.kind == compressed {

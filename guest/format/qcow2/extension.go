@@ -8,8 +8,8 @@ import (
 	"instarfs/guest/fault"
 )
 
-// Header extensions: {type u32, length u32, data padded to 8}, from the header's end to the
-// backing file name or the end of the first cluster.
+// Header extensions: {type u32, length u32, data padded to 8}, from the end of the header to
+// the backing file name or the end of the first cluster.
 const (
 	extensionHead = 8
 	extensionPad  = 8
@@ -23,14 +23,14 @@ const (
 
 	cryptoHeaderLen = 16 // offset u64, length u64
 
-	// The feature name table's records: type u8 (0 incompatible), bit u8, name of 46 bytes
+	// Records of the feature name table: type u8 (0 incompatible), bit u8, name of 46 bytes
 	// padded with NUL.
 	featureLen          = 48
 	featureName         = 2
 	featureIncompatible = 0
 )
 
-// extensions is what the extensions say.
+// extensions is what the header extensions say.
 type extensions struct {
 	backingFormat string
 	dataFile      string // at most maxDataFileName+1 bytes of it
@@ -70,8 +70,8 @@ func (m *image) readExtensions() *fault.Fault {
 	return nil
 }
 
-// readExtension reads one extension's n bytes of data at off. Types that do not matter to a map
-// are passed over.
+// readExtension reads one extension's n bytes of data at off. It ignores types that do not
+// matter to a map.
 func (m *image) readExtension(kind uint32, off uint64, n uint32) *fault.Fault {
 	switch kind {
 	case extBackingFormat:
@@ -95,7 +95,7 @@ func (m *image) readExtension(kind uint32, off uint64, n uint32) *fault.Fault {
 	return nil
 }
 
-// readCryptoHeader checks the pointer to the LUKS header. A qemu without a key stops there.
+// readCryptoHeader checks the pointer to the LUKS header. qemu without a key reads no further.
 func (m *image) readCryptoHeader(off uint64, n uint32) *fault.Fault {
 	if m.crypt != cryptLUKS {
 		return fault.New(fault.Qcow2CryptoUnexpected, off)
@@ -117,8 +117,8 @@ func (m *image) readCryptoHeader(off uint64, n uint32) *fault.Fault {
 	return nil
 }
 
-// nameFeatures words the fault of unknown features, which the image may name. Extensions are
-// read before anything else is known; one that is faulty ends the search for names, no more.
+// nameFeatures makes the fault of unknown features, which the image may name. It reads
+// extensions before they are checked; a faulty one only ends the search for names.
 func (m *image) nameFeatures(unknown uint64) *fault.Fault {
 	if f := m.readExtensions(); f != nil && f.Class() == fault.IO {
 		return f
@@ -140,7 +140,8 @@ func (m *image) nameFeatures(unknown uint64) *fault.Fault {
 		if len(b) <= featureName || b[featureName] == 0 {
 			break
 		}
-		// qemu shifts by the bit's number, of which the processor takes the lowest six bits.
+		// qemu shifts by the number of the bit, of which the processor uses the lowest six
+		// bits.
 		if bit := uint64(1) << (b[1] & 63); b[0] == featureIncompatible && unknown&bit != 0 {
 			add(cString(b[featureName:]))
 			unknown &^= bit
@@ -152,7 +153,7 @@ func (m *image) nameFeatures(unknown uint64) *fault.Fault {
 	return fault.Quoting(fault.Qcow2Features, offIncompatible, string(names))
 }
 
-// cString is b up to its first NUL.
+// cString returns b up to its first NUL.
 func cString(b []byte) string {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		b = b[:i]

@@ -27,21 +27,21 @@ type image struct {
 	ext         extensions
 	refs        []img.Reference
 
-	flags  [kinds]extent.Flags // what is emitted for each kind
-	file   uint16              // extent.State.File of what has an offset
+	flags  [kinds]extent.Flags // flags of each kind
+	file   uint16              // extent.State.File of extents with an offset
 	tables format.TwoLevel
 }
 
-// Size is the virtual disk's size, rounded down to 512 bytes.
+// Size returns the size of the virtual disk in bytes, rounded down to 512 bytes.
 func (m *image) Size() uint64 { return m.size }
 
-// References are the data file, if there is one, and then the backing file, if there is one.
+// References returns the data file, if there is one, then the backing file, if there is one.
 func (m *image) References() []img.Reference { return m.refs }
 
-// l1Reach is log2 of the bytes of the virtual disk that one L1 entry stands for.
+// l1Reach returns log2 of the bytes of the virtual disk that one L1 entry stands for.
 func (m *image) l1Reach() uint { return m.tableBits + m.clusterBits }
 
-// offsetInCluster is the part of off below the cluster size.
+// offsetInCluster returns the part of off below the cluster size.
 func (m *image) offsetInCluster(off uint64) uint64 { return off & (m.clusterSize - 1) }
 
 var _ format.Image = (*image)(nil)

@@ -2,7 +2,7 @@ package qcow2
 
 import "instarfs/guest/extent"
 
-// kind is how a cluster, or with extended L2 entries a subcluster, is stored.
+// kind is how a cluster is stored, or a subcluster with extended L2 entries.
 type kind uint8
 
 const (
@@ -18,8 +18,7 @@ const (
 // hasOffset reports whether runs of k need contiguous host offsets.
 func (k kind) hasOffset() bool { return k == unallocAlloc || k == zeroAlloc || k == normal }
 
-// setFlags fills in what each kind shows of itself: encrypted images keep their offsets to
-// themselves.
+// setFlags sets the flags of each kind. Encrypted images show no offsets.
 func (m *image) setFlags() {
 	m.flags = [kinds]extent.Flags{
 		unallocAlloc: extent.Offset,

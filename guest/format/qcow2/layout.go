@@ -84,7 +84,7 @@ type header [headerSize]byte
 func (h *header) u32(off int) uint32 { return binary.BigEndian.Uint32(h[off:]) }
 func (h *header) u64(off int) uint64 { return binary.BigEndian.Uint64(h[off:]) }
 
-// Offsets of the fields, for faults to point at.
+// Offsets of the fields, for faults.
 const (
 	offVersion             = 4
 	offBackingFileOffset   = 8

@@ -1,11 +1,11 @@
-// Package qcow2 maps images of qemu's own format, versions 2 and 3: what qemu-img map says of
-// them, down to the faults that it finds and in the order in which it finds them. The bytes are
-// in layout.go, the checks of open in open.go and the files it names, the walk in walk.go.
-// Nothing of an image is believed: every number meets its limit before it is used, and every
-// loop is bounded by a table whose size was checked, by the window or by the device's size.
+// Package qcow2 maps images of qemu's own format, versions 2 and 3, as qemu-img map does: with
+// the same faults in the same order. The bytes are in layout.go, the checks of open in open.go
+// and the files it names, the walk in walk.go. Every number of an image is checked against a
+// limit before it is used. Every loop is bounded by a table whose size was checked, by the
+// window, or by the size of the device.
 //
-// Specification: https://www.qemu.org/docs/master/interop/qcow2.html. Where it is silent, what
-// qemu 7.2 does decides.
+// Specification: https://www.qemu.org/docs/master/interop/qcow2.html. Where it is silent, this
+// package does what qemu 7.2 does.
 package qcow2
 
 import (
@@ -19,8 +19,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// Driver is the qcow2 format. A version that is not known yet is recognised too, so that it is
-// refused by name.
+// Driver is the qcow2 format. The probe accepts later versions too, so that they are refused by
+// their number.
 var Driver = format.Driver{Format: img.Qcow2, Probe: probe, Open: open}
 
 func probe(head *[format.HeadLen]byte, _ uint64, _ bool) int {
@@ -31,7 +31,7 @@ func probe(head *[format.HeadLen]byte, _ uint64, _ bool) int {
 }
 
 // open makes every check that qemu makes when it opens an image read-only, in its order: of
-// several faults the same one is reported.
+// several faults it returns the same one.
 func open(p *format.Params) (format.Image, *fault.Fault) {
 	win, f := newWindow(p.Dev)
 	if f != nil {
@@ -64,7 +64,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	return m, nil
 }
 
-// checkStart checks what tells where the rest is.
+// checkStart checks the fields that the others depend on.
 func (m *image) checkStart() *fault.Fault {
 	h := &m.h
 	if string(h[:len(magic)]) != magic {
@@ -91,7 +91,7 @@ func (m *image) checkStart() *fault.Fault {
 	return nil
 }
 
-// checkFeatures checks what the image asks of its reader.
+// checkFeatures checks the features that a reader must know.
 func (m *image) checkFeatures() *fault.Fault {
 	h := &m.h
 	features := h.incompatible()
@@ -118,8 +118,8 @@ func (m *image) checkFeatures() *fault.Fault {
 	return nil
 }
 
-// checkTables checks where the refcount table and the snapshot table are. The L1 table's turn
-// comes behind them.
+// checkTables checks where the refcount table and the snapshot table are, which qemu does
+// before it checks the L1 table.
 func (m *image) checkTables() *fault.Fault {
 	h := &m.h
 	if h.refcountOrder() > maxRefcountBits {
@@ -149,11 +149,11 @@ func (m *image) validTable(off, n uint64) bool {
 	return off <= math.MaxInt64-n && m.offsetInCluster(off) == 0
 }
 
-// reftableBytes is the size of the refcount table. Its limit is checked by checkTables.
+// reftableBytes returns the size of the refcount table in bytes. checkTables checks its limit.
 func (m *image) reftableBytes() uint64 { return uint64(m.h.refcountTableClusters()) << m.clusterBits }
 
-// checkL1 checks the L1 table against the disk's size, and what qemu finds out when it reads it
-// and the refcount table.
+// checkL1 checks the L1 table against the size of the disk, and whether qemu can read that
+// table and the refcount table.
 func (m *image) checkL1() *fault.Fault {
 	h := &m.h
 	entries := uint64(h.l1Size())
@@ -163,8 +163,8 @@ func (m *image) checkL1() *fault.Fault {
 	if !m.validTable(h.l1TableOffset(), entries*l1EntrySize) {
 		return fault.New(fault.Qcow2L1Offset, offL1TableOffset)
 	}
-	// qemu rounds up in 64 bits too: a size just below 2^64 becomes 0 here, and is found by
-	// checkSize.
+	// qemu rounds up in 64 bits too: a size just below 2^64 becomes 0 here, and checkSize
+	// refuses it.
 	needed := (h.size() + 1<<m.l1Reach() - 1) >> m.l1Reach()
 	if needed > maxL1Needed {
 		return fault.New(fault.Qcow2ImageTooBig, offSize)
@@ -178,7 +178,7 @@ func (m *image) checkL1() *fault.Fault {
 	m.size = h.size() &^ (sectorSize - 1)
 	m.setSlice()
 	if m.crypt > cryptLUKS {
-		// A signed integer in qemu's message.
+		// qemu prints a signed integer.
 		return fault.Quoting(fault.Qcow2CryptMethod, offCryptMethod, strconv.Itoa(int(int32(m.crypt))))
 	}
 	if h.refcountTableOffset() > block.MaxOffset-m.reftableBytes() {
@@ -187,7 +187,7 @@ func (m *image) checkL1() *fault.Fault {
 	return nil
 }
 
-// setSlice decides how much of an L2 table qemu sees at once.
+// setSlice sets how much of an L2 table qemu reads at once.
 func (m *image) setSlice() {
 	clusters := m.size >> m.clusterBits
 	if m.offsetInCluster(m.size) != 0 {
@@ -218,8 +218,7 @@ func (m *image) checkDataFile() *fault.Fault {
 	return nil
 }
 
-// checkCrypt ends where qemu-img would ask for a key, if that is asked for; the map itself
-// needs none.
+// checkCrypt refuses an encrypted image if qemu-img would need a key. The map needs none.
 func (m *image) checkCrypt() *fault.Fault {
 	switch {
 	case m.crypt == cryptLUKS && !m.ext.crypto:
@@ -250,8 +249,8 @@ func (m *image) readBackingName() *fault.Fault {
 	return nil
 }
 
-// checkSize refuses a disk whose bytes a signed 64-bit number cannot count; it comes last
-// because qemu asks last.
+// checkSize refuses a disk whose size in bytes does not fit in a signed 64-bit number. It comes
+// last because qemu checks it last.
 func (m *image) checkSize() *fault.Fault {
 	if m.size >= maxVirtualSize {
 		return fault.New(fault.Qcow2VirtualSize, offSize)

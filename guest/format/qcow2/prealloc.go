@@ -10,28 +10,26 @@ import (
 	"instarfs/guest/format"
 )
 
-// qemu guesses whether an image was made with preallocated metadata: are clearly more of its
-// clusters in use than the file occupies on the host? Then data clusters may be holes of the
-// host file, and it looks. The guess decides what a map shows, so it is made with the same
-// numbers.
+// qemu guesses that an image has preallocated metadata if clearly more of its clusters are in
+// use than the file occupies on the host. Then data clusters may be holes of the host file, and
+// qemu looks for them. The guess changes the map, so it is made here with the same numbers.
 
 // counter counts the clusters in use.
 type counter struct {
 	*image
 	clusters  uint64 // of the file
-	threshold uint64 // in use: then the answer is yes
+	threshold uint64 // clusters in use at which the answer is yes
 	perBlock  uint   // log2 of the refcounts in a refcount block
 	used      uint64 // clusters in use so far
 	budget    uint64 // bytes of refcount blocks that may still be read
 	started   bool   // a block was read
 	filled    int    // bytes of tables.L2Buf that tables.Reqs will fill
-	counts    []int  // refcounts that matter in each block of tables.Reqs
+	counts    []int  // refcounts to count in each block of tables.Reqs
 	pending   uint64 // their sum
 }
 
-// checkPreallocation sets extent.Holes for data clusters if qemu would look for holes. A
-// refcount block that is not where a cluster starts ends the guess with no; qemu prints that,
-// but goes on.
+// checkPreallocation sets extent.Holes for data clusters if qemu would look for holes. With an
+// unaligned refcount block the answer is no; qemu warns of the block, and continues.
 func (m *image) checkPreallocation(sink format.Sink) *fault.Fault {
 	size := min(m.dev.Size(), block.MaxOffset)
 	real := m.allocated >> m.clusterBits
@@ -49,7 +47,7 @@ func (m *image) checkPreallocation(sink format.Sink) *fault.Fault {
 	return f
 }
 
-// scan walks the refcount table as far as the file's clusters go.
+// scan reads the entries of the refcount table for the clusters of the file.
 func (c *counter) scan(sink format.Sink) (bool, *fault.Fault) {
 	table := c.h.refcountTableOffset()
 	entries := min(c.reftableBytes()/reftableEntry, (c.clusters+1<<c.perBlock-1)>>c.perBlock)
@@ -82,14 +80,14 @@ func (c *counter) scan(sink format.Sink) (bool, *fault.Fault) {
 	return c.used >= c.threshold, f
 }
 
-// block gathers the refcount block at a device offset, of which the first n refcounts matter.
-// The first block is counted at once, for it often decides; after that they are read many
-// together.
+// block adds the refcount block at device offset at to the batch, to count its first n
+// refcounts. The first block is counted at once, because it often decides; later ones are read
+// many at once.
 func (c *counter) block(at, n uint64) *fault.Fault {
 	bytes := int((n<<c.h.refcountOrder() + 63) / 64 * 8)
 	if uint64(bytes) > c.budget {
-		// Blocks that are in the table twice: more than the file can hold. They are not counted
-		// twice.
+		// The table has blocks twice: they are more than the file can hold. They are not
+		// counted twice.
 		return nil
 	}
 	c.budget -= uint64(bytes)
@@ -109,7 +107,7 @@ func (c *counter) block(at, n uint64) *fault.Fault {
 	return nil
 }
 
-// flush reads and counts the blocks gathered.
+// flush reads and counts the blocks of the batch.
 func (c *counter) flush() *fault.Fault {
 	if len(c.tables.Reqs) == 0 {
 		return nil
@@ -124,9 +122,9 @@ func (c *counter) flush() *fault.Fault {
 	return nil
 }
 
-// countNonzero counts those of the first n fields of 2^order bits in b that are not zero.
-// Fields below 8 bits start at a byte's least significant bit; in either byte order field i is
-// bits [i*2^order, (i+1)*2^order) of the bytes as they come, which is all that counting needs.
+// countNonzero returns how many of the first n fields of 2^order bits in b are not zero. Fields
+// below 8 bits start at the least significant bit of a byte. Wider fields are whole bytes,
+// whose order does not matter here.
 func countNonzero(b []byte, n int, order uint) uint64 {
 	const ones = ^uint64(0)
 	lowest := ones / (ones >> (64 - 1<<order)) // the lowest bit of each field of a word

@@ -8,8 +8,8 @@ import (
 )
 
 // The snapshot table: entries of a fixed part, extra data, id and name, each entry aligned to 8
-// bytes. Snapshots do not show in a map, but qemu reads the table when it opens an image, and
-// refuses one that it does not like.
+// bytes. Snapshots do not appear in a map, but qemu reads the table when it opens an image, and
+// refuses the image if it is invalid.
 const (
 	maxSnapshots     = 65536
 	maxSnapshotExtra = 1024
@@ -23,8 +23,8 @@ const (
 	snapshotPadding = snapshotAlign - 1
 )
 
-// readSnapshots reads the fixed part of every entry. nb_snapshots and snapshots_offset are
-// checked by checkTables.
+// readSnapshots reads the fixed part of every entry. checkTables has checked nb_snapshots and
+// snapshots_offset.
 func (m *image) readSnapshots() *fault.Fault {
 	table := m.h.snapshotsOffset()
 	off := table

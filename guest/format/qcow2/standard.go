@@ -11,22 +11,21 @@ import (
 // entryState are the bits of a standard entry that decide how its cluster is stored.
 const entryState = l2Compressed | l2Zero | l2OffsetMask
 
-// scanStandard emits the clusters of a table of 8-byte entries, a run of clusters of one kind,
-// with contiguous offsets where they have them, at a time. This is the loop that a large map
-// spends its time in: what it needs is in local variables, and the next entry is compared in
-// place before anything else is done.
+// scanStandard emits the clusters of a table of 8-byte entries, in runs of one kind with
+// contiguous offsets, if they have any. A large map takes most of its time in this loop: its
+// state is in local variables, and it first compares the next entry in place.
 func (w *walker) scanStandard(p *format.Part) {
 	b := p.Entries
 	unalloc := uint64(entryState)
 	if w.hasDataFile {
-		unalloc |= l2Copied // says that offset 0 is one
+		unalloc |= l2Copied // makes 0 a valid offset
 	}
 	var (
 		sink   = w.sink
 		size   = w.clusterSize
-		strict = w.hasDataFile || w.h.version() < 3 // entries can be wrong in more ways than by their alignment
+		strict = w.hasDataFile || w.h.version() < 3 // entries can be wrong in other ways than by their alignment
 		at     = p.Start
-		skip   = w.pos - at // what the window leaves out of the first cluster
+		skip   = w.pos - at // bytes of the first cluster before the window
 		end    = w.end
 		file   = w.file
 		shown  = w.flags
@@ -81,8 +80,7 @@ func (w *walker) scanStandard(p *format.Part) {
 	w.pos = min(at, end)
 }
 
-// classify tells the kind and the host offset of a cluster that is not unallocated, given its
-// entry's state.
+// classify returns the kind and the host offset of an allocated cluster, given its entry state.
 func classify(state uint64) (kind, uint64) {
 	host := state & l2OffsetMask
 	switch {
@@ -96,8 +94,8 @@ func classify(state uint64) (kind, uint64) {
 	return zeroAlloc, host
 }
 
-// check finds what is wrong with a cluster where a call of qemu starts: i is the index of its
-// entry in p, at its place on the virtual disk.
+// check returns the fault of a cluster at which a call of qemu starts, or nil. i is the index
+// of its entry in p, at the virtual byte where the cluster starts.
 func (w *walker) check(p *format.Part, k kind, host, at, i uint64) *fault.Fault {
 	entry := p.Table + (p.First+i)<<w.entryBits
 	index := (p.First + i) & w.sliceMask

@@ -12,7 +12,7 @@ import (
 type walker struct {
 	*image
 	sink     format.Sink
-	pos, end uint64 // virtual bytes: what is to be emitted next, and the window's end
+	pos, end uint64 // virtual bytes: what is emitted next, and the end of the window
 }
 
 // Walk emits the extents of [start, end). See format.Image.
@@ -31,7 +31,7 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	return m.tables.Walk(start, end, w.scan)
 }
 
-// l2Table is where the L2 table is that entry i of the L1 table points to.
+// l2Table returns the offset of the L2 table that L1 entry i points to.
 func (m *image) l2Table(i uint64, entry []byte) (uint64, *fault.Fault) {
 	switch table := binary.BigEndian.Uint64(entry) & l1OffsetMask; {
 	case m.offsetInCluster(table) != 0:
@@ -57,8 +57,8 @@ func (w *walker) scan(p *format.Part) {
 	}
 }
 
-// emit emits what lies between pos and to, cut at the window's end. host is the host offset of
-// pos, if k has one.
+// emit emits [pos, to), up to the end of the window. host is the host offset of pos, if k has
+// one.
 func (w *walker) emit(to uint64, k kind, host uint64) {
 	w.emitFlags(to, w.flags[k], host)
 }
@@ -78,7 +78,7 @@ func (w *walker) emitFlags(to uint64, flags extent.Flags, host uint64) {
 	w.pos = to
 }
 
-// bad emits what lies between pos and to as corrupt.
+// bad emits [pos, to) as corrupt.
 func (w *walker) bad(to uint64, f *fault.Fault) {
 	to = min(to, w.end)
 	w.sink.Bad(to-w.pos, f)

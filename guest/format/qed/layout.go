@@ -33,7 +33,7 @@ const (
 	entryZero        = 1 // of an L2 table
 )
 
-// Offsets of the fields, for faults to point at.
+// Offsets of the fields, for faults.
 const (
 	offClusterSize           = 4
 	offTableSize             = 8

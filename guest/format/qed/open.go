@@ -1,6 +1,7 @@
 // Package qed maps images of the QEMU enhanced disk format.
 //
-// Specification: docs/interop/qed_spec.rst of qemu. Where it is silent, what qemu 7.2 does decides.
+// Specification: docs/interop/qed_spec.rst of qemu. Where it is silent, this package does what
+// qemu 7.2 does.
 package qed
 
 import (
@@ -69,8 +70,8 @@ func (m *image) checkHeader() *fault.Fault {
 		return fault.New(fault.QedTableSize, offTableSize)
 	}
 	m.tables.ClusterSize, m.tables.Entries = cluster, cluster*h.tableSize()/entryLen
-	// As in qemu the largest size overflows where it does not fit in 64 bits, and becomes 0: it
-	// is a power of two.
+	// As in qemu, the largest size becomes 0 if it does not fit in 64 bits: it is a power of
+	// two.
 	if size := h.imageSize(); size%sectorSize != 0 || size > m.tables.Entries*m.tables.Entries*cluster {
 		return fault.New(fault.QedImageSize, offImageSize)
 	}
@@ -86,7 +87,7 @@ func (m *image) checkHeader() *fault.Fault {
 
 func powerOfTwo(n uint64) bool { return n&(n-1) == 0 }
 
-// readBackingName finds the name of the backing file, which lies in the header clusters.
+// readBackingName reads the name of the backing file, which is in the header clusters.
 func (m *image) readBackingName(buf []byte) *fault.Fault {
 	h := &m.h
 	if h.features()&featureBacking == 0 {
@@ -116,27 +117,27 @@ func (m *image) readBackingName(buf []byte) *fault.Fault {
 	return nil
 }
 
-// validCluster is what qemu demands of the offset of a cluster.
+// validCluster reports whether qemu accepts the offset of a cluster.
 func (m *image) validCluster(off uint64) bool {
 	return off&(m.h.clusterSize()-1) == 0 && off >= m.h.headerSize()*m.h.clusterSize() && off < m.fileSize
 }
 
-// validTable is what qemu demands of the offset of a table. A table of one cluster is never
-// valid: its last cluster does not come behind its first one.
+// validTable reports whether qemu accepts the offset of a table. A table of one cluster is
+// never valid: its last cluster is not after its first.
 func (m *image) validTable(off uint64) bool {
 	last := off + (m.h.tableSize()-1)*m.h.clusterSize()
 	return last > off && m.validCluster(off) && m.validCluster(last)
 }
 
-// Size is the virtual disk's size in bytes.
+// Size returns the size of the virtual disk in bytes.
 func (m *image) Size() uint64 { return m.h.imageSize() }
 
-// References is the backing file, if there is one.
+// References returns the backing file, if there is one.
 func (m *image) References() []img.Reference { return m.refs }
 
 func (m *image) read(b []byte, off uint64) *fault.Fault { return block.ReadOne(m.tables.Dev, b, off) }
 
-// cString is what stands before the first NUL.
+// cString returns b up to its first NUL.
 func cString(b []byte) string {
 	s, _, _ := bytes.Cut(b, []byte{0})
 	return string(s)

@@ -18,19 +18,19 @@ const (
 	found
 )
 
-// flags are what each kind shows.
+// flags are the flags of each kind.
 var flags = [...]extent.Flags{
 	unallocated: 0,
 	zero:        extent.Present | extent.Zero,
 	found:       extent.Present | extent.Data | extent.Offset,
 }
 
-// walker is one walk. It goes by runs, stretches of clusters of one kind with contiguous
-// offsets within an L2 table, because qemu does: it looks at the first entry of a run only.
+// walker is one walk. Like qemu, it divides an L2 table into runs of clusters of one kind with
+// contiguous offsets. qemu checks only the first entry of a run.
 type walker struct {
 	*image
 	sink format.Sink
-	pos  uint64 // virtual bytes: what is to be emitted next
+	pos  uint64 // virtual bytes: what is emitted next
 	end  uint64 // of the window
 
 	open     bool // there is a run
@@ -55,7 +55,7 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	return nil
 }
 
-// l2Table is where the table is that entry i of the L1 table points to.
+// l2Table returns the offset of the L2 table that L1 entry i points to.
 func (m *image) l2Table(i uint64, entry []byte) (uint64, *fault.Fault) {
 	switch table := binary.LittleEndian.Uint64(entry); {
 	case table == entryUnallocated:
@@ -67,7 +67,8 @@ func (m *image) l2Table(i uint64, entry []byte) (uint64, *fault.Fault) {
 	}
 }
 
-// scan takes a part. One that begins in the middle of an L2 table may go on with the run before it.
+// scan takes a part. A part that begins in the middle of an L2 table may continue the run
+// before it.
 func (w *walker) scan(p *format.Part) {
 	switch {
 	case p.Bad != nil:
@@ -86,7 +87,7 @@ func (w *walker) scan(p *format.Part) {
 		w.boundary = boundary
 		at := p.Start
 		for i := 0; i+entryLen <= len(p.Entries); i += entryLen {
-			if at+w.h.clusterSize() > w.pos { // else a run that is longer than itself, see flush
+			if at+w.h.clusterSize() > w.pos { // otherwise flush has emitted it
 				w.cluster(at, p.Table+p.First*entryLen+uint64(i), binary.LittleEndian.Uint64(p.Entries[i:]))
 			}
 			at += w.h.clusterSize()
@@ -94,8 +95,9 @@ func (w *walker) scan(p *format.Part) {
 	}
 }
 
-// cluster takes the entry of the cluster that starts at at; place is where on the device it is.
-// No run goes on to where no file is: only its start is ever compared with the file's end.
+// cluster takes the entry of the cluster that starts at virtual byte at. place is the device
+// offset of the entry. A run may continue past the end of the file, but not past the largest
+// offset of any file: only its start is compared with the end of the file.
 func (w *walker) cluster(at, place, entry uint64) {
 	k := found
 	switch entry {
@@ -110,7 +112,7 @@ func (w *walker) cluster(at, place, entry uint64) {
 	}
 	w.flush()
 	if at+w.h.clusterSize() <= w.pos {
-		return // covered by what flush emitted
+		return // flush has emitted it
 	}
 	w.open, w.kind, w.start, w.host, w.to, w.bad = true, k, at, entry, at+w.h.clusterSize(), nil
 	if k == found && !w.validCluster(entry) {
@@ -118,10 +120,10 @@ func (w *walker) cluster(at, place, entry uint64) {
 	}
 }
 
-// flush emits the run. qemu multiplies the run's clusters with their size in 32 bits. A run of
-// 4 GiB or more is thus cut short, and what is left of it has no length: an assertion fails.
-// Only a question that begins within the first cluster of such a run, the rest of which is
-// whole times 4 GiB, gets away: it takes all the L2 table for the run.
+// flush emits the run. qemu computes the length of a run in 32 bits. So it cuts a run of 4 GiB
+// or more short, and then an assertion fails, because the rest has no length. There is one
+// exception: if the length is a multiple of 4 GiB, and the window begins inside the first
+// cluster, qemu takes the rest of the L2 table for the run.
 func (w *walker) flush() {
 	if !w.open {
 		return
@@ -147,7 +149,7 @@ func (w *walker) flush() {
 	w.emit(to)
 }
 
-// emit emits what lies between pos and to as the run says.
+// emit emits [pos, to) as a part of the run.
 func (w *walker) emit(to uint64) {
 	if to == w.pos {
 		return

@@ -1,6 +1,6 @@
-// Package raw maps images without any structure: byte x of the virtual disk is byte x of the
-// file. It reads nothing. What of the file is a hole only the host can tell, so the one extent
-// it emits asks the host to look.
+// Package raw maps images without a structure: byte x of the virtual disk is byte x of the
+// file. It reads nothing. Only the host knows the holes of the file, so the one extent that it
+// emits asks the host to look for them.
 package raw
 
 import (
@@ -10,8 +10,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// Driver is the raw format. Any device is a raw image, and a weak one: every other format that
-// knows its signature wins.
+// Driver is the raw format. Any device is a raw image, with the lowest score: every format with
+// a signature wins.
 var Driver = format.Driver{
 	Format: img.Raw,
 	Probe:  func(*[format.HeadLen]byte, uint64, bool) int { return 1 },
@@ -28,8 +28,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	return image{block.Length(p.Dev)}, nil
 }
 
-// Size is the device's size rounded up to 512 bytes.
+// Size returns the size of the device in bytes, rounded up to 512.
 func (m image) Size() uint64 { return m.size }
 
-// References is empty: nothing in a raw image is a name.
+// References returns nil: raw images name no files.
 func (m image) References() []img.Reference { return nil }

@@ -6,8 +6,8 @@ import (
 	"instarfs/guest/format"
 )
 
-// Walk emits the window as one extent. Its part behind the device's end, less than a sector, is
-// a hole to the host.
+// Walk emits the window as one extent. The part past the end of the device, less than a sector,
+// is a hole to the host.
 func (m image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	if start < end {
 		sink.Emit(end-start, extent.Present|extent.Data|extent.Offset|extent.Holes|extent.Bare, start, 0)

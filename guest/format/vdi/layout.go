@@ -9,7 +9,7 @@ import "encoding/binary"
 const (
 	signature  = 0xbeda107f
 	version11  = 1<<16 | 1
-	headerSize = 512 // what qemu reads; of VirtualBox's header 400 are in use
+	headerSize = 512 // as qemu reads it; VirtualBox uses 400 bytes
 	sectorSize = 512
 	uuidSize   = 16
 
@@ -23,7 +23,7 @@ const (
 	maxBlocks = 0x1fffff80
 	maxSize   = maxBlocks << blockBits
 
-	typeStatic = 2 // VDI_IMAGE_TYPE_FIXED: whatever else is dynamic to qemu
+	typeStatic = 2 // VDI_IMAGE_TYPE_FIXED: all others are dynamic to qemu
 
 	entrySize = 4
 	// Entries from here on have no block in the file: 0xfffffffe (VDI_IMAGE_BLOCK_ZERO) was
@@ -34,7 +34,7 @@ const (
 // header is the start of an image.
 type header [headerSize]byte
 
-// Offsets of the fields, for faults to point at.
+// Offsets of the fields, for faults.
 const (
 	offSignature  = 0x40
 	offVersion    = 0x44
@@ -61,5 +61,5 @@ func (h *header) cbDisk() uint64    { return binary.LittleEndian.Uint64(h[offDis
 func (h *header) cbBlock() uint32   { return h.u32(offBlockSize) }
 func (h *header) cBlocks() uint32   { return h.u32(offBlocks) } // entries of the block map
 
-// isNil reports whether the UUID at off is that of nothing.
+// isNil reports whether the UUID at off is zero.
 func (h *header) isNil(off int) bool { return [uuidSize]byte(h[off:off+uuidSize]) == [uuidSize]byte{} }

@@ -1,10 +1,8 @@
 // Package vdi maps images of VirtualBox, dynamic and static: a header, and a map with an entry
-// for each block of 1 MiB. The bytes are in layout.go. Differencing images name their parent by
-// UUID alone, so that nobody could tell which file it is; they are refused, as qemu refuses
-// them.
+// for each block of 1 MiB. The bytes are in layout.go. Differencing images name their parent
+// only by UUID, which no file name can be found by. They are refused, as by qemu.
 //
-// Specification: VDICore.h of VirtualBox has the fields; what qemu does decides what is an
-// image.
+// Specification: VDICore.h of VirtualBox has the fields. An image is valid if qemu opens it.
 package vdi
 
 import (
@@ -32,7 +30,7 @@ type image struct {
 	buf  []byte // a piece of the block map
 	h    header
 	size uint64       // bytes of the virtual disk
-	data extent.Flags // what a block in the file is
+	data extent.Flags // flags of a block in the file
 }
 
 // open makes every check that qemu makes when it opens an image, in its order.
@@ -89,10 +87,10 @@ func (m *image) check() *fault.Fault {
 	return nil
 }
 
-// Size is the virtual disk's size, rounded up to 512 bytes.
+// Size returns the size of the virtual disk in bytes, rounded up to 512 bytes.
 func (m *image) Size() uint64 { return m.size }
 
-// References is empty.
+// References returns nil.
 func (m *image) References() []img.Reference { return nil }
 
 var _ format.Image = (*image)(nil)

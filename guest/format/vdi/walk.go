@@ -8,10 +8,10 @@ import (
 	"instarfs/guest/format"
 )
 
-// mapPiece is how much of the block map is in memory, in bytes: the map of a disk of 64 GiB.
+// mapPiece is how much of the block map is in memory, bytes: the map of a disk of 64 GiB.
 const mapPiece = 256 << 10
 
-// Walk emits the blocks of [start, end), a run of equal or contiguous ones at a time.
+// Walk emits the blocks of [start, end), in runs of equal or contiguous ones. See format.Image.
 func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	if start >= end {
 		return nil
@@ -36,14 +36,13 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	return nil
 }
 
-// same is how many entries at the start of b go on like the first one, which is the one given.
+// same returns how many entries at the start of b, of which entry is the first, make one run.
 func same(b []byte, entry uint32) uint64 {
 	n := uint64(0)
 	for want := entry; len(b) >= entrySize && binary.LittleEndian.Uint32(b) == want; n++ {
 		b = b[entrySize:]
 		if entry < lowestUnused {
-			// A block behind the last number there is has no block in front of it: an entry of
-			// that value is no block.
+			// The highest number of a block has been reached: the next value is not a block.
 			if want++; want == lowestUnused {
 				return n + 1
 			}
@@ -52,10 +51,10 @@ func same(b []byte, entry uint32) uint64 {
 	return n
 }
 
-// emit emits [pos, to), which begins in the block of entry.
+// emit emits [pos, to), which starts in the block of entry.
 func (m *image) emit(sink format.Sink, pos, to uint64, entry uint32) {
 	if entry >= lowestUnused {
-		// Nobody wrote the block, or it was discarded. There is no parent that could have it.
+		// The block was never written, or was discarded. No parent can have it.
 		sink.Emit(to-pos, extent.Present|extent.Zero, 0, 0)
 		return
 	}

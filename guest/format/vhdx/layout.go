@@ -22,8 +22,8 @@ const (
 	offRegionTable1 = 192 * kib
 	offRegionTable2 = 256 * kib
 
-	headerSize = 4 * kib // what its checksum is over
-	headerUsed = 80      // what of it has a meaning
+	headerSize = 4 * kib // the bytes under its checksum
+	headerUsed = 80      // the bytes that have a meaning
 	tableSize  = 64 * kib
 
 	maxEntries = 2047 // of the region table and the metadata table
@@ -32,7 +32,7 @@ const (
 	maxDisk      = 64 << 40 // VirtualDiskSize
 	minBlockSize = mib
 	maxBlockSize = 256 * mib
-	chunkSectors = 1 << 23 // logical sectors that a sector bitmap block tells of
+	chunkSectors = 1 << 23 // logical sectors that a sector bitmap block has bits for
 	batEntrySize = 8
 	locatorFixed = 20 // bytes of a parent locator in front of its entries
 	locatorEntry = 12
@@ -92,7 +92,7 @@ const (
 // header is one of the two headers, as far as it has a meaning.
 type header [headerUsed]byte
 
-// Offsets of its fields, for faults to point at.
+// Offsets of its fields, for faults.
 const (
 	offChecksum   = 4
 	offLogVersion = 64
@@ -124,7 +124,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 var fourZeroes [4]byte
 
-// checksum is that of a structure with its checksum field taken for zero.
+// checksum returns the checksum of a structure, with its checksum field taken as zero.
 func checksum(b []byte) uint32 {
 	sum := crc32.Update(0, castagnoli, b[:offChecksum])
 	sum = crc32.Update(sum, castagnoli, fourZeroes[:])

@@ -8,8 +8,8 @@ import (
 	"instarfs/guest/fault"
 )
 
-// The log is a ring of sectors that holds changes to the metadata. An entry is a header with
-// descriptors behind it and then the data that they need. [MS-VHDX] 2.3.
+// The log is a ring of sectors that holds changes to the metadata. An entry is a header,
+// descriptors, and the data that they need. [MS-VHDX] 2.3.
 
 const (
 	logSector    = 4 * kib
@@ -20,12 +20,12 @@ const (
 	zeroDesc     = "zero"
 	dataDesc     = "desc"
 	dataSector   = "data"
-	// dataFrom and dataTo are what of a data sector is data. Its other bytes are in the descriptor.
+	// A data sector has data from dataFrom to dataTo. The other bytes are in the descriptor.
 	dataFrom = 8
 	dataTo   = logSector - 4
 )
 
-// logBuf is how much of the log is in memory, in bytes. Most logs have 1 MiB.
+// logBuf is how much of the log is in memory, bytes. Most logs have 1 MiB.
 const logBuf = mib
 
 // log reads the log.
@@ -34,9 +34,9 @@ type log struct {
 	buf         []byte
 	off, length uint64 // in the file
 	guid        guid
-	first, have uint64 // what of the log is in buf, bytes
-	zeroes      []byte // a sector behind the end of the file
-	work        uint64 // sectors that may still be looked at
+	first, have uint64 // the part of the log that is in buf, bytes
+	zeroes      []byte // a sector past the end of the file
+	work        uint64 // sectors that may still be read
 }
 
 // logEntry is the header of an entry.
@@ -52,11 +52,11 @@ type logEntry struct {
 	last        uint64 // LastFileOffset
 }
 
-// size is how much of the log the entry takes.
+// size returns the length of the entry in bytes.
 func (e *logEntry) size() uint64 { return max(e.sectors, e.headSectors) * logSector }
 
-// readLog looks for entries in the log, if there is one. Of those that qemu finds nothing is
-// known but that they are there; our own profile replays them.
+// readLog looks for entries in the log, if there is one. A profile of qemu refuses an image
+// with entries; our own replays them.
 func (m *image) readLog() *fault.Fault {
 	h := &m.h
 	off, length := h.logOffset(), uint64(h.logLength())
@@ -72,7 +72,7 @@ func (m *image) readLog() *fault.Fault {
 	case off > block.MaxOffset-length:
 		return fault.New(fault.VhdxLogRead, offHeader1+offLogOffset, off)
 	case off >= m.dev.Size():
-		return nil // zeroes, which are no entry
+		return nil // zeroes, which are not an entry
 	case !m.release.IsQemu() && length > maxLog:
 		return fault.New(fault.VhdxLogTooLong, offHeader1+offLogLength, length, maxLog)
 	}
@@ -81,8 +81,8 @@ func (m *image) readLog() *fault.Fault {
 		return f
 	}
 	l := &log{dev: m.dev, buf: buf, off: off, length: length, guid: h.logGUID()}
-	// Each sector is looked at three times, unless entries are damaged: then what follows their
-	// header is looked at again.
+	// Each sector is read three times, unless entries are damaged: then the sectors after their
+	// header are read again.
 	l.work = 16*length/logSector + 1024
 	if !m.release.IsQemu() {
 		return m.replay(l)
@@ -96,8 +96,8 @@ func (m *image) readLog() *fault.Fault {
 	return nil
 }
 
-// sector is the sector of the log at a byte of it, which stays valid until the next call. Those
-// behind the end of the file are zeroes without being read.
+// sector returns the sector at a byte of the log, which is valid until the next call. It does
+// not read sectors past the end of the file, which are zeroes.
 func (l *log) sector(at uint64) ([]byte, *fault.Fault) {
 	if l.work == 0 {
 		return nil, fault.New(fault.VhdxLogWork, l.off)
@@ -124,7 +124,7 @@ func (l *log) sector(at uint64) ([]byte, *fault.Fault) {
 	return l.buf[at-l.first:][:logSector], nil
 }
 
-// next is the byte of the log n bytes behind at.
+// next returns the byte of the log n bytes after at.
 func (l *log) next(at, n uint64) uint64 { return (at + n) % l.length }
 
 // entry reads the header of an entry, and reports whether it is one.
@@ -145,8 +145,8 @@ func (l *log) entry(at uint64) (e logEntry, ok bool, f *fault.Fault) {
 	return e, ok, nil
 }
 
-// eachDescriptor calls do with the descriptors of an entry until it returns false, and reports
-// whether it did not. Number i is the descriptor's.
+// eachDescriptor calls do with the descriptors of an entry and their indices until do returns
+// false. It reports whether do never did.
 func (l *log) eachDescriptor(e *logEntry, do func(i uint64, d []byte) bool) (all bool, f *fault.Fault) {
 	b, f := l.sector(e.at)
 	if f != nil {
@@ -183,7 +183,7 @@ func validDescriptor(e *logEntry, d []byte) bool {
 	return false
 }
 
-// sound reports whether the checksum of an entry is right.
+// sound reports whether the checksum of an entry is correct.
 func (l *log) sound(e *logEntry) (bool, *fault.Fault) {
 	sum := uint32(0)
 	for i := uint64(0); i < e.size(); i += logSector {
@@ -201,14 +201,15 @@ func (l *log) sound(e *logEntry) (bool, *fault.Fault) {
 	return sum == e.sum, nil
 }
 
-// anyEntry reports whether qemu finds an entry that it would replay. It follows qemu's search
-// step by step, because a descriptor that is damaged where qemu looks at it ends the search,
-// and where it does not look does no harm.
+// anyEntry reports whether qemu finds an entry that it would replay. It follows the search of
+// qemu step by step, because a damaged descriptor that qemu reads ends the search, and others
+// do not matter.
 func (l *log) anyEntry() (found bool, f *fault.Fault) {
 	for at := uint64(0); ; {
 		tail := at
 		_, ok, f := l.look(&at, 0)
-		// The second entry of a sequence may have any number, those behind it have the next one.
+		// The second entry of a sequence may have any number, each later one has the next
+		// number.
 		for after := uint64(0); ok && f == nil; {
 			found = true
 			var e logEntry
@@ -221,9 +222,9 @@ func (l *log) anyEntry() (found bool, f *fault.Fault) {
 	}
 }
 
-// look reads an entry, which has the number behind after unless that is 0, and checks what qemu
-// checks of it. It steps behind an entry that it has read, and to the next sector where there
-// is none.
+// look reads an entry and checks what qemu checks of it. The number of the entry must be one
+// more than after, unless that is 0. look moves past an entry that it has read, and otherwise
+// to the next sector.
 func (l *log) look(at *uint64, after uint64) (e logEntry, ok bool, f *fault.Fault) {
 	e, ok, f = l.entry(*at)
 	if f != nil {
@@ -236,8 +237,8 @@ func (l *log) look(at *uint64, after uint64) (e logEntry, ok bool, f *fault.Faul
 	damaged := uint64(0)
 	all, f := l.eachDescriptor(&e, func(i uint64, d []byte) bool {
 		damaged = i
-		// qemu reads the sectors of descriptors to one place, all of them, so that of more than
-		// one none is understood.
+		// qemu reads all sectors of descriptors to the same place, so it understands none if
+		// there is more than one.
 		return e.headSectors == 1 && validDescriptor(&e, d)
 	})
 	if f == nil && !all {

@@ -7,12 +7,12 @@ import (
 	"instarfs/guest/fault"
 )
 
-// items are the entries of the metadata table for what is known, by the order of names.
+// items are the entries of the metadata table for the known items.
 type items struct {
 	fileParameters, diskSize, diskID, logicalSector, physicalSector, parentLocator *entry
 }
 
-// find gives the place of an item's entry, nil for an item that is not known.
+// find returns the place for the entry of an item, nil for an unknown item.
 func (t *items) find(guid string) **entry {
 	switch guid {
 	case fileParameters:
@@ -31,7 +31,7 @@ func (t *items) find(guid string) **entry {
 	return nil
 }
 
-// readMetadata reads the metadata table and the items that tell what the disk is like.
+// readMetadata reads the metadata table and the items that describe the disk.
 func (m *image) readMetadata() *fault.Fault {
 	if m.metadata > block.MaxOffset-tableSize {
 		return fault.New(fault.VhdxMetadataRead, offRegionTable1, m.metadata)
@@ -75,7 +75,7 @@ func (m *image) readMetadata() *fault.Fault {
 	return m.readItems(&t)
 }
 
-// readItems reads the items. They lie wherever their entries say.
+// readItems reads the items, which are where their entries say.
 func (m *image) readItems(t *items) *fault.Fault {
 	le := binary.LittleEndian
 	const room = 8
@@ -86,7 +86,7 @@ func (m *image) readItems(t *items) *fault.Fault {
 		length int
 	}{{t.fileParameters, 8}, {t.diskSize, 8}, {t.logicalSector, 4}, {t.physicalSector, 4}} {
 		if item.entry == nil {
-			continue // the physical sector size, which only qemu wants to read
+			continue // the physical sector size, which only qemu reads
 		}
 		off := m.metadata + uint64(item.entry.itemOffset())
 		if off > block.MaxOffset-room {

@@ -1,10 +1,10 @@
 // Package vhdx maps virtual hard disks of Hyper-V, version 2. The bytes are in layout.go;
-// open.go tells the order of what is checked, and the files that it names do it.
+// open.go has the order of the checks.
 //
-// qemu says nothing of what is in such an image: in a qemu profile the disk is one extent of
-// data without a place, and what matters are the checks at open, which are qemu's. Our own
-// profile shows the blocks, has a log replayed that was not written back (replay.go), and knows
-// parents and sector bitmaps of differencing images.
+// qemu does not map such an image: in a qemu profile the disk is one extent of data without an
+// offset, and the checks of open are those of qemu. Our own profile shows the blocks, replays a
+// log that was not written back (replay.go), and supports parents and sector bitmaps of
+// differencing images.
 //
 // Specification: [MS-VHDX] of Microsoft.
 package vhdx
@@ -27,18 +27,18 @@ func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 
 // image is an opened image.
 type image struct {
-	dev     block.Device // after the log: as it is once that is replayed
+	dev     block.Device // from readLog on: as it is once the log is replayed
 	release img.Release
 	buf     []byte // tables while the image is opened, then a piece of the BAT
 	h       header
-	length  uint64 // of the file, as far as blocks may reach
+	length  uint64 // of the file: blocks end here at the latest
 
 	regions  []region
-	bat      region // where it is
-	metadata uint64 // where that region is
+	bat      region
+	metadata uint64 // offset of that region
 
 	size       uint64 // bytes of the virtual disk
-	rawSize    uint64 // VirtualDiskSize as it is
+	rawSize    uint64 // VirtualDiskSize, not rounded
 	blockSize  uint64 // a power of two
 	sectorSize uint64 // logical
 	chunkRatio uint64 // payload blocks in a chunk
@@ -48,13 +48,13 @@ type image struct {
 	bits []byte // memory for bitmaps of a differencing image
 }
 
-// bufSize is the memory for tables, in bytes. At least a chunk's entries of the BAT fit: at
-// most 2^15 and one of the bitmap.
+// bufSize is the memory for tables, bytes. It holds the BAT entries of a chunk: at most 2^15,
+// and one for the bitmap.
 const bufSize = 512 * kib
 
-// open makes every check that qemu makes when it opens an image, in its order. Where our own
-// profile reads more, it checks more; it lets pass what qemu refuses only because it does not
-// know it.
+// open makes every check that qemu makes when it opens an image, in its order. Our own profile
+// checks more because it reads more, and accepts images that qemu refuses because it does not
+// support them.
 func open(p *format.Params) (format.Image, *fault.Fault) {
 	buf, f := block.Take(p.Dev, bufSize)
 	if f != nil {
@@ -121,7 +121,7 @@ func (m *image) readRegions() *fault.Fault {
 	return m.takeRegions(b)
 }
 
-// readRegionTable reads the region table at off and checks what tells whether it is one.
+// readRegionTable reads the region table at off and checks its header.
 func (m *image) readRegionTable(b []byte, off uint64) *fault.Fault {
 	if f := block.ReadOne(m.dev, b, off); f != nil {
 		return f
@@ -138,7 +138,7 @@ func (m *image) readRegionTable(b []byte, off uint64) *fault.Fault {
 	return nil
 }
 
-// takeRegions takes what the region table says, which lies in b.
+// takeRegions takes the entries of the region table in b.
 func (m *image) takeRegions(b []byte) *fault.Fault {
 	var bat, metadata *entry
 	for i := range int(binary.LittleEndian.Uint32(b[8:])) {
@@ -173,7 +173,8 @@ func (m *image) takeRegions(b []byte) *fault.Fault {
 	return nil
 }
 
-// checkSize refuses a disk whose bytes qemu cannot count; it comes last because qemu asks last.
+// checkSize refuses a disk that is too large for qemu. It comes last because qemu checks it
+// last.
 func (m *image) checkSize() *fault.Fault {
 	if m.size > block.MaxOffset {
 		return fault.New(fault.VhdxDiskSize, m.metadata)
@@ -181,10 +182,10 @@ func (m *image) checkSize() *fault.Fault {
 	return nil
 }
 
-// Size is the virtual disk's size, rounded down to 512 bytes.
+// Size returns the size of the virtual disk in bytes, rounded down to 512 bytes.
 func (m *image) Size() uint64 { return m.size }
 
-// References are the parent of a differencing image.
+// References returns the parent of a differencing image.
 func (m *image) References() []img.Reference { return m.refs }
 
 var _ format.Image = (*image)(nil)

@@ -7,11 +7,11 @@ import (
 	"instarfs/guest/fault"
 )
 
-// change is what a descriptor of the log does to a part of the file: it makes it zero, or a
+// change is what a descriptor of the log does to a part of the file: it zeroes it, or writes a
 // sector of data.
 type change struct {
 	off, length uint64 // in the file
-	data        uint64 // where the data sector is in the file, 0 if the part becomes zero
+	data        uint64 // file offset of the data sector, 0 if the part becomes zero
 	lead        [dataFrom]byte
 	trail       [logSector - dataTo]byte
 }
@@ -20,13 +20,13 @@ type change struct {
 // what is read.
 type overlay struct {
 	block.Device
-	list    []change // in the order in which they happen
+	list    []change // in the order in which they are made
 	stage   []byte   // memory for data sectors: that of the log, which is not needed any more
-	pending []int    // changes whose data sectors are to be read into stage
+	pending []int    // changes whose data sectors will be read into stage
 	reqs    []block.Request
 }
 
-// add remembers the changes of the entry at a byte of the log.
+// add adds the changes of the entry at byte at of the log.
 func (o *overlay) add(l *log, at uint64) *fault.Fault {
 	e, _, f := l.entry(at)
 	if f != nil {
@@ -68,7 +68,7 @@ func (o *overlay) Read(reqs []block.Request) *fault.Fault {
 	return nil
 }
 
-// apply makes the changes to what a request has read.
+// apply makes the changes to the bytes that a request has read.
 func (o *overlay) apply(r block.Request) *fault.Fault {
 	end := r.Off + uint64(len(r.Buf))
 	for i := range o.list {
@@ -95,7 +95,8 @@ func (o *overlay) apply(r block.Request) *fault.Fault {
 	return o.flush(r)
 }
 
-// flush reads the data sectors that are pending and puts them, in order, over what r has read.
+// flush reads the pending data sectors and copies them, in order, over the bytes that r has
+// read.
 func (o *overlay) flush(r block.Request) *fault.Fault {
 	if len(o.pending) == 0 {
 		return nil

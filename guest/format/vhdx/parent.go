@@ -55,18 +55,19 @@ func (m *image) readParent(e *entry) *fault.Fault {
 	return fault.New(fault.VhdxNoParent, off)
 }
 
-// locator is a parent locator: a header, and a table of keys and values, which lie behind it.
+// locator is a parent locator: a header, a table, and the keys and values that the table points
+// to.
 type locator []byte
 
-// find gives the value of a key, in UTF-16. Entries that lead out of the locator have no value.
+// find returns the value of a key, in UTF-16. It ignores entries that point out of the locator.
 func (l locator) find(key string) (value []byte, ok bool) {
 	le := binary.LittleEndian
 	count := int(le.Uint16(l[18:]))
 	for i := range min(count, (len(l)-locatorFixed)/locatorEntry) {
 		e := l[locatorFixed+i*locatorEntry:]
 		k, ok := l.cut(le.Uint32(e), le.Uint16(e[8:]))
-		// One more unit than the key has tells whether it goes on: all entries may have the
-		// same 64 KiB for a key.
+		// One unit more than the key has shows whether the key of the entry is longer: all
+		// entries may have the same 64 KiB for a key.
 		if !ok || decode(k[:min(len(k), 2*len(key)+2)]) != key {
 			continue
 		}
@@ -77,7 +78,7 @@ func (l locator) find(key string) (value []byte, ok bool) {
 	return nil, false
 }
 
-// cut is the part of l that an entry means.
+// cut returns the part of l that an entry points to.
 func (l locator) cut(off uint32, n uint16) ([]byte, bool) {
 	if uint64(off)+uint64(n) > uint64(len(l)) {
 		return nil, false
@@ -85,7 +86,7 @@ func (l locator) cut(off uint32, n uint16) ([]byte, bool) {
 	return l[off : uint64(off)+uint64(n)], true
 }
 
-// decode makes text of UTF-16, up to a NUL if there is one.
+// decode converts UTF-16 to text, up to the first NUL.
 func decode(b []byte) string {
 	var units []uint16
 	for ; len(b) >= 2; b = b[2:] {

@@ -2,17 +2,18 @@ package vhdx
 
 import "strconv"
 
-// region is a part of the file that something occupies. Numbers of the image are taken as they
-// are: the end may wrap around, as it does in qemu.
+// region is a part of the file that is in use. Its numbers come from the image: the end may
+// wrap around, as in qemu.
 type region struct{ off, length uint64 }
 
 func (r region) end() uint64 { return r.off + r.length }
 
-// addRegion remembers a region. There are as many as the region table has entries, and the log.
+// addRegion adds a region. There is one for each entry of the region table, and one for the
+// log.
 func (m *image) addRegion(r region) { m.regions = append(m.regions, r) }
 
-// overlap looks for a region that r overlaps with, the one that was added last first. The text
-// is what qemu says of them.
+// overlap looks for a region that r overlaps, starting with the last one added. The text is the
+// message of qemu.
 func (m *image) overlap(r region) (text string, overlaps bool) {
 	start, end := r.off, r.end()
 	for i := len(m.regions) - 1; i >= 0; i-- {
@@ -22,7 +23,7 @@ func (m *image) overlap(r region) (text string, overlaps bool) {
 		}
 		text = strconv.FormatUint(start, 10) + "-" + strconv.FormatUint(end, 10) + " overlaps with region " +
 			strconv.FormatUint(other.off, 10) + "-"
-		if other.end() != 0 { // C prints no zero with a precision of none
+		if other.end() != 0 { // with a precision of zero, C prints nothing for zero
 			text += strconv.FormatUint(other.end(), 10)
 		}
 		return text, true

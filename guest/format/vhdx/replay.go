@@ -8,22 +8,22 @@ import (
 )
 
 const (
-	// maxLog is the longest log that is replayed, in bytes. Hyper-V makes logs of 1 MiB.
+	// maxLog is the longest log that is replayed, bytes. Hyper-V makes logs of 1 MiB.
 	maxLog = 64 * mib
-	// maxChanges is how many changes of a log are remembered. A log of 1 MiB has room for 255
-	// of data, and nobody zeroes more than a few ranges.
+	// maxChanges is the most changes of a log. A log of 1 MiB has room for 255 of data, and
+	// programs zero only a few ranges.
 	maxChanges = 8192
 )
 
-// sequence is entries of the log that were written one after the other.
+// sequence is a sequence of entries of the log, written one after the other.
 type sequence struct {
-	starts []uint64 // of the entries, in the log
+	starts []uint64 // where entries start in the log
 	head   logEntry // the last one
-	end    uint64   // behind the last one, in the log
+	end    uint64   // where the last one ends in the log
 }
 
-// from is the number of the entry with which a replay begins: that which the head calls the
-// tail. A sequence without it is not whole.
+// from returns the index of the entry with which a replay begins, which the last entry calls
+// the tail. A sequence without it is incomplete.
 func (s *sequence) from() (int, bool) {
 	for i, at := range s.starts {
 		if at == uint64(s.head.tail) {
@@ -34,8 +34,8 @@ func (s *sequence) from() (int, bool) {
 }
 
 // replay finds the active sequence of the log and puts its changes over the device. [MS-VHDX]
-// 2.3.3. A log without one is empty: QEMU writes the log's GUID before the first entry, and
-// what it had no time to log has not happened.
+// 2.3.3. A log without one is empty: QEMU writes the GUID of the log before the first entry,
+// and changes that were not logged were not made.
 func (m *image) replay(l *log) *fault.Fault {
 	active, f := l.active()
 	if f != nil || active == nil {
@@ -44,7 +44,7 @@ func (m *image) replay(l *log) *fault.Fault {
 	if head := &active.head; m.dev.Size() < head.flushed {
 		return fault.New(fault.VhdxLogTruncated, l.off+head.at+48, m.dev.Size(), head.flushed)
 	}
-	// What is between the end of the file and here reads as zeroes.
+	// The bytes from the end of the file up to here read as zeroes.
 	if last := active.head.last; last <= block.MaxOffset {
 		m.length = max(m.length, last)
 	}
@@ -59,7 +59,7 @@ func (m *image) replay(l *log) *fault.Fault {
 	return nil
 }
 
-// active finds the newest sequence that is whole, nil if there is none.
+// active returns the newest complete sequence, nil if there is none.
 func (l *log) active() (best *sequence, f *fault.Fault) {
 	for tail, wrapped := uint64(0), false; !wrapped; {
 		s, f := l.sequenceAt(tail)
@@ -71,8 +71,8 @@ func (l *log) active() (best *sequence, f *fault.Fault) {
 			if _, whole := s.from(); whole && (best == nil || s.head.sequence > best.head.sequence) {
 				best = s
 			}
-			// No entry begins within another, and a sequence that is not whole is not so
-			// without its first entries either.
+			// No entry begins inside another, and an incomplete sequence stays incomplete
+			// without its first entries.
 			to = s.end
 		}
 		wrapped = to <= tail
@@ -81,7 +81,7 @@ func (l *log) active() (best *sequence, f *fault.Fault) {
 	return best, nil
 }
 
-// sequenceAt is the longest sequence that begins at a byte of the log.
+// sequenceAt returns the longest sequence that begins at a byte of the log.
 func (l *log) sequenceAt(at uint64) (*sequence, *fault.Fault) {
 	s := &sequence{end: at}
 	for used := uint64(0); ; {
@@ -98,7 +98,7 @@ func (l *log) sequenceAt(at uint64) (*sequence, *fault.Fault) {
 	}
 }
 
-// valid reads an entry and checks everything of it.
+// valid reads an entry and checks all of it.
 func (l *log) valid(at uint64) (e logEntry, ok bool, f *fault.Fault) {
 	if e, ok, f = l.entry(at); f != nil || !ok {
 		return e, false, f

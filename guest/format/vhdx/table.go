@@ -8,18 +8,19 @@ import (
 	"instarfs/guest/format"
 )
 
-// table returns a reader of the first n entries of the BAT. They are those of the payload
-// blocks, with that of the sector bitmap block after those of each chunk. Buf has room for all
+// table returns a reader of the first n entries of the BAT. The entries of the payload blocks
+// of each chunk are followed by the entry of its sector bitmap block. Buf has room for all
 // entries of a chunk.
 func (m *image) table(n uint64) *format.Table {
 	return &format.Table{Dev: m.dev, Buf: m.buf, Off: m.bat.off, EntryLen: batEntrySize, Limit: n}
 }
 
-// payloadBlocks is how many blocks the disk has. Close to 2^64 the sum wraps around, as in qemu.
+// payloadBlocks returns how many blocks the disk has. For sizes close to 2^64 the sum wraps
+// around, as in qemu.
 func (m *image) payloadBlocks() uint64 { return (m.rawSize + m.blockSize - 1) / m.blockSize }
 
-// checkTable checks that the BAT has an entry for each block, and in a qemu profile where those
-// blocks are. Our own looks at them when it gets there.
+// checkTable checks that the BAT has an entry for each block, and in a qemu profile where the
+// blocks are. Our own profile checks that during the walk.
 func (m *image) checkTable() *fault.Fault {
 	blocks := m.payloadBlocks()
 	var need uint64
@@ -76,8 +77,8 @@ func (m *image) checkBlocks(n uint64) *fault.Fault {
 	return nil
 }
 
-// misplaced finds what is wrong with a block at off of which length bytes are in use. Number i
-// is that of its entry.
+// misplaced returns the fault of a block at off with length bytes in use, or nil. i is the
+// index of its entry.
 func (m *image) misplaced(i, off, length uint64) *fault.Fault {
 	at := m.bat.off + i*batEntrySize
 	switch {
@@ -91,7 +92,8 @@ func (m *image) misplaced(i, off, length uint64) *fault.Fault {
 	return nil
 }
 
-// overlapping finds a region that the block at off overlaps with.
+// overlapping returns the fault of a block at off that overlaps a region, or nil. i is the
+// index of its entry.
 func (m *image) overlapping(i, off uint64) *fault.Fault {
 	if text, overlaps := m.overlap(region{off, m.blockSize}); overlaps {
 		return fault.Quoting(fault.VhdxBlockOverlap, m.bat.off+i*batEntrySize, text)

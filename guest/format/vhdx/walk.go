@@ -37,7 +37,7 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	return m.walk(start, end, sink)
 }
 
-// walk goes through the BAT, chunk by chunk, for each of which a differencing image has one bitmap.
+// walk reads the BAT chunk by chunk: in a differencing image each has one bitmap.
 func (m *image) walk(start, end uint64, sink format.Sink) *fault.Fault {
 	out := &format.Bitmaps{Dev: m.dev, Buf: m.bits, SectorSize: m.sectorSize, Sink: sink, Pos: start}
 	w := &walker{m, out, end}
@@ -72,13 +72,13 @@ func (m *image) walk(start, end uint64, sink format.Sink) *fault.Fault {
 	return out.Flush()
 }
 
-// index is the number of the entry of a payload block.
+// index returns the index of the entry of a payload block.
 func (m *image) index(payload uint64) uint64 { return payload + payload/m.chunkRatio }
 
 func (m *image) differencing() bool { return len(m.refs) > 0 }
 
-// block emits what of the window lies in a payload block, given its entry and that of its
-// chunk's bitmap.
+// block emits the part of the window in a payload block, given its entry and the entry of the
+// bitmap of its chunk.
 func (w *walker) block(payload, entry, bitmap uint64) *fault.Fault {
 	base := payload * w.blockSize
 	off := entry & offsetMask
@@ -104,8 +104,7 @@ func (w *walker) block(payload, entry, bitmap uint64) *fault.Fault {
 	return w.out.Add(r)
 }
 
-// addBits emits a range in a payload block whose bits are in the bitmap of its chunk, given the
-// BAT entry of that.
+// addBits emits a range in a payload block by the bitmap of its chunk, given the entry of that.
 func (w *walker) addBits(r format.Range, payload, bitmap uint64) *fault.Fault {
 	off := bitmap & offsetMask
 	if bitmap&stateMask != fullyPresent || off >= w.length {
@@ -116,7 +115,7 @@ func (w *walker) addBits(r format.Range, payload, bitmap uint64) *fault.Fault {
 	return w.out.AddBits(r, payload*w.blockSize, off+payload%w.chunkRatio*ofBlock)
 }
 
-// place finds what is wrong with where a block is.
+// place returns the fault of the offset of a block, or nil.
 func (w *walker) place(payload, off uint64) *fault.Fault {
 	i := w.index(payload)
 	if f := w.misplaced(i, off, min(w.blockSize, w.size-payload*w.blockSize)); f != nil {

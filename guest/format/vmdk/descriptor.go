@@ -10,27 +10,26 @@ import (
 	"instarfs/guest/img"
 )
 
-// descriptor is a disk that a text puts together from other files. The text stays in memory,
-// and is read once more by each walk: it may describe more extents than there would be memory
-// for.
+// descriptor is a disk that a text assembles from other files. The text stays in memory, and
+// each walk parses it again: it may describe more extents than fit in memory.
 type descriptor struct {
 	text []byte
 	qemu bool
-	all  uint64 // sectors; sparse files count as one, and say themselves how long they are
+	all  uint64 // sectors; a sparse file counts as one, because only it knows its length
 	refs []img.Reference
-	// numbers are those of the files. The same file is one, so that its extents go on with each
-	// other.
+	// numbers are the numbers of the files in refs. Lines with the same file have the same
+	// number, so that their extents can be merged.
 	numbers map[file]uint16
 }
 
-// file is a file as a line names it.
+// file is a file that a line names.
 type file struct {
 	place place
 	name  string
 }
 
-// readText reads the descriptor at a device offset. head is the start of the device. With a fault
-// comes what precedes it in the text, if that may name files.
+// readText reads the descriptor at device offset off. head is the start of the device. With a
+// fault in a line it also returns the disk of the lines before it, which may name files.
 func readText(p *format.Params, off uint64, head []byte) (disk, *fault.Fault) {
 	b, f := textAt(p.Dev, off, head)
 	if f != nil {
@@ -55,8 +54,7 @@ func readText(p *format.Params, off uint64, head []byte) (disk, *fault.Fault) {
 	return d, nil
 }
 
-// textAt returns as many bytes at a device offset as qemu reads there, but for those behind the
-// device's end.
+// textAt returns the bytes that qemu reads at device offset off, up to the end of the device.
 func textAt(dev block.Device, off uint64, head []byte) ([]byte, *fault.Fault) {
 	size := dev.Size()
 	rounded := min(size, maxText)
@@ -88,8 +86,8 @@ func textAt(dev block.Device, off uint64, head []byte) ([]byte, *fault.Fault) {
 	return text, nil
 }
 
-// createType is the value of that name, between quotes. qemu does not look at the two
-// characters behind the name.
+// createType returns the value of createType, between quotes. qemu ignores the two characters
+// after the name.
 func createType(text []byte) (kind []byte, ok bool) {
 	const key = "createType"
 	i := bytes.Index(text, []byte(key))
@@ -113,7 +111,7 @@ func known(kind []byte) bool {
 	return false
 }
 
-// addAll reads all extents for the first time: it checks them, and gives their files numbers.
+// addAll reads all extents once: it checks them, and numbers their files.
 func (d *descriptor) addAll() *fault.Fault {
 	x := extents{text: d.text, qemu: d.qemu}
 	for {
@@ -135,7 +133,7 @@ func (d *descriptor) addAll() *fault.Fault {
 	}
 }
 
-// length is how many sectors stand for the extent in the map of the descriptor.
+// length returns how many sectors the extent has in the map of the descriptor.
 func (e *description) length() uint64 {
 	if e.place == sparse || e.place == seSparse {
 		return 1
@@ -143,7 +141,7 @@ func (e *description) length() uint64 {
 	return e.sectors
 }
 
-// addFile gives the file of an extent a number, unless it has one.
+// addFile numbers the file of an extent, unless it has a number.
 func (d *descriptor) addFile(e description) *fault.Fault {
 	ref := img.Reference{Kind: img.ExtentFile}
 	switch e.place {
@@ -172,12 +170,12 @@ func (d *descriptor) setBacking(name string) {
 	d.refs = append(d.refs, img.Reference{Kind: img.Backing, Name: name, Format: img.Vmdk.String()})
 }
 
-// Size is what all extents have together.
+// Size returns the size of all extents together, bytes.
 func (d *descriptor) Size() uint64 { return d.all * sectorSize }
 
 func (d *descriptor) sectors() uint64 { return d.all }
 
-// References are the files of extents, in the order of the text, and then the backing file.
+// References returns the files of extents, in the order of the text, then the backing file.
 func (d *descriptor) References() []img.Reference { return d.refs }
 
 // Walk emits an extent for each line. See format.Image.

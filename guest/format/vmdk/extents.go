@@ -6,41 +6,41 @@ import (
 	"instarfs/guest/fault"
 )
 
-// place is what an extent of a descriptor is.
+// place is where the bytes of an extent of a descriptor are.
 type place uint8
 
 const (
 	nowhere  place = iota // no extent
-	flat                  // bytes of a file, as they are
+	flat                  // bytes of a file
 	sparse                // a sparse file, hosted or COWD
 	seSparse              // a seSparse file
 	zeroes                // no file
-	hidden                // nobody may read it
+	hidden                // not accessible
 )
 
 // description is one extent of a descriptor.
 type description struct {
 	place   place
-	sectors uint64 // of the disk, more than none; how long an extent in a sparse file is the file says
+	sectors uint64 // of the disk, at least 1; ignored for a sparse file, which has its own length
 	offset  uint64 // sectors from the start of the file
 	name    []byte
 }
 
 // extents reads the lines of a descriptor that describe extents, in order.
 //
-// The way of qemu is to try scanf at every start of a line. Blanks that scanf passes over
-// include line ends, so the fields of one extent may stand on several lines; and where an empty
-// line precedes an extent, scanf finds that extent from both.
+// qemu calls scanf at every start of a line. scanf skips line ends like other blanks, so the
+// fields of one extent may be on several lines; and if an empty line precedes an extent, scanf
+// finds the extent from both lines.
 type extents struct {
 	text []byte
-	qemu bool // read it as qemu does, rather than line by line
+	qemu bool // parse like qemu, not line by line
 	pos  int  // where the next line starts
 
-	first int // the first character that is not blank from the last line's start on
+	first int // the first character that is not blank after the start of the last line
 	last  fields
 }
 
-// next is the next extent, or one that is nowhere at the end.
+// next returns the next extent, or at the end one whose place is nowhere.
 func (x *extents) next() (description, *fault.Fault) {
 	for x.pos < len(x.text) {
 		start := x.pos
@@ -67,9 +67,9 @@ func (x *extents) next() (description, *fault.Fault) {
 	return description{}, nil
 }
 
-// read reads fields from a start of a line on. What begins with blanks is read once for all
-// starts among them: else a text of a million line ends would take a million times a million
-// steps.
+// read reads fields from the start of a line on. It reads fields after blanks once for all
+// lines that start in the blanks: otherwise a text of a million line ends would take a million
+// times a million steps.
 func (x *extents) read(start int) *fields {
 	if start > 0 && start <= x.first {
 		return &x.last
@@ -81,8 +81,8 @@ func (x *extents) read(start int) *fields {
 	return &x.last
 }
 
-// asQemu is what qemu makes of fields: good is false where it gives up. Kinds that it does not
-// know are no extents.
+// asQemu returns the extent that qemu finds in the fields. good is false if qemu refuses them.
+// It ignores kinds that it does not know.
 func (f *fields) asQemu() (d description, good bool) {
 	if f.found < 4 || string(f.access) != "RW" {
 		return d, true
@@ -108,7 +108,8 @@ func (f *fields) asQemu() (d description, good bool) {
 	return d, true
 }
 
-// asMeant is what fields mean: qemu reads no extents that are read-only, or hold no bytes.
+// asMeant returns the extent that the fields describe, including those that qemu ignores:
+// read-only ones, and ones without a file.
 func (f *fields) asMeant() (d description, good bool) {
 	if !extentAccess(f.access) {
 		return d, true

@@ -9,8 +9,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// grains is what the three kinds of sparse file have in common: a directory of tables, and in
-// them an entry for each grain of the disk.
+// grains is a sparse file of any of the three kinds: a directory of tables, which have an entry
+// for each grain of the disk.
 type grains struct {
 	dev  block.Device
 	qemu bool
@@ -23,7 +23,7 @@ type grains struct {
 	directory        uint64 // device offset of the grain directory
 	directoryEntries uint64
 
-	compressed, zeroed bool   // of hosted files: what entries mean
+	compressed, zeroed bool   // of hosted files: how to read entries
 	seSparse           bool   // as above
 	tables, stored     uint64 // sectors at which the tables and the grains of a seSparse file begin
 
@@ -31,8 +31,8 @@ type grains struct {
 	walked format.TwoLevel
 }
 
-// hanging is what the last grain has beyond the capacity, bytes. Where the disk goes on in
-// another file, qemu takes that for the beginning of what is there.
+// hanging returns how many bytes of the last grain are past the capacity. If the disk continues
+// in another file, qemu takes them for the first bytes of that file.
 func (g *grains) hanging() uint64 {
 	size := g.capacity * sectorSize
 	n := (g.grain - size%g.grain) % g.grain
@@ -42,15 +42,16 @@ func (g *grains) hanging() uint64 {
 	return n
 }
 
-// Size is the virtual disk's size, or in the ways of qemu that of all grains of an extent of one.
+// Size returns the size of the virtual disk in bytes. In a profile of qemu, a file that is a
+// part of a disk has the size of all its grains.
 func (g *grains) Size() uint64 { return g.capacity*sectorSize + g.hanging() }
 
 func (g *grains) sectors() uint64 { return g.capacity }
 
-// Overhang is what of Size is not the extent's own.
+// Overhang returns how many bytes of Size belong to the next extent.
 func (g *grains) Overhang() uint64 { return g.hanging() }
 
-// References is the backing file, if there is one.
+// References returns the backing file, if there is one.
 func (g *grains) References() []img.Reference { return g.refs }
 
 func (g *grains) setBacking(name string) {
@@ -59,7 +60,7 @@ func (g *grains) setBacking(name string) {
 
 var _ format.Overhanging = (*grains)(nil)
 
-// entry is number i of a piece of the directory or of a table.
+// entry returns entry i of a piece of the directory or of a table.
 func (g *grains) entry(b []byte, i uint64) uint64 {
 	if g.entrySize == seEntrySize {
 		return binary.LittleEndian.Uint64(b[i*seEntrySize:])
@@ -67,8 +68,8 @@ func (g *grains) entry(b []byte, i uint64) uint64 {
 	return uint64(binary.LittleEndian.Uint32(b[i*cowdEntrySize:]))
 }
 
-// table is the device offset of the grain table that an entry of the directory points to, 0 if
-// there is none. ok is false of an entry that cannot be.
+// table returns the device offset of the grain table that an entry of the directory points to,
+// 0 if there is none. ok is false for an invalid entry.
 func (g *grains) table(entry uint64) (off uint64, ok bool) {
 	if !g.seSparse || entry == 0 {
 		return entry * sectorSize, true
@@ -91,8 +92,8 @@ const (
 	wrong
 )
 
-// classify tells what an entry of a grain table says: the kind, and the device offset of a
-// plain grain.
+// classify returns the kind of an entry of a grain table, and the device offset of a plain
+// grain.
 func (g *grains) classify(entry uint64) (kind, uint64) {
 	switch {
 	case entry == 0:

@@ -8,7 +8,7 @@ import (
 
 // The bytes of sparse files. All integers are little endian; sizes and offsets are counted in
 // sectors unless a name says otherwise. Accessors carry the names of the specification (Virtual
-// Disk Format 5.0); there is none of seSparse files, the names are those of
+// Disk Format 5.0); there is none for seSparse files, whose names are those of
 // https://github.com/libyal/libvmdk and qemu.
 
 const (
@@ -24,7 +24,7 @@ const (
 	flagRedundant    = 1 << 1 // there is a second grain directory
 	zeroedGrain      = 1
 
-	// directoryAtEnd, as gdOffset, says that the header that counts is in the footer.
+	// directoryAtEnd as gdOffset means that the valid header is in the footer.
 	directoryAtEnd = 1<<64 - 1
 	footerLen      = 3 * sectorSize // a marker, the header, the marker that ends the stream
 	markerFooter   = 3
@@ -46,8 +46,8 @@ const (
 // The text of a descriptor.
 const (
 	maxText    = 1<<20 - 1       // bytes of it that qemu reads
-	parentLen  = 20 * sectorSize // bytes in which qemu looks for what is said of the parent
-	embeddedAt = sectorSize      // where that begins in a sparse file
+	parentLen  = 20 * sectorSize // bytes in which qemu looks for the parent
+	embeddedAt = sectorSize      // offset of the descriptor in a sparse file
 	headLen    = embeddedAt + parentLen
 	maxHint    = 4095 // bytes of the parent's name: PATH_MAX less its NUL
 	maxCreate  = 127  // bytes of createType
@@ -65,7 +65,7 @@ func (h *header) u16(off int) uint16 { return binary.LittleEndian.Uint16(h[off:]
 func (h *header) u32(off int) uint32 { return binary.LittleEndian.Uint32(h[off:]) }
 func (h *header) u64(off int) uint64 { return binary.LittleEndian.Uint64(h[off:]) }
 
-// Offsets of the fields, for faults to point at.
+// Offsets of the fields, for faults.
 const (
 	offVersion      = 4
 	offFlags        = 8
@@ -91,7 +91,7 @@ func (h *header) gdOffset() uint64          { return h.u64(offGdOffset) }
 func (h *header) overHead() uint64          { return h.u64(offOverHead) }
 func (h *header) compressAlgorithm() uint16 { return h.u16(offCompress) }
 
-// The fields of a COWD file, which stand elsewhere.
+// The fields of a COWD file, which have other offsets.
 const (
 	offCowdGrainSize    = 16
 	offCowdNumGDEntries = 24

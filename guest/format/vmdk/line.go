@@ -2,13 +2,13 @@ package vmdk
 
 import "math"
 
-// scanner reads a text the way scanf of C does.
+// scanner reads a text like scanf of C.
 type scanner struct {
-	text []byte // without a zero
+	text []byte // without a NUL
 	pos  int
 }
 
-// peek is the next character, 0 at the end.
+// peek returns the next character, 0 at the end.
 func (s *scanner) peek() byte {
 	if s.pos < len(s.text) {
 		return s.text[s.pos]
@@ -16,7 +16,7 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// blanks passes over white space, line ends too.
+// blanks skips white space, line ends included.
 func (s *scanner) blanks() {
 	for s.pos < len(s.text) && blank(s.text[s.pos]) {
 		s.pos++
@@ -25,7 +25,8 @@ func (s *scanner) blanks() {
 
 func blank(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
-// word takes up to maxWord characters that are not white space. There is at least one if ok.
+// word takes up to maxWord characters that are not white space. ok reports whether there was at
+// least one.
 func (s *scanner) word() (w []byte, ok bool) {
 	s.blanks()
 	start := s.pos
@@ -35,7 +36,8 @@ func (s *scanner) word() (w []byte, ok bool) {
 	return s.text[start:s.pos], s.pos > start
 }
 
-// number takes a signed decimal number. Beyond 64 bits it is the largest or smallest there is.
+// number takes a signed decimal number. If it does not fit in 64 bits it becomes the largest or
+// smallest that does.
 func (s *scanner) number() (n int64, ok bool) {
 	s.blanks()
 	negative := s.peek() == '-'
@@ -59,8 +61,8 @@ func (s *scanner) number() (n int64, ok bool) {
 	return n, s.pos > start
 }
 
-// quoted takes a name of 1 to maxName characters behind a quote. Whether another quote ends it
-// decides closed alone.
+// quoted takes a name of 1 to maxName characters after a quote. Only closed depends on whether
+// another quote follows.
 func (s *scanner) quoted() (name []byte, closed, ok bool) {
 	s.blanks()
 	if s.peek() != '"' {
@@ -82,14 +84,14 @@ func (s *scanner) quoted() (name []byte, closed, ok bool) {
 	return name, closed, len(name) > 0
 }
 
-// fields are those of the line that describes an extent, and how many of them were found.
+// fields are the fields of a line that describes an extent. found is how many there were.
 type fields struct {
 	access, kind, name []byte
 	sectors, offset    int64
 	found              int
 }
 
-// scan reads fields in order, as far as there are any.
+// scan reads fields in order, up to the first that is missing.
 func (s *scanner) scan() (f fields) {
 	var ok, closed bool
 	if f.access, ok = s.word(); !ok {

@@ -1,10 +1,10 @@
-// Package vmdk maps disks of VMware: sparse files, which describe themselves, and texts that
-// put a disk together from other files. Of those the flat ones lie where the text says; what is
-// in sparse ones only they know, and a run of its own over each of them tells. Texts are read
-// here, in the guest, by the very rules by which qemu reads them (line.go).
+// Package vmdk maps disks of VMware: sparse files, and descriptors, which are texts that
+// assemble a disk from other files. A descriptor says where the bytes in flat files are. The
+// map of a sparse file that it names comes from another run, over that file. Descriptors are
+// parsed by the same rules as in qemu (line.go).
 //
-// Specification: Virtual Disk Format 5.0 of VMware. Where it is silent, what qemu 7.2 does
-// decides.
+// Specification: Virtual Disk Format 5.0 of VMware. Where it is silent, this package does what
+// qemu 7.2 does.
 package vmdk
 
 import (
@@ -16,11 +16,11 @@ import (
 	"instarfs/guest/img"
 )
 
-// Driver is the vmdk format: what may be opened as an image.
+// Driver is the vmdk format: the files that are images.
 var Driver = format.Driver{Format: img.Vmdk, Probe: probe, Open: open}
 
-// SparseDriver and SESparseDriver are files that hold an extent of the disk that a descriptor
-// describes. Nothing is probed to be one: a descriptor says so.
+// SparseDriver and SESparseDriver are files that hold an extent of the disk of a descriptor.
+// Probes do not find them: the descriptor gives the format.
 var (
 	SparseDriver   = format.Driver{Format: img.VmdkSparse, Probe: never, Open: openSparse}
 	SESparseDriver = format.Driver{Format: img.VmdkSESparse, Probe: never, Open: openSESparse}
@@ -28,8 +28,8 @@ var (
 
 func never(*[format.HeadLen]byte, uint64, bool) int { return 0 }
 
-// probe knows two binary signatures and the text of a descriptor: comments and lines of nothing
-// but blanks, at least one each, and then the version.
+// probe accepts two binary signatures, and the text of a descriptor: comments and lines of
+// blanks, then the version.
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 	if s := string(h[:4]); s == magicCOWD || s == magicKDMV {
 		return format.Certain
@@ -57,7 +57,7 @@ func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
 	return 0
 }
 
-// open opens what may be an image: a sparse file, or the text of a descriptor.
+// open opens an image: a sparse file, or the text of a descriptor.
 func open(p *format.Params) (format.Image, *fault.Fault) {
 	if p.Dev.Size() == 0 {
 		return nil, fault.New(fault.VmdkTooSmall, 0)
@@ -105,7 +105,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 // disk is what a sparse file and a text have in common.
 type disk interface {
 	format.Image
-	// sectors is how many the disk has, which may be more than there can be.
+	// sectors returns how many sectors the disk has, which may be too many.
 	sectors() uint64
 	// setBacking adds the backing file to the references.
 	setBacking(name string)

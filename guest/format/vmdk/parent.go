@@ -6,12 +6,11 @@ import (
 	"instarfs/guest/fault"
 )
 
-// parent finds the name of the backing file in a text that begins at a device offset. What else
-// qemu wants to find there are two numbers, of which map makes no use: strict asks for them all
-// the same.
+// parent finds the name of the backing file in a text that begins at a device offset. qemu also
+// looks for two numbers, which do not change the map: if strict, they must be there.
 //
-// The text is a string of C, which ends at a zero, and qemu passes over the characters behind a
-// key without looking at them: what lies behind the zero may count then.
+// The text is a string of C, which ends at a NUL. qemu skips the characters after a key without
+// looking at them, and so may read past the NUL.
 func parent(text []byte, off uint64, strict bool) (name string, f *fault.Fault) {
 	const hint = "parentFileNameHint"
 	s := cString(text)
@@ -26,7 +25,7 @@ func parent(text []byte, off uint64, strict bool) (name string, f *fault.Fault) 
 	if !strict {
 		return name, nil
 	}
-	text = text[:len(text)-1] // qemu puts the zero there
+	text = text[:len(text)-1] // qemu puts a NUL there
 	if !hasNumber(text, "CID") {
 		return "", fault.New(fault.VmdkNoCID, off)
 	}
@@ -36,7 +35,7 @@ func parent(text []byte, off uint64, strict bool) (name string, f *fault.Fault) 
 	return name, nil
 }
 
-// hasNumber reports whether a hexadecimal number stands behind a key and one more character.
+// hasNumber reports whether a hexadecimal number follows a key and one more character.
 func hasNumber(text []byte, key string) bool {
 	i := bytes.Index(cString(text), []byte(key))
 	if i < 0 {
@@ -51,7 +50,7 @@ func hasNumber(text []byte, key string) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f'
 }
 
-// cString is b up to its first zero.
+// cString returns b up to its first NUL.
 func cString(b []byte) []byte {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		return b[:i]

@@ -8,8 +8,8 @@ import (
 	"instarfs/guest/format"
 )
 
-// openSESparse opens a file that a line of a descriptor says to be seSparse. Nobody has
-// published what such a file is like, so qemu refuses all that it has not seen.
+// openSESparse opens a file that is seSparse by a line of a descriptor. The format is not
+// published, so qemu refuses all that it has not seen.
 func openSESparse(p *format.Params) (format.Image, *fault.Fault) {
 	b, f := block.Take(p.Dev, 2*sectorSize)
 	if f != nil {
@@ -98,7 +98,7 @@ func zero(b []byte) bool {
 	return true
 }
 
-// hex16 is v in 16 hexadecimal digits.
+// hex16 returns v in 16 hexadecimal digits.
 func hex16(v uint64) string {
 	s := strconv.FormatUint(v, 16)
 	return "0000000000000000"[len(s):] + s

@@ -8,8 +8,8 @@ import (
 	"instarfs/guest/format"
 )
 
-// openSparse opens a file that a line of a descriptor says to be sparse. Which of the two kinds
-// it is shows by itself.
+// openSparse opens a file that is sparse by a line of a descriptor. Its signature gives the
+// kind.
 func openSparse(p *format.Params) (format.Image, *fault.Fault) {
 	if p.Dev.Size() == 0 {
 		return nil, fault.New(fault.VmdkTooSmall, 0)
@@ -29,7 +29,7 @@ func openSparse(p *format.Params) (format.Image, *fault.Fault) {
 	return nil, fault.New(fault.VmdkNotSparse, 0)
 }
 
-// asPart is what a file is that holds an extent of a disk.
+// asPart makes the results of Open for a file that holds an extent of a disk.
 func asPart(p *format.Params, image disk, f *fault.Fault) (format.Image, *fault.Fault) {
 	if f != nil {
 		return nil, f
@@ -44,8 +44,8 @@ func asPart(p *format.Params, image disk, f *fault.Fault) (format.Image, *fault.
 	return image, nil
 }
 
-// readSparse reads the header of a sparse file: all of a disk, or an extent of one. A hosted
-// one may hold no grains but the descriptor of a disk whose files lie elsewhere.
+// readSparse reads the header of a sparse file, which is the whole disk or one extent of it. A
+// hosted file may have only a descriptor, and no grains.
 func readSparse(p *format.Params, h *header, whole bool) (disk, *fault.Fault) {
 	g := &grains{dev: p.Dev, entrySize: cowdEntrySize, qemu: p.Release.IsQemu(), part: !whole}
 	if h.magicNumber() == magicCOWD {
@@ -73,12 +73,12 @@ func (g *grains) cowd(h *header) (disk, *fault.Fault) {
 	return g, nil
 }
 
-// footer reads the header that takes the place of the first one. It stands before the last
+// footer reads the header that takes the place of the first one. It is in front of the last
 // sector of the file.
 func (g *grains) footer() (*header, *fault.Fault) {
 	size := (g.dev.Size() + sectorSize - 1) &^ (sectorSize - 1)
-	// Of an extent qemu takes the size of the descriptor for that of the file, and seeks before
-	// the file's start.
+	// For an extent, qemu uses the size of the descriptor instead of the size of the file, and
+	// seeks to before the start.
 	if size < footerLen || g.part && g.qemu {
 		return nil, fault.New(fault.VmdkFooterRead, 0)
 	}
@@ -91,7 +91,7 @@ func (g *grains) footer() (*header, *fault.Fault) {
 		return nil, f
 	}
 	marker, h, end := (*header)(b), (*header)(b[sectorSize:]), (*header)(b[2*sectorSize:])
-	const sizeAt, typeAt = 8, 12 // in a marker, behind a number of sectors
+	const sizeAt, typeAt = 8, 12 // in a marker, after a number of sectors
 	switch {
 	case h.magicNumber() != magicKDMV,
 		marker.u32(sizeAt) != 0, marker.u32(typeAt) != markerFooter,
@@ -134,8 +134,8 @@ func (g *grains) hosted(h *header) (disk, *fault.Fault) {
 	return g, nil
 }
 
-// setSize checks how large the disk, its grains and their directory are, all sizes in sectors,
-// in the order of qemu.
+// setSize checks the sizes of the disk, its grains and their directory, in sectors, in the
+// order of qemu.
 func (g *grains) setSize(capacity, grain uint64, at uint64) *fault.Fault {
 	switch {
 	case grain > maxGrain:
@@ -145,7 +145,7 @@ func (g *grains) setSize(capacity, grain uint64, at uint64) *fault.Fault {
 	case !g.readable(g.directory):
 		return fault.New(fault.VmdkDirectoryRead, offGdOffset)
 	case uint64(uint32(grain*g.tableEntries)) != grain*g.tableEntries || grain == 0:
-		// qemu divides by a number that it has cut to 32 bits, by zero perhaps.
+		// qemu divides by this number cut to 32 bits, which may be zero.
 		return fault.New(fault.VmdkEntryReach, at)
 	}
 	g.grain = grain * sectorSize
@@ -153,8 +153,8 @@ func (g *grains) setSize(capacity, grain uint64, at uint64) *fault.Fault {
 	return nil
 }
 
-// readable reports whether qemu can read a grain directory at a device offset. Where the device
-// ends does not matter.
+// readable reports whether qemu can read a grain directory at a device offset. The end of the
+// device does not matter.
 func (g *grains) readable(off uint64) bool {
 	return off <= block.MaxOffset-g.directoryEntries*uint64(g.entrySize)
 }

@@ -10,7 +10,7 @@ import (
 type walker struct {
 	*grains
 	sink format.Sink
-	pos  uint64 // bytes of the disk: what is to be emitted next
+	pos  uint64 // bytes of the disk: what is emitted next
 }
 
 // Walk emits the extents of [start, end). See format.Image.
@@ -29,7 +29,7 @@ func (g *grains) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	return g.walked.Walk(start, end, w.scan)
 }
 
-// grainTable is where the grain table is that entry i of the directory points to.
+// grainTable returns the offset of the grain table that entry i of the directory points to.
 func (g *grains) grainTable(i uint64, b []byte) (uint64, *fault.Fault) {
 	entry := g.entry(b, 0)
 	switch table, ok := g.table(entry); {
@@ -54,15 +54,14 @@ func (w *walker) scan(p *format.Part) {
 	}
 }
 
-// scanTable emits runs of grains of one kind, plain ones as far as they follow each other on
-// the device.
+// scanTable emits runs of grains of one kind, plain ones while they are adjacent on the device.
 func (w *walker) scanTable(p *format.Part) {
 	size := uint64(w.entrySize)
 	for at, i := p.Start, uint64(0); i < uint64(len(p.Entries))/size; {
 		entry := w.entry(p.Entries, i)
 		k, host := w.classify(entry)
 		n := w.alike(p.Entries[i*size:], entry, k, host)
-		host += w.pos - at // what the window leaves out of the first grain
+		host += w.pos - at // bytes of the first grain before the window
 		at += n * w.grain
 		if k == wrong {
 			w.bad(min(at, p.End), fault.New(fault.VmdkTableEntry, p.Table+(p.First+i)*size, entry))
@@ -73,7 +72,7 @@ func (w *walker) scanTable(p *format.Part) {
 	}
 }
 
-// alike is how many entries from the first on go on with it, itself included.
+// alike returns how many entries from the first on make one run.
 func (w *walker) alike(entries []byte, first uint64, k kind, host uint64) uint64 {
 	n := uint64(len(entries) / w.entrySize)
 	if k == wrong {
@@ -98,7 +97,7 @@ var flags = [...]extent.Flags{
 	plain:     extent.Present | extent.Data | extent.Offset,
 }
 
-// emit emits what lies between pos and to. host is the device offset of pos, if k has one.
+// emit emits [pos, to). host is the device offset of pos, if k has one.
 func (w *walker) emit(to uint64, k kind, host uint64) {
 	if k != plain {
 		host = 0
@@ -107,7 +106,7 @@ func (w *walker) emit(to uint64, k kind, host uint64) {
 	w.pos = to
 }
 
-// bad emits what lies between pos and to as corrupt.
+// bad emits [pos, to) as corrupt.
 func (w *walker) bad(to uint64, f *fault.Fault) {
 	w.sink.Bad(to-w.pos, f)
 	w.pos = to

@@ -16,9 +16,10 @@ const (
 
 	// Values of disk type.
 	typeFixed        = 2
-	typeDifferencing = 4 // whatever else is dynamic
+	typeDifferencing = 4 // all others are dynamic
 
-	// maxGeometry are the sectors of the largest geometry, that of a disk too large for one.
+	// maxGeometry is the number of sectors of the largest geometry, which a disk that is too
+	// large for one has.
 	maxGeometry = 65535 * 16 * 255
 	// maxSectors is the largest disk that qemu accepts: 2040 GiB, as much as Microsoft's
 	// software does.
@@ -41,11 +42,11 @@ const (
 	codeAbsolute = "W2ku"
 )
 
-// footer is the hard disk footer: the end of an image, and of those that are not fixed the
-// beginning too.
+// footer is the hard disk footer: the end of an image, and also the start unless the image is
+// fixed.
 type footer [footerSize]byte
 
-// Offsets of the footer's fields, for faults to point at.
+// Offsets of the footer's fields, for faults.
 const (
 	offDataOffset  = 16
 	offCreator     = 28
@@ -68,7 +69,7 @@ func (f *footer) geometry() uint64 {
 	return cylinders * uint64(f[offGeometry+2]) * uint64(f[offGeometry+3])
 }
 
-// sum is what checksum should be.
+// sum returns the correct checksum.
 func (f *footer) sum() uint32 {
 	n := uint32(0)
 	for i, b := range f {

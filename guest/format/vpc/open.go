@@ -1,14 +1,13 @@
-// Package vpc maps virtual hard disks (VHD) of Virtual PC and its heirs: fixed ones, which are
-// the disk's bytes and a footer, and dynamic and differencing ones, which have a table of
-// blocks, each of them behind a bitmap of its sectors. The bytes are in layout.go, the checks
-// of open in open.go, the walk in walk.go and, where the bitmaps count, in differencing.go.
+// Package vpc maps virtual hard disks (VHD) of Virtual PC and its successors: fixed ones, which
+// are the bytes of the disk and a footer, and dynamic and differencing ones, which have a table
+// of blocks, each after a bitmap of its sectors.
 //
-// qemu ignores bitmaps and parents; so does a qemu profile. Our own honours both in
-// differencing images. In dynamic ones the bitmaps mean little: writers leave bits out that
-// they should set, and a sector whose bit is clear is no less what was written.
+// qemu ignores bitmaps and parents; so does a qemu profile. Our own profile uses both in
+// differencing images. In dynamic images the bitmaps do not matter: programs do not set all
+// bits that they should, and a sector whose bit is clear still has the data that was written.
 //
-// Specification: Virtual Hard Disk Image Format Specification, Microsoft 2006. What qemu does
-// decides what is an image, and how large its disk is.
+// Specification: Virtual Hard Disk Image Format Specification, Microsoft 2006. qemu decides
+// which images are valid, and the size of the disk.
 package vpc
 
 import (
@@ -20,7 +19,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// Driver is the vpc format. A fixed image has its only signature at its end, where no probe looks.
+// Driver is the vpc format. A fixed image has its only signature at its end, which no probe
+// sees.
 var Driver = format.Driver{Format: img.Vpc, Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
@@ -56,8 +56,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if f := m.checkSize(); f != nil {
 		return nil, f
 	}
-	// A footer at the beginning makes the image one with a table, whatever it says of itself.
-	// Yet if it says fixed, the disk's bytes are those of the file.
+	// An image with a footer at its start must have a table, whatever its type. But if the type
+	// is fixed, the bytes of the disk are those of the file.
 	m.fixed = m.f.diskType() == typeFixed
 	if atEnd {
 		return m, nil
@@ -76,7 +76,7 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	return m, nil
 }
 
-// findFooter reads the footer, which of a fixed image is the last sector only.
+// findFooter reads the footer. A fixed image has it only in the last sector.
 func (m *image) findFooter() (atEnd bool, f *fault.Fault) {
 	buf := m.table.Buf[:footerSize]
 	if f := block.ReadOne(m.dev, buf, 0); f != nil {
@@ -104,8 +104,8 @@ func (m *image) findFooter() (atEnd bool, f *fault.Fault) {
 	return atEnd, nil
 }
 
-// checkSize finds the disk's size, which the footer tells twice. Virtual PC goes by the
-// geometry, Hyper-V by the number of bytes; who made the image decides who is right.
+// checkSize finds the size of the disk, which the footer has twice. Virtual PC uses the
+// geometry, Hyper-V the number of bytes; the creator of the image decides which one counts.
 func (m *image) checkSize() *fault.Fault {
 	sectors := m.f.geometry()
 	if !m.byGeometry() || sectors == maxGeometry {
@@ -162,7 +162,7 @@ func (m *image) checkHeader() *fault.Fault {
 	return nil
 }
 
-// checkTable checks that the table and all blocks lie within the file.
+// checkTable checks that the table and all blocks are within the file.
 func (m *image) checkTable() *fault.Fault {
 	t := &m.table
 	t.Off, t.Limit = m.h.tableOffset(), uint64(m.h.maxTableEntries())
@@ -186,10 +186,10 @@ func (m *image) checkTable() *fault.Fault {
 	return nil
 }
 
-// Size is the virtual disk's size in bytes.
+// Size returns the size of the virtual disk in bytes.
 func (m *image) Size() uint64 { return m.size }
 
-// References are the parent of a differencing image, except in a qemu profile.
+// References returns the parent of a differencing image, except in a qemu profile.
 func (m *image) References() []img.Reference { return m.refs }
 
 var _ format.Image = (*image)(nil)

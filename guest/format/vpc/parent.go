@@ -10,9 +10,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// openParent finds the name of the parent, and takes the memory for bitmaps. A path that is
-// relative to the image is better than one that was right on another computer, and that is
-// better than the bare name.
+// openParent finds the name of the parent, and takes the memory for bitmaps. A path relative to
+// the image is best, then one that was valid on another computer, then the bare name.
 func (m *image) openParent() *fault.Fault {
 	bits, f := block.Take(m.dev, bitmapBytes)
 	if f != nil {
@@ -60,7 +59,7 @@ func (m *image) readLocator(i int) (string, *fault.Fault) {
 	return decode(buf, binary.LittleEndian), nil
 }
 
-// decode makes a path of a name in UTF-16, which ends at its first NUL if it has one.
+// decode converts a name in UTF-16, which ends at its first NUL, to a path.
 func decode(b []byte, order binary.ByteOrder) string {
 	var units []uint16
 	for ; len(b) >= 2; b = b[2:] {

@@ -8,19 +8,20 @@ import (
 	"instarfs/guest/format"
 )
 
-// dataFlags is what a block in the file is.
+// dataFlags are the flags of a block in the file.
 const dataFlags = extent.Present | extent.Data | extent.Offset
 
-// tablePiece is how much of the table is in memory at once, in bytes: with the usual blocks of
-// 2 MiB that of a disk of 512 GiB. The table of a larger one is read twice, to check it and to
-// walk it.
+// tablePiece is how much of the table is in memory at once, bytes: with the usual blocks of 2
+// MiB, the table of a disk of 512 GiB. The table of a larger disk is read twice, to check it
+// and to walk it.
 const tablePiece = 1 << 20
 
 // bitmapBytes is the memory for the bitmaps of a differencing image, bytes: twice the largest,
 // that of a block of 2 GiB.
 const bitmapBytes = 1 << 20
 
-// highest is the highest entry in b that has a block, and its number; unallocated if none has.
+// highest returns the highest entry in b that has a block, and its index; unallocated if none
+// has.
 func highest(b []byte) (entry, number uint64) {
 	entry = unallocated
 	for i := uint64(0); len(b) >= entrySize; i++ {
@@ -70,12 +71,12 @@ func (m *image) walkDifferencing(start, end uint64, sink format.Sink) *fault.Fau
 	return bitmaps.Flush()
 }
 
-// blockSize is that of the blocks, a power of two.
+// blockSize returns the size of a block in bytes, a power of two.
 func (m *image) blockSize() uint64 { return uint64(m.h.blockSize()) }
 
-// eachBlock goes through the table for [start, end). It calls there for what of the disk lies
-// in one block of the file, with the file's offset of that block's bitmap, and free for what of
-// it lies in none, for as many blocks at once as there are.
+// eachBlock reads the table for [start, end). It calls there for each part of the disk in a
+// block of the file, with the file offset of the bitmap of that block, and free for each part
+// in no block, adjacent ones together.
 func (m *image) eachBlock(start, end uint64, there func(pos, to, host uint64) *fault.Fault,
 	free func(pos, to uint64) *fault.Fault) *fault.Fault {
 	size := m.blockSize()
