@@ -50,7 +50,8 @@ const NoTable = ^uint64(0)
 // Part is a range of the virtual disk that is scanned in one step. With a table, that is the
 // part of one L1 entry, or a piece of it if the table is larger than 2 MiB.
 type Part struct {
-	Start, End uint64       // virtual bytes; with a table, Start is the start of the cluster of entry First
+	// Start and End are virtual bytes. With a table, the cluster of entry First starts at Start.
+	Start, End uint64
 	Table      uint64       // device offset of the L2 table, or NoTable
 	First      uint64       // index in the table of the first of Entries
 	Entries    []byte       // of the L2 table, from entry First on
@@ -81,7 +82,8 @@ func (t *TwoLevel) Walk(start, end uint64, scan func(*Part)) *fault.Fault {
 	if f := t.TakeMemory(); f != nil {
 		return f
 	}
-	t.l1 = Table{Dev: t.Dev, Buf: t.l1.Buf, Off: t.L1Offset, EntryLen: t.L1EntryLen, Limit: (end-1)/t.Reach() + 1}
+	t.l1 = Table{Dev: t.Dev, Buf: t.l1.Buf, Off: t.L1Offset, EntryLen: t.L1EntryLen,
+		Limit: (end-1)/t.Reach() + 1}
 	for t.pos, t.end = start, end; t.pos < t.end; {
 		if f := t.gather(); f != nil {
 			return f
@@ -171,7 +173,8 @@ func (t *TwoLevel) addTable(table, base, from, to uint64) bool {
 	n := int(((to-base+t.ClusterSize-1)/t.ClusterSize - first) * t.EntryLen)
 	off := table + first*t.EntryLen
 	full := t.filled > 0 && (t.filled+n > batchBytes || len(t.Reqs) == cap(t.Reqs))
-	if full || !t.add(Part{Start: base + first*t.ClusterSize, End: to, Table: table, First: first}) {
+	if full || !t.add(Part{Start: base + first*t.ClusterSize, End: to, Table: table,
+		First: first}) {
 		return false
 	}
 	entries := t.L2Buf[t.filled : t.filled+n]

@@ -44,7 +44,8 @@ type header [headerSize]byte
 
 func (h *header) valid() bool {
 	return string(h[:len(magic)]) == magic && string(h[32:32+len(redolog)]) == redolog &&
-		string(h[48:48+len(growing)]) == growing && (h.version() == version1 || h.version() == version2)
+		string(h[48:48+len(growing)]) == growing &&
+		(h.version() == version1 || h.version() == version2)
 }
 
 func (h *header) version() uint32 { return binary.LittleEndian.Uint32(h[offVersion:]) }

@@ -55,7 +55,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	case p.Release.IsQemu():
 		return format.Unmapped(size), nil
 	case uint64(h.bitmap()) < (extentSize/sectorSize+7)/8:
-		return nil, fault.New(fault.BochsBitmap, offBitmap, uint64(h.bitmap()), extentSize/sectorSize)
+		return nil, fault.New(fault.BochsBitmap, offBitmap, uint64(h.bitmap()),
+			extentSize/sectorSize)
 	}
 	return &image{
 		dev: p.Dev, size: size, extentSize: extentSize,

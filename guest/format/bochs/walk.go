@@ -27,15 +27,16 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	last := (end - 1) / m.extentSize
 	catalog := format.Table{Dev: m.dev, Buf: buf[:catalogPiece], Off: m.catalog, EntryLen: entryLen,
 		Limit: last + 1}
-	bitmaps := &format.Bitmaps{Dev: m.dev, Buf: buf[catalogPiece:], SectorSize: sectorSize, Sink: sink,
-		Pos: start}
+	bitmaps := &format.Bitmaps{Dev: m.dev, Buf: buf[catalogPiece:], SectorSize: sectorSize,
+		Sink: sink, Pos: start}
 	for i := start / m.extentSize; i <= last; {
 		entries, f := catalog.From(i, 1)
 		if f != nil {
 			return f
 		}
 		for ; len(entries) > 0; i, entries = i+1, entries[entryLen:] {
-			f := m.add(bitmaps, i, binary.LittleEndian.Uint32(entries), min((i+1)*m.extentSize, end))
+			f := m.add(bitmaps, i, binary.LittleEndian.Uint32(entries),
+				min((i+1)*m.extentSize, end))
 			if f != nil {
 				return f
 			}

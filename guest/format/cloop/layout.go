@@ -3,7 +3,8 @@ package cloop
 // An image is a shell script, two numbers, the offsets of all blocks and of the end of the
 // last, and the blocks. Integers are big endian.
 const (
-	script = "#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n"
+	script = "#!/bin/sh\n#V2.0 Format\n" +
+		"modprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n"
 
 	offBlockSize = 128 // u32, bytes
 	offBlocks    = 132 // u32

@@ -29,7 +29,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if f := block.ReadOne(p.Dev, buf[:offOffsets-offBlockSize], offBlockSize); f != nil {
 		return nil, f
 	}
-	blockSize, blocks := uint64(binary.BigEndian.Uint32(buf)), uint64(binary.BigEndian.Uint32(buf[offBlocks-offBlockSize:]))
+	blockSize, blocks := uint64(binary.BigEndian.Uint32(buf)),
+		uint64(binary.BigEndian.Uint32(buf[offBlocks-offBlockSize:]))
 	switch {
 	case blockSize%sectorSize != 0:
 		return nil, fault.New(fault.CloopBlockSizeUnit, offBlockSize, blockSize)
@@ -54,7 +55,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		sectors := uint32(blocks) * uint32(blockSize/sectorSize) // as these releases counted them
 		return format.Unmapped(uint64(sectors) * sectorSize), nil
 	}
-	return format.Uniform{Bytes: blocks * blockSize, Flags: extent.Present | extent.Data | extent.Compressed}, nil
+	return format.Uniform{Bytes: blocks * blockSize,
+		Flags: extent.Present | extent.Data | extent.Compressed}, nil
 }
 
 // checkOffsets checks the offsets, n in all. Those past the end of the device are 0, and are

@@ -100,7 +100,8 @@ func (c *chunks) complete(at uint64) {
 		c.check(k, t, at)
 		return
 	}
-	c.keep(run{start: c.u64(offChunkSector), sectors: c.u64(offChunkSectors), length: c.u64(offChunkLength), at: at, kind: k})
+	c.keep(run{start: c.u64(offChunkSector), sectors: c.u64(offChunkSectors),
+		length: c.u64(offChunkLength), at: at, kind: k})
 }
 
 // check makes the checks of qemu as Debian builds it, without bzip2 and LZFSE. qemu checks
@@ -161,7 +162,8 @@ func (c *chunks) keep(r run) {
 func (c *chunks) place(r *run) {
 	table, chunk := binary.BigEndian.Uint64(c.header[offTableData:]), c.u64(offChunkData)
 	r.offset = c.dataFork + table + chunk // the data fork begins in the file
-	if table > block.MaxOffset-c.dataFork || chunk > block.MaxOffset-c.dataFork-table || r.length > block.MaxOffset-r.offset ||
+	if table > block.MaxOffset-c.dataFork || chunk > block.MaxOffset-c.dataFork-table ||
+		r.length > block.MaxOffset-r.offset ||
 		(r.length+sectorSize-1)/sectorSize < r.sectors {
 		r.kind = bad
 	}
@@ -169,7 +171,8 @@ func (c *chunks) place(r *run) {
 
 // continues reports whether next continues r, so that they are one run.
 func (r *run) continues(next *run) bool {
-	return r.kind == next.kind && r.kind != bad && next.start == r.end() && (r.kind != raw || next.offset == r.offset+r.sectors*sectorSize)
+	return r.kind == next.kind && r.kind != bad && next.start == r.end() &&
+		(r.kind != raw || next.offset == r.offset+r.sectors*sectorSize)
 }
 
 // size returns the size of the disk in bytes, given the number of sectors in the trailer. Some

@@ -15,7 +15,8 @@ func readFork(s *stream, c *chunks, off, length uint64) *fault.Fault {
 	if f := block.ReadOne(s.dev, header, off); f != nil {
 		return f
 	}
-	dataOffset, left := binary.BigEndian.Uint32(header), uint64(binary.BigEndian.Uint32(header[rsrcLength:]))
+	dataOffset, left := binary.BigEndian.Uint32(header),
+		uint64(binary.BigEndian.Uint32(header[rsrcLength:]))
 	switch {
 	case uint64(dataOffset) > length:
 		return fault.New(fault.DmgResourceData, off)

@@ -8,8 +8,9 @@ import "encoding/binary"
 // bytes of the chunks are in the data fork.
 
 const (
-	magic     = "koly"
-	encrypted = "encrcdsa" // at the start of an image that is encrypted as a whole, which has no trailer to be seen
+	magic = "koly"
+	// encrypted is at the start of an image that is encrypted as a whole, and so has no trailer.
+	encrypted = "encrcdsa"
 
 	trailerLen = 512
 	sectorSize = 512

@@ -16,7 +16,9 @@ import (
 var Driver = format.Driver{Format: img.Dmg, Probe: probe, Open: open}
 
 // probe checks only the name: the signature is at the end of the file, which no probe sees.
-func probe(_ *[format.HeadLen]byte, _ uint64, dmg bool) int { return format.Score(dmg, format.Weak) }
+func probe(_ *[format.HeadLen]byte, _ uint64, dmg bool) int {
+	return format.Score(dmg, format.Weak)
+}
 
 // open makes the checks of qemu's dmg_open, in its order.
 func open(p *format.Params) (format.Image, *fault.Fault) {
@@ -45,7 +47,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, fault.New(fault.DmgSegments, at+offSegmentCount, uint64(t.segmentCount()))
 	}
 	c := &chunks{
-		p: p, strict: p.Release.Since(10, 0), dataFork: t.dataForkOffset(), sectors: t.sectorCount(),
+		p: p, strict: p.Release.Since(10, 0), dataFork: t.dataForkOffset(),
+		sectors: t.sectorCount(),
 	}
 	if !p.Release.IsQemu() && c.sectors == 0 {
 		c.sectors = block.MaxOffset / sectorSize // the last chunk gives the size

@@ -64,7 +64,8 @@ func (d *Device) Read(reqs []block.Request) *fault.Fault {
 	d.Batches++
 	for _, r := range reqs {
 		if len(r.Buf) == 0 || !d.own(r.Buf) {
-			panic(fmt.Sprintf("request of %d bytes at %d: not memory from Buffer", len(r.Buf), r.Off))
+			panic(fmt.Sprintf("%d bytes at %d are not read into memory from Buffer",
+				len(r.Buf), r.Off))
 		}
 		d.Reads++
 		d.Bytes += uint64(len(r.Buf))

@@ -141,5 +141,6 @@ func (p *parser) skip() {
 
 // plain reports whether c may be in a number, true, false or null.
 func plain(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '+' || c == '.' || c == 'E'
+	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '+' || c == '.' ||
+		c == 'E'
 }

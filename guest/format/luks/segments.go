@@ -111,7 +111,8 @@ func arrange(segments []segment, size uint64) (format.Image, *fault.Fault) {
 		default:
 			s.length = size - s.from
 		}
-		if err != nil || err2 != nil || (s.from|s.length)%sectorSize != 0 || s.from > block.MaxOffset || s.length > block.MaxOffset-s.from ||
+		if err != nil || err2 != nil || (s.from|s.length)%sectorSize != 0 ||
+			s.from > block.MaxOffset || s.length > block.MaxOffset-s.from ||
 			s.size == "dynamic" && !last || !last && s.id == segments[i+1].id {
 			return nil, fault.New(fault.LuksSegment, s.at, s.id)
 		}

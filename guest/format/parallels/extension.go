@@ -57,7 +57,8 @@ func (m *image) checkFeatures(at uint64) *fault.Fault {
 		if f := block.ReadOne(m.dev, head, at+pos); f != nil {
 			return f
 		}
-		kind, size := binary.LittleEndian.Uint64(head), uint64(binary.LittleEndian.Uint32(head[16:]))
+		kind, size := binary.LittleEndian.Uint64(head),
+			uint64(binary.LittleEndian.Uint32(head[16:]))
 		if binary.LittleEndian.Uint64(head[8:]) != 0 {
 			return fault.New(fault.ParallelsFeatureFlags, at+pos+8)
 		}

@@ -32,13 +32,16 @@ const (
 // header is the start of an image.
 type header [headerSize]byte
 
+func (h *header) u32(off int) uint32 { return binary.LittleEndian.Uint32(h[off:]) }
+func (h *header) u64(off int) uint64 { return binary.LittleEndian.Uint64(h[off:]) }
+
 func (h *header) magic() string      { return string(h[:len(magic)]) }
-func (h *header) version() uint32    { return binary.LittleEndian.Uint32(h[offVersion:]) }
-func (h *header) tracks() uint64     { return uint64(binary.LittleEndian.Uint32(h[offTracks:])) } // sectors of a cluster
-func (h *header) batEntries() uint64 { return uint64(binary.LittleEndian.Uint32(h[offBATEntries:])) }
-func (h *header) nbSectors() uint64  { return binary.LittleEndian.Uint64(h[offSectors:]) }
-func (h *header) dataOff() uint64    { return uint64(binary.LittleEndian.Uint32(h[offData:])) } // sectors; 0 is unknown
-func (h *header) extOff() uint64     { return binary.LittleEndian.Uint64(h[offExtension:]) }    // sectors; 0 is none
+func (h *header) version() uint32    { return h.u32(offVersion) }
+func (h *header) tracks() uint64     { return uint64(h.u32(offTracks)) } // sectors of a cluster
+func (h *header) batEntries() uint64 { return uint64(h.u32(offBATEntries)) }
+func (h *header) nbSectors() uint64  { return h.u64(offSectors) }
+func (h *header) dataOff() uint64    { return uint64(h.u32(offData)) } // sectors; 0 is unknown
+func (h *header) extOff() uint64     { return h.u64(offExtension) }    // sectors; 0 is none
 
 // The format extension: a cluster with a header, the features one after the other, and zeroes.
 const (
@@ -49,7 +52,9 @@ const (
 	featureEnd    = 0
 	featureBitmap = 0x20385FAE252CB34A
 
-	bitmapHeader = 32 // size u64 in sectors, id [16], granularity u32 in sectors, l1_size u32; then the L1 table
+	// A bitmap has size u64 in sectors, id [16], granularity u32 in sectors, l1_size u32, and then
+	// the L1 table.
+	bitmapHeader = 32
 
 	offBitmapID          = 8
 	offBitmapGranularity = 24

@@ -16,7 +16,8 @@ var Driver = format.Driver{Format: img.Parallels, Probe: probe, Open: open}
 
 func probe(b *[format.HeadLen]byte, _ uint64, _ bool) int {
 	h := header(b[:headerSize])
-	return format.Score((h.magic() == magic || h.magic() == magicExt) && h.version() == version, format.Certain)
+	return format.Score((h.magic() == magic || h.magic() == magicExt) && h.version() == version,
+		format.Certain)
 }
 
 // bufferLen is the memory for one read, bytes.

@@ -46,11 +46,14 @@ const (
 // header is the start of an image.
 type header [headerSize]byte
 
-func (h *header) version() uint32           { return binary.BigEndian.Uint32(h[offVersion:]) }
-func (h *header) backingFileOffset() uint64 { return binary.BigEndian.Uint64(h[offBackingFileOffset:]) }
-func (h *header) backingFileSize() uint32   { return binary.BigEndian.Uint32(h[offBackingFileSize:]) }
-func (h *header) size() uint64              { return binary.BigEndian.Uint64(h[offSize:]) }
+func (h *header) u32(off int) uint32 { return binary.BigEndian.Uint32(h[off:]) }
+func (h *header) u64(off int) uint64 { return binary.BigEndian.Uint64(h[off:]) }
+
+func (h *header) version() uint32           { return h.u32(offVersion) }
+func (h *header) backingFileOffset() uint64 { return h.u64(offBackingFileOffset) }
+func (h *header) backingFileSize() uint32   { return h.u32(offBackingFileSize) }
+func (h *header) size() uint64              { return h.u64(offSize) }
 func (h *header) clusterBits() uint         { return uint(h[offClusterBits]) }
 func (h *header) l2Bits() uint              { return uint(h[offL2Bits]) }
-func (h *header) cryptMethod() uint32       { return binary.BigEndian.Uint32(h[offCryptMethod:]) }
-func (h *header) l1TableOffset() uint64     { return binary.BigEndian.Uint64(h[offL1TableOffset:]) }
+func (h *header) cryptMethod() uint32       { return h.u32(offCryptMethod) }
+func (h *header) l1TableOffset() uint64     { return h.u64(offL1TableOffset) }

@@ -16,7 +16,8 @@ import (
 var Driver = format.Driver{Format: img.Qcow, Probe: probe, Open: open}
 
 func probe(h *[format.HeadLen]byte, _ uint64, _ bool) int {
-	return format.Score(string(h[:4]) == magic && binary.BigEndian.Uint32(h[offVersion:]) == version, format.Certain)
+	return format.Score(string(h[:4]) == magic &&
+		binary.BigEndian.Uint32(h[offVersion:]) == version, format.Certain)
 }
 
 type image struct {
@@ -67,8 +68,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	}
 	m := &image{size: h.size() &^ (sectorSize - 1), crypt: h.cryptMethod() != cryptNone}
 	m.tables = format.TwoLevel{
-		Dev: p.Dev, L1Offset: h.l1TableOffset(), L1EntryLen: entryLen, EntryLen: entryLen, Entries: 1 << h.l2Bits(),
-		ClusterSize: 1 << h.clusterBits(), Table: m.l2Table,
+		Dev: p.Dev, L1Offset: h.l1TableOffset(), L1EntryLen: entryLen, EntryLen: entryLen,
+		Entries: 1 << h.l2Bits(), ClusterSize: 1 << h.clusterBits(), Table: m.l2Table,
 	}
 	if f := m.readBackingName(&h, buf); f != nil {
 		return nil, f

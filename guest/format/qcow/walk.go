@@ -66,7 +66,8 @@ func (m *image) cluster(p *format.Part, at, entry, skip, to uint64) {
 	default:
 		// As qemu asks: a sum only for the part below a sector. Entries may have bits set below
 		// the cluster size.
-		m.emit(to, extent.Present|extent.Data|extent.Offset, (entry|skip&^(sectorSize-1))+skip%sectorSize)
+		m.emit(to, extent.Present|extent.Data|extent.Offset,
+			(entry|skip&^(sectorSize-1))+skip%sectorSize)
 	}
 }
 

@@ -11,19 +11,22 @@ import (
 // refuses the image if that fails. Here their directory and tables are checked in the same way;
 // any bits are valid.
 const (
-	bitmapsExtensionLen   = 24 // nb_bitmaps u32, reserved u32, bitmap_directory_size u64, bitmap_directory_offset u64
+	// The extension has nb_bitmaps u32, reserved u32, bitmap_directory_size u64,
+	// bitmap_directory_offset u64.
+	bitmapsExtensionLen   = 24
 	maxBitmaps            = 65535
 	maxBitmapDirectory    = 1024 * maxBitmaps // bytes
 	bitmapEntryFixed      = 24
 	bitmapEntryAlign      = 8
 	maxBitmapTableEntries = 0x8000000
-	maxBitmapBytes        = 0x20000000 // of one bitmap: the entries of its table times the cluster size
-	maxBitmapName         = 1023
-	minGranularityBits    = 9
-	maxGranularityBits    = 31
-	bitmapFlagInUse       = 1 << 0
-	bitmapFlagsReserved   = 0xfffffffc
-	bitmapTypeDirty       = 1
+	// maxBitmapBytes limits the entries of the table of a bitmap times the cluster size.
+	maxBitmapBytes      = 0x20000000
+	maxBitmapName       = 1023
+	minGranularityBits  = 9
+	maxGranularityBits  = 31
+	bitmapFlagInUse     = 1 << 0
+	bitmapFlagsReserved = 0xfffffffc
+	bitmapTypeDirty     = 1
 
 	bitmapTableReserved = 0xff000000000001fe // of a table entry
 	bitmapTableOffset   = 0x00fffffffffffe00
@@ -79,7 +82,8 @@ func (m *image) readBitmapsExtension(off uint64, n uint32) *fault.Fault {
 	if f != nil {
 		return f
 	}
-	e := bitmapsExtension{binary.BigEndian.Uint32(b), binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])}
+	e := bitmapsExtension{binary.BigEndian.Uint32(b), binary.BigEndian.Uint64(b[8:]),
+		binary.BigEndian.Uint64(b[16:])}
 	switch {
 	case binary.BigEndian.Uint32(b[4:]) != 0:
 		return fault.New(fault.Qcow2BitmapsReserved, off+4)

@@ -51,8 +51,8 @@ func (w *walker) scanExtended(p *format.Part) {
 				w.emitAhead(at, &r)
 				open = false
 			}
-			w.bad(at+w.clusterSize, fault.New(fault.Qcow2InvalidSubcluster, p.Table+(p.First+i)*l2ExtendedLen,
-				p.Table, (p.First+i)&w.sliceMask))
+			w.bad(at+w.clusterSize, fault.New(fault.Qcow2InvalidSubcluster,
+				p.Table+(p.First+i)*l2ExtendedLen, p.Table, (p.First+i)&w.sliceMask))
 		} else if f := w.checkExtended(p, k, present, host, at, i); f != nil {
 			flush(at)
 			w.bad(at+w.clusterSize, f)
@@ -75,7 +75,8 @@ func (w *walker) scanExtended(p *format.Part) {
 }
 
 // checkExtended returns the fault of a cluster whose bitmap is valid, or nil.
-func (w *walker) checkExtended(p *format.Part, k kind, present bool, host, at, i uint64) *fault.Fault {
+func (w *walker) checkExtended(p *format.Part, k kind, present bool,
+	host, at, i uint64) *fault.Fault {
 	if k != compressed && !present {
 		return nil
 	}

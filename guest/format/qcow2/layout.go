@@ -48,7 +48,8 @@ const (
 	incompatibleDataFile    = 1 << 2
 	incompatibleCompression = 1 << 3
 	incompatibleExtendedL2  = 1 << 4
-	incompatibleKnown       = 0x1f // with bit 0 dirty and bit 1 corrupt, which do not matter to a reader
+	// incompatibleKnown includes bits 0 (dirty) and 1 (corrupt), which do not matter to a reader.
+	incompatibleKnown = 0x1f
 
 	autoclearBitmaps = 1 << 0
 	autoclearDataRaw = 1 << 1

@@ -58,7 +58,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	}
 	m.setFlags()
 	m.tables = format.TwoLevel{
-		Dev: m.dev, L1Offset: m.h.l1TableOffset(), L1EntryLen: l1EntrySize, EntryLen: 1 << m.entryBits, Entries: 1 << m.tableBits,
+		Dev: m.dev, L1Offset: m.h.l1TableOffset(), L1EntryLen: l1EntrySize,
+		EntryLen: 1 << m.entryBits, Entries: 1 << m.tableBits,
 		ClusterSize: m.clusterSize, Table: m.l2Table,
 	}
 	return m, nil
@@ -150,7 +151,9 @@ func (m *image) validTable(off, n uint64) bool {
 }
 
 // reftableBytes returns the size of the refcount table in bytes. checkTables checks its limit.
-func (m *image) reftableBytes() uint64 { return uint64(m.h.refcountTableClusters()) << m.clusterBits }
+func (m *image) reftableBytes() uint64 {
+	return uint64(m.h.refcountTableClusters()) << m.clusterBits
+}
 
 // checkL1 checks the L1 table against the size of the disk, and whether qemu can read that
 // table and the refcount table.
@@ -179,7 +182,8 @@ func (m *image) checkL1() *fault.Fault {
 	m.setSlice()
 	if m.crypt > cryptLUKS {
 		// qemu prints a signed integer.
-		return fault.Quoting(fault.Qcow2CryptMethod, offCryptMethod, strconv.Itoa(int(int32(m.crypt))))
+		return fault.Quoting(fault.Qcow2CryptMethod, offCryptMethod,
+			strconv.Itoa(int(int32(m.crypt))))
 	}
 	if h.refcountTableOffset() > block.MaxOffset-m.reftableBytes() {
 		return fault.New(fault.Qcow2RefcountTableRead, offRefcountTableOffset)
@@ -244,7 +248,8 @@ func (m *image) readBackingName() *fault.Fault {
 		return f
 	}
 	if name := cString(b); name != "" {
-		m.refs = append(m.refs, img.Reference{Kind: img.Backing, Name: name, Format: m.ext.backingFormat})
+		m.refs = append(m.refs, img.Reference{Kind: img.Backing, Name: name,
+			Format: m.ext.backingFormat})
 	}
 	return nil
 }

@@ -96,7 +96,8 @@ func (c *counter) block(at, n uint64) *fault.Fault {
 			return f
 		}
 	}
-	c.tables.Reqs = append(c.tables.Reqs, block.Request{Off: at, Buf: c.tables.L2Buf[c.filled : c.filled+bytes]})
+	c.tables.Reqs = append(c.tables.Reqs,
+		block.Request{Off: at, Buf: c.tables.L2Buf[c.filled : c.filled+bytes]})
 	c.counts = append(c.counts, int(n))
 	c.filled += bytes
 	c.pending += n

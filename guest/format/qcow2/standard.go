@@ -21,9 +21,10 @@ func (w *walker) scanStandard(p *format.Part) {
 		unalloc |= l2Copied // makes 0 a valid offset
 	}
 	var (
-		sink   = w.sink
-		size   = w.clusterSize
-		strict = w.hasDataFile || w.h.version() < 3 // entries can be wrong in other ways than by their alignment
+		sink = w.sink
+		size = w.clusterSize
+		// strict: entries can be wrong in other ways than by their alignment.
+		strict = w.hasDataFile || w.h.version() < 3
 		at     = p.Start
 		skip   = w.pos - at // bytes of the first cluster before the window
 		end    = w.end
@@ -65,8 +66,10 @@ func (w *walker) scanStandard(p *format.Part) {
 				to += size
 			}
 		default:
-			for state += size; len(b) >= l2EntrySize && binary.BigEndian.Uint64(b)&entryState == state; state += size {
+			state += size
+			for len(b) >= l2EntrySize && binary.BigEndian.Uint64(b)&entryState == state {
 				b = b[l2EntrySize:]
+				state += size
 				to += size
 			}
 		}

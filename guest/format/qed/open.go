@@ -36,7 +36,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, f
 	}
 	m := &image{release: p.Release}
-	m.tables = format.TwoLevel{Dev: p.Dev, L1EntryLen: entryLen, EntryLen: entryLen, Table: m.l2Table}
+	m.tables = format.TwoLevel{Dev: p.Dev, L1EntryLen: entryLen, EntryLen: entryLen,
+		Table: m.l2Table}
 	if f := m.read(buf[:headerSize], 0); f != nil {
 		return nil, f
 	}
@@ -72,7 +73,8 @@ func (m *image) checkHeader() *fault.Fault {
 	m.tables.ClusterSize, m.tables.Entries = cluster, cluster*h.tableSize()/entryLen
 	// As in qemu, the largest size becomes 0 if it does not fit in 64 bits: it is a power of
 	// two.
-	if size := h.imageSize(); size%sectorSize != 0 || size > m.tables.Entries*m.tables.Entries*cluster {
+	if size := h.imageSize(); size%sectorSize != 0 ||
+		size > m.tables.Entries*m.tables.Entries*cluster {
 		return fault.New(fault.QedImageSize, offImageSize)
 	}
 	if !m.validTable(h.l1TableOffset()) {
@@ -119,7 +121,8 @@ func (m *image) readBackingName(buf []byte) *fault.Fault {
 
 // validCluster reports whether qemu accepts the offset of a cluster.
 func (m *image) validCluster(off uint64) bool {
-	return off&(m.h.clusterSize()-1) == 0 && off >= m.h.headerSize()*m.h.clusterSize() && off < m.fileSize
+	return off&(m.h.clusterSize()-1) == 0 && off >= m.h.headerSize()*m.h.clusterSize() &&
+		off < m.fileSize
 }
 
 // validTable reports whether qemu accepts the offset of a table. A table of one cluster is
@@ -135,7 +138,9 @@ func (m *image) Size() uint64 { return m.h.imageSize() }
 // References returns the backing file, if there is one.
 func (m *image) References() []img.Reference { return m.refs }
 
-func (m *image) read(b []byte, off uint64) *fault.Fault { return block.ReadOne(m.tables.Dev, b, off) }
+func (m *image) read(b []byte, off uint64) *fault.Fault {
+	return block.ReadOne(m.tables.Dev, b, off)
+}
 
 // cString returns b up to its first NUL.
 func cString(b []byte) string {

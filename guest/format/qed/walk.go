@@ -88,7 +88,8 @@ func (w *walker) scan(p *format.Part) {
 		at := p.Start
 		for i := 0; i+entryLen <= len(p.Entries); i += entryLen {
 			if at+w.h.clusterSize() > w.pos { // otherwise flush has emitted it
-				w.cluster(at, p.Table+p.First*entryLen+uint64(i), binary.LittleEndian.Uint64(p.Entries[i:]))
+				w.cluster(at, p.Table+p.First*entryLen+uint64(i),
+					binary.LittleEndian.Uint64(p.Entries[i:]))
 			}
 			at += w.h.clusterSize()
 		}
@@ -106,7 +107,8 @@ func (w *walker) cluster(at, place, entry uint64) {
 	case entryZero:
 		k = zero
 	}
-	if w.open && w.kind == k && (k != found || w.host+(at-w.start) == entry && entry <= block.MaxOffset) {
+	if w.open && w.kind == k && (k != found ||
+		w.host+(at-w.start) == entry && entry <= block.MaxOffset) {
 		w.to = at + w.h.clusterSize()
 		return
 	}

@@ -28,7 +28,8 @@ func CompareRefusal(tb testing.TB, dir, name, format string, f *fault.Fault,
 		want += w.QemuWarning()
 	}
 	if f != nil {
-		want = strings.Join(f.QemuStderr(), "") + "Could not open '" + name + "': " + f.Told(name) + "\n"
+		want = strings.Join(f.QemuStderr(), "") +
+			"Could not open '" + name + "': " + f.Told(name) + "\n"
 	}
 	if got != want {
 		tb.Errorf("qemu-img prints %q, want %q", got, want)

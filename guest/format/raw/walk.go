@@ -10,7 +10,8 @@ import (
 // is a hole to the host.
 func (m image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	if start < end {
-		sink.Emit(end-start, extent.Present|extent.Data|extent.Offset|extent.Holes|extent.Bare, start, 0)
+		sink.Emit(end-start, extent.Present|extent.Data|extent.Offset|extent.Holes|extent.Bare,
+			start, 0)
 	}
 	return nil
 }

@@ -62,4 +62,6 @@ func (h *header) cbBlock() uint32   { return h.u32(offBlockSize) }
 func (h *header) cBlocks() uint32   { return h.u32(offBlocks) } // entries of the block map
 
 // isNil reports whether the UUID at off is zero.
-func (h *header) isNil(off int) bool { return [uuidSize]byte(h[off:off+uuidSize]) == [uuidSize]byte{} }
+func (h *header) isNil(off int) bool {
+	return [uuidSize]byte(h[off:off+uuidSize]) == [uuidSize]byte{}
+}

@@ -66,7 +66,8 @@ func (m *image) check() *fault.Fault {
 		hex := strconv.FormatUint(uint64(h.signature()), 16)
 		return fault.Quoting(fault.VdiSignature, offSignature, strings.Repeat("0", 8-len(hex))+hex)
 	case h.version() != version11:
-		return fault.New(fault.VdiVersion, offVersion, uint64(h.version()>>16), uint64(h.version()&0xffff))
+		return fault.New(fault.VdiVersion, offVersion, uint64(h.version()>>16),
+			uint64(h.version()&0xffff))
 	case h.offBlocks()%sectorSize != 0:
 		return fault.New(fault.VdiMapOffset, offOffBlocks, uint64(h.offBlocks()))
 	case h.offData()%sectorSize != 0:

@@ -64,17 +64,26 @@ type guid [16]byte
 
 // The GUIDs of regions, of metadata items, and of the one type of parent locator.
 const (
-	batRegion      = "\x66\x77\xc2\x2d\x23\xf6\x00\x42\x9d\x64\x11\x5e\x9b\xfd\x4a\x08" // 2DC27766-F623-4200-9D64-115E9BFD4A08
-	metadataRegion = "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e" // 8B7CA206-4790-4B9A-B8FE-575F050F886E
+	// 2DC27766-F623-4200-9D64-115E9BFD4A08
+	batRegion = "\x66\x77\xc2\x2d\x23\xf6\x00\x42\x9d\x64\x11\x5e\x9b\xfd\x4a\x08"
+	// 8B7CA206-4790-4B9A-B8FE-575F050F886E
+	metadataRegion = "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e"
 
-	fileParameters = "\x37\x67\xa1\xca\x36\xfa\x43\x4d\xb3\xb6\x33\xf0\xaa\x44\xe7\x6b" // CAA16737-FA36-4D43-B3B6-33F0AA44E76B
-	diskSize       = "\x24\x42\xa5\x2f\x1b\xcd\x76\x48\xb2\x11\x5d\xbe\xd8\x3b\xf4\xb8" // 2FA54224-CD1B-4876-B211-5DBED83BF4B8
-	diskID         = "\xab\x12\xca\xbe\xe6\xb2\x23\x45\x93\xef\xc3\x09\xe0\x00\xc7\x46" // BECA12AB-B2E6-4523-93EF-C309E000C746
-	logicalSector  = "\x1d\xbf\x41\x81\x6f\xa9\x09\x47\xba\x47\xf2\x33\xa8\xfa\xab\x5f" // 8141BF1D-A96F-4709-BA47-F233A8FAAB5F
-	physicalSector = "\xc7\x48\xa3\xcd\x5d\x44\x71\x44\x9c\xc9\xe9\x88\x52\x51\xc5\x56" // CDA348C7-445D-4471-9CC9-E9885251C556
-	parentLocator  = "\x2d\x5f\xd3\xa8\x0b\xb3\x4d\x45\xab\xf7\xd3\xd8\x48\x34\xab\x0c" // A8D35F2D-B30B-454D-ABF7-D3D84834AB0C
+	// CAA16737-FA36-4D43-B3B6-33F0AA44E76B
+	fileParameters = "\x37\x67\xa1\xca\x36\xfa\x43\x4d\xb3\xb6\x33\xf0\xaa\x44\xe7\x6b"
+	// 2FA54224-CD1B-4876-B211-5DBED83BF4B8
+	diskSize = "\x24\x42\xa5\x2f\x1b\xcd\x76\x48\xb2\x11\x5d\xbe\xd8\x3b\xf4\xb8"
+	// BECA12AB-B2E6-4523-93EF-C309E000C746
+	diskID = "\xab\x12\xca\xbe\xe6\xb2\x23\x45\x93\xef\xc3\x09\xe0\x00\xc7\x46"
+	// 8141BF1D-A96F-4709-BA47-F233A8FAAB5F
+	logicalSector = "\x1d\xbf\x41\x81\x6f\xa9\x09\x47\xba\x47\xf2\x33\xa8\xfa\xab\x5f"
+	// CDA348C7-445D-4471-9CC9-E9885251C556
+	physicalSector = "\xc7\x48\xa3\xcd\x5d\x44\x71\x44\x9c\xc9\xe9\x88\x52\x51\xc5\x56"
+	// A8D35F2D-B30B-454D-ABF7-D3D84834AB0C
+	parentLocator = "\x2d\x5f\xd3\xa8\x0b\xb3\x4d\x45\xab\xf7\xd3\xd8\x48\x34\xab\x0c"
 
-	vhdxLocator = "\xb7\xef\x4a\xb0\x9e\xd1\x81\x4a\xb7\x89\x25\xb8\xe9\x44\x59\x13" // B04AEFB7-D19E-4A81-B789-25B8E9445913
+	// B04AEFB7-D19E-4A81-B789-25B8E9445913
+	vhdxLocator = "\xb7\xef\x4a\xb0\x9e\xd1\x81\x4a\xb7\x89\x25\xb8\xe9\x44\x59\x13"
 )
 
 // Bits of flags.
@@ -115,7 +124,9 @@ func (e *entry) guid() string { return string(e[:16]) }
 func (e *entry) fileOffset() uint64   { return binary.LittleEndian.Uint64(e[16:]) } // of a region
 func (e *entry) regionLength() uint32 { return binary.LittleEndian.Uint32(e[24:]) }
 func (e *entry) regionRequired() bool { return e[28]&regionRequired != 0 }
-func (e *entry) itemOffset() uint32   { return binary.LittleEndian.Uint32(e[16:]) } // from the start of the region
+
+// itemOffset is relative to the start of the region.
+func (e *entry) itemOffset() uint32   { return binary.LittleEndian.Uint32(e[16:]) }
 func (e *entry) itemLength() uint32   { return binary.LittleEndian.Uint32(e[20:]) }
 func (e *entry) itemIsRequired() bool { return e[24]&itemRequired != 0 }
 

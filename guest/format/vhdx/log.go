@@ -136,18 +136,21 @@ func (l *log) entry(at uint64) (e logEntry, ok bool, f *fault.Fault) {
 	le := binary.LittleEndian
 	length := uint64(le.Uint32(b[8:]))
 	e = logEntry{
-		at: at, sectors: length / logSector, descriptors: uint64(le.Uint32(b[24:])), sum: le.Uint32(b[offChecksum:]),
-		tail: le.Uint32(b[12:]), sequence: le.Uint64(b[16:]), flushed: le.Uint64(b[48:]), last: le.Uint64(b[56:]),
+		at: at, sectors: length / logSector, descriptors: uint64(le.Uint32(b[24:])),
+		sum: le.Uint32(b[offChecksum:]), tail: le.Uint32(b[12:]), sequence: le.Uint64(b[16:]),
+		flushed: le.Uint64(b[48:]), last: le.Uint64(b[56:]),
 	}
 	e.headSectors = (logHeader + e.descriptors*descriptor + logSector - 1) / logSector
-	ok = string(b[:len(logSignature)]) == logSignature && length <= l.length && length%logSector == 0 && e.sequence != 0 &&
+	ok = string(b[:len(logSignature)]) == logSignature && length <= l.length &&
+		length%logSector == 0 && e.sequence != 0 &&
 		guid(b[32:48]) == l.guid && e.descriptors*descriptor <= length
 	return e, ok, nil
 }
 
 // eachDescriptor calls do with the descriptors of an entry and their indices until do returns
 // false. It reports whether do never did.
-func (l *log) eachDescriptor(e *logEntry, do func(i uint64, d []byte) bool) (all bool, f *fault.Fault) {
+func (l *log) eachDescriptor(e *logEntry, do func(i uint64, d []byte) bool) (
+	all bool, f *fault.Fault) {
 	b, f := l.sector(e.at)
 	if f != nil {
 		return false, f

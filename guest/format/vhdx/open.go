@@ -74,8 +74,12 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 
 // readHeaders finds the newer one of the two headers.
 func (m *image) readHeaders() *fault.Fault {
-	id, b1, b2 := m.buf[:len(signature)], m.buf[headerSize:2*headerSize], m.buf[2*headerSize:3*headerSize]
-	if f := m.dev.Read([]block.Request{{Off: 0, Buf: id}, {Off: offHeader1, Buf: b1}, {Off: offHeader2, Buf: b2}}); f != nil {
+	id, b1, b2 := m.buf[:len(signature)], m.buf[headerSize:2*headerSize],
+		m.buf[2*headerSize:3*headerSize]
+	f := m.dev.Read([]block.Request{
+		{Off: 0, Buf: id}, {Off: offHeader1, Buf: b1}, {Off: offHeader2, Buf: b2},
+	})
+	if f != nil {
 		return f
 	}
 	if string(id) != signature {
@@ -103,7 +107,8 @@ func (m *image) readHeaders() *fault.Fault {
 
 func readHeader(b []byte) (h header, ok bool) {
 	h = header(b)
-	return h, sound(b) && string(h[:len(headerSignature)]) == headerSignature && h.version() == headerVersion
+	return h, sound(b) && string(h[:len(headerSignature)]) == headerSignature &&
+		h.version() == headerVersion
 }
 
 // readRegions reads the region table, and in our own profile its copy if it is damaged.

@@ -21,7 +21,8 @@ func (m *image) overlap(r region) (text string, overlaps bool) {
 		if start >= other.end() || end <= other.off {
 			continue
 		}
-		text = strconv.FormatUint(start, 10) + "-" + strconv.FormatUint(end, 10) + " overlaps with region " +
+		text = strconv.FormatUint(start, 10) + "-" + strconv.FormatUint(end, 10) +
+			" overlaps with region " +
 			strconv.FormatUint(other.off, 10) + "-"
 		if other.end() != 0 { // with a precision of zero, C prints nothing for zero
 			text += strconv.FormatUint(other.end(), 10)

@@ -68,7 +68,8 @@ func (l *log) active() (best *sequence, f *fault.Fault) {
 		}
 		to := l.next(tail, logSector)
 		if len(s.starts) > 0 {
-			if _, whole := s.from(); whole && (best == nil || s.head.sequence > best.head.sequence) {
+			if _, whole := s.from(); whole &&
+				(best == nil || s.head.sequence > best.head.sequence) {
 				best = s
 			}
 			// No entry begins inside another, and an incomplete sequence stays incomplete
@@ -119,7 +120,8 @@ func (l *log) valid(at uint64) (e logEntry, ok bool, f *fault.Fault) {
 			return e, false, f
 		}
 		le := binary.LittleEndian
-		if string(b[:4]) != dataSector || uint64(le.Uint32(b[4:]))<<32|uint64(le.Uint32(b[dataTo:])) != e.sequence {
+		if string(b[:4]) != dataSector ||
+			uint64(le.Uint32(b[4:]))<<32|uint64(le.Uint32(b[dataTo:])) != e.sequence {
 			return e, false, nil
 		}
 	}

@@ -61,7 +61,8 @@ func (m *image) checkBlocks(n uint64) *fault.Fault {
 				continue
 			}
 			off := entry & offsetMask
-			if f := m.misplaced(i, off, uint64(uint32(min(m.blockSize, m.size-i*m.blockSize)))); f != nil {
+			length := uint64(uint32(min(m.blockSize, m.size-i*m.blockSize)))
+			if f := m.misplaced(i, off, length); f != nil {
 				return f
 			}
 			if inChunk == 0 {

@@ -39,7 +39,8 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 
 // walk reads the BAT chunk by chunk: in a differencing image each has one bitmap.
 func (m *image) walk(start, end uint64, sink format.Sink) *fault.Fault {
-	out := &format.Bitmaps{Dev: m.dev, Buf: m.bits, SectorSize: m.sectorSize, Sink: sink, Pos: start}
+	out := &format.Bitmaps{Dev: m.dev, Buf: m.bits, SectorSize: m.sectorSize, Sink: sink,
+		Pos: start}
 	w := &walker{m, out, end}
 	last := (end - 1) / m.blockSize
 	table := m.table(m.index(last) + 1)
@@ -82,7 +83,8 @@ func (m *image) differencing() bool { return len(m.refs) > 0 }
 func (w *walker) block(payload, entry, bitmap uint64) *fault.Fault {
 	base := payload * w.blockSize
 	off := entry & offsetMask
-	r := format.Range{End: min(base+w.blockSize, w.end), Flags: dataFlags, Host: off + w.out.Pos - base}
+	r := format.Range{End: min(base+w.blockSize, w.end), Flags: dataFlags,
+		Host: off + w.out.Pos - base}
 	switch state := entry & stateMask; {
 	case state == notPresent, (state == unmapped || state == unmappedBefore1) && w.differencing():
 		r.Flags, r.Host = 0, 0

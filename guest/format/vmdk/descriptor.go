@@ -105,7 +105,8 @@ func createType(text []byte) (kind []byte, ok bool) {
 // known reports whether qemu reads descriptors of that type.
 func known(kind []byte) bool {
 	switch string(kind) {
-	case "monolithicFlat", "vmfs", "vmfsSparse", "seSparse", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat":
+	case "monolithicFlat", "vmfs", "vmfsSparse", "seSparse", "twoGbMaxExtentSparse",
+		"twoGbMaxExtentFlat":
 		return true
 	}
 	return false

@@ -33,8 +33,9 @@ func openSESparse(p *format.Params) (format.Image, *fault.Fault) {
 		return nil, f
 	}
 	g := &grains{
-		dev: p.Dev, entrySize: seEntrySize, qemu: p.Release.IsQemu(), part: true, seSparse: true, tableEntries: seTableEntries,
-		directory: h.u64(offSEDirectory) * sectorSize, tables: h.u64(offSETables), stored: h.u64(offSEGrains),
+		dev: p.Dev, entrySize: seEntrySize, qemu: p.Release.IsQemu(), part: true, seSparse: true,
+		tableEntries: seTableEntries, directory: h.u64(offSEDirectory) * sectorSize,
+		tables: h.u64(offSETables), stored: h.u64(offSEGrains),
 		// qemu counts in 32 bits.
 		directoryEntries: uint64(uint32(h.u64(offSEDirSize) * sectorSize / seEntrySize)),
 	}

@@ -66,7 +66,8 @@ func readSparse(p *format.Params, h *header, whole bool) (disk, *fault.Fault) {
 // cowd reads the header of a COWD file.
 func (g *grains) cowd(h *header) (disk, *fault.Fault) {
 	g.tableEntries = cowdTableEntries
-	g.directory, g.directoryEntries = uint64(h.cowdGDOffset())*sectorSize, uint64(h.cowdNumGDEntries())
+	g.directory, g.directoryEntries = uint64(h.cowdGDOffset())*sectorSize,
+		uint64(h.cowdNumGDEntries())
 	if f := g.setSize(uint64(h.cowdSize()), uint64(h.cowdGrainSize()), offCowdGrainSize); f != nil {
 		return nil, f
 	}
@@ -122,7 +123,8 @@ func (g *grains) hosted(h *header) (disk, *fault.Fault) {
 		g.directoryEntries = uint64(uint32(g.directoryEntries))
 	}
 	if need := h.overHead(); (g.dev.Size()+sectorSize-1)/sectorSize < need {
-		return nil, fault.Quoting(fault.VmdkTruncated, offOverHead, strconv.FormatInt(int64(need*sectorSize), 10))
+		return nil, fault.Quoting(fault.VmdkTruncated, offOverHead,
+			strconv.FormatInt(int64(need*sectorSize), 10))
 	}
 	g.directory = h.gdOffset() * sectorSize
 	if f := g.setSize(h.capacity(), h.grainSize(), offGrainSize); f != nil {

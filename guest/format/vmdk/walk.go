@@ -20,9 +20,11 @@ func (g *grains) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 	}
 	if g.walked.Dev == nil {
 		g.walked = format.TwoLevel{
-			Dev: g.dev, L1Offset: g.directory, L1EntryLen: uint64(g.entrySize), EntryLen: uint64(g.entrySize), Entries: g.tableEntries,
+			Dev: g.dev, L1Offset: g.directory, L1EntryLen: uint64(g.entrySize),
+			EntryLen: uint64(g.entrySize), Entries: g.tableEntries,
 			ClusterSize: g.grain, Table: g.grainTable,
-			L1Entries: g.directoryEntries, Beyond: fault.New(fault.VmdkNoEntry, g.directory, g.directoryEntries),
+			L1Entries: g.directoryEntries,
+			Beyond:    fault.New(fault.VmdkNoEntry, g.directory, g.directoryEntries),
 		}
 	}
 	w := &walker{grains: g, sink: sink, pos: start}

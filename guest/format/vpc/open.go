@@ -48,7 +48,8 @@ func open(p *format.Params) (format.Image, *fault.Fault) {
 	if f != nil {
 		return nil, f
 	}
-	m := &image{dev: p.Dev, release: p.Release, table: format.Table{Dev: p.Dev, Buf: buf, EntryLen: entrySize}}
+	m := &image{dev: p.Dev, release: p.Release,
+		table: format.Table{Dev: p.Dev, Buf: buf, EntryLen: entrySize}}
 	atEnd, f := m.findFooter()
 	if f != nil {
 		return nil, f
@@ -157,7 +158,8 @@ func (m *image) checkHeader() *fault.Fault {
 		return fault.New(fault.VpcTableTooSmall, at+offMaxEntries)
 	}
 	if entries > maxEntries {
-		return fault.Quoting(fault.VpcTableTooLarge, at+offMaxEntries, strconv.Itoa(int(int32(entries))))
+		return fault.Quoting(fault.VpcTableTooLarge, at+offMaxEntries,
+			strconv.Itoa(int(int32(entries))))
 	}
 	return nil
 }
@@ -178,7 +180,8 @@ func (m *image) checkTable() *fault.Fault {
 		if f != nil {
 			return f
 		}
-		if far, at := highest(b); far != unallocated && far*sectorSize+behind > block.Length(m.dev) {
+		if far, at := highest(b); far != unallocated &&
+			far*sectorSize+behind > block.Length(m.dev) {
 			return fault.New(fault.VpcTruncated, t.Off+(i+at)*entrySize)
 		}
 		i += uint64(len(b)) / entrySize

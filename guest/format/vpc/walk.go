@@ -25,7 +25,8 @@ const bitmapBytes = 1 << 20
 func highest(b []byte) (entry, number uint64) {
 	entry = unallocated
 	for i := uint64(0); len(b) >= entrySize; i++ {
-		if e := uint64(binary.BigEndian.Uint32(b)); e != unallocated && (e > entry || entry == unallocated) {
+		if e := uint64(binary.BigEndian.Uint32(b)); e != unallocated &&
+			(e > entry || entry == unallocated) {
 			entry, number = e, i
 		}
 		b = b[entrySize:]
@@ -56,8 +57,8 @@ func (m *image) Walk(start, end uint64, sink format.Sink) *fault.Fault {
 // walkDifferencing emits the extents of a differencing image. The bits of a block say which
 // sectors are in it (1) or in the parent (0).
 func (m *image) walkDifferencing(start, end uint64, sink format.Sink) *fault.Fault {
-	bitmaps := &format.Bitmaps{Dev: m.dev, Buf: m.bits, SectorSize: sectorSize, HighFirst: true, Sink: sink,
-		Pos: start}
+	bitmaps := &format.Bitmaps{Dev: m.dev, Buf: m.bits, SectorSize: sectorSize, HighFirst: true,
+		Sink: sink, Pos: start}
 	f := m.eachBlock(start, end, func(pos, to, host uint64) *fault.Fault {
 		within := pos & (m.blockSize() - 1)
 		r := format.Range{End: to, Flags: dataFlags, Host: host + m.bitmap + within}

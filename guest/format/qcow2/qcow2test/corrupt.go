@@ -12,8 +12,8 @@ type File interface {
 	io.WriterAt
 }
 
-// Corrupt changes a few fields of a valid image: mostly L1 and L2 entries and bitmaps, sometimes the
-// refcount table or the header.
+// Corrupt changes a few fields of a valid image: mostly L1 and L2 entries and bitmaps,
+// sometimes the refcount table or the header.
 func Corrupt(rng *rand.Rand, f File) error {
 	c := corrupter{rng, f}
 	clusterBits := uint(c.get(OffClusterBits) >> 32)

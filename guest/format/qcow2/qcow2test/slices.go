@@ -10,8 +10,8 @@ type Slice struct {
 	Partial     bool   // the run starts in the middle of its first cluster
 }
 
-// Slices are images of which qemu reads the L2 tables in slices, and images whose run is longer than
-// one call of qemu. Where qemu finds the invalid bitmap depends on both.
+// Slices are images of which qemu reads the L2 tables in slices, and images whose run is longer
+// than one call of qemu. Where qemu finds the invalid bitmap depends on both.
 var Slices = []Slice{
 	{14, 4 << 20, 700, 0, false}, // slices of 256 entries
 	{14, 4 << 20, 300, 900, true},
