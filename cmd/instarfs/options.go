@@ -9,7 +9,7 @@ import (
 
 	"instarfs/guest/img"
 	"instarfs/vmm/chain"
-	"instarfs/vmm/files"
+	"instarfs/vmm/gate"
 	"instarfs/vmm/session"
 )
 
@@ -64,7 +64,7 @@ func (o *sharedOptions) rows() []option {
 			help: "what maps may take in all"},
 		{long: "guest-time", arg: "TIME", usual: shortTime(session.DefaultBudget.Time),
 			set: setTime(&o.Limits.Guest), help: "processor time of a run of the guest"},
-		{long: "call-time", arg: "TIME", usual: shortTime(files.DefaultCallTime),
+		{long: "call-time", arg: "TIME", usual: shortTime(gate.DefaultCallTime),
 			set: setTime(&o.Limits.Call), help: "for a file system to answer one call"},
 		{long: "source-time", arg: "TIME", usual: shortTime(chain.DefaultSource),
 			set: setTime(&o.Limits.Source), help: "to read the files under a map"},

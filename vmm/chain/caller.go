@@ -8,6 +8,7 @@ import (
 
 	"instarfs/guest/img"
 	"instarfs/vmm/files"
+	"instarfs/vmm/gate"
 )
 
 // Caller is somebody who asks for a map: who may have it is who may read every file that it shows.
@@ -20,14 +21,14 @@ type Caller struct {
 
 // user are the rights that calls for who are made with; nil are those of this process. That is no
 // answer for a caller whose rights are not known or cannot be had: everybody is asked then.
-func (who *Caller) user() *files.User {
+func (who *Caller) user() *gate.User {
 	if who == nil || !who.exact() {
 		return nil
 	}
-	return &files.User{UID: who.UID, GID: who.GID, Groups: who.Groups, Above: true}
+	return &gate.User{UID: who.UID, GID: who.GID, Groups: who.Groups, Above: true}
 }
 
-func (who *Caller) exact() bool { return who.Known && files.CanBecome() }
+func (who *Caller) exact() bool { return who.Known && gate.CanBecome() }
 
 // seen checks that who may know of a place: that he may search the directories on the way.
 func (e *Engine) seen(ctx context.Context, who *Caller, at files.Place) error {
@@ -42,7 +43,7 @@ func (e *Engine) read(ctx context.Context, who *Caller, at files.Place, st *unix
 	}
 	err := e.everybody(ctx, who, at, 0o444)
 	if err == nil {
-		err = e.gate.Read(ctx, who.user(), at, st, look)
+		err = e.host.Read(ctx, who.user(), at, st, look)
 	}
 	for _, gone := range []error{files.ErrReplaced, unix.ENOENT, unix.ENOTDIR, unix.ELOOP} {
 		if errors.Is(err, gone) {
@@ -108,7 +109,7 @@ func (e *Engine) told(ctx context.Context, who *Caller, at []files.Place, err er
 	own := e.seen(ctx, who, at[0])
 	if own == nil {
 		var f *files.File
-		if f, own = e.gate.Find(ctx, who.user(), at[0], e.roots(), true); own == nil {
+		if f, own = e.host.Find(ctx, who.user(), at[0], e.roots(), true); own == nil {
 			f.Close()
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
 	"instarfs/vmm/files"
+	"instarfs/vmm/gate"
 	"instarfs/vmm/session"
 	"instarfs/vmm/turns"
 )
@@ -74,7 +75,7 @@ type Engine struct {
 	runner     Runner
 	access     Access
 	limits     Limits
-	gate       *files.Gate
+	host       *files.Host
 	everything *files.Tree // for References == Any
 	ways       ways
 	maps       *cache.Cache[key, kept]
@@ -85,7 +86,7 @@ type Engine struct {
 func NewEngine(r Runner, a Access, l Limits) *Engine {
 	l = l.complete()
 	e := &Engine{
-		runner: r, access: a, limits: l, gate: files.NewGate(l.Call),
+		runner: r, access: a, limits: l, host: files.NewHost(l.Call),
 		maps: cache.New[key, kept](l.Cache),
 	}
 	e.limits.Memory.OnFull(e.maps.Evict)
@@ -122,7 +123,7 @@ func (e *Engine) MapFile(ctx context.Context, name string, o Options) (*Result, 
 
 // openNamed opens the file that the user named.
 func (e *Engine) openNamed(ctx context.Context, name string, at files.Place) (*node, error) {
-	f, err := files.Do(ctx, e.gate, files.On{Device: at.Tree.Device()}, (*image).close, func() (*image, error) {
+	f, err := gate.Do(ctx, e.host.Gate, gate.On{Device: at.Tree.Device()}, (*image).close, func() (*image, error) {
 		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return nil, fmt.Errorf("open: %w", err)
@@ -132,7 +133,7 @@ func (e *Engine) openNamed(ctx context.Context, name string, at files.Place) (*n
 			unix.Close(fd)
 			return nil, err
 		}
-		return newImage(e.gate, fd, name, &st)
+		return newImage(e.host.Gate, fd, name, &st)
 	})
 	if err != nil {
 		return nil, err

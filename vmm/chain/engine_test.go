@@ -186,7 +186,7 @@ func TestAbandonedRun(t *testing.T) {
 		if err := unix.Fstat(fd, &st); err != nil {
 			t.Fatal(err)
 		}
-		f, err := newImage(e.gate, fd, name, &st)
+		f, err := newImage(e.host.Gate, fd, name, &st)
 		if err != nil {
 			t.Fatal(err)
 		}

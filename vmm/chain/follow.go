@@ -14,6 +14,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/img"
 	"instarfs/vmm/files"
+	"instarfs/vmm/gate"
 )
 
 // node is one file of a chain.
@@ -282,13 +283,13 @@ func (e *Engine) openToMap(ctx context.Context, n *node, name, label string) (*n
 }
 
 // openFound opens a file that was found with the rights of u.
-func (e *Engine) openFound(ctx context.Context, u *files.User, f *files.File, at files.Place, label string) (*node, error) {
+func (e *Engine) openFound(ctx context.Context, u *gate.User, f *files.File, at files.Place, label string) (*node, error) {
 	st := f.Stat
-	fd, err := e.gate.Open(ctx, u, f)
+	fd, err := e.host.Open(ctx, u, f)
 	if err != nil {
 		return nil, err
 	}
-	i, err := newImage(e.gate, fd, label, &st)
+	i, err := newImage(e.host.Gate, fd, label, &st)
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +302,7 @@ func (e *Engine) openToSee(ctx context.Context, n *node, name, label string) (*n
 	if err != nil {
 		return nil, err
 	}
-	f := &image{gate: e.gate, fd: found.FD, name: label, st: found.Stat}
+	f := &image{gate: e.host.Gate, fd: found.FD, name: label, st: found.Stat}
 	f.st.Mode = files.Narrow(f.st.Mode, found.List)
 	f.held.Store(1)
 	_, err = do(ctx, f, func() (struct{}, error) { return struct{}{}, files.Regular(f.fd) })

@@ -11,11 +11,12 @@ import (
 
 	"instarfs/cache"
 	"instarfs/vmm/files"
+	"instarfs/vmm/gate"
 )
 
 // image is an opened image file: opened once, looked at by fstat, and that descriptor is what the guest's device reads.
 type image struct {
-	gate *files.Gate
+	gate *gate.Gate
 	fd   int
 	name string // as it is shown
 	st   unix.Stat_t
@@ -25,7 +26,7 @@ type image struct {
 }
 
 // newImage takes over a descriptor, and closes it when the file cannot be an image.
-func newImage(g *files.Gate, fd int, name string, st *unix.Stat_t) (*image, error) {
+func newImage(g *gate.Gate, fd int, name string, st *unix.Stat_t) (*image, error) {
 	f := &image{gate: g, fd: fd, name: name}
 	f.held.Store(1)
 	size, err := sizeOf(fd, st)
@@ -61,7 +62,7 @@ func do[T any](ctx context.Context, f *image, call func() (T, error)) (T, error)
 		var none T
 		return none, errAbandoned
 	}
-	return files.Do(ctx, f.gate, files.On{Device: f.st.Dev, Release: f.close}, nil, call)
+	return gate.Do(ctx, f.gate, gate.On{Device: f.st.Dev, Release: f.close}, nil, call)
 }
 
 // look takes over the file's attributes as they are now.

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"instarfs/vmm/files"
+	"instarfs/vmm/gate"
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/turns"
 )
@@ -20,7 +20,7 @@ type Limits struct {
 	Memory *ledger.Ledger // what maps are accounted on; by default one without a limit
 	Turns  *turns.Desk    // who may compose; by default one of its own
 
-	Call    time.Duration // for one call to a file system, files.DefaultCallTime
+	Call    time.Duration // for one call to a file system, gate.DefaultCallTime
 	Source  time.Duration // for all reads of the files under one map, DefaultSource
 	Compose time.Duration // for putting one map together, lseek(2) included, DefaultCompose
 	Map     time.Duration // for one map in all, DefaultMap
@@ -41,7 +41,7 @@ func (l Limits) complete() Limits {
 	if l.Turns == nil {
 		l.Turns = turns.New(runtime.GOMAXPROCS(0))
 	}
-	l.Call = cmp.Or(l.Call, files.DefaultCallTime)
+	l.Call = cmp.Or(l.Call, gate.DefaultCallTime)
 	l.Source = cmp.Or(l.Source, DefaultSource)
 	l.Compose = cmp.Or(l.Compose, DefaultCompose)
 	l.Map = cmp.Or(l.Map, DefaultMap)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"instarfs/vmm/files"
+	"instarfs/vmm/gate"
 )
 
 // A symbolic link to something in the tree is shown as a link: whoever follows it goes the whole
@@ -19,9 +20,9 @@ import (
 // statLink describes the link that f holds.
 // reader is nil or somebody who could follow it, or is told nothing of where it leads.
 func (s *Source) statLink(
-	ctx context.Context, who *Caller, reader *files.User, p string, f *files.File,
+	ctx context.Context, who *Caller, reader *gate.User, p string, f *files.File,
 ) (Info, error) {
-	target, err := s.engine.gate.ReadLink(ctx, f)
+	target, err := s.engine.host.ReadLink(ctx, f)
 	if err != nil {
 		return Info{}, err
 	}
@@ -43,7 +44,7 @@ func (s *Source) statLink(
 }
 
 // linkType is the type of what the owner of a link and its reader reach in the tree by it.
-func (s *Source) linkType(ctx context.Context, reader *files.User, p string, f *files.File) uint32 {
+func (s *Source) linkType(ctx context.Context, reader *gate.User, p string, f *files.File) uint32 {
 	to, err := s.target(ctx, reader, p, f, nil)
 	if err != nil {
 		return 0
@@ -56,26 +57,26 @@ func (s *Source) linkType(ctx context.Context, reader *files.User, p string, f *
 // and its reader must be able to follow it: who owns it says what is shown, and not more than a
 // reader can find out by himself.
 func (s *Source) target(
-	ctx context.Context, reader *files.User, p string, f *files.File, roots []*files.Tree,
+	ctx context.Context, reader *gate.User, p string, f *files.File, roots []*files.Tree,
 ) (*files.File, error) {
-	g := s.engine.gate
+	h := s.engine.host
 	if reader != nil {
-		seen, err := g.Find(ctx, reader, s.place(p), roots, true)
+		seen, err := h.Find(ctx, reader, s.place(p), roots, true)
 		if err != nil {
 			return nil, err
 		}
 		seen.Close()
 	}
-	return g.Find(ctx, s.engine.rightsOf(&f.Stat), s.place(p), roots, true)
+	return h.Find(ctx, s.engine.rightsOf(&f.Stat), s.place(p), roots, true)
 }
 
 // anybody is a user of whom nothing is known.
-var anybody = &files.User{UID: 65534, GID: 65534, Above: true}
+var anybody = &gate.User{UID: 65534, GID: 65534, Above: true}
 
 // linkReader is who must be able to follow a link that is looked up for somebody.
-func linkReader(who *Caller) *files.User {
+func linkReader(who *Caller) *gate.User {
 	switch {
-	case who == nil || !files.CanBecome():
+	case who == nil || !gate.CanBecome():
 		return nil
 	case who.Known:
 		return who.user()
@@ -85,8 +86,8 @@ func linkReader(who *Caller) *files.User {
 
 // listReader is who must be able to follow a link that is listed: the kernel shows a listing that
 // it keeps to all who may list the directory.
-func (e *Engine) listReader() *files.User {
-	if e.access.Shared && files.CanBecome() {
+func (e *Engine) listReader() *gate.User {
+	if e.access.Shared && gate.CanBecome() {
 		return anybody
 	}
 	return nil
@@ -94,7 +95,7 @@ func (e *Engine) listReader() *files.User {
 
 // follow finds the regular file in an allowed directory that a link leads to.
 func (s *Source) follow(
-	ctx context.Context, reader *files.User, p string, f *files.File,
+	ctx context.Context, reader *gate.User, p string, f *files.File,
 ) (*files.File, error) {
 	e := s.engine
 	if e.access.References == None {

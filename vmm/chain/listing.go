@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"instarfs/vmm/files"
+	"instarfs/vmm/gate"
 )
 
 // DirEntry is a name in a directory of the tree.
@@ -95,7 +96,7 @@ func (s *Source) openDir(ctx context.Context, who *Caller, dir string) (*files.F
 	if who == nil {
 		return f, nil // to read it will show
 	}
-	if err := s.engine.gate.MayList(ctx, who.user(), f); err != nil {
+	if err := s.engine.host.MayList(ctx, who.user(), f); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -118,8 +119,8 @@ func (e *Engine) names(ctx context.Context, who *Caller, f *files.File) ([]name,
 	if err != nil {
 		return nil, err
 	}
-	on := files.On{Device: f.Dev, User: who.user(), Release: held.Close}
-	return files.Do(ctx, e.gate, on, nil, func() ([]name, error) {
+	on := gate.On{Device: f.Dev, User: who.user(), Release: held.Close}
+	return gate.Do(ctx, e.host.Gate, on, nil, func() ([]name, error) {
 		// Where a file system does not tell the types of entries, package os asks for each by this
 		// name and its own.
 		d, err := os.Open(files.ProcFD(held.FD))
@@ -155,8 +156,8 @@ func (e *Engine) statFiles(ctx context.Context, f *files.File, names []name) ([]
 	if err != nil {
 		return nil, err
 	}
-	on := files.On{Device: f.Dev, Release: held.Close}
-	return files.Do(ctx, e.gate, on, nil, func() ([]name, error) {
+	on := gate.On{Device: f.Dev, Release: held.Close}
+	return gate.Do(ctx, e.host.Gate, on, nil, func() ([]name, error) {
 		left := make([]name, 0, len(names))
 		for _, n := range names {
 			if n.mode == unix.S_IFLNK {

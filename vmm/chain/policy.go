@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"instarfs/vmm/files"
+	"instarfs/vmm/gate"
 )
 
 // References says which of the files that images name are opened.
@@ -50,15 +51,15 @@ func refused(err error) bool {
 }
 
 // rights are those with which the files that n names are opened.
-func (e *Engine) rights(n *node) *files.User { return e.rightsOf(&n.st) }
+func (e *Engine) rights(n *node) *gate.User { return e.rightsOf(&n.st) }
 
 // rightsOf are those of a file's owner and group, for nobody may see through the eyes of this
 // process what he may not see himself. An ordinary user has no rights but his own.
-func (e *Engine) rightsOf(st *unix.Stat_t) *files.User {
+func (e *Engine) rightsOf(st *unix.Stat_t) *gate.User {
 	if e.access.OwnRights || os.Geteuid() != 0 || st.Uid == 0 {
 		return nil
 	}
-	return &files.User{UID: st.Uid, GID: st.Gid}
+	return &gate.User{UID: st.Uid, GID: st.Gid}
 }
 
 // maxName is PATH_MAX: no longer name can be opened.
@@ -75,7 +76,7 @@ func (e *Engine) find(ctx context.Context, n *node, name string) (*files.File, f
 	}
 	for _, at := range e.places(n.at, name) {
 		u := e.rights(n)
-		f, err := e.gate.Find(ctx, u, at, e.roots(), true)
+		f, err := e.host.Find(ctx, u, at, e.roots(), true)
 		if !errors.Is(err, files.ErrOutside) {
 			return f, at, ownerMay(u, err)
 		}
@@ -97,7 +98,7 @@ func (e *ownerError) Error() string {
 }
 
 // ownerMay says in an error whose rights did not suffice, if they were not those of this process.
-func ownerMay(u *files.User, err error) error {
+func ownerMay(u *gate.User, err error) error {
 	if u != nil && errors.Is(err, unix.EACCES) {
 		return &ownerError{u.UID, err}
 	}

@@ -11,6 +11,7 @@ import (
 	"instarfs/cache"
 	"instarfs/guest/extent"
 	"instarfs/vmm/files"
+	"instarfs/vmm/gate"
 )
 
 // Source is a tree of images that are all mapped with the same options. Paths are slash separated
@@ -48,7 +49,7 @@ func (s *Source) Stat(ctx context.Context, who *Caller, p string) (Info, error) 
 
 // stat is Stat, where a link says only what reader can find out too.
 func (s *Source) stat(
-	ctx context.Context, who *Caller, reader *files.User, p string,
+	ctx context.Context, who *Caller, reader *gate.User, p string,
 ) (Info, error) {
 	f, err := s.find(ctx, who, p, false)
 	if err != nil {
@@ -66,7 +67,7 @@ func (s *Source) stat(
 
 // find finds what a path names, as somebody. What lies outside does not exist.
 func (s *Source) find(ctx context.Context, who *Caller, p string, follow bool) (*files.File, error) {
-	f, err := s.engine.gate.Find(ctx, who.user(), s.place(p), nil, follow)
+	f, err := s.engine.host.Find(ctx, who.user(), s.place(p), nil, follow)
 	if errors.Is(err, files.ErrOutside) {
 		err = unix.ENOENT
 	}
@@ -109,7 +110,7 @@ func (s *Source) sameFile(st *unix.Stat_t) Generation {
 
 // under adds to what is known of an image what is known of the files under it.
 func (s *Source) under(ctx context.Context, who *Caller, p string, st *unix.Stat_t, i *Info) {
-	top := &image{gate: s.engine.gate, fd: -1, name: s.label(p), st: *st}
+	top := &image{gate: s.engine.host.Gate, fd: -1, name: s.label(p), st: *st}
 	top.held.Store(1)
 	c := &chain{engine: s.engine, options: s.options, nodes: []*node{{image: top, at: s.place(p)}}}
 	defer c.close()
@@ -197,14 +198,14 @@ func (s *Source) lookAt(ctx context.Context, who *Caller, p string, look func(fd
 	if err != nil {
 		return err
 	}
-	return s.engine.gate.Look(ctx, u, f, look)
+	return s.engine.host.Look(ctx, u, f, look)
 }
 
 // findImage finds a regular file of the tree, which who may read or which is to be opened with the
 // rights of u. A link leads to a file in a directory that is allowed, as far as the owner of the
 // link could follow it: where a link to a file in the tree leads is for the reader of the mount to
 // find out.
-func (s *Source) findImage(ctx context.Context, who *Caller, p string) (f *files.File, u *files.User, err error) {
+func (s *Source) findImage(ctx context.Context, who *Caller, p string) (f *files.File, u *gate.User, err error) {
 	if f, err = s.find(ctx, who, p, false); err != nil {
 		return nil, nil, fmt.Errorf("open: %w", err)
 	}

@@ -43,7 +43,7 @@ func (e *Engine) openToAll(ctx context.Context, at files.Place, bits uint32) (bo
 func (e *Engine) wayOpen(ctx context.Context, dir files.Place) (bool, error) {
 	return e.ways.load(dir, func() (bool, error) {
 		if dir.Path == "." {
-			if open, err := e.gate.AboveOpen(ctx, dir.Tree); !open || err != nil {
+			if open, err := e.host.AboveOpen(ctx, dir.Tree); !open || err != nil {
 				return false, err
 			}
 		} else if open, err := e.wayOpen(ctx, files.Place{Tree: dir.Tree, Path: path.Dir(dir.Path)}); !open || err != nil {
@@ -56,7 +56,7 @@ func (e *Engine) wayOpen(ctx context.Context, dir files.Place) (bool, error) {
 // allows reports whether each class of users has bits of the mode of what is at a place. Who may
 // follow a link is another question.
 func (e *Engine) allows(ctx context.Context, at files.Place, bits uint32) (bool, error) {
-	f, err := e.gate.Find(ctx, nil, at, nil, false)
+	f, err := e.host.Find(ctx, nil, at, nil, false)
 	if err != nil {
 		return false, err
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/vmm/gate"
 )
 
 // passAbove checks that u may search the directories above a tree, if that is asked of him. The
 // tree itself must be searchable to begin with, too.
-func (t *Tree) passAbove(u *User) error {
+func (t *Tree) passAbove(u *gate.User) error {
 	if u == nil || !u.Above || t.up == "" {
 		return nil
 	}
@@ -20,8 +22,8 @@ func (t *Tree) passAbove(u *User) error {
 }
 
 // AboveOpen reports whether each class of users may search the directories above a tree.
-func (g *Gate) AboveOpen(ctx context.Context, t *Tree) (bool, error) {
-	return Do(ctx, g, On{Device: t.dev}, nil, func() (bool, error) {
+func (h *Host) AboveOpen(ctx context.Context, t *Tree) (bool, error) {
+	return gate.Do(ctx, h.Gate, gate.On{Device: t.dev}, nil, func() (bool, error) {
 		for up := t.up; up != ""; up = up[len("../"):] {
 			open, err := searchable(t.fd, up)
 			if !open || err != nil {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/vmm/gate"
 )
 
 // ErrNotRegular says that a file is a directory, FIFO, socket, device, or one that a kernel makes
@@ -17,10 +19,10 @@ var ErrReplaced = errors.New("another file has taken its place")
 
 // Open opens what f holds for reading, if it is a regular file, with the rights of u. It closes f.
 // To open anything else may already do something, so what a path names is looked at first.
-func (g *Gate) Open(ctx context.Context, u *User, f *File) (fd int, err error) {
+func (h *Host) Open(ctx context.Context, u *gate.User, f *File) (fd int, err error) {
 	drop := func(fd int) { unix.Close(fd) }
-	on := On{Device: f.Dev, User: u, Release: f.Close}
-	return Do(ctx, g, on, drop, func() (int, error) { return reopen(f.FD) })
+	on := gate.On{Device: f.Dev, User: u, Release: f.Close}
+	return gate.Do(ctx, h.Gate, on, drop, func() (int, error) { return reopen(f.FD) })
 }
 
 func reopen(path int) (int, error) {
@@ -54,9 +56,9 @@ func Regular(fd int) error {
 }
 
 // Look opens what f holds, like Open, and gives it to look. It closes f.
-func (g *Gate) Look(ctx context.Context, u *User, f *File, look func(fd int) error) error {
-	on := On{Device: f.Dev, User: u, Release: f.Close}
-	_, err := Do(ctx, g, on, nil, func() (struct{}, error) {
+func (h *Host) Look(ctx context.Context, u *gate.User, f *File, look func(fd int) error) error {
+	on := gate.On{Device: f.Dev, User: u, Release: f.Close}
+	_, err := gate.Do(ctx, h.Gate, on, nil, func() (struct{}, error) {
 		fd, err := reopen(f.FD)
 		if err != nil {
 			return struct{}{}, err
@@ -69,13 +71,13 @@ func (g *Gate) Look(ctx context.Context, u *User, f *File, look func(fd int) err
 
 // Read opens the regular file that p names for reading, as u, and gives it to look. It must be the
 // one of st, which was found there before: else the error is ErrReplaced. Links lead anywhere.
-func (g *Gate) Read(ctx context.Context, u *User, p Place, st *unix.Stat_t, look func(fd int) error) error {
-	on := On{Device: st.Dev, User: u}
-	_, err := Do(ctx, g, on, nil, func() (struct{}, error) { return struct{}{}, p.read(u, st, look) })
+func (h *Host) Read(ctx context.Context, u *gate.User, p Place, st *unix.Stat_t, look func(fd int) error) error {
+	on := gate.On{Device: st.Dev, User: u}
+	_, err := gate.Do(ctx, h.Gate, on, nil, func() (struct{}, error) { return struct{}{}, p.read(u, st, look) })
 	return err
 }
 
-func (p Place) read(u *User, st *unix.Stat_t, look func(fd int) error) error {
+func (p Place) read(u *gate.User, st *unix.Stat_t, look func(fd int) error) error {
 	if err := p.Tree.passAbove(u); err != nil {
 		return err
 	}
@@ -100,13 +102,13 @@ func (p Place) read(u *User, st *unix.Stat_t, look func(fd int) error) error {
 }
 
 // MayList reports why u may not list the directory that f holds.
-func (g *Gate) MayList(ctx context.Context, u *User, f *File) error {
+func (h *Host) MayList(ctx context.Context, u *gate.User, f *File) error {
 	held, err := f.Dup()
 	if err != nil {
 		return err
 	}
-	on := On{Device: f.Dev, User: u, Release: held.Close}
-	_, err = Do(ctx, g, on, nil, func() (struct{}, error) {
+	on := gate.On{Device: f.Dev, User: u, Release: held.Close}
+	_, err = gate.Do(ctx, h.Gate, on, nil, func() (struct{}, error) {
 		fd, err := unix.Open(ProcFD(held.FD), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err == nil {
 			unix.Close(fd)
@@ -117,11 +119,11 @@ func (g *Gate) MayList(ctx context.Context, u *User, f *File) error {
 }
 
 // ReadLink returns the target of the symbolic link that f holds.
-func (g *Gate) ReadLink(ctx context.Context, f *File) (string, error) {
+func (h *Host) ReadLink(ctx context.Context, f *File) (string, error) {
 	held, err := f.Dup()
 	if err != nil {
 		return "", err
 	}
-	on := On{Device: f.Dev, Release: held.Close}
-	return Do(ctx, g, on, nil, func() (string, error) { return readLink(held.FD) })
+	on := gate.On{Device: f.Dev, Release: held.Close}
+	return gate.Do(ctx, h.Gate, on, nil, func() (string, error) { return readLink(held.FD) })
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/vmm/gate"
 )
 
 // Tree is a directory and what lies beneath it, held by a descriptor: it stays the same directory
@@ -32,9 +34,9 @@ func OpenPath(name string) (*Tree, error) { return openTree(name, unix.O_PATH) }
 const openTime = 5 * time.Second
 
 func openTree(name string, flags int) (*Tree, error) {
-	t, err := Do(context.Background(), NewGate(openTime), On{}, func(t *Tree) { t.Close() },
+	t, err := gate.Do(context.Background(), gate.New(openTime), gate.On{}, func(t *Tree) { t.Close() },
 		func() (*Tree, error) { return openTreeNow(name, flags) })
-	if err == ErrHangs {
+	if err == gate.ErrHangs {
 		err = fmt.Errorf("open directory %s: %w", name, err)
 	}
 	return t, err

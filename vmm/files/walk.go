@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/vmm/gate"
 )
 
 // ErrOutside says that a path leads out of the trees that it may lead through.
@@ -47,25 +49,25 @@ const (
 // Find finds what p names, with the rights of u. Symbolic links on the way are followed as long as
 // they stay in p's tree or lead, by their absolute names, to one of roots; where follow is not set
 // the last one is not. What leads elsewhere is ErrOutside, whether or not it exists.
-func (g *Gate) Find(ctx context.Context, u *User, p Place, roots []*Tree, follow bool) (*File, error) {
-	on := On{Device: p.Tree.dev, User: u}
-	f, err := Do(ctx, g, on, dropFile, func() (*File, error) { return p.cached(u, follow) })
+func (h *Host) Find(ctx context.Context, u *gate.User, p Place, roots []*Tree, follow bool) (*File, error) {
+	on := gate.On{Device: p.Tree.dev, User: u}
+	f, err := gate.Do(ctx, h.Gate, on, dropFile, func() (*File, error) { return p.cached(u, follow) })
 	switch {
 	case err == nil && f.Stat.Ino == 0: // on another device
-		return g.look(ctx, u, f)
+		return h.look(ctx, u, f)
 	case err != unix.EAGAIN && err != unix.EXDEV && err != unix.EINVAL:
 		return f, err // found, or not to be found
 	}
-	w := &walk{gate: g, ctx: ctx, user: u, roots: append([]*Tree{p.Tree}, roots...), follow: follow}
+	w := &walk{gate: h.Gate, ctx: ctx, user: u, roots: append([]*Tree{p.Tree}, roots...), follow: follow}
 	if f, err = w.run(p); err != nil {
 		return nil, err
 	}
-	return g.look(ctx, u, f)
+	return h.look(ctx, u, f)
 }
 
 // cached finds p if the kernel can without asking a file system, which may hang: then no device is
 // to be charged for the way. Stat is filled in if the file lies on the tree's own.
-func (p Place) cached(u *User, follow bool) (*File, error) {
+func (p Place) cached(u *gate.User, follow bool) (*File, error) {
 	if err := p.Tree.passAbove(u); err != nil {
 		return nil, err
 	}
@@ -86,14 +88,14 @@ func (p Place) cached(u *User, follow bool) (*File, error) {
 }
 
 // look fills in the Stat and the List of a file that a walk found.
-func (g *Gate) look(ctx context.Context, u *User, f *File) (*File, error) {
+func (h *Host) look(ctx context.Context, u *gate.User, f *File) (*File, error) {
 	held, err := f.Dup()
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	on := On{Device: f.Dev, User: u, Release: held.Close}
-	seen, err := Do(ctx, g, on, nil, func() (File, error) {
+	on := gate.On{Device: f.Dev, User: u, Release: held.Close}
+	seen, err := gate.Do(ctx, h.Gate, on, nil, func() (File, error) {
 		err := held.stat()
 		return *held, err
 	})
@@ -117,9 +119,9 @@ func (f *File) stat() error {
 
 // walk follows a path step by step, each charged to the device that it asks.
 type walk struct {
-	gate   *Gate
+	gate   *gate.Gate
 	ctx    context.Context
-	user   *User
+	user   *gate.User
 	roots  []*Tree
 	follow bool
 
@@ -217,8 +219,8 @@ func (w *walk) open(path string, resolve uint64) (*File, uint32, error) {
 		file *File
 		mode uint32
 	}
-	on := On{Device: from.Dev, User: w.user, Release: from.Close}
-	r, err := Do(w.ctx, w.gate, on, func(r found) { r.file.Close() }, func() (found, error) {
+	on := gate.On{Device: from.Dev, User: w.user, Release: from.Close}
+	r, err := gate.Do(w.ctx, w.gate, on, func(r found) { r.file.Close() }, func() (found, error) {
 		fd, err := openHow(from.FD, path, pathFlags(false), resolve)
 		if err != nil {
 			return found{}, err
@@ -271,8 +273,8 @@ func (w *walk) restart(abs string) error {
 
 // target reads a symbolic link, and closes it.
 func (w *walk) target(f *File) (string, error) {
-	on := On{Device: f.Dev, User: w.user, Release: f.Close}
-	return Do(w.ctx, w.gate, on, nil, func() (string, error) { return readLink(f.FD) })
+	on := gate.On{Device: f.Dev, User: w.user, Release: f.Close}
+	return gate.Do(w.ctx, w.gate, on, nil, func() (string, error) { return readLink(f.FD) })
 }
 
 // link goes on with the target of a link.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/vmm/gate"
 )
 
 // walkTree is a directory with two trees in it, "in" and "also", what lies in them, and links.
@@ -48,7 +50,7 @@ func walkTree(t *testing.T) (in, also *Tree, base string) {
 
 func TestFind(t *testing.T) {
 	in, also, base := walkTree(t)
-	g := NewGate(DefaultCallTime)
+	h := NewHost(gate.DefaultCallTime)
 	for _, test := range []struct {
 		path string
 		want string // the content, or a type
@@ -66,25 +68,25 @@ func TestFind(t *testing.T) {
 		{"loop", "", unix.ELOOP}, {"absdir/../loop", "", unix.ELOOP}, {strings.Repeat("x", 256), "", unix.ENAMETOOLONG},
 		{"absdir/" + strings.Repeat("x", 256), "", unix.ENAMETOOLONG},
 	} {
-		f, err := g.Find(t.Context(), nil, Place{in, test.path}, []*Tree{also}, true)
+		f, err := h.Find(t.Context(), nil, Place{in, test.path}, []*Tree{also}, true)
 		if !errors.Is(err, test.err) || err == nil != (test.err == nil) {
 			t.Errorf("%q: %v, want %v", test.path, err, test.err)
 		}
 		if err != nil {
 			continue
 		}
-		if got := read(t, g, f); got != test.want {
+		if got := read(t, h, f); got != test.want {
 			t.Errorf("%q is %q, want %q", test.path, got, test.want)
 		}
 	}
 	// The last link is not followed unless that is asked for.
 	for _, name := range []string{"out", "a/abs", "absdir/abs", "absdir/rel"} {
-		f, err := g.Find(t.Context(), nil, Place{in, name}, nil, false)
+		f, err := h.Find(t.Context(), nil, Place{in, name}, nil, false)
 		if err != nil || f.Stat.Mode&unix.S_IFMT != unix.S_IFLNK {
 			t.Errorf("%q: %+v, %v", name, f, err)
 			continue
 		}
-		target, err := g.ReadLink(t.Context(), f)
+		target, err := h.ReadLink(t.Context(), f)
 		if want, werr := os.Readlink(filepath.Join(base, "in", strings.Replace(name, "absdir", "a", 1))); err != nil || werr != nil || target != want {
 			t.Errorf("%q -> %q, %v; want %q", name, target, err, want)
 		}
@@ -93,13 +95,13 @@ func TestFind(t *testing.T) {
 }
 
 // read returns what a file holds, and closes it.
-func read(t *testing.T, g *Gate, f *File) string {
+func read(t *testing.T, h *Host, f *File) string {
 	t.Helper()
 	if f.Stat.Mode&unix.S_IFMT == unix.S_IFDIR {
 		f.Close()
 		return "dir"
 	}
-	fd, err := g.Open(t.Context(), nil, f)
+	fd, err := h.Open(t.Context(), nil, f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,10 +117,10 @@ func read(t *testing.T, g *Gate, f *File) string {
 // TestFindAgrees: the way that the kernel knows by heart and the way step by step lead to the same.
 func TestFindAgrees(t *testing.T) {
 	in, also, _ := walkTree(t)
-	g := NewGate(DefaultCallTime)
+	h := NewHost(gate.DefaultCallTime)
 	for _, path := range []string{"top", "a", "a/b", "a/b/leaf", "a/..", ".", "a/.", "dir/leaf", "a/rel", "chain", "nothing", "top/x", "a/b/../../top"} {
-		fast, ferr := g.Find(t.Context(), nil, Place{in, path}, []*Tree{also}, true)
-		w := &walk{gate: g, ctx: t.Context(), roots: []*Tree{in, also}, follow: true}
+		fast, ferr := h.Find(t.Context(), nil, Place{in, path}, []*Tree{also}, true)
+		w := &walk{gate: h.Gate, ctx: t.Context(), roots: []*Tree{in, also}, follow: true}
 		slow, serr := w.run(Place{in, path})
 		if !errors.Is(serr, ferr) || (serr == nil) != (ferr == nil) {
 			t.Errorf("%q: %v, step by step %v", path, ferr, serr)
@@ -126,7 +128,7 @@ func TestFindAgrees(t *testing.T) {
 		if ferr != nil || serr != nil {
 			continue
 		}
-		if slow, serr = g.look(t.Context(), nil, slow); serr != nil || slow.Stat.Ino != fast.Stat.Ino || slow.Dev != fast.Dev {
+		if slow, serr = h.look(t.Context(), nil, slow); serr != nil || slow.Stat.Ino != fast.Stat.Ino || slow.Dev != fast.Dev {
 			t.Errorf("%q: %+v, step by step %+v, %v", path, fast, slow, serr)
 		}
 		fast.Close()
@@ -137,7 +139,7 @@ func TestFindAgrees(t *testing.T) {
 // TestFindKeepsNothingOpen: neither what was found on the way, nor what led nowhere.
 func TestFindKeepsNothingOpen(t *testing.T) {
 	in, also, _ := walkTree(t)
-	g := NewGate(DefaultCallTime)
+	h := NewHost(gate.DefaultCallTime)
 	count := func() int {
 		list, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
@@ -148,7 +150,7 @@ func TestFindKeepsNothingOpen(t *testing.T) {
 	before := count()
 	for range 20 {
 		for _, path := range []string{"absdir/b/../abs", "absdir/nothing", "top/x", "absdir/abs/x", "out", "absdir/b/../../out", "loop", "absdir/b/leaf"} {
-			if f, err := g.Find(t.Context(), nil, Place{in, path}, []*Tree{also}, true); err == nil {
+			if f, err := h.Find(t.Context(), nil, Place{in, path}, []*Tree{also}, true); err == nil {
 				f.Close()
 			}
 		}
@@ -173,15 +175,15 @@ func TestPassAbove(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tree.Close()
-	g := NewGate(DefaultCallTime)
+	h := NewHost(gate.DefaultCallTime)
 	for _, mode := range []os.FileMode{0o755, 0o700} {
 		if err := os.Chmod(filepath.Join(base, "closed"), mode); err != nil {
 			t.Fatal(err)
 		}
 		for _, above := range []bool{false, true} {
 			may := mode == 0o755 || !above
-			u := &User{UID: 2001, GID: 2001, Above: above}
-			f, err := g.Find(t.Context(), u, Place{tree, "file"}, nil, true)
+			u := &gate.User{UID: 2001, GID: 2001, Above: above}
+			f, err := h.Find(t.Context(), u, Place{tree, "file"}, nil, true)
 			if (err == nil) != may {
 				t.Errorf("mode %o, above %v: %v", mode, above, err)
 			}
@@ -189,14 +191,14 @@ func TestPassAbove(t *testing.T) {
 			if serr := unix.Stat(name, &st); serr != nil {
 				t.Fatal(serr)
 			}
-			if err := g.Read(t.Context(), u, Place{tree, "file"}, &st, func(int) error { return nil }); (err == nil) != may {
+			if err := h.Read(t.Context(), u, Place{tree, "file"}, &st, func(int) error { return nil }); (err == nil) != may {
 				t.Errorf("mode %o, above %v: read: %v", mode, above, err)
 			}
 			if f != nil {
 				f.Close()
 			}
 		}
-		if open, err := g.AboveOpen(t.Context(), tree); err != nil || open != (mode == 0o755) {
+		if open, err := h.AboveOpen(t.Context(), tree); err != nil || open != (mode == 0o755) {
 			t.Errorf("mode %o: open to all %v, %v", mode, open, err)
 		}
 	}
@@ -205,8 +207,8 @@ func TestPassAbove(t *testing.T) {
 // TestReadIsOfTheSameFile: what lies at the place by now may be another file.
 func TestReadIsOfTheSameFile(t *testing.T) {
 	in, _, base := walkTree(t)
-	g := NewGate(DefaultCallTime)
-	f, err := g.Find(t.Context(), nil, Place{in, "top"}, nil, true)
+	h := NewHost(gate.DefaultCallTime)
+	f, err := h.Find(t.Context(), nil, Place{in, "top"}, nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +217,7 @@ func TestReadIsOfTheSameFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	looked := false
-	err = g.Read(t.Context(), nil, Place{in, "top"}, &f.Stat, func(int) error { looked = true; return nil })
+	err = h.Read(t.Context(), nil, Place{in, "top"}, &f.Stat, func(int) error { looked = true; return nil })
 	if !errors.Is(err, ErrReplaced) || looked {
 		t.Errorf("%v, looked %v", err, looked)
 	}

@@ -1,4 +1,4 @@
-package files
+package gate
 
 import (
 	"fmt"

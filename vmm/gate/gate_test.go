@@ -1,4 +1,4 @@
-package files
+package gate
 
 import (
 	"context"
@@ -22,7 +22,7 @@ const here, there = 1, 2
 func value(n int) func() (int, error) { return func() (int, error) { return n, nil } }
 
 func TestDo(t *testing.T) {
-	g := NewGate(DefaultCallTime)
+	g := New(DefaultCallTime)
 	if n, err := Do(t.Context(), g, On{Device: here}, nil, value(7)); n != 7 || err != nil {
 		t.Errorf("got %d, %v", n, err)
 	}
@@ -68,7 +68,7 @@ func hang(t *testing.T, g *Gate, dev uint64, dropped *atomic.Int64) (release fun
 }
 
 func TestDeviceThatHangs(t *testing.T) {
-	g := NewGate(50 * time.Millisecond)
+	g := New(50 * time.Millisecond)
 	var dropped atomic.Int64
 	release := hang(t, g, there, &dropped)
 	begun := false
@@ -97,7 +97,7 @@ func TestDeviceThatHangs(t *testing.T) {
 }
 
 func TestCallerGivesUp(t *testing.T) {
-	g := NewGate(DefaultCallTime)
+	g := New(DefaultCallTime)
 	want := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stuck, dropped := make(chan struct{}), make(chan int, 1)
@@ -137,7 +137,7 @@ func TestRights(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	g := NewGate(DefaultCallTime)
+	g := New(DefaultCallTime)
 	for _, c := range []struct {
 		who  string
 		user *User
@@ -175,7 +175,7 @@ func TestRights(t *testing.T) {
 
 // TestRightsEndWithTheCall: a thread that had the rights of another is used for all else after.
 func TestRightsEndWithTheCall(t *testing.T) {
-	g := NewGate(DefaultCallTime)
+	g := New(DefaultCallTime)
 	for range 200 {
 		_, err := Do(t.Context(), g, On{User: &User{UID: 2001, GID: 2001}}, nil, func() (int, error) {
 			panic("with the rights of another")
@@ -206,7 +206,7 @@ func TestRightsEndWithTheCall(t *testing.T) {
 }
 
 func BenchmarkDo(b *testing.B) {
-	g := NewGate(DefaultCallTime)
+	g := New(DefaultCallTime)
 	var st unix.Stat_t
 	for _, c := range []struct {
 		name string

@@ -1,7 +1,7 @@
-// Package files makes system calls on files that the process is not alone with: with the rights of
-// a user (user.go), and without being at the mercy of a file system that does not answer (gate.go).
-// It knows no path, no policy and no image.
-package files
+// Package gate makes system calls on files: with the rights of a user (user.go), and without
+// waiting for ever for a file system that does not answer (gate.go). It knows no path, no policy
+// and no image. What a call asks is the caller's business.
+package gate
 
 import (
 	"context"
@@ -15,7 +15,7 @@ const (
 	// takes to spin up, or NFS to retransmit.
 	DefaultCallTime = 30 * time.Second
 	// maxCalls is how many calls on one device may be under way at a time. Each may hold a thread
-	// that the kernel does not let go of, and Go ends a program that has ten thousand of them.
+	// that the kernel does not release, and Go ends a program that has ten thousand of them.
 	maxCalls = 32
 )
 
@@ -25,7 +25,8 @@ var ErrHangs error = hangs{}
 type hangs struct{}
 
 func (hangs) Error() string {
-	return "the file system that it lies on does not answer (is its server away? --call-time waits longer)"
+	return "the file system that it lies on does not answer " +
+		"(is its server away? --call-time waits longer)"
 }
 
 // Errno implements the interface by which package fusefs asks for an error number.
@@ -50,22 +51,22 @@ type device struct {
 }
 
 // NewGate makes a gate whose calls may take callTime each.
-func NewGate(callTime time.Duration) *Gate {
+func New(callTime time.Duration) *Gate {
 	return &Gate{callTime: callTime, devices: map[uint64]*device{}}
 }
 
 // On says what a call is about.
 type On struct {
 	Device  uint64 // st_dev of the file system that the call asks
-	User    *User  // whose rights it has; nil is the process itself
-	Release func() // called when the call has returned, or is not made at all; may be nil
+	User    *User  // whose rights the call has; nil is the process itself
+	Release func() // called once the call has returned, or is not made at all; may be nil
 }
 
-// Do calls f, which may make any system calls on files of a device: in place where that is a local
-// file system, else on a goroutine of its own. It returns what f returns, or
-// the cause as soon as ctx ends, or ErrHangs after the time that a call may take. What f returns
-// after that is given to drop, which may be nil. So f must not write to anything that its caller
-// goes on to use, and what it needs of descriptors On.Release must keep open.
+// Do calls f, which may make any system calls on files of a device: in place if the device holds a
+// local file system, otherwise on a goroutine of its own. It returns what f returns. If ctx ends
+// first it returns the cause, and after the time that a call may take it returns ErrHangs; what f
+// returns later is passed to drop, which may be nil. So f must not write to anything that its
+// caller still uses, and the descriptors that f uses must stay open until On.Release.
 func Do[T any](
 	ctx context.Context, g *Gate, on On, drop func(T), f func() (T, error),
 ) (T, error) {

@@ -1,4 +1,4 @@
-package files
+package gate
 
 import (
 	"os"
@@ -10,19 +10,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// localTypes are file systems that ask nobody but a disk or memory: a call on one ends. To make it in place takes a
-// tenth of what it takes to hand it to another goroutine.
+// localTypes are the file systems that ask only a disk or memory, so that a call on one returns. A
+// call in place takes a tenth of the time of a call on another goroutine.
 var localTypes = map[string]bool{
-	"bcachefs": true, "btrfs": true, "devtmpfs": true, "erofs": true, "exfat": true, "ext2": true, "ext3": true, "ext4": true,
-	"f2fs": true, "iso9660": true, "jfs": true, "ntfs3": true, "ramfs": true, "reiserfs": true, "rootfs": true, "squashfs": true,
-	"tmpfs": true, "udf": true, "vfat": true, "xfs": true, "zfs": true,
+	"bcachefs": true, "btrfs": true, "devtmpfs": true, "erofs": true, "exfat": true, "ext2": true,
+	"ext3": true, "ext4": true, "f2fs": true, "iso9660": true, "jfs": true, "ntfs3": true,
+	"ramfs": true, "reiserfs": true, "rootfs": true, "squashfs": true, "tmpfs": true, "udf": true,
+	"vfat": true, "xfs": true, "zfs": true,
 }
 
-// localAge is how long the table of mounts is believed: numbers of devices are used again.
+// localAge is how long the table of mounts is used before it is read again: device numbers are
+// reused.
 const localAge = time.Second
 
-// localDevices are the devices that hold local file systems. One that the table of mounts does not name, as a subvolume
-// of btrfs, is taken for one that may hang.
+// localDevices are the devices that hold local file systems. A device that the table of mounts does
+// not name, such as a subvolume of btrfs, counts as one that may hang.
 type localDevices struct {
 	mu    sync.Mutex
 	known map[uint64]bool
