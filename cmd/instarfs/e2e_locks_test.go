@@ -17,7 +17,7 @@ func lockAsWriter(t *testing.T, file string) (unlock func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const usesWrite = 101 // see vmm/chain/lock.go
+	const usesWrite = 101 // see vmm/image/locks.go
 	l := unix.Flock_t{Type: unix.F_RDLCK, Start: usesWrite, Len: 1}
 	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &l); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
-	"instarfs/vmm/chain"
+	"instarfs/vmm/files"
 )
 
 // Mistakes come first: they are what a person meets, and nothing may be on standard output then.
@@ -137,7 +137,7 @@ func TestMapSharesOptions(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, tool.stderr.String())
 	}
 	want := sharedOptions{
-		Access: accessOptions{References: chain.None, AllowDirs: []string{"a,b", "c"}, MaxDepth: 3, ForceShare: true,
+		Access: accessOptions{References: files.None, AllowDirs: []string{"a,b", "c"}, MaxDepth: 3, ForceShare: true,
 			OwnRights: true},
 		Limits:    limitOptions{2 * time.Minute, 5 * time.Second, 3 * time.Second, time.Hour, 90 * time.Second, 1 << 30},
 		Release:   img.NewRelease(8, 2),

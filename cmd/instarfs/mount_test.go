@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"instarfs/guest/img"
-	"instarfs/vmm/chain"
+	"instarfs/vmm/files"
 	"reflect"
 	"strings"
 	"syscall"
@@ -75,7 +75,7 @@ func TestMountOptions(t *testing.T) {
 		Include: []string{"*.bin", "a,b"}, Exclude: []string{"old", "tmp*"}, Debug: true,
 		sharedOptions: sharedOptions{
 			Release: img.NewRelease(8, 2),
-			Access: accessOptions{References: chain.None, AllowDirs: []string{"/a,b", "c"}, MaxDepth: 3,
+			Access: accessOptions{References: files.None, AllowDirs: []string{"/a,b", "c"}, MaxDepth: 3,
 				ForceShare: true, OwnRights: true},
 			Limits: limitOptions{2 * time.Minute, 5 * time.Second, 3 * time.Second, time.Hour, 90 * time.Second, 1 << 30},
 		}}

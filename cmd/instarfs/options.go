@@ -9,6 +9,7 @@ import (
 
 	"instarfs/guest/img"
 	"instarfs/vmm/chain"
+	"instarfs/vmm/files"
 	"instarfs/vmm/gate"
 	"instarfs/vmm/session"
 )
@@ -45,9 +46,9 @@ func (o *sharedOptions) rows() []option {
 		{short: 'U', long: "force-share", qemu: true, set: setBool(&o.Access.ForceShare),
 			help: "map images although somebody has them open for writing"},
 		{long: "references", arg: "WHICH", usual: "beneath", set: setOneOf(&o.Access.References,
-			choice[chain.References]{"beneath", chain.Beneath},
-			choice[chain.References]{"none", chain.None},
-			choice[chain.References]{"any", chain.Any}),
+			choice[files.References]{"beneath", files.Beneath},
+			choice[files.References]{"none", files.None},
+			choice[files.References]{"any", files.Any}),
 			help: "files to open that images name: those beneath the image or SOURCE, none, or any"},
 		{long: "reference-rights", arg: "WHOSE", usual: "owner", set: setOneOf(&o.Access.OwnRights,
 			choice[bool]{"owner", false}, choice[bool]{"mount", true}),

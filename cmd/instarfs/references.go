@@ -10,7 +10,7 @@ import (
 // accessOptions say which files may be opened because an image names them. The zero value opens
 // those beneath the directory of the image, or the source of the mount, as their owners may.
 type accessOptions struct {
-	References chain.References
+	References files.References
 	AllowDirs  []string // in addition to the directory of the image, or the source of the mount
 	MaxDepth   int      // backing files, one under the other; 0 is chain.DefaultMaxDepth
 	ForceShare bool
@@ -22,7 +22,7 @@ const maxMaxDepth = 65535
 
 // warn tells users what such options let images do.
 func (a *accessOptions) warn(e *env) {
-	if a.References == chain.Any {
+	if a.References == files.Any {
 		e.say("warning: --references any: images decide which of this computer's files are opened")
 	}
 	if a.OwnRights {
@@ -34,7 +34,8 @@ func (a *accessOptions) warn(e *env) {
 // open opens the directories, for package chain. done closes them.
 func (a *accessOptions) open() (access chain.Access, done func(), err error) {
 	access = chain.Access{
-		References: a.References, MaxDepth: a.MaxDepth, ForceShare: a.ForceShare, OwnRights: a.OwnRights,
+		Policy:   files.Policy{References: a.References, OwnRights: a.OwnRights},
+		MaxDepth: a.MaxDepth, ForceShare: a.ForceShare,
 	}
 	done = func() {
 		for _, t := range access.Allow {

@@ -17,6 +17,7 @@ import (
 	"instarfs/vmm/chain"
 	"instarfs/vmm/files"
 	"instarfs/vmm/kvm"
+	"instarfs/vmm/source"
 )
 
 // wire makes the env of the real world. It is the only place where everything meets.
@@ -33,7 +34,7 @@ func wire() *env {
 		checkKVM:     checkKVM,
 		checkProcess: checkProcess,
 		checkFUSE:    checkFUSE,
-		checkOpen:    chain.CheckOpenat2,
+		checkOpen:    files.CheckOpenat2,
 		mayHold:      fusefs.ServedByProgram,
 	}
 }
@@ -85,7 +86,7 @@ type liveMount struct {
 }
 
 func newMount(o mountOptions) (mounted, error) {
-	if err := chain.CheckOpenat2(); err != nil {
+	if err := files.CheckOpenat2(); err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
 	}
 	shared := o.Limits.allowance()
@@ -112,12 +113,14 @@ func newMountOn(pool guests, shared allowance, o mountOptions) (mounted, error) 
 		tree.Close()
 		return nil, err
 	}
-	access.Shared = o.AllowOther
 	limits := shared.chain(o.CacheBytes)
 	go askForHugePages(uint64(limits.Cache))
 	engine := chain.NewEngine(pool, access, limits)
+	images := source.New(tree, engine, source.Options{
+		Options: chain.Options{Window: img.Whole, Release: o.Release}, Shared: o.AllowOther,
+	})
 	m, err := fusefs.Mount(fusefs.Options{
-		Source:     source{chain.NewSource(tree, engine, chain.Options{Window: img.Whole, Release: o.Release})},
+		Source:     imageSource{images},
 		SourceDir:  o.Source,
 		Mountpoint: o.Mountpoint,
 		Include:    o.Include,
@@ -164,12 +167,12 @@ func (m *liveMount) Serve(ctx context.Context) error {
 // views are those of fusefs in terms of render.
 var views = map[fusefs.View]render.View{fusefs.JSON: render.JSON, fusefs.Text: render.Text}
 
-// source shows a chain.Source in the types of fusefs, which knows nothing of chains.
-type source struct{ *chain.Source }
+// imageSource shows a source.Source in the types of fusefs, which knows nothing of chains.
+type imageSource struct{ *source.Source }
 
-func caller(who *fusefs.Caller) *chain.Caller { return (*chain.Caller)(who) }
+func caller(who *fusefs.Caller) *files.Caller { return (*files.Caller)(who) }
 
-func info(i chain.Info) fusefs.Info {
+func info(i source.Info) fusefs.Info {
 	return fusefs.Info{
 		Mode: i.Mode, UID: i.UID, GID: i.GID, MTime: i.MTime, Generation: fusefs.Generation(i.Generation),
 		Link: i.Link, LinkType: i.LinkType, Alone: i.Alone,
@@ -177,7 +180,7 @@ func info(i chain.Info) fusefs.Info {
 }
 
 // ReadDir implements fusefs.Source.
-func (s source) ReadDir(ctx context.Context, who *fusefs.Caller, dir string) ([]fusefs.Entry, error) {
+func (s imageSource) ReadDir(ctx context.Context, who *fusefs.Caller, dir string) ([]fusefs.Entry, error) {
 	list, err := s.Source.ReadDir(ctx, caller(who), dir)
 	entries := make([]fusefs.Entry, len(list))
 	for i, e := range list {
@@ -187,28 +190,28 @@ func (s source) ReadDir(ctx context.Context, who *fusefs.Caller, dir string) ([]
 }
 
 // CheckDir implements fusefs.Source.
-func (s source) CheckDir(ctx context.Context, who *fusefs.Caller, dir string) error {
+func (s imageSource) CheckDir(ctx context.Context, who *fusefs.Caller, dir string) error {
 	return s.Source.CheckDir(ctx, caller(who), dir)
 }
 
 // Stat implements fusefs.Source.
-func (s source) Stat(ctx context.Context, who *fusefs.Caller, path string) (fusefs.Info, error) {
+func (s imageSource) Stat(ctx context.Context, who *fusefs.Caller, path string) (fusefs.Info, error) {
 	i, err := s.Source.Stat(ctx, caller(who), path)
 	return info(i), err
 }
 
 // Cached implements fusefs.Source.
-func (s source) Cached(path string, g fusefs.Generation) (*extent.Map, bool) {
+func (s imageSource) Cached(path string, g fusefs.Generation) (*extent.Map, bool) {
 	return s.Source.Cached(path, chain.Generation(g))
 }
 
 // Check implements fusefs.Source.
-func (s source) Check(ctx context.Context, who *fusefs.Caller, path string, g fusefs.Generation) (bool, error) {
+func (s imageSource) Check(ctx context.Context, who *fusefs.Caller, path string, g fusefs.Generation) (bool, error) {
 	return s.Source.Check(ctx, caller(who), path, chain.Generation(g))
 }
 
 // Map implements fusefs.Source.
-func (s source) Map(ctx context.Context, who *fusefs.Caller, path string) (*extent.Map, fusefs.Generation, error) {
+func (s imageSource) Map(ctx context.Context, who *fusefs.Caller, path string) (*extent.Map, fusefs.Generation, error) {
 	m, g, err := s.Source.Map(ctx, caller(who), path)
 	return m, fusefs.Generation(g), err
 }

@@ -3,21 +3,23 @@ package chain
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"math"
 	"runtime"
-	"sync/atomic"
 	"time"
 
+	"instarfs/vmm/compose"
+	"instarfs/vmm/failure"
 	"instarfs/vmm/gate"
+	"instarfs/vmm/image"
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/turns"
 )
 
-// Limits bound what maps may cost. A field that is zero has its default, but for Cache.
+// Limits bound what maps may cost. What is not a run of a guest has limits of its own, and so has a
+// map in all; the error is failure.ErrSlow. A field that is zero has its default, except Cache.
 type Limits struct {
 	Cache  int64          // bytes of maps that are kept
-	Memory *ledger.Ledger // what maps are accounted on; by default one without a limit
+	Memory *ledger.Ledger // where the memory of maps is booked; by default one without a limit
 	Turns  *turns.Desk    // who may compose; by default one of its own
 
 	Call    time.Duration // for one call to a file system, gate.DefaultCallTime
@@ -26,7 +28,7 @@ type Limits struct {
 	Map     time.Duration // for one map in all, DefaultMap
 }
 
-// The defaults. What a guest may take is a matter of session.Budget.
+// The defaults. What a guest may use is the business of session.Budget.
 const (
 	DefaultSource  = 10 * time.Minute
 	DefaultCompose = time.Minute
@@ -48,73 +50,78 @@ func (l Limits) complete() Limits {
 	return l
 }
 
-// limitError says which time was used up, and what raises the limit.
-type limitError struct {
-	what   string
-	limit  time.Duration
-	option string
-}
-
-func (e limitError) Error() string {
-	return fmt.Sprintf("%s takes more than %v (%s allows more)", e.what, e.limit, e.option)
-}
-
-// Is makes every limitError match ErrSlow.
-func (e limitError) Is(target error) bool { return target == ErrSlow }
-
-func (l *Limits) errSource() error {
-	return limitError{"reading the files", l.Source, "--source-time"}
-}
-
-func (l *Limits) errCompose() error {
-	return limitError{"putting the map together", l.Compose, "--compose-time"}
-}
-
-func (l *Limits) errMap() error { return limitError{"the map", l.Map, "--map-time"} }
-
 // spent is what one map has used of its limits. A layer that several maps wait for is on the
 // account of the first.
 type spent struct {
-	limits  *Limits
-	source  atomic.Int64 // nanoseconds
-	compose atomic.Int64
+	source  *compose.Allowance
+	compose *compose.Allowance
+}
+
+func (l *Limits) newSpent() *spent {
+	return &spent{
+		source:  allowance(l.Source, "reading the files", "--source-time"),
+		compose: allowance(l.Compose, "putting the map together", "--compose-time"),
+	}
+}
+
+// allowance is time for something, of which an option allows more.
+func allowance(limit time.Duration, what, option string) *compose.Allowance {
+	err := failure.Limit{What: what, Limit: limit, Option: option}
+	return &compose.Allowance{Limit: limit, Err: err}
 }
 
 type spentKey struct{}
 
 // begin returns a context for one map: it ends when the map takes too long.
 func (l *Limits) begin(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx = context.WithValue(ctx, spentKey{}, &spent{limits: l})
-	return context.WithTimeoutCause(ctx, l.Map, l.errMap())
+	ctx = context.WithValue(ctx, spentKey{}, l.newSpent())
+	slow := failure.Limit{What: "the map", Limit: l.Map, Option: "--map-time"}
+	return context.WithTimeoutCause(ctx, l.Map, slow)
 }
 
-// spentOf is what the map of ctx has used; without a map nothing, and without a limit that matters.
+// spentOf returns what the map of ctx has used; without a map nothing, of the default limits.
 func spentOf(ctx context.Context) *spent {
 	if s, ok := ctx.Value(spentKey{}).(*spent); ok {
 		return s
 	}
 	defaults := Limits{}.complete()
-	return &spent{limits: &defaults}
+	return defaults.newSpent()
 }
 
 // little reports whether nearly all of the limits is left.
 func (s *spent) little() bool {
-	return time.Duration(s.source.Load()) < s.limits.Source/10 &&
-		time.Duration(s.compose.Load()) < s.limits.Compose/10
+	return s.source.Used() < s.source.Limit/10 && s.compose.Used() < s.compose.Limit/10
+}
+
+// enter waits for the turn of a composition for the map of ctx.
+func (l *Limits) enter(ctx context.Context) (*compose.Pace, error) {
+	return compose.Enter(ctx, l.Turns, l.Memory, spentOf(ctx).compose)
 }
 
 // reading counts the time that f takes to read files of the map of ctx. The context of f ends when
-// that is used up.
+// that time is used up.
 func reading(ctx context.Context, f func(ctx context.Context) error) error {
-	s := spentOf(ctx)
-	left := s.limits.Source - time.Duration(s.source.Load())
+	source := spentOf(ctx).source
+	left := source.Limit - source.Used()
 	if left <= 0 {
-		return s.limits.errSource()
+		return source.Err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, left, s.limits.errSource())
+	ctx, cancel := context.WithTimeoutCause(ctx, left, source.Err)
 	defer cancel()
 	begun := time.Now()
 	err := f(ctx)
-	s.source.Add(int64(time.Since(begun)))
+	source.Use(time.Since(begun))
 	return err
+}
+
+// metered is a file whose reads are charged to the map of their context.
+type metered struct{ *image.File }
+
+// ReadAt implements session.Image.
+func (m metered) ReadAt(ctx context.Context, p []byte, off int64) (n int, err error) {
+	err = reading(ctx, func(ctx context.Context) (err error) {
+		n, err = m.File.ReadAt(ctx, p, off)
+		return err
+	})
+	return n, err
 }

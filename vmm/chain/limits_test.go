@@ -17,7 +17,8 @@ import (
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
-	"instarfs/guest/img"
+	"instarfs/vmm/failure"
+	"instarfs/vmm/image"
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/session"
 )
@@ -25,8 +26,8 @@ import (
 // late checks that an error says which limit was met and which option raises it.
 func late(t *testing.T, err error, option string) {
 	t.Helper()
-	e, ok := failure("x", err).(*Error)
-	if !ok || !errors.Is(err, ErrSlow) || e.Errno() != unix.ETIMEDOUT {
+	e, ok := failure.New("x", err).(*failure.Error)
+	if !ok || !errors.Is(err, failure.ErrSlow) || e.Errno() != unix.ETIMEDOUT {
 		t.Errorf("%v is not ETIMEDOUT", err)
 	}
 	oneLine(t, e, "map x: ", " ("+option+" allows more)")
@@ -61,58 +62,20 @@ func TestReadingHasALimit(t *testing.T) {
 	})
 }
 
-// slowHoles is manyHoles on a file system whose lseek takes a millisecond.
-type slowHoles struct{ manyHoles }
-
-func (f slowHoles) spans(ctx context.Context, off, limit uint64) ([]span, error) {
-	time.Sleep(time.Millisecond)
-	return f.manyHoles.spans(ctx, off, off+1)
-}
-
-// TestComposingHasALimit: the time that a file system takes to tell its holes counts.
-func TestComposingHasALimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := Limits{Compose: 10 * time.Second}.complete()
-		ctx, cancel := l.begin(t.Context())
-		defer cancel()
-		p, err := l.pace(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer p.stop()
-		begun := time.Now()
-		_, err = splitOwn(p, layerOf(t, ext(0, 1<<50, bare, 0)), slowHoles{}, 0)
-		late(t, err, "--compose-time")
-		if took := time.Since(begun); took < 10*time.Second || took > 11*time.Second {
-			t.Error("ended after", took)
-		}
-	})
-}
-
-// TestComposingGivesWay: one processor, one composition without an end, and others that come.
-func TestComposingGivesWay(t *testing.T) {
-	l := Limits{}.complete()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() {
-		p, err := l.pace(ctx)
-		if err == nil {
-			_, err = splitOwn(p, layerOf(t, ext(0, 1<<50, bare, 0)), manyHoles{}, 0)
-			p.stop()
-		}
-		done <- err
-	}()
-	for range 10 {
-		p, err := l.pace(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.stop()
+// TestComposingIsLimited: putting a map together ends with the error of its limit.
+func TestComposingIsLimited(t *testing.T) {
+	r := &fakeRunner{T: t, During: func(int32, *session.Job) (*session.Layer, error) {
+		return layerOf(t, ext(0, 1<<20, bare, 0)), nil
+	}}
+	name := filepath.Join(t.TempDir(), "disk")
+	write(t, name, "disk")
+	e := NewEngine(r, Access{}, Limits{Compose: 1})
+	_, err := e.MapFile(t.Context(), name, whole)
+	var named *failure.Error
+	if !errors.As(err, &named) {
+		t.Fatal(err)
 	}
-	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
+	late(t, named.Err, "--compose-time")
 }
 
 // stuck is a runner whose runs end with their context only.
@@ -128,14 +91,14 @@ func TestMapHasALimit(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "disk")
 	write(t, name, "disk")
 	e := NewEngine(stuck{}, Access{}, Limits{Map: 50 * time.Millisecond})
-	_, err := e.MapFile(t.Context(), name, Options{Window: img.Whole})
+	_, err := e.MapFile(t.Context(), name, whole)
 	oneLine(t, err, "--map-time")
-	late(t, err.(*Error).Err, "--map-time")
+	late(t, err.(*failure.Error).Err, "--map-time")
 }
 
 // TestMemoryHasALimit: a map that does not fit is ENOMEM, says what to do, and is tried again.
 func TestMemoryHasALimit(t *testing.T) {
-	r := &fakeRunner{t: t, during: func(int32, *session.Job) (*session.Layer, error) {
+	r := &fakeRunner{T: t, During: func(int32, *session.Job) (*session.Layer, error) {
 		return layerOf(t, ext(0, 1<<50, bare, 0)), nil
 	}}
 	books := ledger.New(1 << 20)
@@ -153,21 +116,21 @@ func TestMemoryHasALimit(t *testing.T) {
 	}
 	e := NewEngine(r, Access{}, Limits{Cache: 1 << 20, Memory: ledger.New(64 << 10)})
 	for range 2 {
-		_, err = e.MapFile(t.Context(), name, Options{Window: img.Whole})
+		_, err = e.MapFile(t.Context(), name, whole)
 		oneLine(t, err, "--memory")
-		var typed *Error
+		var typed *failure.Error
 		if !errors.As(err, &typed) || typed.Errno() != unix.ENOMEM {
 			t.Errorf("%v", err)
 		}
 	}
-	r.count(2)
+	r.Count(2)
 	// What is kept is given back to those who need it.
 	e = NewEngine(r, Access{}, Limits{Cache: 1 << 30, Memory: books})
 	for i := range 8 {
 		if err := os.Chtimes(name, time.Time{}, time.Unix(int64(1000+i), 0)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.MapFile(t.Context(), name, Options{Window: img.Whole}); err != nil {
+		if _, err := e.MapFile(t.Context(), name, whole); err != nil {
 			t.Fatal(i, err)
 		}
 	}
@@ -188,12 +151,13 @@ func TestLasting(t *testing.T) {
 		checkLasting(t, &session.GuestError{Kind: k}, want == minute, want == ever)
 	}
 	checkLasting(t, fault.New(fault.Qcow2L2Unaligned, 0), false, true)
-	checkLasting(t, &referenceError{err: fault.New(fault.Qcow2L2Unaligned, 0)}, false, true)
-	checkLasting(t, limitError{}, true, false)
+	checkLasting(t, &failure.Reference{Err: fault.New(fault.Qcow2L2Unaligned, 0)}, false, true)
+	checkLasting(t, failure.Limit{}, true, false)
 	checkLasting(t, extent.ErrTooMany, true, false)
 	for _, err := range []error{
-		unix.EIO, context.Canceled, context.DeadlineExceeded, ledger.ErrFull, &lockError{}, ErrChanging,
-		errAbandoned,
+		unix.EIO, context.Canceled, context.DeadlineExceeded, ledger.ErrFull,
+		&image.LockError{}, failure.ErrChanging,
+		image.ErrClosed,
 	} {
 		checkLasting(t, err, false, false)
 	}
@@ -215,23 +179,24 @@ func checkLasting(t *testing.T, err error, minute, ever bool) {
 // which it ended.
 func TestFailuresOfAnother(t *testing.T) {
 	l := Limits{}.complete()
-	s := &spent{limits: &l}
-	if !s.little() {
+	if !l.newSpent().little() {
 		t.Error("nothing is much")
 	}
 	for _, used := range []struct{ source, compose time.Duration }{{l.Source, 0}, {0, l.Compose}} {
-		s.source.Store(int64(used.source))
-		s.compose.Store(int64(used.compose))
+		s := l.newSpent()
+		s.source.Use(used.source)
+		s.compose.Use(used.compose)
 		if s.little() {
 			t.Errorf("%+v is little", used)
 		}
 	}
 	for _, hadAll := range []bool{false, true} {
-		v, cost, err := keepFailure(limitError{}, hadAll)
+		v, cost, err := keepFailure(failure.Limit{}, hadAll)
 		if (v.failed != nil) != hadAll || (err == nil) != hadAll || (cost > 0) != hadAll {
 			t.Errorf("%v: %+v, %d, %v", hadAll, v, cost, err)
 		}
-		if v, _, err := keepFailure(fault.New(fault.Qcow2Magic, 0), hadAll); v.failed == nil || err != nil {
+		if v, _, err := keepFailure(fault.New(fault.Qcow2Magic, 0), hadAll); v.failed == nil ||
+			err != nil {
 			t.Errorf("%v: damage: %+v, %v", hadAll, v, err)
 		}
 	}
@@ -246,10 +211,10 @@ func TestFailuresAreKept(t *testing.T) {
 		e, r, name := newEngine(t, func(int32, *session.Job) (*session.Layer, error) { return nil, want })
 		try := func(runs int32) {
 			t.Helper()
-			if _, err := e.MapFile(t.Context(), name, Options{Window: img.Whole}); !errors.Is(err, want) {
+			if _, err := e.MapFile(t.Context(), name, whole); !errors.Is(err, want) {
 				t.Errorf("%v, want %v", err, want)
 			}
-			r.count(runs)
+			r.Count(runs)
 		}
 		try(1)
 		try(1)
@@ -260,8 +225,8 @@ func TestFailuresAreKept(t *testing.T) {
 		if err := unix.Stat(name, &st); err != nil {
 			t.Fatal(err)
 		}
-		o := Options{Window: img.Whole}
-		v, ok := e.maps.Peek(key{generation: o.generation(identity(&st), false)})
+		o := whole
+		v, ok := e.maps.Peek(key{generation: o.generation(image.IdentityOf(&st), name)})
 		if !ok || v.failed == nil {
 			t.Fatal("not kept")
 		}
@@ -270,10 +235,10 @@ func TestFailuresAreKept(t *testing.T) {
 	}
 	e, r, name := newEngine(t, func(int32, *session.Job) (*session.Layer, error) { return nil, unix.EIO })
 	for n := range int32(2) {
-		if _, err := e.MapFile(t.Context(), name, Options{Window: img.Whole}); !errors.Is(err, unix.EIO) {
+		if _, err := e.MapFile(t.Context(), name, whole); !errors.Is(err, unix.EIO) {
 			t.Error(err)
 		}
-		r.count(n + 1)
+		r.Count(n + 1)
 	}
 }
 
@@ -292,7 +257,7 @@ func TestCostOfAnEntry(t *testing.T) {
 	before := heap()
 	for i := range n {
 		name := name + strconv.Itoa(i)
-		res, err := e.MapFile(t.Context(), name, Options{Window: img.Whole})
+		res, err := e.MapFile(t.Context(), name, whole)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/img"
+	"instarfs/vmm/failure"
 	"instarfs/vmm/vmmtest"
 )
 
@@ -46,8 +47,9 @@ func held(t *testing.T, args ...string) {
 	t.Fatalf("qemu-io %q does not answer", args)
 }
 
-// TestLocks: an image that QEMU has open for writing is in use, unless nobody minds; and so is what lies over it. What reads it, and
-// a raw file that somebody writes, are no hindrance. qemu-img answers the same.
+// TestLocks: an image that QEMU has open for writing is in use, unless nobody minds; and so is
+// what lies over it. What reads it, and a raw file that somebody writes, are no hindrance.
+// qemu-img answers the same.
 func TestLocks(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -67,9 +69,11 @@ func TestLocks(t *testing.T) {
 			qcow2(t, dir+"/over", "base", "qcow2", 2)
 			held(t, append(tc.hold, dir+"/base")...)
 			for name, want := range map[string]error{"/base": tc.base, "/over": tc.over} {
-				_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), dir+name, Options{Window: img.Whole})
-				var failed *Error
-				if (err == nil) != (want == nil) || errors.As(err, &failed) && failed.Errno() != want {
+				e := NewEngine(vmmtest.Walker{}, Access{}, Limits{})
+				_, err := e.MapFile(t.Context(), dir+name, whole)
+				var failed *failure.Error
+				if (err == nil) != (want == nil) ||
+					errors.As(err, &failed) && failed.Errno() != want {
 					t.Errorf("%s: %v, want %v", name, err, want)
 				}
 				qemu := exec.Command(formattest.Tool(t, "qemu-img"), "map", dir+name)
@@ -77,10 +81,11 @@ func TestLocks(t *testing.T) {
 				if (qemuErr == nil) != (want == nil) {
 					t.Errorf("qemu-img of %s: %v: %s", name, qemuErr, out)
 				}
-				if failed != nil && "qemu-img: Could not open '"+dir+name+"': "+failed.QemuText()+"\n" != string(out) {
+				if failed != nil && saidOf(dir+name, failed) != string(out) {
 					t.Errorf("%s: %s\nqemu-img says: %s", name, failed.QemuText(), out)
 				}
-				if _, err := NewEngine(vmmtest.Walker{}, Access{ForceShare: true}, Limits{}).MapFile(t.Context(), dir+name, Options{Window: img.Whole}); err != nil {
+				e = NewEngine(vmmtest.Walker{}, Access{ForceShare: true}, Limits{})
+				if _, err := e.MapFile(t.Context(), dir+name, whole); err != nil {
 					t.Errorf("%s, shared by force: %v", name, err)
 				}
 			}
@@ -88,7 +93,13 @@ func TestLocks(t *testing.T) {
 	}
 }
 
-// TestLocksOfRaw: the bytes of a raw image mean themselves, so a writer does no harm that a reader could see.
+// saidOf is what qemu-img prints of an image with an error.
+func saidOf(name string, err *failure.Error) string {
+	return "qemu-img: Could not open '" + name + "': " + err.QemuText() + "\n"
+}
+
+// TestLocksOfRaw: the bytes of a raw image mean themselves, so a writer does no harm that a reader
+// could see.
 func TestLocksOfRaw(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(dir+"/raw", make([]byte, 1<<20), 0o644); err != nil {
@@ -96,7 +107,8 @@ func TestLocksOfRaw(t *testing.T) {
 	}
 	held(t, "-f", "raw", dir+"/raw")
 	for _, format := range []string{"", "raw"} {
-		_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), dir+"/raw", Options{Window: img.Whole, Format: format})
+		_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), dir+"/raw",
+			Options{Window: img.Whole, Format: format})
 		args := []string{"map", dir + "/raw"}
 		if format != "" {
 			args = append(args, "-f", format)
@@ -108,7 +120,8 @@ func TestLocksOfRaw(t *testing.T) {
 	}
 }
 
-// TestLooksAtLocksOnly: to look takes no lock: a writer who comes meanwhile, or afterwards, gets the image.
+// TestLooksAtLocksOnly: to look takes no lock: a writer who comes meanwhile, or afterwards, gets
+// the image.
 func TestLooksAtLocksOnly(t *testing.T) {
 	dir := t.TempDir()
 	qcow2(t, dir+"/base", "", "", 1)
@@ -122,12 +135,13 @@ func TestLooksAtLocksOnly(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_, _ = e.MapFile(t.Context(), dir+"/base", Options{Window: img.Whole})
+				_, _ = e.MapFile(t.Context(), dir+"/base", whole)
 			}
 		}
 	}()
 	for range 20 {
-		out, err := exec.Command(formattest.Tool(t, "qemu-io"), "-f", "qcow2", "-c", "write 0 64k", dir+"/base").CombinedOutput()
+		out, err := exec.Command(formattest.Tool(t, "qemu-io"), "-f", "qcow2", "-c", "write 0 64k",
+			dir+"/base").CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
@@ -136,24 +150,29 @@ func TestLooksAtLocksOnly(t *testing.T) {
 	<-done
 }
 
-// TestLocksOfDataFiles: whoever has the data file of an image is minded as much as qemu-img minds him.
+// TestLocksOfDataFiles: whoever has the data file of an image is minded as much as qemu-img minds
+// him.
 func TestLocksOfDataFiles(t *testing.T) {
-	for _, hold := range [][]string{{"-f", "qcow2", "top"}, {"-f", "raw", "data"}, {"-r", "-f", "raw", "data"}, {"-f", "raw", "-n", "data"}} {
+	for _, hold := range [][]string{{"-f", "qcow2", "top"}, {"-f", "raw", "data"},
+		{"-r", "-f", "raw", "data"}, {"-f", "raw", "-n", "data"}} {
 		t.Run(strings.Join(hold, " "), func(t *testing.T) {
 			dir := t.TempDir()
 			t.Chdir(dir)
-			create := exec.Command(formattest.Tool(t, "qemu-img"), "create", "-q", "-f", "qcow2", "-o", "data_file=data", "top", "1M")
+			create := exec.Command(formattest.Tool(t, "qemu-img"), "create", "-q", "-f", "qcow2",
+				"-o", "data_file=data", "top", "1M")
 			if out, err := create.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
 			held(t, hold...)
-			_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(), "top", Options{Window: img.Whole})
-			out, qemuErr := exec.Command(formattest.Tool(t, "qemu-img"), "map", "top").CombinedOutput()
+			_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(),
+				"top", whole)
+			out, qemuErr := exec.Command(formattest.Tool(t, "qemu-img"), "map",
+				"top").CombinedOutput()
 			if (err == nil) != (qemuErr == nil) {
 				t.Errorf("%v, qemu-img: %s", err, out)
 			}
-			var failed *Error
-			if errors.As(err, &failed) && "qemu-img: Could not open 'top': "+failed.QemuText()+"\n" != string(out) {
+			var failed *failure.Error
+			if errors.As(err, &failed) && saidOf("top", failed) != string(out) {
 				t.Errorf("%s\nqemu-img says: %s", failed.QemuText(), out)
 			}
 		})

@@ -3,12 +3,14 @@ package chain
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"instarfs/guest/extent"
-	"instarfs/guest/img"
 	"instarfs/vmm/session"
 )
 
@@ -21,7 +23,8 @@ func (lastByte) Run(_ context.Context, job *session.Job) (*session.Layer, error)
 		return nil, err
 	}
 	out := extent.NewBuilder(0, job.Size, 0)
-	e := extent.Extent{Length: job.Size, Offset: uint64(b[0]), State: extent.State{Flags: extent.Present | extent.Data | extent.Offset}}
+	e := extent.Extent{Length: job.Size, Offset: uint64(b[0]),
+		State: extent.State{Flags: extent.Present | extent.Data | extent.Offset}}
 	if err := out.Add(e); err != nil {
 		return nil, err
 	}
@@ -29,8 +32,8 @@ func (lastByte) Run(_ context.Context, job *session.Job) (*session.Layer, error)
 	return &session.Layer{Map: m, VirtualSize: job.Size}, err
 }
 
-// TestMapDuringWrite: the kernel notes the time of a write(2) before it copies the bytes. What is read in between is not what
-// the file has under its new identity, and must not be kept for it.
+// TestMapDuringWrite: the kernel notes the time of a write(2) before it copies the bytes. What is
+// read in between is not what the file has under its new identity, and must not be kept for it.
 func TestMapDuringWrite(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "disk")
 	f, err := os.Create(name)
@@ -52,18 +55,93 @@ func TestMapDuringWrite(t *testing.T) {
 			defer close(reader)
 			for ctx.Err() == nil {
 				// That the file keeps changing is no wonder.
-				_, _ = e.MapFile(ctx, name, Options{Window: img.Whole})
+				_, _ = e.MapFile(ctx, name, whole)
 			}
 		}()
 		write(i)
 		stop()
 		<-reader
-		r, err := e.MapFile(t.Context(), name, Options{Window: img.Whole})
+		r, err := e.MapFile(t.Context(), name, whole)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := r.Map.At(0).Offset; got != uint64(i) {
 			t.Fatalf("after write %d the map is that of write %d", i, got)
+		}
+	}
+}
+
+// coarseMount mounts a file system whose times have ticks of one second, for the duration of the
+// test.
+func coarseMount(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	file, point := filepath.Join(dir, "fs"), filepath.Join(dir, "mnt")
+	err := errors.Join(
+		os.WriteFile(file, nil, 0o600), os.Truncate(file, 64<<20), os.Mkdir(point, 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"/sbin/mkfs.ext4", "-q", "-I", "128", file},
+		{"mount", "-o", "loop", file, point}} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v, %s", args, err, out)
+		}
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", point).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v, %s", err, out)
+		}
+	})
+	return point
+}
+
+// TestCoarseTimes: a file that changes within a tick of its file system's clock, and looks like
+// before, is not shown by its old map.
+func TestCoarseTimes(t *testing.T) {
+	name := filepath.Join(coarseMount(t), "disk.img")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	write := func(i int) {
+		if _, err := f.WriteAt(bytes.Repeat([]byte{byte(i)}, 1<<16), 0); err != nil {
+			t.Error(err)
+		}
+	}
+	e := NewEngine(lastByte{}, Access{}, Limits{Cache: 1 << 20})
+	shown := func() (written int, took time.Duration) {
+		start := time.Now()
+		r, err := e.MapFile(t.Context(), name, whole)
+		if err != nil {
+			t.Error(err)
+			return 0, 0
+		}
+		return int(r.Map.At(0).Offset), time.Since(start)
+	}
+	for i := range 3 {
+		// Both writes fall into one second, and the first map is asked for between them.
+		second := time.Now().Truncate(time.Second)
+		time.Sleep(time.Until(second.Add(time.Second + 20*time.Millisecond)))
+		write(10*i + 1)
+		first := make(chan int)
+		go func() {
+			n, took := shown()
+			if took > 3*time.Second {
+				t.Errorf("round %d: a map of a young file takes %v", i, took)
+			}
+			first <- n
+		}()
+		time.Sleep(300 * time.Millisecond)
+		write(10*i + 2)
+		if got := <-first; got != 10*i+2 {
+			t.Errorf("round %d: the map that was asked for between two writes is that of %d",
+				i, got)
+		}
+		if got, took := shown(); got != 10*i+2 || took > time.Second/2 {
+			t.Errorf("round %d: after both writes the map is that of %d, and takes %v", i,
+				got, took)
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"instarfs/vmm/gate"
 )
 
-// passAbove checks that u may search the directories above a tree, if that is asked of him. The
-// tree itself must be searchable to begin with, too.
+// passAbove checks that u may search the directories above a tree, if u.Above says so, and the tree
+// itself.
 func (t *Tree) passAbove(u *gate.User) error {
 	if u == nil || !u.Above || t.up == "" {
 		return nil

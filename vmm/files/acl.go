@@ -20,13 +20,13 @@ const (
 // maxACL is the most bytes of an attribute that the kernel gives out.
 const maxACL = 64 << 10
 
-// ListedAt returns the access control list of a name in a directory, which is a file of that mode,
-// or nil if it has none. One without bits for its group has a mask that lets no entry of a list
-// count.
+// ListedAt returns the access control list of a name in a directory, or nil if it has none. mode is
+// the mode of the file: without bits for the group, the mask lets no entry of a list count.
 func ListedAt(dir int, name string, mode uint32) ([]byte, error) {
 	return listed(ProcFD(dir)+"/"+name, mode)
 }
 
+// listed is ListedAt for a path.
 func listed(path string, mode uint32) ([]byte, error) {
 	if mode&0o070 == 0 || mode&unix.S_IFMT == unix.S_IFLNK {
 		return nil, nil
@@ -47,14 +47,16 @@ func listed(path string, mode uint32) ([]byte, error) {
 	return nil, err
 }
 
-// Narrow returns the bits of mode that a list leaves to whole classes of users: what it takes from
-// a single one it takes from its class. A list that cannot be read leaves what is the owner's.
+// Narrow returns the bits of mode that a list leaves to whole classes of users: what the list takes
+// from one user it takes from the user's class. A list that cannot be parsed leaves only the bits
+// of the owner.
 func Narrow(mode uint32, list []byte) uint32 {
 	if len(list) == 0 {
 		return mode
 	}
 	le := binary.LittleEndian
-	if len(list) < aclHeader || le.Uint32(list) != aclVersion || (len(list)-aclHeader)%aclEntry != 0 {
+	if len(list) < aclHeader || le.Uint32(list) != aclVersion ||
+		(len(list)-aclHeader)%aclEntry != 0 {
 		return mode &^ 0o077
 	}
 	group, named := uint32(0), uint32(0o7)

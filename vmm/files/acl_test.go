@@ -25,7 +25,8 @@ func list(entries ...[]byte) []byte {
 func TestNarrow(t *testing.T) {
 	const owner, mask, other = 0x01, 0x10, 0x20
 	base := func(group uint16, named ...[]byte) []byte {
-		l := list(entry(owner, 6, 0), entry(aclGroupObj, group, 0), entry(mask, 4, 0), entry(other, 4, 0))
+		l := list(entry(owner, 6, 0), entry(aclGroupObj, group, 0),
+			entry(mask, 4, 0), entry(other, 4, 0))
 		for _, n := range named {
 			l = append(l, n...)
 		}

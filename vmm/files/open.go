@@ -3,22 +3,17 @@ package files
 import (
 	"context"
 	"errors"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"instarfs/vmm/gate"
 )
 
-// ErrNotRegular says that a file is a directory, FIFO, socket, device, or one that a kernel makes
-// up.
-var ErrNotRegular = errors.New("not a regular file or block device")
-
-// ErrReplaced says that a path leads to another file than before.
+// ErrReplaced says that a path leads to a different file than before.
 var ErrReplaced = errors.New("another file has taken its place")
 
 // Open opens what f holds for reading, if it is a regular file, with the rights of u. It closes f.
-// To open anything else may already do something, so what a path names is looked at first.
+// Opening anything else may already do something, so the type is checked first.
 func (h *Host) Open(ctx context.Context, u *gate.User, f *File) (fd int, err error) {
 	drop := func(fd int) { unix.Close(fd) }
 	on := gate.On{Device: f.Dev, User: u, Release: f.Close}
@@ -32,30 +27,7 @@ func reopen(path int) (int, error) {
 	return unix.Open(ProcFD(path), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 }
 
-// ProcFD names what a descriptor holds by way of proc(5), whatever its own name is by now.
-func ProcFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
-
-// Regular checks that a descriptor, O_PATH or not, is one of a file on a disk.
-func Regular(fd int) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return ErrNotRegular
-	}
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil {
-		return err
-	}
-	switch fs.Type {
-	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC:
-		return ErrNotRegular
-	}
-	return nil
-}
-
-// Look opens what f holds, like Open, and gives it to look. It closes f.
+// Look opens what f holds, like Open, and passes it to look. It closes f.
 func (h *Host) Look(ctx context.Context, u *gate.User, f *File, look func(fd int) error) error {
 	on := gate.On{Device: f.Dev, User: u, Release: f.Close}
 	_, err := gate.Do(ctx, h.Gate, on, nil, func() (struct{}, error) {
@@ -69,11 +41,16 @@ func (h *Host) Look(ctx context.Context, u *gate.User, f *File, look func(fd int
 	return err
 }
 
-// Read opens the regular file that p names for reading, as u, and gives it to look. It must be the
-// one of st, which was found there before: else the error is ErrReplaced. Links lead anywhere.
-func (h *Host) Read(ctx context.Context, u *gate.User, p Place, st *unix.Stat_t, look func(fd int) error) error {
+// Read opens the regular file that p names for reading, with the rights of u, and passes it to
+// look. st describes the file that was found there before: for another one the error is
+// ErrReplaced. Links may lead anywhere.
+func (h *Host) Read(
+	ctx context.Context, u *gate.User, p Place, st *unix.Stat_t, look func(fd int) error,
+) error {
 	on := gate.On{Device: st.Dev, User: u}
-	_, err := gate.Do(ctx, h.Gate, on, nil, func() (struct{}, error) { return struct{}{}, p.read(u, st, look) })
+	_, err := gate.Do(ctx, h.Gate, on, nil, func() (struct{}, error) {
+		return struct{}{}, p.read(u, st, look)
+	})
 	return err
 }
 

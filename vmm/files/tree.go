@@ -26,7 +26,7 @@ type Tree struct {
 // OpenTree opens a directory.
 func OpenTree(name string) (*Tree, error) { return openTree(name, unix.O_RDONLY) }
 
-// OpenPath opens a directory that need not be listable, only passed through.
+// OpenPath opens a directory that need not be readable: it can only be passed through.
 func OpenPath(name string) (*Tree, error) { return openTree(name, unix.O_PATH) }
 
 // openTime is how long a tree may take to be opened: a program that is being started should say
@@ -34,8 +34,10 @@ func OpenPath(name string) (*Tree, error) { return openTree(name, unix.O_PATH) }
 const openTime = 5 * time.Second
 
 func openTree(name string, flags int) (*Tree, error) {
-	t, err := gate.Do(context.Background(), gate.New(openTime), gate.On{}, func(t *Tree) { t.Close() },
-		func() (*Tree, error) { return openTreeNow(name, flags) })
+	ctx, drop := context.Background(), func(t *Tree) { t.Close() }
+	t, err := gate.Do(ctx, gate.New(openTime), gate.On{}, drop, func() (*Tree, error) {
+		return openTreeNow(name, flags)
+	})
 	if err == gate.ErrHangs {
 		err = fmt.Errorf("open directory %s: %w", name, err)
 	}
@@ -65,15 +67,15 @@ func openTreeNow(name string, flags int) (*Tree, error) {
 	return t, nil
 }
 
-// Shown returns the same tree with another name in front of its files' paths. One of them is
-// closed.
+// Shown returns the same tree with another name in front of the paths of its files. Callers must
+// close only one of the two.
 func (t *Tree) Shown(name string) *Tree {
 	shown := *t
 	shown.name = name
 	return &shown
 }
 
-// Close lets the directory go. Files opened from it stay open.
+// Close closes the directory. Files opened from it stay open.
 func (t *Tree) Close() error { return unix.Close(t.fd) }
 
 // Device is the file system that the directory itself lies on (st_dev).
@@ -108,14 +110,14 @@ type Place struct {
 // Label is the place as it is shown to people.
 func (p Place) Label() string { return p.Tree.Label(p.Path) }
 
-// Beside is the place of a name that starts from the directory of p.
+// Beside is the place of a relative name that starts from the directory of p.
 func (p Place) Beside(name string) Place { return Place{p.Tree, DirPart(p.Path) + name} }
 
-// Real is the absolute path of p where no link leads to its tree.
+// Real is the absolute path of p, with no link in the path of its tree.
 func (p Place) Real() string { return filepath.Join(p.Tree.real, p.Path) }
 
 // Abs is the absolute path of p, by its name.
 func (p Place) Abs() string { return filepath.Join(p.Tree.abs, p.Path) }
 
-// DirPart is a path up to its last slash, that included: nothing where there is none.
+// DirPart is a path up to and including its last slash, or empty if it has none.
 func DirPart(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }

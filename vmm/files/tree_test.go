@@ -11,7 +11,8 @@ import (
 )
 
 func TestLabel(t *testing.T) {
-	for _, test := range [][3]string{{"dir", "a/b", "dir/a/b"}, {"/", "a", "/a"}, {"dir/", "a", "dir/a"}, {".", "a", "./a"}, {"", "a", "a"}} {
+	for _, test := range [][3]string{{"dir", "a/b", "dir/a/b"}, {"/", "a", "/a"},
+		{"dir/", "a", "dir/a"}, {".", "a", "./a"}, {"", "a", "a"}} {
 		if got := (&Tree{name: test[0]}).Label(test[1]); got != test[2] {
 			t.Errorf("%q in %q is %q, want %q", test[1], test[0], got, test[2])
 		}

@@ -21,13 +21,17 @@ func walkTree(t *testing.T) (in, also *Tree, base string) {
 	for _, dir := range []string{"in/a/b", "in/other", "also/deep", "out", "link-to"} {
 		errs = append(errs, os.MkdirAll(path(dir), 0o755))
 	}
-	for _, file := range []string{"in/top", "in/a/b/leaf", "in/other/file", "also/deep/base", "out/secret"} {
+	for _, file := range []string{"in/top", "in/a/b/leaf", "in/other/file",
+		"also/deep/base", "out/secret"} {
 		errs = append(errs, os.WriteFile(path(file), []byte(file), 0o644))
 	}
 	links := map[string]string{
-		"in/a/rel": "../top", "in/a/abs": path("in/top"), "in/also": path("also/deep/base"), "in/dir": "a/b", "in/absdir": path("in/a"),
-		"in/chain": "a/abs", "in/loop": "loop", "in/out": "../out/secret", "in/absout": path("out/secret"), "in/gone": path("out/nothing"),
-		"in/magic": "/proc/self/root" + path("in/top"), "also/back": path("in/a/b/leaf"), "in/a/b/up": "../../top",
+		"in/a/rel": "../top", "in/a/abs": path("in/top"), "in/also": path("also/deep/base"),
+		"in/dir": "a/b", "in/absdir": path("in/a"),
+		"in/chain": "a/abs", "in/loop": "loop", "in/out": "../out/secret",
+		"in/absout": path("out/secret"), "in/gone": path("out/nothing"),
+		"in/magic": "/proc/self/root" + path("in/top"), "also/back": path("in/a/b/leaf"),
+		"in/a/b/up":  "../../top",
 		"link-to/in": path("in"),
 	}
 	for name, target := range links {
@@ -50,22 +54,32 @@ func walkTree(t *testing.T) (in, also *Tree, base string) {
 
 func TestFind(t *testing.T) {
 	in, also, base := walkTree(t)
-	h := NewHost(gate.DefaultCallTime)
+	h := NewHost(Policy{}, gate.DefaultCallTime)
 	for _, test := range []struct {
 		path string
 		want string // the content, or a type
 		err  error
 	}{
-		{"top", "in/top", nil}, {"a/b/leaf", "in/a/b/leaf", nil}, {"./a/./b//leaf", "in/a/b/leaf", nil}, {"a/../top", "in/top", nil},
-		{"a/rel", "in/top", nil}, {"a/abs", "in/top", nil}, {"chain", "in/top", nil}, {"also", "also/deep/base", nil},
-		{"dir/leaf", "in/a/b/leaf", nil}, {"dir/up", "in/top", nil}, {"absdir/b/leaf", "in/a/b/leaf", nil}, {"absdir/b/../abs", "in/top", nil},
-		{".", "dir", nil}, {"a", "dir", nil}, {"a/", "dir", nil}, {"absdir", "dir", nil}, {"absdir/.", "dir", nil}, {"a/b/../..", "dir", nil},
-		{"../in/top", "in/top", nil}, {"a/../../in/top", "in/top", nil}, {"../also/deep/base", "also/deep/base", nil},
-		{"out", "", ErrOutside}, {"absout", "", ErrOutside}, {"gone", "", ErrOutside}, {"magic", "", ErrOutside}, {"..", "", ErrOutside},
-		{"../out/secret", "", ErrOutside}, {"../nothing", "", ErrOutside}, {"a/../../out/secret", "", ErrOutside},
-		{filepath.Join(base, "in/top"), "", ErrOutside}, {"/etc/passwd", "", ErrOutside}, {"/", "", ErrOutside},
-		{"", "", unix.ENOENT}, {"nothing", "", unix.ENOENT}, {"absdir/nothing", "", unix.ENOENT}, {"top/x", "", unix.ENOTDIR}, {"a/abs/x", "", unix.ENOTDIR},
-		{"loop", "", unix.ELOOP}, {"absdir/../loop", "", unix.ELOOP}, {strings.Repeat("x", 256), "", unix.ENAMETOOLONG},
+		{"top", "in/top", nil}, {"a/b/leaf", "in/a/b/leaf", nil},
+		{"./a/./b//leaf", "in/a/b/leaf", nil}, {"a/../top", "in/top", nil},
+		{"a/rel", "in/top", nil}, {"a/abs", "in/top", nil}, {"chain", "in/top", nil},
+		{"also", "also/deep/base", nil},
+		{"dir/leaf", "in/a/b/leaf", nil}, {"dir/up", "in/top", nil},
+		{"absdir/b/leaf", "in/a/b/leaf", nil}, {"absdir/b/../abs", "in/top", nil},
+		{".", "dir", nil}, {"a", "dir", nil}, {"a/", "dir", nil}, {"absdir", "dir", nil},
+		{"absdir/.", "dir", nil}, {"a/b/../..", "dir", nil},
+		{"../in/top", "in/top", nil}, {"a/../../in/top", "in/top", nil},
+		{"../also/deep/base", "also/deep/base", nil},
+		{"out", "", ErrOutside}, {"absout", "", ErrOutside}, {"gone", "", ErrOutside},
+		{"magic", "", ErrOutside}, {"..", "", ErrOutside},
+		{"../out/secret", "", ErrOutside}, {"../nothing", "", ErrOutside},
+		{"a/../../out/secret", "", ErrOutside},
+		{filepath.Join(base, "in/top"), "", ErrOutside},
+		{"/etc/passwd", "", ErrOutside}, {"/", "", ErrOutside},
+		{"", "", unix.ENOENT}, {"nothing", "", unix.ENOENT}, {"absdir/nothing", "", unix.ENOENT},
+		{"top/x", "", unix.ENOTDIR}, {"a/abs/x", "", unix.ENOTDIR},
+		{"loop", "", unix.ELOOP}, {"absdir/../loop", "", unix.ELOOP},
+		{strings.Repeat("x", 256), "", unix.ENAMETOOLONG},
 		{"absdir/" + strings.Repeat("x", 256), "", unix.ENAMETOOLONG},
 	} {
 		f, err := h.Find(t.Context(), nil, Place{in, test.path}, []*Tree{also}, true)
@@ -87,7 +101,9 @@ func TestFind(t *testing.T) {
 			continue
 		}
 		target, err := h.ReadLink(t.Context(), f)
-		if want, werr := os.Readlink(filepath.Join(base, "in", strings.Replace(name, "absdir", "a", 1))); err != nil || werr != nil || target != want {
+		real := strings.Replace(name, "absdir", "a", 1)
+		want, werr := os.Readlink(filepath.Join(base, "in", real))
+		if err != nil || werr != nil || target != want {
 			t.Errorf("%q -> %q, %v; want %q", name, target, err, want)
 		}
 		f.Close()
@@ -117,8 +133,9 @@ func read(t *testing.T, h *Host, f *File) string {
 // TestFindAgrees: the way that the kernel knows by heart and the way step by step lead to the same.
 func TestFindAgrees(t *testing.T) {
 	in, also, _ := walkTree(t)
-	h := NewHost(gate.DefaultCallTime)
-	for _, path := range []string{"top", "a", "a/b", "a/b/leaf", "a/..", ".", "a/.", "dir/leaf", "a/rel", "chain", "nothing", "top/x", "a/b/../../top"} {
+	h := NewHost(Policy{}, gate.DefaultCallTime)
+	for _, path := range []string{"top", "a", "a/b", "a/b/leaf", "a/..", ".", "a/.", "dir/leaf",
+		"a/rel", "chain", "nothing", "top/x", "a/b/../../top"} {
 		fast, ferr := h.Find(t.Context(), nil, Place{in, path}, []*Tree{also}, true)
 		w := &walk{gate: h.Gate, ctx: t.Context(), roots: []*Tree{in, also}, follow: true}
 		slow, serr := w.run(Place{in, path})
@@ -128,7 +145,8 @@ func TestFindAgrees(t *testing.T) {
 		if ferr != nil || serr != nil {
 			continue
 		}
-		if slow, serr = h.look(t.Context(), nil, slow); serr != nil || slow.Stat.Ino != fast.Stat.Ino || slow.Dev != fast.Dev {
+		if slow, serr = h.look(t.Context(), nil, slow); serr != nil ||
+			slow.Stat.Ino != fast.Stat.Ino || slow.Dev != fast.Dev {
 			t.Errorf("%q: %+v, step by step %+v, %v", path, fast, slow, serr)
 		}
 		fast.Close()
@@ -139,7 +157,7 @@ func TestFindAgrees(t *testing.T) {
 // TestFindKeepsNothingOpen: neither what was found on the way, nor what led nowhere.
 func TestFindKeepsNothingOpen(t *testing.T) {
 	in, also, _ := walkTree(t)
-	h := NewHost(gate.DefaultCallTime)
+	h := NewHost(Policy{}, gate.DefaultCallTime)
 	count := func() int {
 		list, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
@@ -149,8 +167,10 @@ func TestFindKeepsNothingOpen(t *testing.T) {
 	}
 	before := count()
 	for range 20 {
-		for _, path := range []string{"absdir/b/../abs", "absdir/nothing", "top/x", "absdir/abs/x", "out", "absdir/b/../../out", "loop", "absdir/b/leaf"} {
-			if f, err := h.Find(t.Context(), nil, Place{in, path}, []*Tree{also}, true); err == nil {
+		for _, path := range []string{"absdir/b/../abs", "absdir/nothing", "top/x", "absdir/abs/x",
+			"out", "absdir/b/../../out", "loop", "absdir/b/leaf"} {
+			f, err := h.Find(t.Context(), nil, Place{in, path}, []*Tree{also}, true)
+			if err == nil {
 				f.Close()
 			}
 		}
@@ -160,14 +180,17 @@ func TestFindKeepsNothingOpen(t *testing.T) {
 	}
 }
 
-// TestPassAbove: who may search a tree, but not the directories above it, may not see what is in it.
+// TestPassAbove: who may search a tree, but not the directories above it, may not see what is in
+// it.
 func TestPassAbove(t *testing.T) {
 	base := t.TempDir()
 	name := filepath.Join(base, "closed", "tree", "file")
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.WriteFile(name, nil, 0o644), os.Chmod(filepath.Dir(base), 0o755), os.Chmod(base, 0o755)); err != nil {
+	err := errors.Join(os.WriteFile(name, nil, 0o644),
+		os.Chmod(filepath.Dir(base), 0o755), os.Chmod(base, 0o755))
+	if err != nil {
 		t.Fatal(err)
 	}
 	tree, err := OpenTree(filepath.Dir(name))
@@ -175,7 +198,7 @@ func TestPassAbove(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tree.Close()
-	h := NewHost(gate.DefaultCallTime)
+	h := NewHost(Policy{}, gate.DefaultCallTime)
 	for _, mode := range []os.FileMode{0o755, 0o700} {
 		if err := os.Chmod(filepath.Join(base, "closed"), mode); err != nil {
 			t.Fatal(err)
@@ -191,7 +214,8 @@ func TestPassAbove(t *testing.T) {
 			if serr := unix.Stat(name, &st); serr != nil {
 				t.Fatal(serr)
 			}
-			if err := h.Read(t.Context(), u, Place{tree, "file"}, &st, func(int) error { return nil }); (err == nil) != may {
+			err = h.Read(t.Context(), u, Place{tree, "file"}, &st, func(int) error { return nil })
+			if (err == nil) != may {
 				t.Errorf("mode %o, above %v: read: %v", mode, above, err)
 			}
 			if f != nil {
@@ -204,20 +228,22 @@ func TestPassAbove(t *testing.T) {
 	}
 }
 
-// TestReadIsOfTheSameFile: what lies at the place by now may be another file.
-func TestReadIsOfTheSameFile(t *testing.T) {
+// TestReadRefusesAnotherFile: another file may have been moved to the place.
+func TestReadRefusesAnotherFile(t *testing.T) {
 	in, _, base := walkTree(t)
-	h := NewHost(gate.DefaultCallTime)
+	h := NewHost(Policy{}, gate.DefaultCallTime)
 	f, err := h.Find(t.Context(), nil, Place{in, "top"}, nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := os.Rename(filepath.Join(base, "in/other/file"), filepath.Join(base, "in/top")); err != nil {
+	err = os.Rename(filepath.Join(base, "in/other/file"), filepath.Join(base, "in/top"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	looked := false
-	err = h.Read(t.Context(), nil, Place{in, "top"}, &f.Stat, func(int) error { looked = true; return nil })
+	err = h.Read(t.Context(), nil, Place{in, "top"}, &f.Stat,
+		func(int) error { looked = true; return nil })
 	if !errors.Is(err, ErrReplaced) || looked {
 		t.Errorf("%v, looked %v", err, looked)
 	}

@@ -27,11 +27,12 @@ func TestDo(t *testing.T) {
 		t.Errorf("got %d, %v", n, err)
 	}
 	want := errors.New("no")
-	if _, err := Do(t.Context(), g, On{Device: here}, nil, func() (int, error) { return 0, want }); err != want {
+	_, err := Do(t.Context(), g, On{Device: here}, nil, func() (int, error) { return 0, want })
+	if err != want {
 		t.Errorf("got %v", err)
 	}
 	var panicked *bug.Error
-	_, err := Do(t.Context(), g, On{Device: here}, nil, func() (int, error) { panic("inside") })
+	_, err = Do(t.Context(), g, On{Device: here}, nil, func() (int, error) { panic("inside") })
 	if !errors.As(err, &panicked) || panicked.Value != "inside" || panicked.Where == "" {
 		t.Errorf("a panic came out as %v", err)
 	}
@@ -54,10 +55,11 @@ func hang(t *testing.T, g *Gate, dev uint64, dropped *atomic.Int64) (release fun
 	var all sync.WaitGroup
 	for range maxCalls {
 		all.Go(func() {
-			_, err := Do(t.Context(), g, On{Device: dev}, func(int) { dropped.Add(1) }, func() (int, error) {
-				<-stuck
-				return 1, nil
-			})
+			_, err := Do(t.Context(), g, On{Device: dev},
+				func(int) { dropped.Add(1) }, func() (int, error) {
+					<-stuck
+					return 1, nil
+				})
 			if !errors.Is(err, ErrHangs) {
 				t.Errorf("a call that hangs: %v", err)
 			}
@@ -72,7 +74,8 @@ func TestDeviceThatHangs(t *testing.T) {
 	var dropped atomic.Int64
 	release := hang(t, g, there, &dropped)
 	begun := false
-	_, err := Do(t.Context(), g, On{Device: there}, nil, func() (int, error) { begun = true; return 0, nil })
+	_, err := Do(t.Context(), g, On{Device: there}, nil,
+		func() (int, error) { begun = true; return 0, nil })
 	if !errors.Is(err, ErrHangs) || begun {
 		t.Errorf("one more call on a device all of whose calls hang: %v, begun %v", err, begun)
 	}
@@ -86,7 +89,8 @@ func TestDeviceThatHangs(t *testing.T) {
 			break
 		}
 		if time.Since(begin) > 10*time.Second {
-			t.Fatalf("the device is back, and a call says %v; %d results dropped", err, dropped.Load())
+			t.Fatalf("the device is back, and a call says %v; %d results dropped",
+				err, dropped.Load())
 		}
 	}
 	g.mu.Lock()
@@ -127,12 +131,14 @@ func TestRights(t *testing.T) {
 		uid, gid int
 		mode     os.FileMode
 	}{
-		{"ann", ann, ann, 0o600}, {"team", ann, team, 0o640}, {"root", 0, 0, 0o600}, {"all", 0, 0, 0o644},
+		{"ann", ann, ann, 0o600}, {"team", ann, team, 0o640},
+		{"root", 0, 0, 0o600}, {"all", 0, 0, 0o644},
 		{"not-team", 0, team, 0o604},
 	}
 	for _, f := range files {
 		name := filepath.Join(dir, f.name)
-		err := errors.Join(os.WriteFile(name, nil, f.mode), os.Chmod(name, f.mode), os.Chown(name, f.uid, f.gid))
+		err := errors.Join(os.WriteFile(name, nil, f.mode), os.Chmod(name, f.mode),
+			os.Chown(name, f.uid, f.gid))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,9 +159,11 @@ func TestRights(t *testing.T) {
 		for range 2 {
 			got := ""
 			for _, f := range files {
-				fd, err := Do(t.Context(), g, On{Device: here, User: c.user}, nil, func() (int, error) {
-					return unix.Open(filepath.Join(dir, f.name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-				})
+				fd, err := Do(t.Context(), g, On{Device: here, User: c.user},
+					nil, func() (int, error) {
+						name := filepath.Join(dir, f.name)
+						return unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+					})
 				if err == nil {
 					unix.Close(fd)
 					got += f.name + " "
@@ -177,9 +185,10 @@ func TestRights(t *testing.T) {
 func TestRightsEndWithTheCall(t *testing.T) {
 	g := New(DefaultCallTime)
 	for range 200 {
-		_, err := Do(t.Context(), g, On{User: &User{UID: 2001, GID: 2001}}, nil, func() (int, error) {
-			panic("with the rights of another")
-		})
+		_, err := Do(t.Context(), g, On{User: &User{UID: 2001, GID: 2001}},
+			nil, func() (int, error) {
+				panic("with the rights of another")
+			})
 		var panicked *bug.Error
 		if !errors.As(err, &panicked) {
 			t.Fatal(err)
@@ -214,7 +223,8 @@ func BenchmarkDo(b *testing.B) {
 	}{{"own", nil}, {"other", &User{UID: 2001, GID: 2001}}} {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
-				_, _ = Do(b.Context(), g, On{Device: here, User: c.user}, nil, func() (int, error) { return 0, unix.Lstat("/", &st) })
+				_, _ = Do(b.Context(), g, On{Device: here, User: c.user}, nil,
+					func() (int, error) { return 0, unix.Lstat("/", &st) })
 			}
 		})
 	}

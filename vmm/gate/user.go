@@ -11,7 +11,7 @@ import (
 	"instarfs/vmm/bug"
 )
 
-// User is somebody whose rights to files a call may have: what the kernel compares with the owner,
+// User is a user whose rights to files a call can have: what the kernel compares with the owner,
 // the group, the mode and the access control list of files. It must not be modified once in use.
 type User struct {
 	UID, GID uint32
@@ -116,7 +116,7 @@ func (own *rights) restore() error {
 }
 
 // setFS sets what the kernel compares with owners and groups of files. setfsuid(2) reports no
-// errors; asking with an ID that cannot be tells what it is.
+// errors; asking with an ID that cannot exist returns the present one.
 func setFS(uid, gid int) error {
 	_ = unix.Setfsgid(gid)
 	_ = unix.Setfsuid(uid)
@@ -134,7 +134,8 @@ var CanBecome = sync.OnceValue(func() bool {
 	done := make(chan error, 1)
 	go func() {
 		const nobody = 65534
-		_, err := as(&User{UID: nobody, GID: nobody}, func() (struct{}, error) { return struct{}{}, nil })
+		who := &User{UID: nobody, GID: nobody}
+		_, err := as(who, func() (struct{}, error) { return struct{}{}, nil })
 		done <- err
 	}()
 	return <-done == nil

@@ -1,0 +1,9 @@
+package compose
+
+import (
+	"testing"
+
+	"instarfs/vmm/chaintest"
+)
+
+func TestOrderOfFiles(t *testing.T) { chaintest.FilesInOrder(t) }

@@ -1,0 +1,9 @@
+package files
+
+import (
+	"testing"
+
+	"instarfs/vmm/chaintest"
+)
+
+func TestOrderOfFiles(t *testing.T) { chaintest.FilesInOrder(t) }

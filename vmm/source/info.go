@@ -1,0 +1,74 @@
+package source
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"instarfs/vmm/chain"
+	"instarfs/vmm/files"
+)
+
+// Info is what a stat of a tree says.
+type Info struct {
+	Mode     uint32 // st_mode, narrowed to what whole classes of users may do, see files.Narrow
+	UID, GID uint32
+	// MTime is the time of the last change. For an image it is the newest of its known layers, if
+	// the caller may read them all.
+	MTime time.Time
+	// Generation identifies the map of an image. For a directory or link it says which one it is.
+	Generation chain.Generation
+	Link       string // the target of a symbolic link that stays in the tree
+	LinkType   uint32 // the type bits of what the owner of the link reaches by it, 0 if nothing
+	Alone      bool   // no other file is under this image, which is known once it was mapped
+}
+
+// info returns what a stat by who says of a regular file or directory.
+func (s *Source) info(
+	ctx context.Context, who *files.Caller, p string, st *unix.Stat_t, list []byte,
+) Info {
+	i := Info{
+		Mode: files.Narrow(st.Mode, list), UID: st.Uid, GID: st.Gid,
+		MTime: time.Unix(st.Mtim.Unix()),
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		i.Generation = s.options.FileGeneration(st)
+		return i
+	}
+	known := s.engine.Known(ctx, s.options.Options, s.label(p), s.place(p), st)
+	i.Generation, i.Alone = known.Generation, known.Alone
+	if known.Err != nil {
+		i.Mode &^= 0o444 // there is no map for anybody
+	}
+	hidden := s.engine.CheckRights(ctx, who, known.Members) != nil
+	for n := range known.Members {
+		m := &known.Members[n]
+		if t := time.Unix(m.Stat.Mtim.Unix()); t.After(i.MTime) && !hidden {
+			i.MTime = t
+		}
+		i.Mode = shared(&i, &m.Stat)
+		if open, err := s.host.OpenToAll(ctx, m.At, 0); !open || err != nil {
+			i.Mode &^= 0o444
+		}
+	}
+	return i
+}
+
+// shared returns the mode of a map that shows another file too: what a class of the image's users
+// may read of both for certain.
+func shared(i *Info, st *unix.Stat_t) uint32 {
+	const user, group, other = 0o400, 0o040, 0o004
+	may := func(bits uint32) bool { return st.Mode&bits == bits }
+	mode := i.Mode
+	if i.UID == st.Uid && !may(user) || i.UID != st.Uid && !may(group|other) {
+		mode &^= user
+	}
+	if !may(user|group) || i.GID != st.Gid && !may(other) {
+		mode &^= group
+	}
+	if !may(user | group | other) {
+		mode &^= other
+	}
+	return mode
+}
