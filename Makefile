@@ -6,12 +6,15 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 GUEST    := guest/payload/bin/agent
 HOST     := bin/instarfs
 # The guest must come out the same wherever it is built: no paths, no build id, no version control.
-GUESTENV := CGO_ENABLED=0 GOOS=linux GOARCH=amd64 GOAMD64=v1 GOFLAGS=
+# What is built is for this machine, or for GOARCH: amd64 or arm64.
+GOARCH   ?= $(shell $(GO) env GOARCH)
+export GOARCH
+GUESTENV := CGO_ENABLED=0 GOOS=linux GOAMD64=v1 GOFLAGS=
 GUESTOPT := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
-# The first code of the host program: cmd/instarfs/addresses.go.
-ENTRY    := -E main.entry
+# The first code of the host program, where it has one of its own: cmd/instarfs/addresses.go.
+ENTRY_amd64 := -E main.entry
 
-.PHONY: all help guest host demo test check check-kvm-amd bench fuzz soak install clean deps
+.PHONY: all help guest host demo test check check-kvm-amd check-arm64 bench fuzz soak install clean deps
 
 all: guest host ## build the map guest, then instarfs, into bin/ (the default)
 
@@ -23,7 +26,7 @@ guest: ## build the map guest that the host program carries
 
 host: guest ## build instarfs
 	@mkdir -p bin
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-X main.version=$(VERSION) $(ENTRY)' -o $(HOST) ./cmd/instarfs
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-X main.version=$(VERSION) $(ENTRY_$(GOARCH))' -o $(HOST) ./cmd/instarfs
 
 demo: deps all ## make sample images, mount them, look at their maps, unmount
 	@./.ci/demo
@@ -36,6 +39,9 @@ check: guest ## gofmt, vet, staticcheck, go mod tidy, and the guest built twice
 
 check-kvm-amd: deps all ## run vmm's tests and map samples on a kvm_amd that QEMU emulates (Debian, some minutes)
 	@./.ci/kvm-amd
+
+check-arm64: ## build for arm64, and map samples in an emulated arm64 machine (Debian, some minutes)
+	@./.ci/arm64
 
 bench: deps all ## compare with qemu-img on this machine and write docs/benchmarks.md
 	@$(GO) run ./cmd/bench -instarfs $(HOST) -o docs/benchmarks.md

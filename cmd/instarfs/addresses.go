@@ -31,11 +31,6 @@ const (
 	leastSpare = 64 << 20
 )
 
-// entry is written in assembly. Programs that are linked without it start as all Go programs do.
-func entry()
-
-var _ = entry
-
 // loweredFrom is the limit that entry lowered, bytes, or 0.
 var loweredFrom uint64
 

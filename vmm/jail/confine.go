@@ -59,6 +59,9 @@ type Measures struct {
 	Landlock      bool // no file may be opened, no socket connected
 	OtherUser     bool // a child of root is not root
 	Reporting     bool // the number of a refused system call is known
+
+	// Refused is why more was not possible, if the kernel or a policy refused it.
+	Refused error
 }
 
 // Missing says what is not in force, in words for people; "" if nothing is missing.
@@ -75,7 +78,11 @@ func (m Measures) Missing() string {
 			list = append(list, x.name)
 		}
 	}
-	return strings.Join(list, ", ")
+	text := strings.Join(list, ", ")
+	if text != "" && m.Refused != nil {
+		text += fmt.Sprintf(" (%v)", m.Refused)
+	}
+	return text
 }
 
 // script is a list of steps and what is made of their results.

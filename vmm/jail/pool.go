@@ -216,6 +216,7 @@ func (p *Pool) spawnHere() (*child, error) {
 			p.mu.Lock()
 			p.level, p.report, p.known = l, report, true
 			p.mu.Unlock()
+			m.Refused = first
 			if p.started != nil {
 				p.started(m)
 			}

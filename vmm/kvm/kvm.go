@@ -57,6 +57,9 @@ type System struct {
 
 // Open opens a KVM device, normally /dev/kvm, and checks that it offers what this package uses.
 func Open(path string) (*System, error) {
+	if runtime.GOARCH != "amd64" {
+		return nil, fmt.Errorf("%w: virtual machines of instarfs are for x86-64 only, this is %s", ErrNoKVM, runtime.GOARCH)
+	}
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, openError(path, err)
