@@ -5,23 +5,12 @@
 // (process.go). What it does with a job is in package run.
 package main
 
+import "instarfs/guest/process"
+
 func main() {
-	if isProcess() {
+	if process.Runs() {
 		serveProcess()
 	} else {
 		serveKVM()
 	}
-}
-
-const (
-	fGetFL   = 3 // F_GETFL of fcntl(2)
-	oAccMode = 3
-	oRDWR    = 2
-)
-
-// isProcess reports whether a kernel runs the program: descriptor 0 is then a socket, which can be
-// read and written. The host of a virtual machine answers 0.
-func isProcess() bool {
-	flags := syscall6(sysFcntl, channelFD, fGetFL, 0, 0, 0, 0)
-	return flags&^0xffff == 0 && flags&oAccMode == oRDWR
 }

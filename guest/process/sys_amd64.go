@@ -1,4 +1,4 @@
-package main
+package process
 
 // System calls of x86-64 Linux (arch/x86/entry/syscalls/syscall_64.tbl).
 const (

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"encoding/binary"
@@ -52,8 +52,9 @@ func bounded(n uintptr, most int) int {
 	return int(n)
 }
 
-// carryOut makes the system calls that the host asks for, and returns the result of each.
-func carryOut(n int, payload []byte) []byte {
+// CarryOut makes the system calls of the payload of a MsgSteps, and returns the result of each, 8
+// bytes.
+func CarryOut(n int, payload []byte) []byte {
 	le := binary.LittleEndian
 	steps, refs, memory := abi.DecodeSteps(n, payload)
 	base := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(memory))))

@@ -1,4 +1,4 @@
-package main
+package process
 
 // syscall6 makes a system call as it is, and returns what the kernel does: a value, or a negative
 // error number. The Go runtime does not notice it, and may not run another goroutine meanwhile.

@@ -1,4 +1,4 @@
-package main
+package process
 
 // System calls of arm64 Linux (include/uapi/asm-generic/unistd.h).
 const (
