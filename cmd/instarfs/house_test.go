@@ -53,6 +53,9 @@ var lattice = []room{
 	{"vmm/session", []string{"guest/show", "vmm/bug", "guest/img", "guest/extent", "guest/fault", "guest/abi", "vmm/turns", "vmm/ledger"}, "a run whatever carries it: no KVM, no process, no file"},
 	{"vmm", []string{"vmm/bug", "guest/abi", "vmm/kvm", "vmm/virtio", "vmm/session", "vmm/ledger"}, "runs any program it is given: not the payload, not paths, not formats"},
 	{"vmm/jail", []string{"guest/abi", "vmm/session", "vmm/ledger"}, "the second carrier: runs any program it is given, as vmm does"},
+	{"vmm/jail/jailtest", []string{"guest/abi"}, "what a test and its hostile guest agree on"},
+	{"vmm/jail/jailtest/hostile", []string{"guest/abi", "guest/process", "vmm/jail/jailtest"},
+		"a guest that misbehaves after a real start; never part of a program that runs"},
 	{"vmm/vmmtest", []string{"guest/abi", "guest/run", "vmm/session", "vmm/turns"}, "the guest's code in the process of a test"},
 	{"cache", []string{"vmm/bug"}, "it knows nothing of what it keeps"},
 	{"vmm/gate", []string{"vmm/bug"}, "whose rights, and which file system: not which path, nor why"},
@@ -83,6 +86,7 @@ var forTests = []room{
 	{"vmm/turns", nil, "turns of a test's own"},
 	{"vmm/chaintest", nil, "layers and images for tests of chains"},
 	{"vmm/vmmtest", nil, "runs without KVM, never part of a program that runs"},
+	{"vmm/jail/jailtest", nil, "what a hostile guest is told; never part of a program that runs"},
 }
 
 // owners are the packages that may import a module that is not ours. All others are forbidden to all.
