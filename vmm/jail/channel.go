@@ -49,10 +49,10 @@ func newPair() (host, child int, err error) {
 }
 
 // receive returns the next message, once it is there as a whole. Its payload is valid until the next
-// receive. The error is errTick if there is none yet, or errClosed; or the header is not that of any
-// message a child may send.
+// receive. The error is errTick if it is not there after a tick, even if a part of it came, or
+// errClosed; or the header is not that of any message a child may send.
 func (c *channel) receive() (h abi.Header, payload []byte, err error) {
-	for {
+	for end := time.Now().Add(tick); ; {
 		if len(c.in) >= abi.HeaderLen {
 			h = abi.DecodeHeader(c.in)
 			if int(h.Length) > len(c.buf)-abi.HeaderLen {
@@ -63,6 +63,9 @@ func (c *channel) receive() (h abi.Header, payload []byte, err error) {
 				c.in = c.in[whole:]
 				return h, payload, nil
 			}
+		}
+		if time.Now().After(end) {
+			return h, nil, errTick
 		}
 		if err := c.more(); err != nil {
 			return h, nil, err
@@ -97,10 +100,15 @@ func (c *channel) put(kind, n uint32, payload []byte) {
 	c.out = append(c.out, payload...)
 }
 
-// flush sends what was put. The error is errTick if not all could be sent yet, or errClosed.
+// maxSend is how many bytes are sent by one call. The kernel waits a tick for each 32 KiB.
+const maxSend = 32 << 10
+
+// flush sends what was put. The error is errTick if not all could be sent within a tick, or
+// errClosed.
 func (c *channel) flush() error {
-	for c.sent < len(c.out) {
-		n, err := unix.SendmsgN(c.fd, c.out[c.sent:], nil, nil, unix.MSG_NOSIGNAL)
+	for end := time.Now().Add(tick); c.sent < len(c.out); {
+		part := c.out[c.sent:min(len(c.out), c.sent+maxSend)]
+		n, err := unix.SendmsgN(c.fd, part, nil, nil, unix.MSG_NOSIGNAL)
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
@@ -109,6 +117,9 @@ func (c *channel) flush() error {
 			return errClosed
 		}
 		c.sent += max(n, 0)
+		if c.sent < len(c.out) && time.Now().After(end) {
+			return errTick
+		}
 	}
 	c.out, c.sent = c.out[:0], 0
 	return nil
