@@ -84,11 +84,3 @@ func (s *Steps) Encode() []byte {
 	b := binary.LittleEndian.AppendUint32(nil, uint32(len(s.refs)/RefLen))
 	return append(append(append(b, s.steps...), s.refs...), s.memory...)
 }
-
-// DecodeSteps splits the payload of a MsgSteps with n steps, which comes from the host.
-func DecodeSteps(n int, b []byte) (steps, refs, memory []byte) {
-	k := int(binary.LittleEndian.Uint32(b))
-	b = b[4:]
-	steps, b = b[:n*StepLen], b[n*StepLen:]
-	return steps, b[:k*RefLen], b[k*RefLen:]
-}

@@ -50,13 +50,10 @@ func Serve(job func(*Port)) {
 	}
 }
 
-// fork continues as a new process: clone(2) without a stack of its own. The new process has only
-// this thread, so the Go runtime in it is good for a few steps, the last of which executes a program.
+// fork continues as a new process, which carries out steps and then executes the program again. This
+// one tells the host which it is, and ends.
 func (p *Port) fork(flags uint32) {
-	pid := syscall6(sysClone, uintptr(flags), 0, 0, 0, 0, 0)
-	if pid == 0 {
-		return
-	}
+	pid := fork(uintptr(flags), new(forkMemory))
 	p.send(abi.MsgForked, uint32(pid))
 	if int32(pid) > 0 {
 		syscall6(sysExitGroup, 0, 0, 0, 0, 0, 0)

@@ -4,6 +4,7 @@ package process
 const (
 	sysFcntl     = 25
 	sysRead      = 63
+	sysWrite     = 64
 	sysWritev    = 66
 	sysExitGroup = 94
 	sysClone     = 220

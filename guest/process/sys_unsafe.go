@@ -1,7 +1,6 @@
 package process
 
 import (
-	"encoding/binary"
 	"runtime"
 	"unsafe"
 
@@ -55,28 +54,40 @@ func bounded(n uintptr, most int) int {
 // CarryOut makes the system calls of the payload of a MsgSteps, and returns the result of each, 8
 // bytes.
 func CarryOut(n int, payload []byte) []byte {
-	le := binary.LittleEndian
-	steps, refs, memory := abi.DecodeSteps(n, payload)
-	base := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(memory))))
-	for ; len(refs) > 0; refs = refs[abi.RefLen:] {
-		le.PutUint64(memory[le.Uint32(refs):], base+uint64(le.Uint32(refs[4:])))
-	}
-	results := make([]byte, 0, 8*n)
-	for ; len(steps) > 0; steps = steps[abi.StepLen:] {
-		var a [6]uintptr
-		for i := range a {
-			v := le.Uint64(steps[8+8*i:])
-			switch steps[56+i] {
-			case abi.ArgMemory:
-				v += base
-			case abi.ArgResult:
-				v = le.Uint64(results[8*v:])
-			}
-			a[i] = uintptr(v)
-		}
-		r := syscall6(uintptr(le.Uint64(steps)), a[0], a[1], a[2], a[3], a[4], a[5])
-		results = le.AppendUint64(results, uint64(r))
-	}
+	results := make([]byte, 8*n)
+	carryOut(uintptr(n), unsafe.Pointer(unsafe.SliceData(payload)), unsafe.Pointer(unsafe.SliceData(results)))
 	runtime.KeepAlive(payload)
 	return results
+}
+
+// carryOut is CarryOut where nothing may be preempted, see fork. The payload is the host's and well
+// formed: this process has seen no image yet.
+//
+//go:nosplit
+func carryOut(n uintptr, payload, results unsafe.Pointer) {
+	refs := uintptr(*(*uint32)(payload))
+	steps := unsafe.Add(payload, 4)
+	ref := unsafe.Add(steps, n*abi.StepLen)
+	memory := unsafe.Add(ref, refs*abi.RefLen)
+	for range refs {
+		at, to := *(*uint32)(ref), *(*uint32)(unsafe.Add(ref, 4))
+		*(*uint64)(unsafe.Add(memory, at)) = uint64(uintptr(memory)) + uint64(to)
+		ref = unsafe.Add(ref, abi.RefLen)
+	}
+	for i := range n {
+		step := unsafe.Add(steps, i*abi.StepLen)
+		var a [6]uintptr
+		for j := range uintptr(len(a)) {
+			v := uintptr(*(*uint64)(unsafe.Add(step, 8+8*j)))
+			switch *(*byte)(unsafe.Add(step, 56+j)) {
+			case abi.ArgMemory:
+				v += uintptr(memory)
+			case abi.ArgResult:
+				v = uintptr(*(*uint64)(unsafe.Add(results, 8*v)))
+			}
+			a[j] = v
+		}
+		r := syscall6(uintptr(*(*uint64)(step)), a[0], a[1], a[2], a[3], a[4], a[5])
+		*(*uint64)(unsafe.Add(results, 8*i)) = uint64(r)
+	}
 }
