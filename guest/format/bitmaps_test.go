@@ -105,11 +105,12 @@ func TestBitmaps(t *testing.T) {
 	}
 }
 
-// TestBitmapsBatch counts the reads for many ranges: bitmaps are read together, and neighbours of one
-// state are one range.
+// TestBitmapsBatch counts the reads for many ranges: bitmaps are read together, and neighbours
+// of one state are one range.
 func TestBitmapsBatch(t *testing.T) {
 	dev := formattest.Bytes(make([]byte, 4096))
-	b := &format.Bitmaps{Dev: dev, Buf: dev.Buffer(4096), SectorSize: 1, Sink: formattest.NewSink(0, 1<<40)}
+	b := &format.Bitmaps{Dev: dev, Buf: dev.Buffer(4096), SectorSize: 1,
+		Sink: formattest.NewSink(0, 1<<40)}
 	for i := range uint64(1000) {
 		if f := b.AddBits(format.Range{End: b.Pos + 8, Flags: stored}, b.Pos, i); f != nil {
 			t.Fatal(f)

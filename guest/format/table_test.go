@@ -31,8 +31,10 @@ func TestTable(t *testing.T) {
 				t.Fatal(f)
 			}
 			n := uint64(len(got)) / tab.EntryLen
-			if n < need || n*tab.EntryLen != uint64(len(got)) || i+n > max(tab.Limit, i+need, i+room) {
-				t.Fatalf("seed %d: %d bytes for %d entries of %d", seed, len(got), need, tab.EntryLen)
+			if n < need || n*tab.EntryLen != uint64(len(got)) || i+n > max(tab.Limit, i+need,
+				i+room) {
+				t.Fatalf("seed %d: %d bytes for %d entries of %d", seed, len(got), need,
+					tab.EntryLen)
 			}
 			if want := content[tab.Off+i*tab.EntryLen:][:len(got)]; !bytes.Equal(got, want) {
 				t.Fatalf("seed %d: entry %d is %x, want %x", seed, i, got, want)

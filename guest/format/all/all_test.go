@@ -14,7 +14,8 @@ import (
 	"instarfs/guest/img"
 )
 
-const cloop = "#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n"
+const cloop = "#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 " +
+	"/dev/cloop $1\n"
 
 // at puts s at an offset of otherwise empty bytes.
 func at(off int, s string) string { return strings.Repeat("\x00", off) + s }
@@ -43,9 +44,12 @@ var heads = []struct {
 	{"cloop", cloop, false, "cloop"},
 	{"cloop named dmg", cloop, true, "dmg"},
 	{"qcow2 named dmg", "QFI\xfb\x00\x00\x00\x03", true, "qcow2"},
-	{"bochs", "Bochs Virtual HD Image" + at(10, "Redolog") + at(9, "Growing") + at(9, "\x00\x00\x02\x00"), false, "bochs"},
-	{"bochs version 1", "Bochs Virtual HD Image" + at(10, "Redolog") + at(9, "Growing") + at(9, "\x00\x00\x01\x00"), false, "bochs"},
-	{"bochs of another type", "Bochs Virtual HD Image" + at(10, "Undoable") + at(8, "Growing") + at(9, "\x00\x00\x02\x00"), false, "raw"},
+	{"bochs", "Bochs Virtual HD Image" + at(10, "Redolog") + at(9, "Growing") +
+		at(9, "\x00\x00\x02\x00"), false, "bochs"},
+	{"bochs version 1", "Bochs Virtual HD Image" + at(10, "Redolog") + at(9, "Growing") +
+		at(9, "\x00\x00\x01\x00"), false, "bochs"},
+	{"bochs of another type", "Bochs Virtual HD Image" + at(10, "Undoable") + at(8, "Growing") +
+		at(9, "\x00\x00\x02\x00"), false, "raw"},
 	{"vmdk sparse", "KDMV", false, "vmdk"},
 	{"vmdk cowd", "COWD", false, "vmdk"},
 	{"vmdk text", "# Disk DescriptorFile\nversion=1\n", false, "vmdk"},
@@ -59,7 +63,8 @@ var heads = []struct {
 	{"vmdk text behind something", "#\n x\nversion=1\n", false, "raw"},
 	{"vmdk text indented", " version=1\n", false, "raw"},
 	{"vmdk text beyond the head", "#" + strings.Repeat("x", 505) + "\nversion=1\n", false, "raw"},
-	{"vmdk text at the head's end", "#" + strings.Repeat("x", 500) + "\nversion=1\n", false, "vmdk"},
+	{"vmdk text at the head's end", "#" + strings.Repeat("x", 500) + "\nversion=1\n", false,
+		"vmdk"},
 	{"comment that never ends", strings.Repeat("#", 600), false, "raw"},
 	{"blanks that never end", strings.Repeat(" ", 600), false, "raw"},
 }
@@ -98,7 +103,8 @@ func TestProbe(t *testing.T) {
 // info is what qemu-img info says, be it good or bad: drivers differ in both.
 func info(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.Command(formattest.Tool(t, "qemu-img"), append([]string{"info"}, args...)...).CombinedOutput()
+	out, err := exec.Command(formattest.Tool(t, "qemu-img"),
+		append([]string{"info"}, args...)...).CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
@@ -121,7 +127,8 @@ func TestTable(t *testing.T) {
 			t.Fatalf("driver %d: %+v", id, d)
 		}
 	}
-	if all.ByFormat(img.Unknown) != nil || all.ByFormat(img.Formats) != nil || all.ByFormat(1<<31) != nil {
+	if all.ByFormat(img.Unknown) != nil || all.ByFormat(img.Formats) != nil ||
+		all.ByFormat(1<<31) != nil {
 		t.Error("a number without a format has a driver")
 	}
 }

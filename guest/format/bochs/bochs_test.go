@@ -47,35 +47,62 @@ func image(change func(b []byte)) []byte {
 func nothing([]byte) {}
 
 func e(start, length, offset uint64, f extent.Flags) extent.Extent {
-	return extent.Extent{Start: start, Length: length, Offset: offset, State: extent.State{Flags: f}}
+	return extent.Extent{Start: start, Length: length, Offset: offset,
+		State: extent.State{Flags: f}}
 }
 
 func TestVectors(t *testing.T) {
 	const first, second = 1024 + 512, 1024 + 2*512 + size
 	sound := []extent.Extent{
-		e(0, 512, 0, 0), e(512, 1024, second+512, data), e(1536, size-1536-512, 0, 0), e(size-512, 512, second+size-512, data),
+		e(0, 512, 0, 0), e(512, 1024, second+512, data), e(1536, size-1536-512, 0, 0),
+		e(size-512, 512, second+size-512, data),
 		e(size, size, 0, 0), e(2*size, size, first, data), e(3*size, size/2, 0, 0)}
 	for _, v := range []formattest.Vector{
 		{Name: "sound", Image: image(nothing), Want: sound},
-		{Name: "sound, qemu", Image: image(nothing), Qemu: qemu, Want: []extent.Extent{e(0, 3*size+size/2, 0, extent.Present|extent.Data)}},
-		{Name: "version 1", Image: image(func(b []byte) { le.PutUint32(b[64:], 0x10000); le.PutUint64(b[84:], size); b[92] = 0xff }),
+		{Name: "sound, qemu", Image: image(nothing), Qemu: qemu,
+			Want: []extent.Extent{e(0, 3*size+size/2, 0, extent.Present|extent.Data)}},
+		{Name: "version 1", Image: image(func(b []byte) {
+			le.PutUint32(b[64:], 0x10000)
+			le.PutUint64(b[84:], size)
+			b[92] = 0xff
+		}),
 			Want: sound[:4]},
-		{Name: "no disk", Image: image(func(b []byte) { le.PutUint64(b[88:], 511); le.PutUint32(b[72:], 0) })},
-		{Name: "extent beyond any file", Image: image(func(b []byte) { le.PutUint32(b[76:], 1<<32-512); le.PutUint32(b[1024-16:], 1<<32-2) }),
-			Want: []extent.Extent{e(0, size, 0, extent.Bad), e(size, size, 0, 0), e(2*size, size, 1024+1<<32-512, data), e(3*size, size/2, 0, 0)}},
-		{Name: "magic", Image: image(func(b []byte) { b[22] = 'x' }), Fault: "Image not in Bochs format"},
-		{Name: "type", Image: image(func(b []byte) { b[32] = 'x' }), Fault: "Image not in Bochs format"},
-		{Name: "subtype", Image: image(func(b []byte) { copy(b[48:], "Undoable\x00") }), Fault: "Image not in Bochs format"},
-		{Name: "version", Image: image(func(b []byte) { b[66] = 3 }), Fault: "Image not in Bochs format"},
+		{Name: "no disk", Image: image(func(b []byte) {
+			le.PutUint64(b[88:], 511)
+			le.PutUint32(b[72:], 0)
+		})},
+		{Name: "extent beyond any file",
+			Image: image(func(b []byte) {
+				le.PutUint32(b[76:], 1<<32-512)
+				le.PutUint32(b[1024-16:], 1<<32-2)
+			}),
+			Want: []extent.Extent{e(0, size, 0, extent.Bad), e(size, size, 0, 0),
+				e(2*size, size, 1024+1<<32-512, data), e(3*size, size/2, 0, 0)}},
+		{Name: "magic", Image: image(func(b []byte) { b[22] = 'x' }),
+			Fault: "Image not in Bochs format"},
+		{Name: "type", Image: image(func(b []byte) { b[32] = 'x' }),
+			Fault: "Image not in Bochs format"},
+		{Name: "subtype", Image: image(func(b []byte) { copy(b[48:], "Undoable\x00") }),
+			Fault: "Image not in Bochs format"},
+		{Name: "version", Image: image(func(b []byte) { b[66] = 3 }),
+			Fault: "Image not in Bochs format"},
 		{Name: "empty", Fault: "Image not in Bochs format"},
-		{Name: "catalog", Image: image(func(b []byte) { le.PutUint32(b[72:], 1<<20+1) }), Fault: "Catalog size is too large"},
-		{Name: "extent 0", Image: image(func(b []byte) { le.PutUint32(b[80:], 0) }), Fault: "Extent size must be at least 512"},
-		{Name: "extent 511", Image: image(func(b []byte) { le.PutUint32(b[80:], 511) }), Fault: "Extent size must be at least 512"},
-		{Name: "extent 513", Image: image(func(b []byte) { le.PutUint32(b[80:], 513) }), Fault: "Extent size 513 is not a power of two"},
-		{Name: "extent 16M", Image: image(func(b []byte) { le.PutUint32(b[80:], 16<<20) }), Fault: "Extent size 16777216 is too large"},
-		{Name: "disk", Image: image(func(b []byte) { le.PutUint64(b[88:], 4*size+512) }), Fault: "Catalog size is too small for this disk size"},
-		{Name: "disk of 2^64-1", Image: image(func(b []byte) { le.PutUint64(b[88:], 1<<64-1) }), Fault: "Catalog size is too small for this disk size"},
-		{Name: "bitmap", Image: image(func(b []byte) { b[76] = 3 }), Fault: "a bitmap of 3 bytes is too small for the 32 sectors of an extent"},
+		{Name: "catalog", Image: image(func(b []byte) { le.PutUint32(b[72:], 1<<20+1) }),
+			Fault: "Catalog size is too large"},
+		{Name: "extent 0", Image: image(func(b []byte) { le.PutUint32(b[80:], 0) }),
+			Fault: "Extent size must be at least 512"},
+		{Name: "extent 511", Image: image(func(b []byte) { le.PutUint32(b[80:], 511) }),
+			Fault: "Extent size must be at least 512"},
+		{Name: "extent 513", Image: image(func(b []byte) { le.PutUint32(b[80:], 513) }),
+			Fault: "Extent size 513 is not a power of two"},
+		{Name: "extent 16M", Image: image(func(b []byte) { le.PutUint32(b[80:], 16<<20) }),
+			Fault: "Extent size 16777216 is too large"},
+		{Name: "disk", Image: image(func(b []byte) { le.PutUint64(b[88:], 4*size+512) }),
+			Fault: "Catalog size is too small for this disk size"},
+		{Name: "disk of 2^64-1", Image: image(func(b []byte) { le.PutUint64(b[88:], 1<<64-1) }),
+			Fault: "Catalog size is too small for this disk size"},
+		{Name: "bitmap", Image: image(func(b []byte) { b[76] = 3 }),
+			Fault: "a bitmap of 3 bytes is too small for the 32 sectors of an extent"},
 		{Name: "bitmap, qemu", Image: image(func(b []byte) { b[76] = 3 }), Qemu: qemu,
 			Want: []extent.Extent{e(0, 3*size+size/2, 0, extent.Present|extent.Data)}},
 	} {
@@ -92,7 +119,8 @@ func TestModel(t *testing.T) {
 		if r == nil {
 			t.Fatalf("seed %d: a sound image has a fault", seed)
 		}
-		header, entries, extentSize := uint64(le.Uint32(b[68:])), uint64(le.Uint32(b[72:])), uint64(le.Uint32(b[80:]))
+		header, entries, extentSize := uint64(le.Uint32(b[68:])), uint64(le.Uint32(b[72:])),
+			uint64(le.Uint32(b[80:]))
 		for off := uint64(0); off < r.Map.End(); off += 512 {
 			want := e(off, 512, 0, 0)
 			if n := uint64(le.Uint32(b[header+off/extentSize*4:])); n != 1<<32-1 {
@@ -103,7 +131,8 @@ func TestModel(t *testing.T) {
 				}
 			}
 			got := r.Map.At(r.Map.Find(off))
-			if got = got.Skip(off - got.Start); got.Length < 512 || got.State != want.State || got.Offset != want.Offset {
+			if got = got.Skip(off - got.Start); got.Length < 512 || got.State != want.State ||
+				got.Offset != want.Offset {
 				t.Fatalf("seed %d: %+v, want %+v", seed, got, want)
 			}
 		}
@@ -118,15 +147,18 @@ func TestIsReadOnce(t *testing.T) {
 	}
 	for _, w := range [][2]uint64{{0, size << 20}, {size<<20 - 5, size << 20}} {
 		dev := formattest.Bytes(b)
-		_, f, err := formattest.Run(&bochs.Driver, &format.Params{Dev: dev}, img.Window{Start: w[0], End: w[1]})
+		_, f, err := formattest.Run(&bochs.Driver, &format.Params{Dev: dev},
+			img.Window{Start: w[0], End: w[1]})
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
 		if at, twice := dev.ReadTwice(); twice {
 			t.Errorf("byte %d is read twice", at)
 		}
-		if most := 96 + (w[1]-w[0])/size*(4+4) + 8; dev.Bytes > most || dev.Batches > 2+1<<20/256+64 {
-			t.Errorf("%d bytes read in %d batches, want %d bytes at most", dev.Bytes, dev.Batches, most)
+		if most := 96 + (w[1]-w[0])/size*(4+4) + 8; dev.Bytes > most ||
+			dev.Batches > 2+1<<20/256+64 {
+			t.Errorf("%d bytes read in %d batches, want %d bytes at most", dev.Bytes, dev.Batches,
+				most)
 		}
 	}
 }

@@ -52,40 +52,60 @@ func all(length uint64, f extent.Flags) []extent.Extent {
 }
 
 func TestVectors(t *testing.T) {
-	const order, step = "offsets not monotonically increasing at index ", "invalid compressed block size at index "
+	const order, step = "offsets not monotonically increasing at index ",
+		"invalid compressed block size at index "
 	blocks := func(size, n uint32) func(b []byte) {
 		return func(b []byte) { be.PutUint32(b[128:], size); be.PutUint32(b[132:], n) }
 	}
 	for _, v := range []formattest.Vector{
 		{Name: "sound", Image: image(nothing), Want: all(3*65536, compressed)},
-		{Name: "sound, qemu", Image: image(nothing), Qemu: qemu, Want: all(3*65536, extent.Present|extent.Data)},
+		{Name: "sound, qemu", Image: image(nothing), Qemu: qemu,
+			Want: all(3*65536, extent.Present|extent.Data)},
 		{Name: "no blocks", Image: image(blocks(512, 0))},
 		{Name: "block_size 64M", Image: image(blocks(64<<20, 3)), Want: all(192<<20, compressed)},
 		{Name: "no bytes", Image: nil, Fault: "block_size cannot be zero"},
-		{Name: "block_size 513", Image: image(blocks(513, 3)), Fault: "block_size 513 must be a multiple of 512"},
-		{Name: "block_size 64M+512", Image: image(blocks(64<<20+512, 3)), Fault: "block_size 67109376 must be 64 MB or less"},
-		{Name: "n_blocks", Image: image(blocks(512, 1<<29)), Fault: "n_blocks 536870912 must be 536870911 or less"},
-		{Name: "n_blocks-1", Image: image(blocks(512, 1<<29-1)), Fault: "Could not allocate offsets table"},
-		{Name: "n_blocks-2", Image: image(blocks(512, 1<<29-2)), Fault: "image requires too many offsets, try increasing block size"},
-		{Name: "offsets", Image: image(blocks(512, 1<<26)), Fault: "image requires too many offsets, try increasing block size"},
-		{Name: "offset", Image: image(func(b []byte) { b[136+16+7] = 199 }), Fault: order + "2, image file is corrupt"},
-		{Name: "last offset", Image: image(func(b []byte) { clear(b[136+24:]) }), Fault: order + "3, image file is corrupt"},
-		{Name: "offsets beyond the end", Image: image(nothing)[:136+24], Fault: order + "3, image file is corrupt"},
-		{Name: "some offset beyond the end", Image: image(nothing)[:136+28], Fault: order + "3, image file is corrupt"},
-		{Name: "the next step beyond the end", Image: steps(5), Fault: order + "131072, image file is corrupt"},
-		{Name: "the next step beyond the end, all 0", Image: steps(0), Want: all(512<<17, compressed)},
-		{Name: "step", Image: image(func(b []byte) { be.PutUint64(b[136+24:], 200+128<<20) }), Want: all(3*65536, compressed)},
-		{Name: "large step", Image: image(func(b []byte) { be.PutUint64(b[136+24:], 200+128<<20+1) }), Fault: step + "3, image file is corrupt"},
+		{Name: "block_size 513", Image: image(blocks(513, 3)),
+			Fault: "block_size 513 must be a multiple of 512"},
+		{Name: "block_size 64M+512", Image: image(blocks(64<<20+512, 3)),
+			Fault: "block_size 67109376 must be 64 MB or less"},
+		{Name: "n_blocks", Image: image(blocks(512, 1<<29)),
+			Fault: "n_blocks 536870912 must be 536870911 or less"},
+		{Name: "n_blocks-1", Image: image(blocks(512, 1<<29-1)),
+			Fault: "Could not allocate offsets table"},
+		{Name: "n_blocks-2", Image: image(blocks(512, 1<<29-2)),
+			Fault: "image requires too many offsets, try increasing block size"},
+		{Name: "offsets", Image: image(blocks(512, 1<<26)),
+			Fault: "image requires too many offsets, try increasing block size"},
+		{Name: "offset", Image: image(func(b []byte) { b[136+16+7] = 199 }), Fault: order +
+			"2, image file is corrupt"},
+		{Name: "last offset", Image: image(func(b []byte) { clear(b[136+24:]) }), Fault: order +
+			"3, image file is corrupt"},
+		{Name: "offsets beyond the end", Image: image(nothing)[:136+24], Fault: order +
+			"3, image file is corrupt"},
+		{Name: "some offset beyond the end", Image: image(nothing)[:136+28], Fault: order +
+			"3, image file is corrupt"},
+		{Name: "the next step beyond the end", Image: steps(5), Fault: order +
+			"131072, image file is corrupt"},
+		{Name: "the next step beyond the end, all 0", Image: steps(0),
+			Want: all(512<<17, compressed)},
+		{Name: "step", Image: image(func(b []byte) { be.PutUint64(b[136+24:], 200+128<<20) }),
+			Want: all(3*65536, compressed)},
+		{Name: "large step", Image: image(func(b []byte) {
+			be.PutUint64(b[136+24:], 200+128<<20+1)
+		}), Fault: step + "3, image file is corrupt"},
 		{Name: "first offset", Image: image(func(b []byte) {
 			for i := range uint64(4) {
 				be.PutUint64(b[136+8*i:], 1<<64-4+i)
 			}
 		}), Want: all(3*65536, compressed)},
-		{Name: "all offsets 0, most beyond the end", Image: image(func(b []byte) { blocks(512, 1<<26-1)(b); clear(b[136:]) }),
-			Want: all(512*(1<<26-1), compressed)},
-		{Name: "more sectors than 2^32", Image: image(func(b []byte) { blocks(1<<20, 1<<22+1)(b); clear(b[136:]) }),
-			Want: all(1<<20*(1<<22+1), compressed)},
-		{Name: "more sectors than 2^32, qemu", Image: image(func(b []byte) { blocks(1<<20, 1<<22+1)(b); clear(b[136:]) }), Qemu: qemu,
+		{Name: "all offsets 0, most beyond the end",
+			Image: image(func(b []byte) { blocks(512, 1<<26-1)(b); clear(b[136:]) }),
+			Want:  all(512*(1<<26-1), compressed)},
+		{Name: "more sectors than 2^32",
+			Image: image(func(b []byte) { blocks(1<<20, 1<<22+1)(b); clear(b[136:]) }),
+			Want:  all(1<<20*(1<<22+1), compressed)},
+		{Name: "more sectors than 2^32, qemu",
+			Image: image(func(b []byte) { blocks(1<<20, 1<<22+1)(b); clear(b[136:]) }), Qemu: qemu,
 			Want: all(1<<20, extent.Present|extent.Data)},
 	} {
 		v.Check(t, &cloop.Driver)

@@ -31,7 +31,8 @@ func v1(payload uint32, size int) []byte {
 }
 
 func e(start, length, offset uint64, f extent.Flags) extent.Extent {
-	return extent.Extent{Start: start, Length: length, Offset: offset, State: extent.State{Flags: f}}
+	return extent.Extent{Start: start, Length: length, Offset: offset,
+		State: extent.State{Flags: f}}
 }
 
 // v2 is a container of 20000 bytes with these segments.
@@ -46,58 +47,90 @@ func TestVectors(t *testing.T) {
 	const notJSON = "the metadata is not JSON as LUKS2 has it"
 	const noGood = "segment 7 has no good offset or size, or another has its number"
 	seg := func(kind, offset, size, more string) string {
-		return `"7":{"type":"` + kind + `","offset":"` + offset + `","size":"` + size + `"` + more + `}`
+		return `"7":{"type":"` + kind + `","offset":"` + offset + `","size":"` + size + `"` + more +
+			`}`
 	}
 	many := strings.Repeat(`"1":{"type":"crypt","offset":"16384","size":"512"},`, 65)
 	for _, v := range []formattest.Vector{
-		{Name: "version 1", Image: v1(8, 9000), Want: []extent.Extent{e(0, 9216-4096, 0, encrypted)}},
-		{Name: "version 1, qemu", Image: v1(8, 9000), Qemu: qemu, Fault: "Parameter 'key-secret' is required for cipher"},
+		{Name: "version 1", Image: v1(8, 9000),
+			Want: []extent.Extent{e(0, 9216-4096, 0, encrypted)}},
+		{Name: "version 1, qemu", Image: v1(8, 9000), Qemu: qemu,
+			Fault: "Parameter 'key-secret' is required for cipher"},
 		{Name: "empty, qemu", Qemu: qemu, Fault: "Parameter 'key-secret' is required for cipher"},
 		{Name: "backup of a header", Image: v1(8, 4096)},
-		{Name: "detached header", Image: v1(0, 4096), Fault: "the data starts at 0 of 4096 bytes: it lies in another file, or the file was cut"},
-		{Name: "cut", Image: v1(9, 4096), Fault: "the data starts at 4608 of 4096 bytes: it lies in another file, or the file was cut"},
+		{Name: "detached header", Image: v1(0, 4096),
+			Fault: "the data starts at 0 of 4096 bytes: it lies in another file, or the file " +
+				"was cut"},
+		{Name: "cut", Image: v1(9, 4096),
+			Fault: "the data starts at 4608 of 4096 bytes: it lies in another file, or the " +
+				"file was cut"},
 		{Name: "magic", Image: set(v1(8, 9000), 0, 'l'), Fault: "Volume is not in LUKS format"},
 		{Name: "empty", Fault: "Volume is not in LUKS format"},
-		{Name: "version 3", Image: set(v1(8, 9000), 7, 3), Fault: "LUKS version 3 is not supported"},
-		{Name: "hdr_size 0", Image: set(v2(""), 14, 0), Fault: "a header of 0 bytes is none of 16 KiB to 4 MiB"},
-		{Name: "hdr_size", Image: set(v2(""), 8, 1), Fault: "a header of 72057594037944320 bytes is none of 16 KiB to 4 MiB"},
+		{Name: "version 3", Image: set(v1(8, 9000), 7, 3),
+			Fault: "LUKS version 3 is not supported"},
+		{Name: "hdr_size 0", Image: set(v2(""), 14, 0),
+			Fault: "a header of 0 bytes is none of 16 KiB to 4 MiB"},
+		{Name: "hdr_size", Image: set(v2(""), 8, 1),
+			Fault: "a header of 72057594037944320 bytes is none of 16 KiB to 4 MiB"},
 
-		{Name: "dynamic", Image: v2(seg("crypt", "16384", "dynamic", "")), Want: []extent.Extent{e(0, 3*512+2048+512, 0, encrypted)}},
-		{Name: "fixed", Image: v2(seg("crypt", "17408", "1024", "")), Want: []extent.Extent{e(0, 1024, 0, encrypted)}},
-		{Name: "linear", Image: v2(seg("linear", "17408", "1024", `,"flags":["in-reencryption"]`)), Want: []extent.Extent{e(0, 1024, 17408, data)}},
-		{Name: "two, and a backup", Image: v2(`"10":{"offset":"16384","type":"crypt","size":"dynamic"},` +
-			`"9":{"type":"crypt","offset":"1024","size":"dynamic","flags":["backup-previous"]},` + seg("linear", "17408", "512", "")),
+		{Name: "dynamic", Image: v2(seg("crypt", "16384", "dynamic", "")),
+			Want: []extent.Extent{e(0, 3*512+2048+512, 0, encrypted)}},
+		{Name: "fixed", Image: v2(seg("crypt", "17408", "1024", "")),
+			Want: []extent.Extent{e(0, 1024, 0, encrypted)}},
+		{Name: "linear", Image: v2(seg("linear", "17408", "1024", `,"flags":["in-reencryption"]`)),
+			Want: []extent.Extent{e(0, 1024, 17408, data)}},
+		{Name: "two, and a backup", Image: v2(
+			`"10":{"offset":"16384","type":"crypt","size":"dynamic"},` +
+				`"9":{"type":"crypt","offset":"1024","size":"dynamic",` +
+				`"flags":["backup-previous"]},` +
+				seg("linear", "17408", "512", "")),
 			Want: []extent.Extent{e(0, 512, 17408, data), e(512, 4096, 0, encrypted)}},
-		{Name: "only a backup", Image: v2(seg("crypt", "16384", "dynamic", `,"flags":["backup-final"]`)), Fault: "no segment holds data"},
+		{Name: "only a backup", Image: v2(seg("crypt", "16384", "dynamic",
+			`,"flags":["backup-final"]`)), Fault: "no segment holds data"},
 		{Name: "none", Image: v2(""), Fault: "no segment holds data"},
-		{Name: "no segments", Image: lukstest.WithJSON(`{}`, 20000), Fault: "no segment holds data"},
+		{Name: "no segments", Image: lukstest.WithJSON(`{}`, 20000),
+			Fault: "no segment holds data"},
 		{Name: "too many", Image: v2(many[:len(many)-1]), Fault: "more than 64 segments"},
-		{Name: "type", Image: v2(seg("verity", "16384", "512", "")), Fault: "segment 7 has an unknown type"},
+		{Name: "type", Image: v2(seg("verity", "16384", "512", "")),
+			Fault: "segment 7 has an unknown type"},
 		{Name: "detached header of version 2", Image: v2(seg("crypt", "0", "dynamic", "")),
-			Fault: "the data starts at 0 of 20480 bytes: it lies in another file, or the file was cut"},
+			Fault: "the data starts at 0 of 20480 bytes: it lies in another file, or the file " +
+				"was cut"},
 		{Name: "cut, version 2", Image: v2(seg("crypt", "20992", "dynamic", "")),
-			Fault: "the data starts at 20992 of 20480 bytes: it lies in another file, or the file was cut"},
+			Fault: "the data starts at 20992 of 20480 bytes: it lies in another file, or the " +
+				"file was cut"},
 		{Name: "unaligned", Image: v2(seg("crypt", "16385", "512", "")), Fault: noGood},
 		{Name: "unaligned size", Image: v2(seg("crypt", "16384", "513", "")), Fault: noGood},
 		{Name: "negative", Image: v2(seg("crypt", "-512", "512", "")), Fault: noGood},
-		{Name: "far away", Image: v2(seg("linear", "9223372036854775808", "512", "")), Fault: noGood},
+		{Name: "far away", Image: v2(seg("linear", "9223372036854775808", "512", "")),
+			Fault: noGood},
 		{Name: "2^64", Image: v2(seg("crypt", "16384", "18446744073709551616", "")), Fault: noGood},
 		{Name: "no size", Image: v2(`"7":{"type":"crypt","offset":"512"}`), Fault: noGood},
-		{Name: "size is a number", Image: v2(`"7":{"type":"crypt","offset":"512","size":512}`), Fault: noGood},
-		{Name: "twice", Image: v2(seg("crypt", "16384", "512", "") + "," + seg("crypt", "16384", "512", "")), Fault: noGood},
-		{Name: "dynamic before another", Image: v2(seg("crypt", "16384", "dynamic", "") + `,"8":{"type":"crypt","offset":"512","size":"512"}`), Fault: noGood},
-		{Name: "too large", Image: v2(seg("crypt", "0", "8223372036854775808", "") + `,"8":{"type":"crypt","offset":"0","size":"8223372036854775808"}`),
+		{Name: "size is a number", Image: v2(`"7":{"type":"crypt","offset":"512","size":512}`),
+			Fault: noGood},
+		{Name: "twice", Image: v2(seg("crypt", "16384", "512", "") + "," +
+			seg("crypt", "16384", "512", "")), Fault: noGood},
+		{Name: "dynamic before another", Image: v2(seg("crypt", "16384", "dynamic", "") +
+			`,"8":{"type":"crypt","offset":"512","size":"512"}`), Fault: noGood},
+		{Name: "too large", Image: v2(seg("crypt", "0", "8223372036854775808", "") +
+			`,"8":{"type":"crypt","offset":"0","size":"8223372036854775808"}`),
 			Fault: "the disk is larger than 2^63 bytes"},
 		{Name: "no JSON", Image: lukstest.WithJSON("", 20000), Fault: notJSON},
-		{Name: "cut JSON", Image: lukstest.WithJSON(`{"segments":{"0":{"type":"crypt`, 20000), Fault: notJSON},
-		{Name: "no comma", Image: lukstest.WithJSON(`{"a":1 "segments":{}}`, 20000), Fault: notJSON},
+		{Name: "cut JSON", Image: lukstest.WithJSON(`{"segments":{"0":{"type":"crypt`, 20000),
+			Fault: notJSON},
+		{Name: "no comma", Image: lukstest.WithJSON(`{"a":1 "segments":{}}`, 20000),
+			Fault: notJSON},
 		{Name: "no colon", Image: lukstest.WithJSON(`{"segments"{}}`, 20000), Fault: notJSON},
 		{Name: "no value", Image: lukstest.WithJSON(`{"a":,"segments":{}}`, 20000), Fault: notJSON},
 		{Name: "number of a segment", Image: v2(`"x":{}`), Fault: notJSON},
-		{Name: "deep", Image: lukstest.WithJSON(`{"a":`+strings.Repeat("[", 5000), 20000), Fault: notJSON},
-		{Name: "as deep as can be", Image: lukstest.WithJSON(`{"a":`+strings.Repeat("[", 15)+strings.Repeat("]", 15)+`,"segments":{`+
-			seg("crypt", "17408", "1024", "")+"}}", 20000), Want: []extent.Extent{e(0, 1024, 0, encrypted)}},
-		{Name: "escapes", Image: lukstest.WithJSON(`{"a\\":"\"\\","segments":{`+seg("crypt", "17408", "1024", `,"b":"\\\"}"`)+"}}", 20000),
+		{Name: "deep", Image: lukstest.WithJSON(`{"a":`+strings.Repeat("[", 5000), 20000),
+			Fault: notJSON},
+		{Name: "as deep as can be", Image: lukstest.WithJSON(`{"a":`+strings.Repeat("[",
+			15)+strings.Repeat("]", 15)+`,"segments":{`+
+			seg("crypt", "17408", "1024", "")+"}}", 20000),
+			Want: []extent.Extent{e(0, 1024, 0, encrypted)}},
+		{Name: "escapes", Image: lukstest.WithJSON(`{"a\\":"\"\\","segments":{`+seg("crypt",
+			"17408", "1024", `,"b":"\\\"}"`)+"}}", 20000),
 			Want: []extent.Extent{e(0, 1024, 0, encrypted)}},
 	} {
 		v.Check(t, &luks.Driver)
@@ -139,7 +172,9 @@ func TestModel(t *testing.T) {
 			for range min(length, 100) {
 				off := at + uint64(rng.Int63n(int64(length)))
 				got := r.Map.At(r.Map.Find(off))
-				if want := s.Type == "linear"; (got.Flags == data) != want || (got.Flags == encrypted) == want || want && got.Offset+off-got.Start != from+off-at {
+				if want := s.Type == "linear"; (got.Flags == data) != want ||
+					(got.Flags == encrypted) == want || want &&
+					got.Offset+off-got.Start != from+off-at {
 					t.Fatalf("seed %d: byte %d: %+v, segment %+v", seed, off, got, s)
 				}
 			}
@@ -157,7 +192,8 @@ func TestModel(t *testing.T) {
 // TestProbe: version 2 is raw to whoever does not ask for it.
 func TestProbe(t *testing.T) {
 	for v, want := range []int{0, format.Certain, 0, 0} {
-		if got := luks.Driver.Probe((*[format.HeadLen]byte)(set(v1(8, 512), 7, byte(v))), 512, false); got != want {
+		if got := luks.Driver.Probe((*[format.HeadLen]byte)(set(v1(8, 512), 7, byte(v))), 512,
+			false); got != want {
 			t.Errorf("version %d scores %d", v, got)
 		}
 	}
@@ -207,8 +243,11 @@ func FuzzLuks(f *testing.F) {
 
 // FuzzLuksJSON puts anything into the JSON area.
 func FuzzLuksJSON(f *testing.F) {
-	f.Add(`{"segments":{"0":{"type":"crypt","offset":"16384","size":"dynamic","flags":["backup-x",1]}}}`)
-	f.Add(`{"a":[1,{}],"b":{"c\"":null},"segments":{"0":{"type":"linear","offset":"16384","size":"512"},"1":{"type":"crypt","offset":"512","size":"512"}}}`)
+	f.Add(`{"segments":{"0":{"type":"crypt","offset":"16384","size":"dynamic",` +
+		`"flags":["backup-x",1]}}}`)
+	f.Add(`{"a":[1,{}],"b":{"c\"":null},"segments":{` +
+		`"0":{"type":"linear","offset":"16384","size":"512"},` +
+		`"1":{"type":"crypt","offset":"512","size":"512"}}}`)
 	f.Fuzz(func(t *testing.T, json string) {
 		formattest.Properties(t, &luks.Driver, lukstest.WithJSON(json, 20000), 0, 700, 5000, true)
 	})

@@ -43,7 +43,8 @@ func image(change func(b []byte)) []byte {
 }
 
 func e(start, length, offset uint64, f extent.Flags) extent.Extent {
-	return extent.Extent{Start: start, Length: length, Offset: offset, State: extent.State{Flags: f}}
+	return extent.Extent{Start: start, Length: length, Offset: offset,
+		State: extent.State{Flags: f}}
 }
 
 // extension puts one with these features at sector 24.
@@ -79,46 +80,85 @@ const badGranularity = "bdrv_create_dirty_bitmap: Assertion `is_power_of_2(granu
 
 func TestVectors(t *testing.T) {
 	const c = cluster
-	sound := []extent.Extent{e(0, c, c, data), e(c, c, 0, 0), e(2*c, 2*c, 2*c, data), e(4*c, c-512, 0, 0)}
+	sound := []extent.Extent{e(0, c, c, data), e(c, c, 0, 0), e(2*c, 2*c, 2*c, data),
+		e(4*c, c-512, 0, 0)}
 	for _, v := range []formattest.Vector{
 		{Name: "sound", Image: image(nothing), Qemu: qemu, Want: sound},
-		{Name: "in sectors", Image: image(func(b []byte) { copy(b, "WithoutFreeSpace"); b[64+8] = 40; b[64+12] = 48 }), Qemu: qemu,
-			Want: []extent.Extent{e(0, c, 512, data), e(c, c, 0, 0), e(2*c, 2*c, 40*512, data), e(4*c, c-512, 0, 0)}},
-		{Name: "size of more than 32 bits", Image: image(func(b []byte) { copy(b, "WithoutFreeSpace"); b[40] = 1; b[32] = 0 }),
-			Want: []extent.Extent{e(0, 5*c-512, 0, 0)}},
-		{Name: "a cluster that is not whole", Image: image(nothing)[:4*c-512], Want: []extent.Extent{e(0, c, c, data), e(c, c, 0, 0), e(2*c, c, 2*c, data),
-			e(3*c, 2*c-512, 0, 0)}},
-		{Name: "a cluster that is whole in sectors", Image: image(nothing)[:4*c-511], Qemu: qemu11, Want: nil, Fault: small},
-		{Name: "a cluster in the header", Image: image(func(b []byte) { copy(b, "WithoutFreeSpace"); b[64] = 7; b[64+8] = 16; b[64+12] = 24; b[48] = 8 }),
+		{Name: "in sectors", Image: image(func(b []byte) {
+			copy(b, "WithoutFreeSpace")
+			b[64+8] = 40
+			b[64+12] = 48
+		}), Qemu: qemu,
+			Want: []extent.Extent{e(0, c, 512, data), e(c, c, 0, 0), e(2*c, 2*c, 40*512, data),
+				e(4*c, c-512, 0, 0)}},
+		{Name: "size of more than 32 bits",
+			Image: image(func(b []byte) { copy(b, "WithoutFreeSpace"); b[40] = 1; b[32] = 0 }),
+			Want:  []extent.Extent{e(0, 5*c-512, 0, 0)}},
+		{Name: "a cluster that is not whole", Image: image(nothing)[:4*c-512],
+			Want: []extent.Extent{e(0, c, c, data), e(c, c, 0, 0), e(2*c, c, 2*c, data),
+				e(3*c, 2*c-512, 0, 0)}},
+		{Name: "a cluster that is whole in sectors", Image: image(nothing)[:4*c-511], Qemu: qemu11,
+			Want: nil, Fault: small},
+		{Name: "a cluster in the header",
+			Image: image(func(b []byte) {
+				copy(b, "WithoutFreeSpace")
+				b[64] = 7
+				b[64+8] = 16
+				b[64+12] = 24
+				b[48] = 8
+			}),
 			Want: []extent.Extent{e(0, 2*c, 0, 0), e(2*c, 2*c, 2*c, data), e(4*c, c-512, 0, 0)}},
-		{Name: "clusters behind the BAT", Image: image(func(b []byte) { copy(b, "WithoutFreeSpace"); b[64] = 1; b[64+8] = 16; b[64+12] = 24 }),
-			Want: []extent.Extent{e(0, c, 512, data), e(c, c, 0, 0), e(2*c, 2*c, 2*c, data), e(4*c, c-512, 0, 0)}},
+		{Name: "clusters behind the BAT",
+			Image: image(func(b []byte) {
+				copy(b, "WithoutFreeSpace")
+				b[64] = 1
+				b[64+8] = 16
+				b[64+12] = 24
+			}),
+			Want: []extent.Extent{e(0, c, 512, data), e(c, c, 0, 0), e(2*c, 2*c, 2*c, data),
+				e(4*c, c-512, 0, 0)}},
 		{Name: "data in the header", Image: image(func(b []byte) { b[48] = 7 }), Want: sound},
 		{Name: "data behind the file", Image: image(func(b []byte) { b[48] = 33 }), Want: sound},
-		{Name: "data at the third cluster", Image: image(func(b []byte) { b[48] = 16 }), Want: []extent.Extent{e(0, 2*c, 0, 0), e(2*c, 2*c, 2*c, data),
-			e(4*c, c-512, 0, 0)}},
-		{Name: "data at the third cluster, qemu 10", Image: image(func(b []byte) { b[48] = 16 }), Qemu: qemu10, Want: sound},
-		{Name: "data at the third cluster, qemu 11.1", Image: image(func(b []byte) { b[48], b[36] = 16, 32 }), Qemu: qemu11,
+		{Name: "data at the third cluster", Image: image(func(b []byte) { b[48] = 16 }),
+			Want: []extent.Extent{e(0, 2*c, 0, 0), e(2*c, 2*c, 2*c, data),
+				e(4*c, c-512, 0, 0)}},
+		{Name: "data at the third cluster, qemu 10", Image: image(func(b []byte) { b[48] = 16 }),
+			Qemu: qemu10, Want: sound},
+		{Name: "data at the third cluster, qemu 11.1",
+			Image: image(func(b []byte) { b[48], b[36] = 16, 32 }), Qemu: qemu11,
 			Want: []extent.Extent{e(0, 2*c, 0, 0), e(2*c, 2*c, 2*c, data)}},
 		{Name: "catalog too small, qemu 11.1", Image: image(nothing), Qemu: qemu11, Fault: small},
-		{Name: "offset of an extension", Image: image(func(b []byte) { le.PutUint64(b[56:], 1<<54-1) }), Qemu: qemu10, Fault: "Invalid image: Too big offset"},
-		{Name: "offset before the catalog, qemu 11.1", Image: image(func(b []byte) { le.PutUint64(b[56:], 1<<63) }), Qemu: qemu11,
+		{Name: "offset of an extension",
+			Image: image(func(b []byte) { le.PutUint64(b[56:], 1<<54-1) }), Qemu: qemu10,
+			Fault: "Invalid image: Too big offset"},
+		{Name: "offset before the catalog, qemu 11.1",
+			Image: image(func(b []byte) { le.PutUint64(b[56:], 1<<63) }), Qemu: qemu11,
 			Fault: "Invalid image: Too big offset"},
 		{Name: "extension without features", Image: image(extension(nothing)), Want: sound},
-		{Name: "extension with a bitmap", Image: image(extension(bitmap(nothing))), Qemu: qemu, Want: sound},
-		{Name: "magic", Image: image(func(b []byte) { b[0] = 0 }), Fault: "Image not in Parallels format"},
-		{Name: "version", Image: image(func(b []byte) { b[16] = 3 }), Fault: "Image not in Parallels format"},
-		{Name: "tracks 0", Image: image(func(b []byte) { b[28] = 0 }), Fault: "Invalid image: Zero sectors per track"},
-		{Name: "tracks", Image: image(func(b []byte) { le.PutUint32(b[28:], 4186128) }), Fault: "Invalid image: Too big cluster"},
-		{Name: "bat_entries", Image: image(func(b []byte) { b[35] = 0x20 }), Fault: "Catalog too large"},
-		{Name: "nb_sectors", Image: image(func(b []byte) { b[43] = 1 }), Fault: "Could not refresh total sector count: File too large"},
+		{Name: "extension with a bitmap", Image: image(extension(bitmap(nothing))), Qemu: qemu,
+			Want: sound},
+		{Name: "magic", Image: image(func(b []byte) { b[0] = 0 }),
+			Fault: "Image not in Parallels format"},
+		{Name: "version", Image: image(func(b []byte) { b[16] = 3 }),
+			Fault: "Image not in Parallels format"},
+		{Name: "tracks 0", Image: image(func(b []byte) { b[28] = 0 }),
+			Fault: "Invalid image: Zero sectors per track"},
+		{Name: "tracks", Image: image(func(b []byte) { le.PutUint32(b[28:], 4186128) }),
+			Fault: "Invalid image: Too big cluster"},
+		{Name: "bat_entries", Image: image(func(b []byte) { b[35] = 0x20 }),
+			Fault: "Catalog too large"},
+		{Name: "nb_sectors", Image: image(func(b []byte) { b[43] = 1 }),
+			Fault: "Could not refresh total sector count: File too large"},
 		{Name: "extension magic", Image: image(func(b []byte) { b[56] = 8 }),
 			Fault: "Wrong parallels Format Extension magic: 0x0, expected: 0xab234cef23dcea87"},
 		{Name: "extension far away", Image: image(func(b []byte) { le.PutUint64(b[56:], 1<<54-1) }),
 			Fault: "Failed to read Format Extension cluster: Input/output error"},
-		{Name: "extension at a negative offset", Image: image(func(b []byte) { b[63] = 0xff }), Qemu: qemu,
-			Fault: "../../block/parallels-ext.c:287: parallels_read_format_extension: Assertion `ext_off > 0' failed."},
-		{Name: "no extension in too large a cluster", Image: image(func(b []byte) { b[56] = 8; b[30] = 4 }),
+		{Name: "extension at a negative offset", Image: image(func(b []byte) { b[63] = 0xff }),
+			Qemu: qemu,
+			Fault: "../../block/parallels-ext.c:287: parallels_read_format_extension: " +
+				"Assertion `ext_off > 0' failed."},
+		{Name: "no extension in too large a cluster",
+			Image: image(func(b []byte) { b[56] = 8; b[30] = 4 }),
 			Fault: "Wrong parallels Format Extension magic: 0x0, expected: 0xab234cef23dcea87"},
 		{Name: "extension in too large a cluster", Image: image(func(b []byte) {
 			extension(nothing)(b)
@@ -127,47 +167,69 @@ func TestVectors(t *testing.T) {
 			Fault: "a format extension in a cluster of 134217728 bytes is not looked at"},
 		{Name: "checksum", Image: image(func(b []byte) { extension(nothing)(b); b[24*512+8] ^= 1 }),
 			Fault: "Wrong checksum in Format Extension header. Format extension is corrupted."},
-		{Name: "feature flags", Image: image(extension(func(b []byte) { b[8] = 1 })), Fault: "Flags for extension feature are unsupported"},
+		{Name: "feature flags", Image: image(extension(func(b []byte) { b[8] = 1 })),
+			Fault: "Flags for extension feature are unsupported"},
 		{Name: "feature size", Image: image(extension(func(b []byte) { le.PutUint32(b[16:], c) })),
 			Fault: "Feature data_size exceedes Format Extension cluster"},
-		{Name: "feature", Image: image(extension(func(b []byte) { b[0] = 1 })), Fault: "Unknown feature: 0x1"},
-		{Name: "no room for an end", Image: image(extension(bitmap(func(b []byte) { le.PutUint32(b[16:], c-24-24) }))),
-			Fault: "Can not read feature header, as remaining bytes (0) in Format Extension is less than Feature header size (24)"},
+		{Name: "feature", Image: image(extension(func(b []byte) { b[0] = 1 })),
+			Fault: "Unknown feature: 0x1"},
+		{Name: "no room for an end", Image: image(
+			extension(bitmap(func(b []byte) { le.PutUint32(b[16:], c-24-24) }))),
+			Fault: "Can not read feature header, as remaining bytes (0) in Format Extension " +
+				"is less than Feature header size (24)"},
 		{Name: "bitmap too small", Image: image(extension(bitmap(func(b []byte) { b[16] = 24 }))),
-			Fault: "Too small Bitmap Feature area in Parallels Format Extension: 24 bytes, expected at least 32 bytes"},
-		{Name: "bitmap much too small", Image: image(extension(bitmap(func(b []byte) { b[16] = 2 }))),
-			Fault: "Too small Bitmap Feature area in Parallels Format Extension: 2 bytes, expected at least 32 bytes"},
-		{Name: "bitmap of an odd size", Image: image(extension(bitmap(func(b []byte) { b[16] = 39 }))),
+			Fault: "Too small Bitmap Feature area in Parallels Format Extension: 24 bytes, " +
+				"expected at least 32 bytes"},
+		{Name: "bitmap much too small", Image: image(
+			extension(bitmap(func(b []byte) { b[16] = 2 }))),
+			Fault: "Too small Bitmap Feature area in Parallels Format Extension: 2 bytes, " +
+				"expected at least 32 bytes"},
+		{Name: "bitmap of an odd size", Image: image(
+			extension(bitmap(func(b []byte) { b[16] = 39 }))),
 			Fault: "Bitmaps feature corrupted: l1 table exceeds extension data_size"},
-		{Name: "bitmap of another disk", Image: image(extension(bitmap(func(b []byte) { b[24] = 1 }))),
+		{Name: "bitmap of another disk",
+			Image: image(extension(bitmap(func(b []byte) { b[24] = 1 }))),
 			Fault: "Bitmap size (in sectors) 1 differs from disk size in sectors 39"},
 		{Name: "granularity", Image: image(extension(bitmap(func(b []byte) { b[48] = 3 }))),
-			Fault: "Invalid bitmap granularity 1536, expected a power of two of at least 512 bytes"},
-		{Name: "granularity, qemu", Image: image(extension(bitmap(func(b []byte) { b[48] = 3 }))), Qemu: qemu,
+			Fault: "Invalid bitmap granularity 1536, expected a power of two of at least 512 " +
+				"bytes"},
+		{Name: "granularity, qemu", Image: image(extension(bitmap(func(b []byte) { b[48] = 3 }))),
+			Qemu:  qemu,
 			Fault: "../../block/dirty-bitmap.c:105: " + badGranularity},
 		{Name: "granularity, qemu 11.1", Image: image(func(b []byte) {
 			b[36] = 32
 			extension(bitmap(func(h []byte) { h[24], h[48] = 32, 3 }))(b)
 		}), Qemu: qemu11, Fault: "block/dirty-bitmap.c:107: " + badGranularity},
-		{Name: "granularity of 2^32 and 4096", Image: image(extension(bitmap(func(b []byte) { b[50] = 0x80 }))),
-			Qemu: qemu, Want: sound},
-		{Name: "granularity of an l1 table too long", Image: image(extension(bitmap(func(b []byte) { b[48], b[52] = 3, 2 }))),
+		{Name: "granularity of 2^32 and 4096",
+			Image: image(extension(bitmap(func(b []byte) { b[50] = 0x80 }))),
+			Qemu:  qemu, Want: sound},
+		{Name: "granularity of an l1 table too long",
+			Image: image(extension(bitmap(func(b []byte) { b[48], b[52] = 3, 2 }))),
 			Fault: "Bitmaps feature corrupted: l1 table exceeds extension data_size"},
 		{Name: "size below zero", Image: image(extension(bitmap(func(b []byte) { b[31] = 0x80 }))),
-			Fault: "Bitmap size (in sectors) -9223372036854775769 differs from disk size in sectors 39"},
-		{Name: "bits", Image: image(extension(bitmap(func(b []byte) { le.PutUint64(b[56:], 1<<40) }))), Want: sound},
-		{Name: "bits of ones", Image: image(extension(bitmap(func(b []byte) { b[56] = 1 }))), Want: sound},
-		{Name: "bits far away", Image: image(extension(bitmap(func(b []byte) { le.PutUint64(b[56:], 1<<54-1) }))),
+			Fault: "Bitmap size (in sectors) -9223372036854775769 differs from disk size in " +
+				"sectors 39"},
+		{Name: "bits", Image: image(extension(bitmap(func(b []byte) {
+			le.PutUint64(b[56:], 1<<40)
+		}))), Want: sound},
+		{Name: "bits of ones", Image: image(extension(bitmap(func(b []byte) { b[56] = 1 }))),
+			Want: sound},
+		{Name: "bits far away", Image: image(extension(bitmap(func(b []byte) {
+			le.PutUint64(b[56:], 1<<54-1)
+		}))),
 			Fault: "Failed to read bitmap data cluster: Input/output error"},
 		{Name: "l1 table too long", Image: image(extension(bitmap(func(b []byte) { b[52] = 2 }))),
 			Fault: "Bitmaps feature corrupted: l1 table exceeds extension data_size"},
 		{Name: "l1 table too short", Image: image(extension(bitmap(func(b []byte) { b[52] = 0 }))),
-			Fault: "Bitmap table size 0 does not correspond to bitmap size and cluster size. Expected 1"},
-		{Name: "the same bitmap twice, with a short l1 table", Image: image(extension(func(b []byte) {
-			bitmap(nothing)(b)
-			bitmap(func(h []byte) { h[52] = 0 })(b[64:])
-		})), Fault: "Bitmap already exists: 30313233-3435-3637-3839-616263646566"},
-		{Name: "the same bitmap twice", Image: image(extension(func(b []byte) { bitmap(nothing)(b); bitmap(nothing)(b[64:]) })),
+			Fault: "Bitmap table size 0 does not correspond to bitmap size and cluster size. " +
+				"Expected 1"},
+		{Name: "the same bitmap twice, with a short l1 table",
+			Image: image(extension(func(b []byte) {
+				bitmap(nothing)(b)
+				bitmap(func(h []byte) { h[52] = 0 })(b[64:])
+			})), Fault: "Bitmap already exists: 30313233-3435-3637-3839-616263646566"},
+		{Name: "the same bitmap twice", Image: image(
+			extension(func(b []byte) { bitmap(nothing)(b); bitmap(nothing)(b[64:]) })),
 			Fault: "Bitmap already exists: 30313233-3435-3637-3839-616263646566"},
 	} {
 		v.Check(t, &parallels.Driver)
@@ -195,8 +257,10 @@ func TestManyBitmaps(t *testing.T) {
 		}
 		sum := md5.Sum(ext[24:])
 		copy(ext[8:], sum[:])
-		_, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: formattest.Bytes(b)}, img.Whole)
-		if many := f != nil && f.Reason == fault.ParallelsBitmaps; err != nil || many != (n > limit) || f != nil && !many {
+		_, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: formattest.Bytes(b)},
+			img.Whole)
+		if many := f != nil && f.Reason == fault.ParallelsBitmaps; err != nil ||
+			many != (n > limit) || f != nil && !many {
 			t.Errorf("%d bitmaps: %v, %v", n, f, err)
 		}
 	}
@@ -221,7 +285,8 @@ func TestTerabyte(t *testing.T) {
 		{1<<32 + 9, 0, 2*tib + 9*512, 0, 2*tib + 9*512},
 	} {
 		b := image(func(b []byte) { le.PutUint64(b[36:], tc.sectors); b[32] = 0 })
-		r, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: formattest.Bytes(b), Release: tc.qemu},
+		r, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: formattest.Bytes(b),
+			Release: tc.qemu},
 			img.Window{Start: tc.start, End: tc.end})
 		if f != nil || err != nil {
 			t.Fatal(f, err)
@@ -261,7 +326,8 @@ func TestModel(t *testing.T) {
 			if b[14] == 'x' {
 				entry *= tracks
 			}
-			if entry == 0 && got.Flags != 0 || entry != 0 && (got.Flags != data || got.Offset+off-got.Start != entry*512+off-i*tracks*512) {
+			if entry == 0 && got.Flags != 0 || entry != 0 &&
+				(got.Flags != data || got.Offset+off-got.Start != entry*512+off-i*tracks*512) {
 				t.Fatalf("seed %d, byte %d: %+v, entry %d", seed, off, got, entry)
 			}
 		}
@@ -273,7 +339,8 @@ func TestBATIsReadOnce(t *testing.T) {
 	b := image(func(b []byte) { le.PutUint32(b[32:], 1<<20); le.PutUint64(b[36:], 8<<20) })
 	for _, w := range [][2]uint64{{0, cluster << 20}, {cluster<<20 - 5, cluster << 20}} {
 		dev := formattest.Bytes(b)
-		_, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: dev}, img.Window{Start: w[0], End: w[1]})
+		_, f, err := formattest.Run(&parallels.Driver, &format.Params{Dev: dev},
+			img.Window{Start: w[0], End: w[1]})
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}

@@ -37,7 +37,8 @@ func image(change func(b []byte)) []byte {
 }
 
 func e(start, length, offset uint64, f extent.Flags) extent.Extent {
-	return extent.Extent{Start: start, Length: length, Offset: offset, State: extent.State{Flags: f}}
+	return extent.Extent{Start: start, Length: length, Offset: offset,
+		State: extent.State{Flags: f}}
 }
 
 func TestVectors(t *testing.T) {
@@ -45,33 +46,61 @@ func TestVectors(t *testing.T) {
 	encrypted := extent.Present | extent.Data | extent.Encrypted
 	for _, v := range []formattest.Vector{
 		{Name: "sound", Image: image(func(b []byte) {}), Qemu: qemu,
-			Want: []extent.Extent{e(0, 512, 4096, data), e(512, 512, 0, compressed), e(1024, 512, 0, 0)}},
-		{Name: "a table beyond the file", Image: image(func(b []byte) { be.PutUint64(b[512:], 1<<40) }),
-			Want: []extent.Extent{e(0, 1536, 0, 0)}},
-		{Name: "a table beyond any file", Image: image(func(b []byte) { be.PutUint64(b[512:], 1<<63) }),
-			Want: []extent.Extent{e(0, 1536, 0, extent.Bad)}},
-		{Name: "a cluster beyond any file", Image: image(func(b []byte) { be.PutUint64(b[1024:], 1<<63-1) }),
-			Want: []extent.Extent{e(0, 512, 0, extent.Bad), e(512, 512, 0, compressed), e(1024, 512, 0, 0)}},
+			Want: []extent.Extent{e(0, 512, 4096, data), e(512, 512, 0, compressed),
+				e(1024, 512, 0, 0)}},
+		{Name: "a table beyond the file",
+			Image: image(func(b []byte) { be.PutUint64(b[512:], 1<<40) }),
+			Want:  []extent.Extent{e(0, 1536, 0, 0)}},
+		{Name: "a table beyond any file",
+			Image: image(func(b []byte) { be.PutUint64(b[512:], 1<<63) }),
+			Want:  []extent.Extent{e(0, 1536, 0, extent.Bad)}},
+		{Name: "a cluster beyond any file",
+			Image: image(func(b []byte) { be.PutUint64(b[1024:], 1<<63-1) }),
+			Want: []extent.Extent{e(0, 512, 0, extent.Bad), e(512, 512, 0, compressed),
+				e(1024, 512, 0, 0)}},
 		{Name: "encrypted", Image: image(func(b []byte) { be.PutUint32(b[36:], 1) }),
-			Want: []extent.Extent{e(0, 512, 0, encrypted), e(512, 512, 0, compressed), e(1024, 512, 0, 0)}},
-		{Name: "encrypted, qemu", Image: image(func(b []byte) { be.PutUint32(b[36:], 1) }), Qemu: qemu,
+			Want: []extent.Extent{e(0, 512, 0, encrypted), e(512, 512, 0, compressed),
+				e(1024, 512, 0, 0)}},
+		{Name: "encrypted, qemu", Image: image(func(b []byte) { be.PutUint32(b[36:], 1) }),
+			Qemu:  qemu,
 			Fault: "Parameter 'encrypt.key-secret' is required for cipher"},
-		{Name: "magic", Image: image(func(b []byte) { b[0] = 0 }), Fault: "Image not in qcow format"},
+		{Name: "magic", Image: image(func(b []byte) { b[0] = 0 }),
+			Fault: "Image not in qcow format"},
 		{Name: "empty", Image: nil, Fault: "Image not in qcow format"},
-		{Name: "version 0", Image: image(func(b []byte) { b[7] = 0 }), Fault: "qcow (v1) does not support qcow version 0"},
-		{Name: "version 3", Image: image(func(b []byte) { b[7] = 3 }), Fault: "qcow (v1) does not support qcow version 3, but the qcow2 driver does"},
-		{Name: "size 1", Image: image(func(b []byte) { be.PutUint64(b[24:], 1) }), Fault: "Image size is too small (must be at least 2 bytes)"},
+		{Name: "version 0", Image: image(func(b []byte) { b[7] = 0 }),
+			Fault: "qcow (v1) does not support qcow version 0"},
+		{Name: "version 3", Image: image(func(b []byte) { b[7] = 3 }),
+			Fault: "qcow (v1) does not support qcow version 3, but the qcow2 driver does"},
+		{Name: "size 1", Image: image(func(b []byte) { be.PutUint64(b[24:], 1) }),
+			Fault: "Image size is too small (must be at least 2 bytes)"},
 		{Name: "size 2", Image: image(func(b []byte) { be.PutUint64(b[24:], 2) })},
-		{Name: "cluster_bits 8", Image: image(func(b []byte) { b[32] = 8 }), Fault: "Cluster size must be between 512 and 64k"},
-		{Name: "cluster_bits 17", Image: image(func(b []byte) { b[32] = 17 }), Fault: "Cluster size must be between 512 and 64k"},
-		{Name: "l2_bits 5", Image: image(func(b []byte) { b[33] = 5 }), Fault: "L2 table size must be between 512 and 64k"},
-		{Name: "l2_bits 14", Image: image(func(b []byte) { b[33] = 14 }), Fault: "L2 table size must be between 512 and 64k"},
-		{Name: "crypt_method 2", Image: image(func(b []byte) { be.PutUint32(b[36:], 2) }), Fault: "invalid encryption method in qcow header"},
-		{Name: "size of 2^64-1", Image: image(func(b []byte) { be.PutUint64(b[24:], 1<<64-1) }), Fault: "Image too large"},
-		{Name: "size of 2^44", Image: image(func(b []byte) { be.PutUint64(b[24:], 1<<44) }), Fault: "Image too large"},
-		{Name: "L1 beyond any file", Image: image(func(b []byte) { be.PutUint64(b[40:], 1<<63) }), Fault: "Input/output error"},
-		{Name: "name too long", Image: image(func(b []byte) { b[15] = 48; be.PutUint32(b[16:], 1024) }), Fault: "Backing file name too long"},
-		{Name: "name beyond any file", Image: image(func(b []byte) { b[8] = 0x7f; b[9] = 0xff; be.PutUint32(b[16:], 1023); be.PutUint64(b[8:], 1<<63-1) }),
+		{Name: "cluster_bits 8", Image: image(func(b []byte) { b[32] = 8 }),
+			Fault: "Cluster size must be between 512 and 64k"},
+		{Name: "cluster_bits 17", Image: image(func(b []byte) { b[32] = 17 }),
+			Fault: "Cluster size must be between 512 and 64k"},
+		{Name: "l2_bits 5", Image: image(func(b []byte) { b[33] = 5 }),
+			Fault: "L2 table size must be between 512 and 64k"},
+		{Name: "l2_bits 14", Image: image(func(b []byte) { b[33] = 14 }),
+			Fault: "L2 table size must be between 512 and 64k"},
+		{Name: "crypt_method 2", Image: image(func(b []byte) { be.PutUint32(b[36:], 2) }),
+			Fault: "invalid encryption method in qcow header"},
+		{Name: "size of 2^64-1", Image: image(func(b []byte) { be.PutUint64(b[24:], 1<<64-1) }),
+			Fault: "Image too large"},
+		{Name: "size of 2^44", Image: image(func(b []byte) { be.PutUint64(b[24:], 1<<44) }),
+			Fault: "Image too large"},
+		{Name: "L1 beyond any file", Image: image(func(b []byte) { be.PutUint64(b[40:], 1<<63) }),
+			Fault: "Input/output error"},
+		{Name: "name too long", Image: image(func(b []byte) {
+			b[15] = 48
+			be.PutUint32(b[16:], 1024)
+		}), Fault: "Backing file name too long"},
+		{Name: "name beyond any file", Image: image(
+			func(b []byte) {
+				b[8] = 0x7f
+				b[9] = 0xff
+				be.PutUint32(b[16:], 1023)
+				be.PutUint64(b[8:], 1<<63-1)
+			}),
 			Fault: "Input/output error"},
 	} {
 		v.Check(t, &qcow.Driver)
@@ -85,8 +114,14 @@ func TestBackingName(t *testing.T) {
 		size   uint32
 		want   string
 	}{{"base", 4, "base"}, {"base\x00more", 9, "base"}, {"base", 0, ""}, {"\x00base", 5, ""}} {
-		b := image(func(b []byte) { b[15] = 100; be.PutUint32(b[16:], tc.size); copy(b[100:], tc.stored) })
-		r, f, err := formattest.Run(&qcow.Driver, &format.Params{Dev: formattest.Bytes(b)}, img.Whole)
+		b := image(func(b []byte) {
+			b[15] = 100
+			be.PutUint32(b[16:], tc.size)
+			copy(b[100:],
+				tc.stored)
+		})
+		r, f, err := formattest.Run(&qcow.Driver, &format.Params{Dev: formattest.Bytes(b)},
+			img.Whole)
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
@@ -149,7 +184,8 @@ func TestModel(t *testing.T) {
 			if got.Flags == extent.Bad {
 				continue // the vectors have these
 			}
-			if aligned := (host-off)&(1<<b[32]-1) == 0; got.Flags != f || f == data && aligned && got.Offset+off-got.Start != host {
+			if aligned := (host-off)&(1<<b[32]-1) == 0; got.Flags != f || f == data && aligned &&
+				got.Offset+off-got.Start != host {
 				t.Fatalf("seed %d, byte %d: %+v, want %x at %d", seed, off, got, f, host)
 			}
 		}

@@ -23,7 +23,8 @@ type dirEntry struct {
 }
 
 func (d dirEntry) bytes() string {
-	e := extension(0, d.table, d.entries, d.flags, d.kind, d.granularity, uint16(len(d.name)), d.extra, d.name)
+	e := extension(0, d.table, d.entries, d.flags, d.kind, d.granularity, uint16(len(d.name)),
+		d.extra, d.name)
 	return string(e.Data) + string(make([]byte, -len(e.Data)&7))
 }
 
@@ -40,7 +41,8 @@ func bitmaps(count uint32, more int, content uint64, entries ...dirEntry) func(*
 			b += e.bytes()
 		}
 		q.Autoclear = 1
-		q.Extensions = []qcow2test.Extension{extension(qcow2test.ExtensionBitmaps, count, uint32(0), uint64(len(b)+more), dir)}
+		q.Extensions = []qcow2test.Extension{extension(qcow2test.ExtensionBitmaps, count, uint32(0),
+			uint64(len(b)+more), dir)}
 		q.Spoil(dir, []byte(b)...)
 		q.Spoil64(table, content)
 	}
@@ -49,7 +51,8 @@ func bitmaps(count uint32, more int, content uint64, entries ...dirEntry) func(*
 func directory(count, reserved uint32, size, off uint64) func(*qcow2test.Image) {
 	return func(q *qcow2test.Image) {
 		q.Autoclear = 1
-		q.Extensions = []qcow2test.Extension{extension(qcow2test.ExtensionBitmaps, count, reserved, size, off)}
+		q.Extensions = []qcow2test.Extension{extension(qcow2test.ExtensionBitmaps, count, reserved,
+			size, off)}
 	}
 }
 
@@ -75,44 +78,76 @@ var bitmapVectors = []vector{
 	}, fault.None, ""},
 	{"extension short", func(q *qcow2test.Image) {
 		q.Autoclear = 1
-		q.Extensions = []qcow2test.Extension{extension(qcow2test.ExtensionBitmaps, uint32(1), uint32(0), uint64(24))}
+		q.Extensions = []qcow2test.Extension{extension(qcow2test.ExtensionBitmaps, uint32(1),
+			uint32(0), uint64(24))}
 	}, fault.Qcow2BitmapsLength, "bitmaps_ext: Invalid extension length"},
-	{"reserved", directory(1, 1, 24, 0), fault.Qcow2BitmapsReserved, "bitmaps_ext: Reserved field is not zero"},
-	{"none", directory(0, 0, 24, 0), fault.Qcow2BitmapsNone, "found bitmaps extension with zero bitmaps"},
-	{"many", directory(65536, 0, 24, 0), fault.Qcow2BitmapsCount, "bitmaps_ext: Image has 65536 bitmaps, exceeding the QEMU supported maximum of 65535"},
-	{"unaligned", directory(1, 0, 24, 8), fault.Qcow2BitmapsOffset, "bitmaps_ext: invalid bitmap directory offset"},
-	{"large", directory(1, 0, 1<<63, 0), fault.Qcow2BitmapsSize, "bitmaps_ext: bitmap directory size (9223372036854775808) exceeds the maximum supported size (67107840)"},
-	{"size 0", directory(1, 0, 0, 0), fault.Qcow2BitmapsEmpty, "Requested bitmap directory size is zero"},
-	{"too far", directory(1, 0, 24, 1<<63-1<<16), fault.Qcow2BitmapsRead, "Failed to read bitmap directory: Input/output error"},
-	{"beyond the end", directory(1, 0, 24, 1<<40), fault.Qcow2BitmapConstraints, "Bitmap '' doesn't satisfy the constraints"},
-	{"directory short", bitmaps(1, -16, 0, good), fault.Qcow2BitmapsBroken, "Broken bitmap directory"},
+	{"reserved", directory(1, 1, 24, 0), fault.Qcow2BitmapsReserved,
+		"bitmaps_ext: Reserved field is not zero"},
+	{"none", directory(0, 0, 24, 0), fault.Qcow2BitmapsNone,
+		"found bitmaps extension with zero bitmaps"},
+	{"many", directory(65536, 0, 24, 0), fault.Qcow2BitmapsCount,
+		"bitmaps_ext: Image has 65536 bitmaps, exceeding the QEMU supported maximum of 65535"},
+	{"unaligned", directory(1, 0, 24, 8), fault.Qcow2BitmapsOffset,
+		"bitmaps_ext: invalid bitmap directory offset"},
+	{"large", directory(1, 0, 1<<63, 0), fault.Qcow2BitmapsSize,
+		"bitmaps_ext: bitmap directory size (9223372036854775808) exceeds the maximum " +
+			"supported size (67107840)"},
+	{"size 0", directory(1, 0, 0, 0), fault.Qcow2BitmapsEmpty,
+		"Requested bitmap directory size is zero"},
+	{"too far", directory(1, 0, 24, 1<<63-1<<16), fault.Qcow2BitmapsRead,
+		"Failed to read bitmap directory: Input/output error"},
+	{"beyond the end", directory(1, 0, 24, 1<<40), fault.Qcow2BitmapConstraints,
+		"Bitmap '' doesn't satisfy the constraints"},
+	{"directory short", bitmaps(1, -16, 0, good), fault.Qcow2BitmapsBroken,
+		"Broken bitmap directory"},
 	{"name cut", bitmaps(1, -8, 0, good), fault.Qcow2BitmapsBroken, "Broken bitmap directory"},
 	{"directory long", bitmaps(1, 8, 0, good), fault.Qcow2BitmapsBroken, "Broken bitmap directory"},
-	{"more", bitmaps(1, 0, 0, good, good), fault.Qcow2BitmapsMore, "More bitmaps found than specified in header extension"},
-	{"less", bitmaps(2, 0, 0, good), fault.Qcow2BitmapsLess, "Less bitmaps found than specified in header extension"},
-	{"extra data", bitmaps(1, 8, 0, but(func(e *dirEntry) { e.extra = 8 })), fault.Qcow2BitmapExtra, "Bitmap extra data is not supported"},
-	{"extra data of 2 GiB", bitmaps(1, 8, 0, but(func(e *dirEntry) { e.extra = 1<<31 - 100 })), fault.Qcow2BitmapsBroken, "Broken bitmap directory"},
-	{"extra data of 3 GiB", bitmaps(1, 8, 0, but(func(e *dirEntry) { e.extra = 3 << 30 })), fault.Qcow2BitmapExtra, "Bitmap extra data is not supported"},
-	{"table empty", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.entries = 0 })), fault.Qcow2BitmapConstraints, constraints},
-	{"table large", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.entries = 1<<13 + 1 })), fault.Qcow2BitmapConstraints, constraints},
-	{"table at 0", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.table = 0 })), fault.Qcow2BitmapConstraints, constraints},
-	{"table unaligned", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.table = 512 })), fault.Qcow2BitmapConstraints, constraints},
-	{"flags", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.flags = 4 })), fault.Qcow2BitmapConstraints, constraints},
-	{"type", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.kind = 2 })), fault.Qcow2BitmapConstraints, constraints},
-	{"granularity 8", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.granularity = 8 })), fault.Qcow2BitmapConstraints, constraints},
-	{"granularity 32", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.granularity = 32 })), fault.Qcow2BitmapConstraints, constraints},
-	{"granularity 31", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.granularity = 31 })), fault.None, ""},
+	{"more", bitmaps(1, 0, 0, good, good), fault.Qcow2BitmapsMore,
+		"More bitmaps found than specified in header extension"},
+	{"less", bitmaps(2, 0, 0, good), fault.Qcow2BitmapsLess,
+		"Less bitmaps found than specified in header extension"},
+	{"extra data", bitmaps(1, 8, 0, but(func(e *dirEntry) { e.extra = 8 })), fault.Qcow2BitmapExtra,
+		"Bitmap extra data is not supported"},
+	{"extra data of 2 GiB", bitmaps(1, 8, 0, but(func(e *dirEntry) { e.extra = 1<<31 - 100 })),
+		fault.Qcow2BitmapsBroken, "Broken bitmap directory"},
+	{"extra data of 3 GiB", bitmaps(1, 8, 0, but(func(e *dirEntry) { e.extra = 3 << 30 })),
+		fault.Qcow2BitmapExtra, "Bitmap extra data is not supported"},
+	{"table empty", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.entries = 0 })),
+		fault.Qcow2BitmapConstraints, constraints},
+	{"table large", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.entries = 1<<13 + 1 })),
+		fault.Qcow2BitmapConstraints, constraints},
+	{"table at 0", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.table = 0 })),
+		fault.Qcow2BitmapConstraints, constraints},
+	{"table unaligned", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.table = 512 })),
+		fault.Qcow2BitmapConstraints, constraints},
+	{"flags", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.flags = 4 })),
+		fault.Qcow2BitmapConstraints, constraints},
+	{"type", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.kind = 2 })), fault.Qcow2BitmapConstraints,
+		constraints},
+	{"granularity 8", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.granularity = 8 })),
+		fault.Qcow2BitmapConstraints, constraints},
+	{"granularity 32", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.granularity = 32 })),
+		fault.Qcow2BitmapConstraints, constraints},
+	{"granularity 31", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.granularity = 31 })), fault.None,
+		""},
 	{"twice", bitmaps(2, 0, 0, good, good), fault.Qcow2BitmapExists, "Bitmap already exists: good"},
-	{"twice, in use", bitmaps(2, 0, 0, good, but(func(e *dirEntry) { e.flags = 1 })), fault.None, ""},
-	{"in use, with a table too large", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.flags, e.entries = 1, 2 })), fault.None, ""},
-	{"table too large", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.entries = 2 })), fault.Qcow2BitmapData, "Could not read bitmap 'good' from image: Invalid argument"},
-	{"table entry reserved", bitmaps(1, 0, 2, good), fault.Qcow2BitmapTable, "Could not read bitmap_table table from image for bitmap 'good': Invalid argument"},
-	{"table entry with both", bitmaps(1, 0, 0x10001, good), fault.Qcow2BitmapTable, "Could not read bitmap_table table from image for bitmap 'good': Invalid argument"},
-	{"table entry unaligned", bitmaps(1, 0, 0x10200, good), fault.Qcow2BitmapTable, "Could not read bitmap_table table from image for bitmap 'good': Invalid argument"},
+	{"twice, in use", bitmaps(2, 0, 0, good, but(func(e *dirEntry) { e.flags = 1 })), fault.None,
+		""},
+	{"in use, with a table too large", bitmaps(1, 0, 0,
+		but(func(e *dirEntry) { e.flags, e.entries = 1, 2 })), fault.None, ""},
+	{"table too large", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.entries = 2 })),
+		fault.Qcow2BitmapData, "Could not read bitmap 'good' from image: Invalid argument"},
+	{"table entry reserved", bitmaps(1, 0, 2, good), fault.Qcow2BitmapTable,
+		"Could not read bitmap_table table from image for bitmap 'good': Invalid argument"},
+	{"table entry with both", bitmaps(1, 0, 0x10001, good), fault.Qcow2BitmapTable,
+		"Could not read bitmap_table table from image for bitmap 'good': Invalid argument"},
+	{"table entry unaligned", bitmaps(1, 0, 0x10200, good), fault.Qcow2BitmapTable,
+		"Could not read bitmap_table table from image for bitmap 'good': Invalid argument"},
 	{"table far away", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.table = 1<<63 - 1<<16 })),
 		fault.Qcow2BitmapTableRead,
 		"Could not read bitmap_table table from image for bitmap 'good': Input/output error"},
-	{"table fault behind a directory fault", bitmaps(2, 0, 2, good), fault.Qcow2BitmapsLess, "Less bitmaps found than specified in header extension"},
+	{"table fault behind a directory fault", bitmaps(2, 0, 2, good), fault.Qcow2BitmapsLess,
+		"Less bitmaps found than specified in header extension"},
 }
 
 // TestBitmaps opens images whose persistent bitmaps are wrong, with this package and with qemu-img.
@@ -121,8 +156,10 @@ func TestBitmaps(t *testing.T) { checkVectors(t, bitmapVectors) }
 // TestVoidBitmaps: qemu-img warns of bitmaps that a program has forgotten, we do not of our own.
 func TestVoidBitmaps(t *testing.T) {
 	for version, want := range map[uint32]string{
-		3: "a program lacking bitmap support modified this file, so all bitmaps are now considered inconsistent",
-		2: "This qcow2 v2 image contains bitmaps, but they may have been modified by a program without " +
+		3: "a program lacking bitmap support modified this file, so all bitmaps are now " +
+			"considered inconsistent",
+		2: "This qcow2 v2 image contains bitmaps, but they may have been modified by a " +
+			"program without " +
 			"persistent bitmap support; so now they must all be considered inconsistent",
 	} {
 		q := qcow2test.New(1<<20, 16)

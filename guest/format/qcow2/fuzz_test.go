@@ -42,7 +42,8 @@ func FuzzQcow2(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, allocated, start, length uint64) {
 		dev := formattest.Bytes(b)
 		whole := img.Window{End: fuzzWindow}
-		res, ft, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev, Allocated: allocated}, whole)
+		res, ft, err := formattest.Run(&qcow2.Driver,
+			&format.Params{Dev: dev, Allocated: allocated}, whole)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +88,8 @@ func sameContent(t *testing.T, whole, part *formattest.Result) {
 		w.Length, p.Length = n, n
 		if w.Flags == extent.Bad && p.Flags == extent.Bad {
 			if whole.Faults[w.Offset].Error() != part.Faults[p.Offset].Error() {
-				t.Fatalf("at %d: fault %v, in a window %v", at, whole.Faults[w.Offset], part.Faults[p.Offset])
+				t.Fatalf("at %d: fault %v, in a window %v", at, whole.Faults[w.Offset],
+					part.Faults[p.Offset])
 			}
 			w, p = extent.Extent{}, extent.Extent{}
 		}

@@ -17,7 +17,8 @@ import (
 func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
 // walk runs the walker and fails the test when it does not keep the contract.
-func walk(t testing.TB, r io.ReaderAt, size, allocated uint64, w img.Window) (*formattest.Result, *fault.Fault) {
+func walk(t testing.TB, r io.ReaderAt, size, allocated uint64, w img.Window) (*formattest.Result,
+	*fault.Fault) {
 	t.Helper()
 	dev := formattest.NewDevice(r, size)
 	res, f, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev, Allocated: allocated}, w)

@@ -153,7 +153,8 @@ func TestHeaderExtremes(t *testing.T) {
 					c[off+i] = v
 				}
 				dev := formattest.Bytes(c)
-				_, _, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev}, img.Window{End: 1 << 24})
+				_, _, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev},
+					img.Window{End: 1 << 24})
 				if err != nil {
 					t.Fatalf("%d bytes of %#x at %d: %v", width, v, off, err)
 				}

@@ -31,7 +31,8 @@ type piece struct {
 func pieces(start uint64, p ...piece) []extent.Extent {
 	var s []extent.Extent
 	for _, p := range p {
-		s = append(s, extent.Extent{Start: start, Length: p.length, Offset: p.offset, State: extent.State{Flags: p.flags}})
+		s = append(s, extent.Extent{Start: start, Length: p.length, Offset: p.offset,
+			State: extent.State{Flags: p.flags}})
 		start += p.length
 	}
 	return s
@@ -49,22 +50,29 @@ func TestWalk(t *testing.T) {
 		want   []extent.Extent
 		faults []*fault.Fault
 	}{
-		{"empty", 1 << 20, func(*qcow2test.Image) {}, img.Whole, pieces(0, piece{1 << 20, 0, 0}), nil},
+		{"empty", 1 << 20, func(*qcow2test.Image) {}, img.Whole, pieces(0, piece{1 << 20, 0, 0}),
+			nil},
 		{"size 0", 0, func(*qcow2test.Image) {}, img.Whole, nil, nil},
-		{"size rounded down", 1023, func(*qcow2test.Image) {}, img.Whole, pieces(0, piece{512, 0, 0}), nil},
+		{"size rounded down", 1023, func(*qcow2test.Image) {}, img.Whole,
+			pieces(0, piece{512, 0, 0}), nil},
 		{"one cluster", 4 * c, func(q *qcow2test.Image) { q.Sparse(1, 1) }, img.Whole,
 			pieces(0, piece{c, 0, 0}, piece{c, data, first}, piece{2 * c, 0, 0}), nil},
 		{"zero clusters", 4 * c, func(q *qcow2test.Image) {
 			q.Sparse(0, 2)
 			*q.Entry(1) |= qcow2test.EntryZero
 			q.Zero(2, 1)
-		}, img.Whole, pieces(0, piece{c, data, first}, piece{c, zeroAlloc, first + c}, piece{c, zeroPlain, 0}, piece{c, 0, 0}), nil},
-		{"compressed clusters are one extent", 4 * c, func(q *qcow2test.Image) { q.Compressed(1, 2) }, img.Whole,
+		}, img.Whole, pieces(0, piece{c, data, first}, piece{c, zeroAlloc, first + c},
+			piece{c, zeroPlain, 0}, piece{c, 0, 0}), nil},
+		{"compressed clusters are one extent", 4 * c,
+			func(q *qcow2test.Image) { q.Compressed(1, 2) }, img.Whole,
 			pieces(0, piece{c, 0, 0}, piece{2 * c, compressed, 0}, piece{c, 0, 0}), nil},
-		{"window within a cluster", 4 * c, func(q *qcow2test.Image) { q.Sparse(1, 1) }, window(c+1, c+4),
+		{"window within a cluster", 4 * c, func(q *qcow2test.Image) { q.Sparse(1, 1) },
+			window(c+1, c+4),
 			pieces(c+1, piece{3, data, first + 1}), nil},
-		{"window over three extents", 4 * c, func(q *qcow2test.Image) { q.Sparse(1, 1) }, window(60000, 160000),
-			pieces(60000, piece{5536, 0, 0}, piece{c, data, first}, piece{160000 - 2*c, 0, 0}), nil},
+		{"window over three extents", 4 * c, func(q *qcow2test.Image) { q.Sparse(1, 1) },
+			window(60000, 160000),
+			pieces(60000, piece{5536, 0, 0}, piece{c, data, first}, piece{160000 - 2*c, 0, 0}),
+			nil},
 		{"zero flag in version 2", 4 * c, func(q *qcow2test.Image) {
 			q.Version = 2
 			q.Sparse(0, 1)
@@ -74,34 +82,42 @@ func TestWalk(t *testing.T) {
 		{"cluster unaligned", 4 * c, func(q *qcow2test.Image) {
 			q.Sparse(0, 4)
 			*q.Entry(2) |= 0x200
-		}, img.Whole, pieces(0, piece{2 * c, data, first}, piece{c, extent.Bad, 0}, piece{c, data, first + 3*c}),
-			[]*fault.Fault{fault.New(fault.Qcow2ClusterUnaligned, 2*c+16, first+2*c+0x200, 2*c, 2)}},
-		{"L2 table unaligned", 600 << 20, func(q *qcow2test.Image) { *q.L1(0) = 0x40200 }, img.Whole,
+		}, img.Whole, pieces(0, piece{2 * c, data, first}, piece{c, extent.Bad, 0},
+			piece{c, data, first + 3*c}),
+			[]*fault.Fault{fault.New(fault.Qcow2ClusterUnaligned, 2*c+16, first+2*c+0x200, 2*c,
+				2)}},
+		{"L2 table unaligned", 600 << 20, func(q *qcow2test.Image) { *q.L1(0) = 0x40200 },
+			img.Whole,
 			pieces(0, piece{512 << 20, extent.Bad, 0}, piece{88 << 20, 0, 0}),
 			[]*fault.Fault{fault.New(fault.Qcow2L2Unaligned, c, 0x40200, 0)}},
-		{"L2 table behind the end", 4 * c, func(q *qcow2test.Image) { *q.L1(0) = 1 << 40 }, img.Whole,
+		{"L2 table behind the end", 4 * c, func(q *qcow2test.Image) { *q.L1(0) = 1 << 40 },
+			img.Whole,
 			pieces(0, piece{4 * c, 0, 0}), nil},
 		{"reserved bits", 4 * c, func(q *qcow2test.Image) {
 			q.Sparse(0, 1)
 			*q.Entry(0) |= 0x3f<<56 | 0x1fe
 			*q.L1(0) |= 0x7f<<56 | 0x1ff
 		}, img.Whole, pieces(0, piece{c, data, first}, piece{3 * c, 0, 0}), nil},
-		{"host offset beyond everything", 2 * c, func(q *qcow2test.Image) { *q.Entry(0) = 0x00ffffffffff0000 }, img.Whole,
+		{"host offset beyond everything", 2 * c,
+			func(q *qcow2test.Image) { *q.Entry(0) = 0x00ffffffffff0000 }, img.Whole,
 			pieces(0, piece{c, data, 0x00ffffffffff0000}, piece{c, 0, 0}), nil},
 		{"subclusters", c, func(q *qcow2test.Image) {
 			q.ExtendedL2 = true
 			q.Sparse(0, 1)
 			*q.Bitmap(0) = 1<<36 | 2
 		}, img.Whole, pieces(0, piece{2048, extent.Offset, first}, piece{2048, data, first + 2048},
-			piece{4096, extent.Offset, first + 4096}, piece{2048, zeroAlloc, first + 8192}, piece{c - 10240, extent.Offset, first + 10240}), nil},
+			piece{4096, extent.Offset, first + 4096}, piece{2048, zeroAlloc, first + 8192},
+			piece{c - 10240, extent.Offset, first + 10240}), nil},
 		{"invalid bitmap is met a run ahead", 4 * c, func(q *qcow2test.Image) {
 			q.ExtendedL2 = true
 			q.Sparse(0, 4)
 			*q.Bitmap(0) = 0xffff
 			*q.Bitmap(1) = 0xfffffff0
 			*q.Bitmap(2) |= 1 << 32
-		}, img.Whole, pieces(0, piece{c / 2, data, first}, piece{c/2 + c/8, extent.Offset, first + c/2},
-			piece{c - c/8, data | extent.BadAhead, first + c + c/8}, piece{c, extent.Bad, 0}, piece{c, data, first + 3*c}),
+		}, img.Whole, pieces(0, piece{c / 2, data, first}, piece{c/2 + c/8, extent.Offset, first +
+			c/2},
+			piece{c - c/8, data | extent.BadAhead, first + c + c/8}, piece{c, extent.Bad, 0},
+			piece{c, data, first + 3*c}),
 			[]*fault.Fault{fault.New(fault.Qcow2InvalidSubcluster, 2*c+32, 2*c, 2)}},
 		{"invalid bitmap behind the window", 4 * c, func(q *qcow2test.Image) {
 			q.ExtendedL2 = true
@@ -127,8 +143,9 @@ func TestEncrypted(t *testing.T) {
 	q.Sparse(0, 2)
 	*q.Entry(1) |= qcow2test.EntryZero
 	r, n := image(q)
-	same(t, agree(t, r, n, 0, img.Whole), pieces(0, piece{c, extent.Present | extent.Data | extent.Encrypted, 0},
-		piece{c, zeroPlain, 0}, piece{2 * c, 0, 0}), nil)
+	same(t, agree(t, r, n, 0, img.Whole),
+		pieces(0, piece{c, extent.Present | extent.Data | extent.Encrypted, 0},
+			piece{c, zeroPlain, 0}, piece{2 * c, 0, 0}), nil)
 }
 
 // TestReferences finds the files that an image names, in order.
@@ -142,7 +159,8 @@ func TestReferences(t *testing.T) {
 	*q.Entry(1) = 1<<16 | qcow2test.EntryZero
 	r, n := image(q)
 	res := agree(t, r, n, 1<<40, img.Whole)
-	want := []img.Reference{{Kind: img.DataFile, Name: "data"}, {Kind: img.Backing, Name: "../base", Format: "raw"}}
+	want := []img.Reference{{Kind: img.DataFile, Name: "data"}, {Kind: img.Backing, Name: "../base",
+		Format: "raw"}}
 	if len(res.References) != 2 || res.References[0] != want[0] || res.References[1] != want[1] {
 		t.Fatalf("references %+v, want %+v", res.References, want)
 	}
@@ -193,7 +211,8 @@ func TestReadsOnce(t *testing.T) {
 				t.Errorf("cluster bits %d: byte %d is read twice", bits, at)
 			}
 			if dev.Batches > 12 {
-				t.Errorf("cluster bits %d: %d batches, %d reads, %d bytes", bits, dev.Batches, dev.Reads, dev.Bytes)
+				t.Errorf("cluster bits %d: %d batches, %d reads, %d bytes", bits, dev.Batches,
+					dev.Reads, dev.Bytes)
 			}
 		}
 	}
@@ -206,7 +225,8 @@ func TestWindowReadsLittle(t *testing.T) {
 	q.Sparse(5<<20, 3)
 	f, n := inMemory(t, q)
 	dev := formattest.NewDevice(f, n)
-	res, ft, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev, Allocated: 1 << 40}, window(5<<36+1, 5<<36+3<<16))
+	res, ft, err := formattest.Run(&qcow2.Driver, &format.Params{Dev: dev, Allocated: 1 << 40},
+		window(5<<36+1, 5<<36+3<<16))
 	if ft != nil || err != nil {
 		t.Fatal(ft, err)
 	}

@@ -45,7 +45,8 @@ func image(change func(b []byte)) []byte {
 const first = cluster + 2*table // the first data cluster
 
 func e(start, length, offset uint64, f extent.Flags) extent.Extent {
-	return extent.Extent{Start: start, Length: length, Offset: offset, State: extent.State{Flags: f}}
+	return extent.Extent{Start: start, Length: length, Offset: offset,
+		State: extent.State{Flags: f}}
 }
 
 func l2(b []byte, i int, entry uint64) { le.PutUint64(b[cluster+table+8*i:], entry) }
@@ -54,40 +55,70 @@ func TestVectors(t *testing.T) {
 	const c = cluster
 	for _, v := range []formattest.Vector{
 		{Name: "sound", Image: image(func([]byte) {}), Qemu: qemu,
-			Want: []extent.Extent{e(0, c, first, data), e(c, c, 0, zero), e(2*c, c, 0, 0), e(3*c, 2*c-512, first+c, data)}},
-		{Name: "needs a check", Image: image(func(b []byte) { b[16] = 2; le.PutUint64(b[48:], c) }), Want: []extent.Extent{e(0, c, first, data)}},
-		{Name: "no L2 table", Image: image(func(b []byte) { le.PutUint64(b[c:], 0) }), Want: []extent.Extent{e(0, 5*c-512, 0, 0)}},
-		{Name: "L2 table not aligned", Image: image(func(b []byte) { le.PutUint64(b[c:], c+table+8) }),
+			Want: []extent.Extent{e(0, c, first, data), e(c, c, 0, zero), e(2*c, c, 0, 0),
+				e(3*c, 2*c-512, first+c, data)}},
+		{Name: "needs a check", Image: image(func(b []byte) { b[16] = 2; le.PutUint64(b[48:], c) }),
+			Want: []extent.Extent{e(0, c, first, data)}},
+		{Name: "no L2 table", Image: image(func(b []byte) { le.PutUint64(b[c:], 0) }),
+			Want: []extent.Extent{e(0, 5*c-512, 0, 0)}},
+		{Name: "L2 table not aligned", Image: image(func(b []byte) {
+			le.PutUint64(b[c:], c+table+8)
+		}),
 			Want: []extent.Extent{e(0, 5*c-512, 0, extent.Bad)}},
 		{Name: "L2 table in the header", Image: image(func(b []byte) { le.PutUint64(b[c:], 8) }),
 			Want: []extent.Extent{e(0, 5*c-512, 0, extent.Bad)}},
-		{Name: "L2 table at the end", Image: image(func(b []byte) { le.PutUint64(b[c:], first+2*c) }),
+		{Name: "L2 table at the end", Image: image(func(b []byte) {
+			le.PutUint64(b[c:], first+2*c)
+		}),
 			Want: []extent.Extent{e(0, 5*c-512, 0, extent.Bad)}},
 		{Name: "a wrong cluster", Image: image(func(b []byte) { l2(b, 2, first+1) }), Qemu: qemu,
-			Want: []extent.Extent{e(0, c, first, data), e(c, c, 0, zero), e(2*c, c, 0, extent.Bad), e(3*c, 2*c-512, first+c, data)}},
-		{Name: "a run past the end, whose start is right", Image: image(func(b []byte) { l2(b, 0, first+2*c); l2(b, 1, first+3*c) }),
-			Want: []extent.Extent{e(0, 2*c, first+2*c, data), e(2*c, c, 0, 0), e(3*c, 2*c-512, first+c, data)}},
-		{Name: "a run wholly past the end", Image: image(func(b []byte) { l2(b, 0, first+3*c); l2(b, 1, first+4*c) }),
-			Want: []extent.Extent{e(0, 2*c, 0, extent.Bad), e(2*c, c, 0, 0), e(3*c, 2*c-512, first+c, data)}},
-		{Name: "magic", Image: image(func(b []byte) { b[3] = 1 }), Fault: "Image not in QED format"},
-		{Name: "features", Image: image(func(b []byte) { b[16] = 9; b[23] = 1 }), Fault: "Unsupported QED features: 100000000000008"},
-		{Name: "cluster too small", Image: image(func(b []byte) { le.PutUint32(b[4:], 2048) }), Fault: "QED cluster size is invalid"},
-		{Name: "cluster too large", Image: image(func(b []byte) { le.PutUint32(b[4:], 128<<20) }), Fault: "QED cluster size is invalid"},
-		{Name: "cluster odd", Image: image(func(b []byte) { le.PutUint32(b[4:], 4097) }), Fault: "QED cluster size is invalid"},
-		{Name: "no table", Image: image(func(b []byte) { b[8] = 0 }), Fault: "QED table size is invalid"},
-		{Name: "table of 3", Image: image(func(b []byte) { b[8] = 3 }), Fault: "QED table size is invalid"},
-		{Name: "table of 32", Image: image(func(b []byte) { b[8] = 32 }), Fault: "QED table size is invalid"},
-		{Name: "table of 1", Image: image(func(b []byte) { b[8] = 1 }), Fault: "QED table offset is invalid"},
-		{Name: "size odd", Image: image(func(b []byte) { b[48] = 1 }), Fault: "QED image size is invalid"},
-		{Name: "size too large", Image: image(func(b []byte) { le.PutUint64(b[48:], 1<<32+512) }), Fault: "QED image size is invalid"},
-		{Name: "L1 beyond the end", Image: image(func(b []byte) { le.PutUint64(b[40:], uint64(len(b))) }), Fault: "QED table offset is invalid"},
-		{Name: "L1 up to within the last sector", Image: image(func(b []byte) { le.PutUint64(b[c:], 0) })[:c+table-511],
-			Want: []extent.Extent{e(0, 5*c-512, 0, 0)}},
-		{Name: "L1 up to the last but one", Image: image(func([]byte) {})[:c+table-512], Fault: "QED table offset is invalid"},
-		{Name: "L1 in the header", Image: image(func(b []byte) { b[12] = 3 }), Fault: "QED table offset is invalid"},
+			Want: []extent.Extent{e(0, c, first, data), e(c, c, 0, zero), e(2*c, c, 0, extent.Bad),
+				e(3*c, 2*c-512, first+c, data)}},
+		{Name: "a run past the end, whose start is right",
+			Image: image(func(b []byte) { l2(b, 0, first+2*c); l2(b, 1, first+3*c) }),
+			Want: []extent.Extent{e(0, 2*c, first+2*c, data), e(2*c, c, 0, 0),
+				e(3*c, 2*c-512, first+c, data)}},
+		{Name: "a run wholly past the end",
+			Image: image(func(b []byte) { l2(b, 0, first+3*c); l2(b, 1, first+4*c) }),
+			Want: []extent.Extent{e(0, 2*c, 0, extent.Bad), e(2*c, c, 0, 0),
+				e(3*c, 2*c-512, first+c, data)}},
+		{Name: "magic", Image: image(func(b []byte) { b[3] = 1 }),
+			Fault: "Image not in QED format"},
+		{Name: "features", Image: image(func(b []byte) { b[16] = 9; b[23] = 1 }),
+			Fault: "Unsupported QED features: 100000000000008"},
+		{Name: "cluster too small", Image: image(func(b []byte) { le.PutUint32(b[4:], 2048) }),
+			Fault: "QED cluster size is invalid"},
+		{Name: "cluster too large", Image: image(func(b []byte) { le.PutUint32(b[4:], 128<<20) }),
+			Fault: "QED cluster size is invalid"},
+		{Name: "cluster odd", Image: image(func(b []byte) { le.PutUint32(b[4:], 4097) }),
+			Fault: "QED cluster size is invalid"},
+		{Name: "no table", Image: image(func(b []byte) { b[8] = 0 }),
+			Fault: "QED table size is invalid"},
+		{Name: "table of 3", Image: image(func(b []byte) { b[8] = 3 }),
+			Fault: "QED table size is invalid"},
+		{Name: "table of 32", Image: image(func(b []byte) { b[8] = 32 }),
+			Fault: "QED table size is invalid"},
+		{Name: "table of 1", Image: image(func(b []byte) { b[8] = 1 }),
+			Fault: "QED table offset is invalid"},
+		{Name: "size odd", Image: image(func(b []byte) { b[48] = 1 }),
+			Fault: "QED image size is invalid"},
+		{Name: "size too large", Image: image(func(b []byte) { le.PutUint64(b[48:], 1<<32+512) }),
+			Fault: "QED image size is invalid"},
+		{Name: "L1 beyond the end", Image: image(func(b []byte) {
+			le.PutUint64(b[40:], uint64(len(b)))
+		}), Fault: "QED table offset is invalid"},
+		{Name: "L1 up to within the last sector",
+			Image: image(func(b []byte) { le.PutUint64(b[c:], 0) })[:c+table-511],
+			Want:  []extent.Extent{e(0, 5*c-512, 0, 0)}},
+		{Name: "L1 up to the last but one", Image: image(func([]byte) {})[:c+table-512],
+			Fault: "QED table offset is invalid"},
+		{Name: "L1 in the header", Image: image(func(b []byte) { b[12] = 3 }),
+			Fault: "QED table offset is invalid"},
 		// A header as long as the address space fails where the table is looked at already.
-		{Name: "header too long", Image: image(func(b []byte) { le.PutUint32(b[12:], 1<<20) }), Fault: "QED table offset is invalid"},
-		{Name: "name outside of the header", Image: image(func(b []byte) { b[16] = 1; le.PutUint32(b[56:], c-3); b[60] = 4 }),
+		{Name: "header too long", Image: image(func(b []byte) { le.PutUint32(b[12:], 1<<20) }),
+			Fault: "QED table offset is invalid"},
+		{Name: "name outside of the header",
+			Image: image(func(b []byte) { b[16] = 1; le.PutUint32(b[56:], c-3); b[60] = 4 }),
 			Fault: "QED backing filename offset is invalid"},
 	} {
 		v.Check(t, &qed.Driver)
@@ -106,7 +137,8 @@ func TestEndOfFiles(t *testing.T) {
 	}))
 	s.Size = 1<<63 - 1
 	for _, release := range []img.Release{0, qemu} {
-		r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: s.Device(), Release: release}, img.Whole)
+		r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: s.Device(), Release: release},
+			img.Whole)
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
@@ -124,7 +156,8 @@ func TestBackingName(t *testing.T) {
 		5: {{Kind: img.Backing, Name: "base", Format: "raw"}},
 	} {
 		b := image(func(b []byte) { b[16] = features; b[56] = 64; b[60] = 4; copy(b[64:], "base") })
-		r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: formattest.Bytes(b)}, img.Whole)
+		r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: formattest.Bytes(b)},
+			img.Whole)
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
@@ -155,7 +188,8 @@ func TestLongRun(t *testing.T) {
 	const mib, gib = 1 << 20, 1 << 30
 	walk := func(n, start uint64, release img.Release) *formattest.Result {
 		t.Helper()
-		r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: formattest.Bytes(long(n)), Release: release},
+		r, f, err := formattest.Run(&qed.Driver, &format.Params{Dev: formattest.Bytes(long(n)),
+			Release: release},
 			img.Window{Start: start, End: img.Whole.End})
 		if f != nil || err != nil {
 			t.Fatal(f, err)
@@ -172,7 +206,8 @@ func TestLongRun(t *testing.T) {
 		{4096, mib + 1, qemu, []extent.Extent{e(mib+1, 4*gib-1, 0, extent.Bad)}},
 		{4096, mib + 512, qemu, []extent.Extent{e(mib+512, 4*gib-512, 0, 0)}},
 		{4096, 2 * mib, qemu, []extent.Extent{e(2*mib, 4095*mib, 0, 0)}},
-		{4100, 0, qemu, []extent.Extent{e(0, mib, 0, zero), e(mib, 4*mib, 0, 0), e(5*mib, 4*gib, 0, extent.Bad)}},
+		{4100, 0, qemu, []extent.Extent{e(0, mib, 0, zero), e(mib, 4*mib, 0, 0),
+			e(5*mib, 4*gib, 0, extent.Bad)}},
 		{4100, 0, 0, []extent.Extent{e(0, mib, 0, zero), e(mib, 4100*mib, 0, 0)}},
 	} {
 		r := walk(tc.n, tc.start, tc.qemu)
@@ -213,7 +248,8 @@ func TestLargeTables(t *testing.T) {
 	if f != nil || err != nil {
 		t.Fatal(f, err)
 	}
-	if got := formattest.Extents(r.Map); len(got) != 2 || got[1] != e(last*cluster, cluster, 17*cluster, data) {
+	if got := formattest.Extents(r.Map); len(got) != 2 || got[1] != e(last*cluster, cluster,
+		17*cluster, data) {
 		t.Errorf("%+v", got)
 	}
 	if at, twice := dev.ReadTwice(); twice {

@@ -26,17 +26,20 @@ func TestWalk(t *testing.T) {
 		{1<<63 - 1<<30, 1<<63 - 1<<30, 0, 1<<63 - 1<<30},
 	} {
 		dev := formattest.NewDevice(bytes.NewReader(nil), v.device)
-		res, f, err := formattest.Run(&raw.Driver, &format.Params{Dev: dev}, img.Window{Start: v.start, End: v.end})
+		res, f, err := formattest.Run(&raw.Driver, &format.Params{Dev: dev},
+			img.Window{Start: v.start, End: v.end})
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
 		if res.Size != v.size || len(res.References) != 0 || dev.Reads != 0 {
-			t.Errorf("device of %d bytes: size %d, references %v, %d reads", v.device, res.Size, res.References, dev.Reads)
+			t.Errorf("device of %d bytes: size %d, references %v, %d reads", v.device, res.Size,
+				res.References, dev.Reads)
 		}
 		var want []extent.Extent
 		if v.start < v.end {
 			flags := extent.Present | extent.Data | extent.Offset | extent.Holes | extent.Bare
-			want = []extent.Extent{{Start: v.start, Length: v.end - v.start, Offset: v.start, State: extent.State{Flags: flags}}}
+			want = []extent.Extent{{Start: v.start, Length: v.end - v.start, Offset: v.start,
+				State: extent.State{Flags: flags}}}
 		}
 		if got := formattest.Extents(res.Map); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("device of %d bytes: %+v, want %+v", v.device, got, want)
@@ -46,7 +49,8 @@ func TestWalk(t *testing.T) {
 
 // TestTooLarge refuses what qemu refuses.
 func TestTooLarge(t *testing.T) {
-	_, f, err := formattest.Run(&raw.Driver, &format.Params{Dev: formattest.NewDevice(nil, 1<<63-1<<30+1)}, img.Whole)
+	_, f, err := formattest.Run(&raw.Driver,
+		&format.Params{Dev: formattest.NewDevice(nil, 1<<63-1<<30+1)}, img.Whole)
 	if err != nil || f == nil || f.Reason != fault.RawTooLarge {
 		t.Errorf("fault %v, error %v", f, err)
 	}

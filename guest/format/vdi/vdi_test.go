@@ -26,9 +26,11 @@ const (
 func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
 // walk runs the walker and fails the test when it does not keep the contract.
-func walk(t testing.TB, b []byte, qemu img.Release, w img.Window) (*formattest.Result, *fault.Fault) {
+func walk(t testing.TB, b []byte, qemu img.Release, w img.Window) (*formattest.Result,
+	*fault.Fault) {
 	t.Helper()
-	res, f, err := formattest.Run(&vdi.Driver, &format.Params{Dev: formattest.Bytes(b), Release: qemu}, w)
+	res, f, err := formattest.Run(&vdi.Driver, &format.Params{Dev: formattest.Bytes(b),
+		Release: qemu}, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,27 +102,43 @@ var vectors = []struct {
 	size   uint64 // of the disk
 }{
 	{"sound", func([]byte) {}, fault.None, "", 3 * mib},
-	{"signature", spoil32(vditest.Signature, 0xbeda1), fault.VdiSignature, "Image not in VDI format (bad signature 000beda1)", 0},
-	{"no signature", spoil32(vditest.Signature, 0), fault.VdiSignature, "Image not in VDI format (bad signature 00000000)", 0},
-	{"version", spoil32(vditest.Version, 7<<16|12), fault.VdiVersion, "unsupported VDI image (version 7.12)", 0},
-	{"map unaligned", spoil32(vditest.OffBlocks, 0x2ff), fault.VdiMapOffset, "unsupported VDI image (unaligned block map offset 0x2ff)", 0},
-	{"data unaligned", spoil32(vditest.OffData, 0x401), fault.VdiDataOffset, "unsupported VDI image (unaligned data offset 0x401)", 0},
-	{"sector size", spoil32(vditest.SectorSize, 4096), fault.VdiSectorSize, "unsupported VDI image (sector size 4096 is not 512)", 0},
-	{"block size", spoil32(vditest.BlockSize, 2*mib), fault.VdiBlockSize, "unsupported VDI image (block size 2097152 is not 1048576)", 0},
-	{"map too small", spoil32(vditest.Blocks, 2), fault.VdiMapTooSmall, "unsupported VDI image (disk size 3145728, image bitmap has room for 2097152)", 0},
-	{"map too small for a sector", spoil64(vditest.DiskSize, 3*mib+1), fault.VdiMapTooSmall, "unsupported VDI image (disk size 3146240, image bitmap has room for 3145728)", 0},
+	{"signature", spoil32(vditest.Signature, 0xbeda1), fault.VdiSignature,
+		"Image not in VDI format (bad signature 000beda1)", 0},
+	{"no signature", spoil32(vditest.Signature, 0), fault.VdiSignature,
+		"Image not in VDI format (bad signature 00000000)", 0},
+	{"version", spoil32(vditest.Version, 7<<16|12), fault.VdiVersion,
+		"unsupported VDI image (version 7.12)", 0},
+	{"map unaligned", spoil32(vditest.OffBlocks, 0x2ff), fault.VdiMapOffset,
+		"unsupported VDI image (unaligned block map offset 0x2ff)", 0},
+	{"data unaligned", spoil32(vditest.OffData, 0x401), fault.VdiDataOffset,
+		"unsupported VDI image (unaligned data offset 0x401)", 0},
+	{"sector size", spoil32(vditest.SectorSize, 4096), fault.VdiSectorSize,
+		"unsupported VDI image (sector size 4096 is not 512)", 0},
+	{"block size", spoil32(vditest.BlockSize, 2*mib), fault.VdiBlockSize,
+		"unsupported VDI image (block size 2097152 is not 1048576)", 0},
+	{"map too small", spoil32(vditest.Blocks, 2), fault.VdiMapTooSmall,
+		"unsupported VDI image (disk size 3145728, image bitmap has room for 2097152)", 0},
+	{"map too small for a sector", spoil64(vditest.DiskSize, 3*mib+1), fault.VdiMapTooSmall,
+		"unsupported VDI image (disk size 3146240, image bitmap has room for 3145728)", 0},
 	{"odd size", spoil64(vditest.DiskSize, 3*mib-511), fault.None, "", 3 * mib},
 	{"no size", spoil64(vditest.DiskSize, 0), fault.None, "", 0},
-	{"link", spoil32(vditest.Linkage+12, 1), fault.VdiLink, "unsupported VDI image (non-NULL link UUID)", 0},
-	{"parent", spoil32(vditest.Parent, 1), fault.VdiParent, "unsupported VDI image (non-NULL parent UUID)", 0},
-	{"too many blocks", spoil32(vditest.Blocks, 0x1fffff81), fault.VdiBlocks, "unsupported VDI image (too many blocks 536870785, max is 536870784)", 0},
+	{"link", spoil32(vditest.Linkage+12, 1), fault.VdiLink,
+		"unsupported VDI image (non-NULL link UUID)", 0},
+	{"parent", spoil32(vditest.Parent, 1), fault.VdiParent,
+		"unsupported VDI image (non-NULL parent UUID)", 0},
+	{"too many blocks", spoil32(vditest.Blocks, 0x1fffff81), fault.VdiBlocks,
+		"unsupported VDI image (too many blocks 536870785, max is 536870784)", 0},
 	{"as many blocks as can be", spoil32(vditest.Blocks, 0x1fffff80), fault.None, "", 3 * mib},
-	{"too large", spoil64(vditest.DiskSize, 0x1fffff8000001), fault.VdiSize, "Unsupported VDI image size (size is 0x1fffff8000001, max supported is 0x1fffff8000000)", 0},
+	{"too large", spoil64(vditest.DiskSize, 0x1fffff8000001), fault.VdiSize,
+		"Unsupported VDI image size (size is 0x1fffff8000001, max supported is 0x1fffff8000000)",
+		0},
 	{"too large and no signature", func(b []byte) {
 		spoil64(vditest.DiskSize, 1<<64-1)(b)
 		spoil32(vditest.Signature, 0)(b)
-	}, fault.VdiSize, "Unsupported VDI image size (size is 0xffffffffffffffff, max supported is 0x1fffff8000000)", 0},
-	{"large, map too small", spoil64(vditest.DiskSize, 0x1fffff8000000), fault.VdiMapTooSmall, "unsupported VDI image (disk size 562949819203584, image bitmap has room for 3145728)", 0},
+	}, fault.VdiSize, "Unsupported VDI image size (size is 0xffffffffffffffff, max supported " +
+		"is 0x1fffff8000000)", 0},
+	{"large, map too small", spoil64(vditest.DiskSize, 0x1fffff8000000), fault.VdiMapTooSmall,
+		"unsupported VDI image (disk size 562949819203584, image bitmap has room for 3145728)", 0},
 	{"too many blocks and a parent", func(b []byte) {
 		spoil32(vditest.Blocks, 0xffffffff)(b)
 		spoil32(vditest.Parent, 5)(b)
@@ -161,7 +179,8 @@ func TestProbe(t *testing.T) {
 func TestWalk(t *testing.T) {
 	v := vditest.New(9*mib - 512)
 	v.OffData = 1024
-	v.Map = []uint32{2, 3, vditest.Free, vditest.Free, vditest.Zero, 9, 8, vditest.Zero - 1, vditest.Zero}
+	v.Map = []uint32{2, 3, vditest.Free, vditest.Free, vditest.Zero, 9, 8, vditest.Zero - 1,
+		vditest.Zero}
 	type piece struct {
 		length uint64
 		flags  extent.Flags
@@ -176,12 +195,16 @@ func TestWalk(t *testing.T) {
 		want   []piece
 	}{
 		{"own", 0, 1, img.Whole, []piece{{2 * mib, data, 2*mib + 1024}, {3 * mib, zero, 0},
-			{mib, data, 9*mib + 1024}, {mib, data, 8*mib + 1024}, {mib, data, last}, {mib - 512, zero, 0}}},
+			{mib, data, 9*mib + 1024}, {mib, data, 8*mib + 1024}, {mib, data, last},
+			{mib - 512, zero, 0}}},
 		{"qemu", qemu72, 1, img.Whole, []piece{{2 * mib, data, 2*mib + 1024}, {3 * mib, zero, 0},
-			{mib, data, 9*mib + 1024}, {mib, data, 8*mib + 1024}, {mib, data, last}, {mib - 512, zero, 0}}},
-		{"static", qemu72, 2, window(0, mib+1), []piece{{mib + 1, data | extent.Holes, 2*mib + 1024}}},
+			{mib, data, 9*mib + 1024}, {mib, data, 8*mib + 1024}, {mib, data, last},
+			{mib - 512, zero, 0}}},
+		{"static", qemu72, 2, window(0, mib+1),
+			[]piece{{mib + 1, data | extent.Holes, 2*mib + 1024}}},
 		{"within a block", 0, 1, window(mib+5, mib+6), []piece{{1, data, 3*mib + 1024 + 5}}},
-		{"over blocks", 0, 1, window(4*mib-1, 5*mib+1), []piece{{mib + 1, zero, 0}, {1, data, 9*mib + 1024}}},
+		{"over blocks", 0, 1, window(4*mib-1, 5*mib+1),
+			[]piece{{mib + 1, zero, 0}, {1, data, 9*mib + 1024}}},
 		{"empty", 0, 1, window(5, 5), nil},
 	} {
 		v.Type = test.kind
@@ -192,7 +215,8 @@ func TestWalk(t *testing.T) {
 			t.Fatalf("%s: %+v, want %+v", test.name, got, test.want)
 		}
 		for i, p := range test.want {
-			want := extent.Extent{Start: at, Length: p.length, Offset: p.offset, State: extent.State{Flags: p.flags}}
+			want := extent.Extent{Start: at, Length: p.length, Offset: p.offset,
+				State: extent.State{Flags: p.flags}}
 			if got[i] != want {
 				t.Errorf("%s: %+v, want %+v", test.name, got[i], want)
 			}
@@ -225,7 +249,8 @@ func TestLargest(t *testing.T) {
 	b := v.Bytes()
 	spoil64(vditest.DiskSize, 0x1fffff80<<20)(b)
 	spoil32(vditest.Blocks, 0x1fffff80)(b)
-	for _, w := range []img.Window{window(0, 3*mib), window(0x1fffff7f<<20+5, 1<<63), window(1<<40, 1<<40+70000*mib)} {
+	for _, w := range []img.Window{window(0, 3*mib), window(0x1fffff7f<<20+5, 1<<63),
+		window(1<<40, 1<<40+70000*mib)} {
 		dev := formattest.Bytes(b)
 		res, f, err := formattest.Run(&vdi.Driver, &format.Params{Dev: dev}, w)
 		if f != nil || err != nil {
@@ -271,7 +296,8 @@ func TestNoMemory(t *testing.T) {
 // FuzzVdi opens and walks anything: no panic, what the model says, a bounded cost.
 func FuzzVdi(f *testing.F) {
 	for seed := range int64(8) {
-		f.Add(bytes.TrimRight(vditest.Random(rand.New(rand.NewSource(seed))).Bytes(), "\x00"), uint64(seed)<<20, uint64(5)<<20, false)
+		f.Add(bytes.TrimRight(vditest.Random(rand.New(rand.NewSource(seed))).Bytes(), "\x00"),
+			uint64(seed)<<20, uint64(5)<<20, false)
 	}
 	for _, v := range vectors {
 		b := vditest.New(3 * mib).Bytes()

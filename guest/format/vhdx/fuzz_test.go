@@ -27,9 +27,11 @@ func patches(kind byte, b []byte) *formattest.Sparse {
 	v.Bitmap(0, 3*mib/uint64(v.SectorSize)/8, []byte{0x5a})
 	s := v.File()
 	e := &vhdxtest.Entry{GUID: logGUID, Sequence: 7, Flushed: s.Size, Last: s.Size,
-		Changes: []vhdxtest.Change{{Off: v.BATOffset() + 4096, Length: 4096}, {Off: v.BATOffset(), Data: s.Bytes(v.BATOffset(), 4096)}}}
+		Changes: []vhdxtest.Change{{Off: v.BATOffset() + 4096, Length: 4096},
+			{Off: v.BATOffset(), Data: s.Bytes(v.BATOffset(), 4096)}}}
 	v.PutLog(s, 0, e.Bytes())
-	places := []uint64{vhdxtest.Header1, vhdxtest.Header2, vhdxtest.Regions, v.MetadataOffset(), v.MetadataOffset() + 64<<10,
+	places := []uint64{vhdxtest.Header1, vhdxtest.Header2, vhdxtest.Regions, v.MetadataOffset(),
+		v.MetadataOffset() + 64<<10,
 		v.BATOffset(), mib, mib + 4096, mib + 8192, mib + 64}
 	for len(b) > 3 {
 		n := min(int(b[2])%40+1, len(b)-3)
@@ -71,7 +73,8 @@ func FuzzVhdx(f *testing.F) {
 		}
 		const most = 1 << 30
 		dev := s.Device()
-		all, ft, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev, Release: qemu}, window(0, most))
+		all, ft, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev, Release: qemu},
+			window(0, most))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,8 @@ const (
 func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
 // walk runs the walker and fails the test when it does not keep the contract.
-func walk(t testing.TB, s *formattest.Sparse, qemu img.Release, w img.Window) (*formattest.Result, *fault.Fault) {
+func walk(t testing.TB, s *formattest.Sparse, qemu img.Release, w img.Window) (*formattest.Result,
+	*fault.Fault) {
 	t.Helper()
 	res, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: s.Device(), Release: qemu}, w)
 	if err != nil {
@@ -72,7 +73,8 @@ func model(v *vhdxtest.Image, s *formattest.Sparse, x uint64) (flags extent.Flag
 
 // agree compares a window with the model: at both ends of each extent, where blocks meet, and
 // somewhere between.
-func agree(t testing.TB, v *vhdxtest.Image, clean, s *formattest.Sparse, w img.Window) *formattest.Result {
+func agree(t testing.TB, v *vhdxtest.Image, clean, s *formattest.Sparse,
+	w img.Window) *formattest.Result {
 	t.Helper()
 	res, f := walk(t, s, 0, w)
 	if f != nil {
@@ -113,9 +115,11 @@ func randomBAT(rng *rand.Rand, odd bool) *vhdxtest.Image {
 	block := uint32(1<<20) << rng.Intn(4)
 	sector := []uint32{512, 512, 4096}[rng.Intn(3)]
 	v := vhdxtest.New(uint64(rng.Intn(int(block)*24))/uint64(sector)*uint64(sector), block, sector)
-	v.Flags = []uint32{0, vhdxtest.LeaveAllocated, vhdxtest.HasParent, vhdxtest.HasParent | vhdxtest.LeaveAllocated}[rng.Intn(4)]
+	v.Flags = []uint32{0, vhdxtest.LeaveAllocated, vhdxtest.HasParent,
+		vhdxtest.HasParent | vhdxtest.LeaveAllocated}[rng.Intn(4)]
 	parent := v.Flags&vhdxtest.HasParent != 0
-	v.Locator = [][2]string{{"parent_linkage", "{83ed0ec3-24c8-49a6-a959-5e4bf1288bfb}"}, {"relative_path", `.\parent`}}
+	v.Locator = [][2]string{{"parent_linkage", "{83ed0ec3-24c8-49a6-a959-5e4bf1288bfb}"},
+		{"relative_path", `.\parent`}}
 	if rng.Intn(3) == 0 {
 		v.LogGUID, v.LogLength = "0123456789abcdef", uint32(1+rng.Intn(3))<<20
 	}

@@ -211,7 +211,8 @@ func logged(change func(e *vhdxtest.Entry)) (*vhdxtest.Image, *formattest.Sparse
 	v.Block(1, vhdxtest.Present)
 	s := v.File()
 	e := &vhdxtest.Entry{GUID: logGUID, Sequence: 7, Flushed: s.Size, Last: s.Size,
-		Changes: []vhdxtest.Change{{Off: v.BATOffset(), Length: 4096}, {Off: 0, Data: make([]byte, 4096)}}}
+		Changes: []vhdxtest.Change{{Off: v.BATOffset(), Length: 4096},
+			{Off: 0, Data: make([]byte, 4096)}}}
 	change(e)
 	return v, s, e
 }
@@ -233,23 +234,31 @@ func TestEntries(t *testing.T) {
 		{"number 0", func(e *vhdxtest.Entry) { e.Sequence = 0 }, nil, false, 0},
 		{"another log", func(e *vhdxtest.Entry) { e.GUID = "0123456789abcdeX" }, nil, false, 0},
 		{"tail elsewhere", func(e *vhdxtest.Entry) { e.Tail = 4096 }, nil, false, 0},
-		{"file was larger", func(e *vhdxtest.Entry) { e.Flushed += mib }, nil, false, fault.VhdxLogTruncated},
+		{"file was larger", func(e *vhdxtest.Entry) { e.Flushed += mib }, nil, false,
+			fault.VhdxLogTruncated},
 		{"file is to be larger", func(e *vhdxtest.Entry) { e.Last += mib }, nil, true, 0},
 		{"signature", none, func(b []byte) []byte { b[0] = 'L'; return b }, false, 0},
 		{"length 0", none, func(b []byte) []byte { le.PutUint32(b[8:], 0); return b }, false, 0},
-		{"length odd", none, func(b []byte) []byte { le.PutUint32(b[8:], 4097); return b }, false, 0},
-		{"length beyond the log", none, func(b []byte) []byte { le.PutUint32(b[8:], mib+4096); return b }, false, 0},
+		{"length odd", none, func(b []byte) []byte { le.PutUint32(b[8:], 4097); return b }, false,
+			0},
+		{"length beyond the log", none, func(b []byte) []byte {
+			le.PutUint32(b[8:], mib+4096)
+			return b
+		}, false, 0},
 		{"a sector too many", none, func(b []byte) []byte {
 			le.PutUint32(b[8:], uint32(len(b)+4096))
 			return append(b, make([]byte, 4096)...)
 		}, false, 0},
-		{"more descriptors than fit", none, func(b []byte) []byte { le.PutUint32(b[24:], 1<<32-1); return b }, false, 0},
-		{"descriptor of another entry", none, func(b []byte) []byte { b[64+24]++; return b }, false, 0},
+		{"more descriptors than fit", none,
+			func(b []byte) []byte { le.PutUint32(b[24:], 1<<32-1); return b }, false, 0},
+		{"descriptor of another entry", none, func(b []byte) []byte { b[64+24]++; return b }, false,
+			0},
 		{"descriptor's signature", none, func(b []byte) []byte { b[64] = 'Z'; return b }, false, 0},
 		{"descriptor's offset", none, func(b []byte) []byte { b[64+16]++; return b }, false, 0},
 		{"zero descriptor's length", none, func(b []byte) []byte { b[64+8]++; return b }, false, 0},
 		{"data sector's signature", none, func(b []byte) []byte { b[4096]++; return b }, false, 0},
-		{"data sector of another entry", none, func(b []byte) []byte { b[4096+4]++; return b }, false, 0},
+		{"data sector of another entry", none, func(b []byte) []byte { b[4096+4]++; return b },
+			false, 0},
 		{"data sector torn", none, func(b []byte) []byte { b[8192-1]++; return b }, false, 0},
 		{"zeroes far away", func(e *vhdxtest.Entry) {
 			e.Changes = append(e.Changes, vhdxtest.Change{Off: 1<<64 - 4096, Length: 1<<64 - 4096},
@@ -305,7 +314,8 @@ func TestLogGrowsFile(t *testing.T) {
 	size := s.Size
 	bat := make([]byte, 4096)
 	binary.LittleEndian.PutUint64(bat[8:], size|vhdxtest.Present)
-	e := &vhdxtest.Entry{GUID: logGUID, Sequence: 7, Flushed: size, Last: size + mib, Changes: []vhdxtest.Change{{Off: v.BATOffset(), Data: bat}}}
+	e := &vhdxtest.Entry{GUID: logGUID, Sequence: 7, Flushed: size, Last: size + mib,
+		Changes: []vhdxtest.Change{{Off: v.BATOffset(), Data: bat}}}
 	v.PutLog(s, 0, e.Bytes())
 	res, f := walk(t, s, 0, img.Whole)
 	if f != nil {
@@ -333,7 +343,8 @@ func TestHostileLogs(t *testing.T) {
 			v.PutLog(s, at, b)
 		}
 		dev := s.Device()
-		_, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev, Release: qemu}, img.Whole)
+		_, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev, Release: qemu},
+			img.Whole)
 		// Entries of which everything is checked cannot overlap. qemu goes around for ever.
 		if err != nil || (f == nil) != (qemu == 0) || f != nil && f.Reason != fault.VhdxLogWork {
 			t.Errorf("for %#x: %v %v", qemu, f, err)

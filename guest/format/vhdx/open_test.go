@@ -67,7 +67,8 @@ func item(i ...vhdxtest.Item) func(*vhdxtest.Image) {
 	return func(v *vhdxtest.Image) { v.Items = i }
 }
 
-func both(f ...func(*vhdxtest.Image, *formattest.Sparse)) func(*vhdxtest.Image, *formattest.Sparse) {
+func both(f ...func(*vhdxtest.Image, *formattest.Sparse)) func(*vhdxtest.Image,
+	*formattest.Sparse) {
 	return func(v *vhdxtest.Image, s *formattest.Sparse) {
 		for _, f := range f {
 			f(v, s)
@@ -82,85 +83,139 @@ var vectors = []vector{
 	{"signature", nil, put(7, []byte("E")), fault.VhdxSignature, fault.VhdxSignature},
 	{"header 1 damaged", nil, put(vhdxtest.Header1+100, []byte{1}), 0, 0},
 	{"header 2 damaged", nil, put(vhdxtest.Header2+4095, []byte{1}), 0, 0},
-	{"both damaged", nil, both(put(vhdxtest.Header1+100, []byte{1}), put(vhdxtest.Header2+100, []byte{1})), fault.VhdxNoHeader, fault.VhdxNoHeader},
+	{"both damaged", nil, both(put(vhdxtest.Header1+100, []byte{1}),
+		put(vhdxtest.Header2+100, []byte{1})), fault.VhdxNoHeader, fault.VhdxNoHeader},
 	{"header signature", nil, header(0, []byte("HEAD")), fault.VhdxNoHeader, fault.VhdxNoHeader},
-	{"header version", nil, header(vhdxtest.Version, []byte{2}), fault.VhdxNoHeader, fault.VhdxNoHeader},
-	{"headers of one number that differ", nil, both(header(vhdxtest.Sequence, le64(9)), func(_ *vhdxtest.Image, s *formattest.Sparse) {
-		h := s.Bytes(vhdxtest.Header1, 4096)
-		h[20]++
-		vhdxtest.Sum(h)
-		s.Put(vhdxtest.Header1, h)
-	}), fault.VhdxNoHeader, fault.VhdxNoHeader},
+	{"header version", nil, header(vhdxtest.Version, []byte{2}), fault.VhdxNoHeader,
+		fault.VhdxNoHeader},
+	{"headers of one number that differ", nil, both(header(vhdxtest.Sequence, le64(9)),
+		func(_ *vhdxtest.Image, s *formattest.Sparse) {
+			h := s.Bytes(vhdxtest.Header1, 4096)
+			h[20]++
+			vhdxtest.Sum(h)
+			s.Put(vhdxtest.Header1, h)
+		}), fault.VhdxNoHeader, fault.VhdxNoHeader},
 	{"headers of one number that are the same", nil, header(vhdxtest.Sequence, le64(9)), 0, 0},
-	{"log offset 0", nil, header(vhdxtest.LogOffset, le64(0)), fault.VhdxLogOffset, fault.VhdxLogOffset},
-	{"log unaligned", nil, header(vhdxtest.LogOffset, le64(mib+4096)), fault.VhdxLogOffset, fault.VhdxLogOffset},
-	{"log version", nil, header(vhdxtest.LogVersion, []byte{1}), fault.VhdxLogVersion, fault.VhdxLogVersion},
-	{"log length", nil, both(header(vhdxtest.LogGUID, []byte{1}), header(vhdxtest.LogLength, le32(4096))), fault.VhdxLogLength, fault.VhdxLogLength},
+	{"log offset 0", nil, header(vhdxtest.LogOffset, le64(0)), fault.VhdxLogOffset,
+		fault.VhdxLogOffset},
+	{"log unaligned", nil, header(vhdxtest.LogOffset, le64(mib+4096)), fault.VhdxLogOffset,
+		fault.VhdxLogOffset},
+	{"log version", nil, header(vhdxtest.LogVersion, []byte{1}), fault.VhdxLogVersion,
+		fault.VhdxLogVersion},
+	{"log length", nil, both(header(vhdxtest.LogGUID, []byte{1}),
+		header(vhdxtest.LogLength, le32(4096))), fault.VhdxLogLength, fault.VhdxLogLength},
 	{"log length, no log", nil, header(vhdxtest.LogLength, le32(4096)), 0, 0},
-	{"log of no length", nil, both(header(vhdxtest.LogGUID, []byte{1}), header(vhdxtest.LogLength, le32(0))), 0, 0},
+	{"log of no length", nil, both(header(vhdxtest.LogGUID, []byte{1}),
+		header(vhdxtest.LogLength, le32(0))), 0, 0},
 	{"log empty", nil, header(vhdxtest.LogGUID, []byte{1}), 0, 0},
-	{"log nowhere", nil, both(header(vhdxtest.LogGUID, []byte{1}), header(vhdxtest.LogOffset, le64(1<<63))), fault.VhdxLogRead, fault.VhdxLogRead},
-	{"log behind the end", nil, both(header(vhdxtest.LogGUID, []byte{1}), header(vhdxtest.LogOffset, le64(1<<40))), 0, 0},
-	{"log long", nil, both(header(vhdxtest.LogGUID, []byte{1}), header(vhdxtest.LogOffset, le64(9*mib)), header(vhdxtest.LogLength, le32(65*mib)), put(100*mib, []byte{0})), 0, fault.VhdxLogTooLong},
-	{"region table's checksum", nil, put(vhdxtest.Regions+60000, []byte{1}), fault.VhdxRegionChecksum, 0},
-	{"both region tables' checksums", nil, both(put(vhdxtest.Regions+60000, []byte{1}), put(vhdxtest.Regions2+60000, []byte{1})), fault.VhdxRegionChecksum, fault.VhdxRegionChecksum},
-	{"region table's signature", nil, regions(0, []byte("REGI")), fault.VhdxRegionSignature, fault.VhdxRegionSignature},
+	{"log nowhere", nil, both(header(vhdxtest.LogGUID, []byte{1}),
+		header(vhdxtest.LogOffset, le64(1<<63))), fault.VhdxLogRead, fault.VhdxLogRead},
+	{"log behind the end", nil, both(header(vhdxtest.LogGUID, []byte{1}),
+		header(vhdxtest.LogOffset, le64(1<<40))), 0, 0},
+	{"log long", nil, both(header(vhdxtest.LogGUID, []byte{1}),
+		header(vhdxtest.LogOffset, le64(9*mib)), header(vhdxtest.LogLength, le32(65*mib)),
+		put(100*mib, []byte{0})), 0, fault.VhdxLogTooLong},
+	{"region table's checksum", nil, put(vhdxtest.Regions+60000, []byte{1}),
+		fault.VhdxRegionChecksum, 0},
+	{"both region tables' checksums", nil, both(put(vhdxtest.Regions+60000, []byte{1}),
+		put(vhdxtest.Regions2+60000, []byte{1})), fault.VhdxRegionChecksum,
+		fault.VhdxRegionChecksum},
+	{"region table's signature", nil, regions(0, []byte("REGI")), fault.VhdxRegionSignature,
+		fault.VhdxRegionSignature},
 	{"region count", nil, regions(8, le32(2048)), fault.VhdxRegionCount, fault.VhdxRegionCount},
-	{"regions overlap", region(vhdxtest.Region{GUID: unknownGUID, Off: 3*mib - 1, Length: 2}), nil, fault.VhdxRegionOverlap, fault.VhdxRegionOverlap},
-	{"region and log overlap", region(vhdxtest.Region{GUID: unknownGUID, Off: mib, Length: mib}), nil, fault.VhdxRegionOverlap, fault.VhdxRegionOverlap},
-	{"region around an empty one", region(vhdxtest.Region{GUID: unknownGUID, Off: 90 * mib}, vhdxtest.Region{GUID: unknownGUID, Off: 89 * mib, Length: 2 * mib}), nil, fault.VhdxRegionOverlap, fault.VhdxRegionOverlap},
-	{"region up to the end of numbers", region(vhdxtest.Region{GUID: unknownGUID, Off: 1<<64 - mib, Length: mib}, vhdxtest.Region{GUID: unknownGUID, Off: 90 * mib, Length: mib}), nil, 0, 0},
-	{"unknown region", region(vhdxtest.Region{GUID: unknownGUID, Off: 90 * mib, Length: mib}), nil, 0, 0},
-	{"unknown region required", region(vhdxtest.Region{GUID: unknownGUID, Off: 90 * mib, Length: mib, Required: true}), nil, fault.VhdxRegionUnknown, fault.VhdxRegionUnknown},
-	{"region twice", region(vhdxtest.Region{GUID: "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e", Off: 90 * mib, Length: mib}), nil, fault.VhdxRegionTwice, fault.VhdxRegionTwice},
+	{"regions overlap", region(vhdxtest.Region{GUID: unknownGUID, Off: 3*mib - 1, Length: 2}), nil,
+		fault.VhdxRegionOverlap, fault.VhdxRegionOverlap},
+	{"region and log overlap", region(vhdxtest.Region{GUID: unknownGUID, Off: mib, Length: mib}),
+		nil, fault.VhdxRegionOverlap, fault.VhdxRegionOverlap},
+	{"region around an empty one", region(vhdxtest.Region{GUID: unknownGUID, Off: 90 * mib},
+		vhdxtest.Region{GUID: unknownGUID, Off: 89 * mib, Length: 2 * mib}), nil,
+		fault.VhdxRegionOverlap, fault.VhdxRegionOverlap},
+	{"region up to the end of numbers", region(vhdxtest.Region{GUID: unknownGUID, Off: 1<<64 - mib,
+		Length: mib}, vhdxtest.Region{GUID: unknownGUID, Off: 90 * mib, Length: mib}), nil, 0, 0},
+	{"unknown region", region(vhdxtest.Region{GUID: unknownGUID, Off: 90 * mib, Length: mib}), nil,
+		0, 0},
+	{"unknown region required", region(vhdxtest.Region{GUID: unknownGUID, Off: 90 * mib,
+		Length: mib, Required: true}), nil, fault.VhdxRegionUnknown, fault.VhdxRegionUnknown},
+	{"region twice", region(vhdxtest.Region{GUID: vhdxtest.MetadataGUID, Off: 90 * mib,
+		Length: mib}), nil, fault.VhdxRegionTwice, fault.VhdxRegionTwice},
 	{"no BAT", nil, regions(16, []byte{0}), fault.VhdxRegionUnknown, fault.VhdxRegionUnknown},
 	{"no regions", nil, regions(8, le32(0)), fault.VhdxRegionMissing, fault.VhdxRegionMissing},
 	{"one region", nil, regions(8, le32(1)), fault.VhdxRegionMissing, fault.VhdxRegionMissing},
-	{"region in the header section", region(vhdxtest.Region{GUID: unknownGUID, Off: mib / 2, Length: 4096}), nil, 0, fault.VhdxRegionOverlap},
-	{"metadata nowhere", nil, regions(16+32+16, le64(1<<64-mib)), fault.VhdxMetadataRead, fault.VhdxMetadataRead},
-	{"metadata's signature", nil, metadata(0, []byte("M")), fault.VhdxMetadataSignature, fault.VhdxMetadataSignature},
-	{"metadata count", nil, metadata(10, []byte{0, 8}), fault.VhdxMetadataCount, fault.VhdxMetadataCount},
+	{"region in the header section", region(vhdxtest.Region{GUID: unknownGUID, Off: mib / 2,
+		Length: 4096}), nil, 0, fault.VhdxRegionOverlap},
+	{"metadata nowhere", nil, regions(16+32+16, le64(1<<64-mib)), fault.VhdxMetadataRead,
+		fault.VhdxMetadataRead},
+	{"metadata's signature", nil, metadata(0, []byte("M")), fault.VhdxMetadataSignature,
+		fault.VhdxMetadataSignature},
+	{"metadata count", nil, metadata(10, []byte{0, 8}), fault.VhdxMetadataCount,
+		fault.VhdxMetadataCount},
 	{"unknown item", item(vhdxtest.Item{GUID: unknownGUID}), nil, 0, 0},
-	{"unknown item required", item(vhdxtest.Item{GUID: unknownGUID, Required: true}), nil, fault.VhdxItemUnknown, fault.VhdxItemUnknown},
-	{"item twice", item(vhdxtest.Item{GUID: "\xab\x12\xca\xbe\xe6\xb2\x23\x45\x93\xef\xc3\x09\xe0\x00\xc7\x46"}), nil, fault.VhdxItemTwice, fault.VhdxItemTwice},
-	{"no disk ID", nil, metadata(32+2*32, append([]byte(unknownGUID), make([]byte, 12)...)), fault.VhdxItemMissing, 0},
-	{"no physical sector size", nil, metadata(32+4*32, append([]byte(unknownGUID), make([]byte, 12)...)), fault.VhdxItemMissing, 0},
-	{"no disk size", nil, metadata(32+1*32, append([]byte(unknownGUID), make([]byte, 12)...)), fault.VhdxItemMissing, fault.VhdxItemMissing},
-	{"parent and no locator", nil, metadata(64<<10+4, []byte{2}), fault.VhdxNoLocator, fault.VhdxNoLocator},
-	{"locator and no parent", item(vhdxtest.Item{GUID: "\x2d\x5f\xd3\xa8\x0b\xb3\x4d\x45\xab\xf7\xd3\xd8\x48\x34\xab\x0c"}), nil, fault.VhdxDifferencing, 0},
+	{"unknown item required", item(vhdxtest.Item{GUID: unknownGUID, Required: true}), nil,
+		fault.VhdxItemUnknown, fault.VhdxItemUnknown},
+	{"item twice", item(vhdxtest.Item{GUID: vhdxtest.DiskIDGUID}), nil,
+		fault.VhdxItemTwice, fault.VhdxItemTwice},
+	{"no disk ID", nil, metadata(32+2*32, append([]byte(unknownGUID), make([]byte, 12)...)),
+		fault.VhdxItemMissing, 0},
+	{"no physical sector size", nil, metadata(32+4*32,
+		append([]byte(unknownGUID), make([]byte, 12)...)), fault.VhdxItemMissing, 0},
+	{"no disk size", nil, metadata(32+1*32, append([]byte(unknownGUID), make([]byte, 12)...)),
+		fault.VhdxItemMissing, fault.VhdxItemMissing},
+	{"parent and no locator", nil, metadata(64<<10+4, []byte{2}), fault.VhdxNoLocator,
+		fault.VhdxNoLocator},
+	{"locator and no parent", item(vhdxtest.Item{GUID: vhdxtest.ParentGUID}), nil,
+		fault.VhdxDifferencing, 0},
 	{"parent", func(v *vhdxtest.Image) {
 		v.Flags = vhdxtest.HasParent
 		v.Locator = [][2]string{{"relative_path", "p"}}
 	}, nil, fault.VhdxDifferencing, 0},
-	{"block size 512 KiB", nil, metadata(64<<10, le32(mib/2)), fault.VhdxBlockSize, fault.VhdxBlockSize},
-	{"block size 512 MiB", nil, metadata(64<<10, le32(512*mib)), fault.VhdxBlockSize, fault.VhdxBlockSize},
-	{"block size no power of two", nil, metadata(64<<10, le32(3*mib)), fault.VhdxBlockSize, fault.VhdxBlockSize},
-	{"block size odd", nil, metadata(64<<10, le32(mib+1)), fault.VhdxBlockSize, fault.VhdxBlockSize},
-	{"sector size 1024", nil, metadata(64<<10+4+4+8+16, le32(1024)), fault.VhdxSectorSize, fault.VhdxSectorSize},
+	{"block size 512 KiB", nil, metadata(64<<10, le32(mib/2)), fault.VhdxBlockSize,
+		fault.VhdxBlockSize},
+	{"block size 512 MiB", nil, metadata(64<<10, le32(512*mib)), fault.VhdxBlockSize,
+		fault.VhdxBlockSize},
+	{"block size no power of two", nil, metadata(64<<10, le32(3*mib)), fault.VhdxBlockSize,
+		fault.VhdxBlockSize},
+	{"block size odd", nil, metadata(64<<10, le32(mib+1)), fault.VhdxBlockSize,
+		fault.VhdxBlockSize},
+	{"sector size 1024", nil, metadata(64<<10+4+4+8+16, le32(1024)), fault.VhdxSectorSize,
+		fault.VhdxSectorSize},
 	{"sector size 4096", nil, metadata(64<<10+4+4+8+16, le32(4096)), fault.VhdxSectorSize, 0},
-	{"sector size 0 and block size odd", nil, both(metadata(64<<10+4+4+8+16, le32(0)), metadata(64<<10, le32(3*mib))), fault.VhdxSectorSize, fault.VhdxSectorSize},
+	{"sector size 0 and block size odd", nil, both(metadata(64<<10+4+4+8+16, le32(0)),
+		metadata(64<<10, le32(3*mib))), fault.VhdxSectorSize, fault.VhdxSectorSize},
 	{"physical sector size of nothing", nil, metadata(64<<10+4+4+8+16+4, le32(77)), 0, 0},
-	{"disk larger than the BAT", nil, metadata(64<<10+8, le64(1<<40)), fault.VhdxTableSize, fault.VhdxTableSize},
-	{"disk larger than any", nil, metadata(64<<10+8, le64(64<<40+512)), fault.VhdxTableSize, fault.VhdxDiskTooLarge},
+	{"disk larger than the BAT", nil, metadata(64<<10+8, le64(1<<40)), fault.VhdxTableSize,
+		fault.VhdxTableSize},
+	{"disk larger than any", nil, metadata(64<<10+8, le64(64<<40+512)), fault.VhdxTableSize,
+		fault.VhdxDiskTooLarge},
 	{"disk of nothing", nil, metadata(64<<10+8, le64(0)), fault.VhdxTableSize, 0},
 	{"disk of one byte", nil, metadata(64<<10+8, le64(1)), 0, 0},
 	{"disk of an odd size", nil, metadata(64<<10+8, le64(4*mib+1)), 0, 0},
 	{"BAT short", nil, regions(16+24, le32(8*5-1)), fault.VhdxTableSize, fault.VhdxTableSize},
 	{"BAT just long enough", nil, regions(16+24, le32(8*5)), 0, 0},
-	{"BAT longer than a read", nil, regions(16+24, le32(1<<31-511)), fault.VhdxTableRead, fault.VhdxTableRead},
+	{"BAT longer than a read", nil, regions(16+24, le32(1<<31-511)), fault.VhdxTableRead,
+		fault.VhdxTableRead},
 	{"BAT nowhere", nil, regions(16+16, le64(1<<63)), fault.VhdxTableRead, fault.VhdxTableRead},
 	{"BAT behind the end", nil, regions(16+16, le64(1<<40)), 0, 0},
-	{"block nowhere", bat(1, func(uint64) uint64 { return 1<<63 | 6 }), nil, fault.VhdxBlockOverflow, fault.VhdxBlockOverflow},
-	{"block behind the end", bat(1, func(uint64) uint64 { return 1<<40 | 6 }), nil, fault.VhdxBlockStart, fault.VhdxBlockStart},
-	{"block at the end", bat(1, func(e uint64) uint64 { return e + 2*mib }), nil, fault.VhdxBlockStart, fault.VhdxBlockStart},
-	{"block cut", nil, func(_ *vhdxtest.Image, s *formattest.Sparse) { s.Size -= 512 }, fault.VhdxBlockEnd, fault.VhdxBlockEnd},
-	{"last block cut", func(v *vhdxtest.Image) { v.Size -= 4096 }, func(_ *vhdxtest.Image, s *formattest.Sparse) { s.Size -= 4095 }, 0, 0},
-	{"block over the log", bat(1, func(uint64) uint64 { return mib | 6 }), nil, fault.VhdxBlockOverlap, fault.VhdxBlockOverlap},
-	{"block over the BAT", bat(1, func(uint64) uint64 { return 3*mib | 6 }), nil, fault.VhdxBlockOverlap, fault.VhdxBlockOverlap},
-	{"block in the header section", bat(1, func(uint64) uint64 { return 6 }), nil, 0, fault.VhdxBlockOverlap},
+	{"block nowhere", bat(1, func(uint64) uint64 { return 1<<63 | 6 }), nil,
+		fault.VhdxBlockOverflow, fault.VhdxBlockOverflow},
+	{"block behind the end", bat(1, func(uint64) uint64 { return 1<<40 | 6 }), nil,
+		fault.VhdxBlockStart, fault.VhdxBlockStart},
+	{"block at the end", bat(1, func(e uint64) uint64 { return e + 2*mib }), nil,
+		fault.VhdxBlockStart, fault.VhdxBlockStart},
+	{"block cut", nil, func(_ *vhdxtest.Image, s *formattest.Sparse) { s.Size -= 512 },
+		fault.VhdxBlockEnd, fault.VhdxBlockEnd},
+	{"last block cut", func(v *vhdxtest.Image) { v.Size -= 4096 },
+		func(_ *vhdxtest.Image, s *formattest.Sparse) { s.Size -= 4095 }, 0, 0},
+	{"block over the log", bat(1, func(uint64) uint64 { return mib | 6 }), nil,
+		fault.VhdxBlockOverlap, fault.VhdxBlockOverlap},
+	{"block over the BAT", bat(1, func(uint64) uint64 { return 3*mib | 6 }), nil,
+		fault.VhdxBlockOverlap, fault.VhdxBlockOverlap},
+	{"block in the header section", bat(1, func(uint64) uint64 { return 6 }), nil, 0,
+		fault.VhdxBlockOverlap},
 	{"state 4", bat(1, func(e uint64) uint64 { return e&^7 | 4 }), nil, 0, fault.VhdxBlockState},
 	{"state 7", bat(1, func(e uint64) uint64 { return e | 7 }), nil, 0, fault.VhdxBlockState},
-	{"file cut behind the region table", nil, func(_ *vhdxtest.Image, s *formattest.Sparse) { s.Size = mib }, fault.VhdxBlockStart, fault.VhdxBlockStart},
+	{"file cut behind the region table", nil,
+		func(_ *vhdxtest.Image, s *formattest.Sparse) { s.Size = mib }, fault.VhdxBlockStart,
+		fault.VhdxBlockStart},
 }
 
 func (v *vector) image() (*vhdxtest.Image, *formattest.Sparse) {
@@ -241,18 +296,26 @@ func TestParent(t *testing.T) {
 		want    string
 		reason  fault.Reason
 	}{
-		{"relative", [][2]string{{"parent_linkage", "{}"}, {"volume_path", `\\?\Volume{1}\p`}, {"absolute_win32_path", `C:\p`}, {"relative_path", `.\d\p.vhdx`}}, "d/p.vhdx", 0},
-		{"upwards", [][2]string{{"relative_path", `..\..\d\é😀.vhdx`}}, "../../d/é😀.vhdx", 0},
-		{"absolute", [][2]string{{"volume_path", `\\?\Volume{1}\p`}, {"absolute_win32_path", `C:\p`}}, "C:/p", 0},
+		{"relative", [][2]string{{"parent_linkage", "{}"}, {"volume_path", `\\?\Volume{1}\p`},
+			{"absolute_win32_path", `C:\p`}, {"relative_path", `.\d\p.vhdx`}}, "d/p.vhdx", 0},
+		{"upwards", [][2]string{{"relative_path", `..\..\d\é😀.vhdx`}},
+			"../../d/é😀.vhdx", 0},
+		{"absolute", [][2]string{{"volume_path", `\\?\Volume{1}\p`},
+			{"absolute_win32_path", `C:\p`}}, "C:/p", 0},
 		{"volume", [][2]string{{"volume_path", `\\?\Volume{1}\p`}}, "//?/Volume{1}/p", 0},
-		{"relative empty", [][2]string{{"relative_path", ``}, {"absolute_win32_path", `/p`}}, "/p", 0},
+		{"relative empty", [][2]string{{"relative_path", ``}, {"absolute_win32_path", `/p`}}, "/p",
+			0},
 		{"relative twice", [][2]string{{"relative_path", `a`}, {"relative_path", `b`}}, "a", 0},
 		{"terminated", [][2]string{{"relative_path", "a\x00b"}}, "a", 0},
-		{"none", [][2]string{{"parent_linkage", "{}"}, {"Relative_path", "a"}}, "", fault.VhdxNoParent},
+		{"none", [][2]string{{"parent_linkage", "{}"}, {"Relative_path", "a"}}, "",
+			fault.VhdxNoParent},
 		{"nothing", nil, "", fault.VhdxNoParent},
-		{"longest", [][2]string{{"relative_path", strings.Repeat("n", 4095)}}, strings.Repeat("n", 4095), 0},
-		{"too long", [][2]string{{"relative_path", strings.Repeat("n", 4096)}}, "", fault.VhdxParentLength},
-		{"locator too long", [][2]string{{"x", strings.Repeat("n", 32000)}, {"relative_path", "a"}, {"y", strings.Repeat("n", 4000)}}, "", fault.VhdxLocatorLength},
+		{"longest", [][2]string{{"relative_path", strings.Repeat("n", 4095)}},
+			strings.Repeat("n", 4095), 0},
+		{"too long", [][2]string{{"relative_path", strings.Repeat("n", 4096)}}, "",
+			fault.VhdxParentLength},
+		{"locator too long", [][2]string{{"x", strings.Repeat("n", 32000)}, {"relative_path", "a"},
+			{"y", strings.Repeat("n", 4000)}}, "", fault.VhdxLocatorLength},
 	} {
 		v := vhdxtest.New(5*mib, mib, 512)
 		v.Flags, v.Locator = vhdxtest.HasParent, test.locator
@@ -285,7 +348,8 @@ func TestParent(t *testing.T) {
 		v.Flags, v.Locator = vhdxtest.HasParent, [][2]string{{"relative_path", "a"}}
 		s := v.File()
 		s.Put(v.MetadataOffset()+64<<10+8+8+16+4+4+uint64(test.off), test.b)
-		if _, f := walk(t, s, 0, img.Whole); (f == nil) != (test.reason == 0) || f != nil && f.Reason != test.reason {
+		if _, f := walk(t, s, 0, img.Whole); (f == nil) != (test.reason == 0) || f != nil &&
+			f.Reason != test.reason {
 			t.Errorf("%d: fault %v", i, f)
 		}
 	}
@@ -316,7 +380,8 @@ func TestLocatorOfLongKeys(t *testing.T) {
 
 // TestSizes has disks that need each width of numbers, as qemu counts their blocks.
 func TestSizes(t *testing.T) {
-	for _, size := range []uint64{1<<52 + 5, 1<<63 - 1<<30, 1<<63 - 1<<30 + 512, 1<<64 - 1, 1<<64 - 1<<20, 1<<53 - 4*mib} {
+	for _, size := range []uint64{1<<52 + 5, 1<<63 - 1<<30, 1<<63 - 1<<30 + 512, 1<<64 - 1,
+		1<<64 - 1<<20, 1<<53 - 4*mib} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			v := vhdxtest.New(9*mib, mib, 512)
 			v.BAT = make([]uint64, 1<<20)

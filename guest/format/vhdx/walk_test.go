@@ -29,7 +29,8 @@ func same(t *testing.T, name string, res *formattest.Result, want []piece) {
 		return
 	}
 	for i, p := range want {
-		e := extent.Extent{Start: at, Length: p.length, Offset: p.offset, State: extent.State{Flags: p.flags}}
+		e := extent.Extent{Start: at, Length: p.length, Offset: p.offset,
+			State: extent.State{Flags: p.flags}}
 		if got[i] != e {
 			t.Errorf("%s: %+v, want %+v", name, got[i], e)
 		}
@@ -60,20 +61,26 @@ func TestWalk(t *testing.T) {
 	}
 	v, s, first := build(0)
 	last := first + 2*mib
-	same(t, "dynamic", agree(t, v, s, s, img.Whole), []piece{{mib, 0, 0}, {2 * mib, data, first}, {4 * mib, zero, 0},
+	same(t, "dynamic", agree(t, v, s, s, img.Whole), []piece{{mib, 0, 0}, {2 * mib, data, first},
+		{4 * mib, zero, 0},
 		{mib, 0, 0}, {mib - 1024, data, last}})
-	same(t, "dynamic, within", agree(t, v, s, s, window(3*mib-1, 3*mib+1)), []piece{{1, data, first + 2*mib - 1}, {1, zero, 0}})
+	same(t, "dynamic, within", agree(t, v, s, s, window(3*mib-1, 3*mib+1)),
+		[]piece{{1, data, first + 2*mib - 1}, {1, zero, 0}})
 	same(t, "dynamic, nothing", agree(t, v, s, s, window(7, 7)), nil)
 	res, _ := walk(t, s, qemu72, window(5, 9*mib))
 	same(t, "qemu", res, []piece{{9*mib - 1029, extent.Present | extent.Data, 0}})
 	v, s, first = build(vhdxtest.LeaveAllocated)
-	same(t, "fixed", agree(t, v, s, s, window(2*mib, 3*mib+5)), []piece{{mib, data | extent.Holes, first + mib}, {5, zero, 0}})
+	same(t, "fixed", agree(t, v, s, s, window(2*mib, 3*mib+5)),
+		[]piece{{mib, data | extent.Holes, first + mib}, {5, zero, 0}})
 	v, s, first = build(vhdxtest.HasParent)
 	last = first + 2*mib
-	same(t, "differencing", agree(t, v, s, s, img.Whole), []piece{{mib, 0, 0}, {2 * mib, data, first}, {2 * mib, zero, 0},
-		{3*mib + 512, 0, 0}, {512, data, last + 512}, {6 * 512, 0, 0}, {512, data, last + 4096}, {7 * 512, 0, 0},
-		{16 * 512, data, last + 8192}, {mib - 1024 - 32*512, 0, 0}})
-	same(t, "differencing, within", agree(t, v, s, s, window(8*mib+4095, 8*mib+4097)), []piece{{1, 0, 0}, {1, data, last + 4096}})
+	same(t, "differencing", agree(t, v, s, s, img.Whole),
+		[]piece{{mib, 0, 0}, {2 * mib, data, first}, {2 * mib, zero, 0},
+			{3*mib + 512, 0, 0}, {512, data, last + 512}, {6 * 512, 0, 0}, {512, data, last + 4096},
+			{7 * 512, 0, 0},
+			{16 * 512, data, last + 8192}, {mib - 1024 - 32*512, 0, 0}})
+	same(t, "differencing, within", agree(t, v, s, s, window(8*mib+4095, 8*mib+4097)),
+		[]piece{{1, 0, 0}, {1, data, last + 4096}})
 }
 
 // TestBad has the faults of blocks where they are, and the rest of the disk beside them.
@@ -89,10 +96,13 @@ func TestBad(t *testing.T) {
 	res := agree(t, v, s, s, img.Whole)
 	bat := v.BATOffset()
 	want := []*fault.Fault{
-		fault.New(fault.VhdxNoBitmap, bat+8), fault.New(fault.VhdxBlockState, bat+16, 4), fault.New(fault.VhdxBlockStart, bat+24, 3, 1<<50, s.Size),
-		fault.Quoting(fault.VhdxBlockOverlap, bat+32, fmt.Sprintf("%d-%d overlaps with region %d-%d", mib, 2*mib, mib, 2*mib)),
+		fault.New(fault.VhdxNoBitmap, bat+8), fault.New(fault.VhdxBlockState, bat+16, 4),
+		fault.New(fault.VhdxBlockStart, bat+24, 3, 1<<50, s.Size),
+		fault.Quoting(fault.VhdxBlockOverlap, bat+32,
+			fmt.Sprintf("%d-%d overlaps with region %d-%d", mib, 2*mib, mib, 2*mib)),
 	}
-	same(t, "bad", res, []piece{{mib, 0, 0}, {mib, extent.Bad, 0}, {mib, extent.Bad, 1}, {mib, extent.Bad, 2}, {mib, extent.Bad, 3}, {mib, data, host}})
+	same(t, "bad", res, []piece{{mib, 0, 0}, {mib, extent.Bad, 0}, {mib, extent.Bad, 1},
+		{mib, extent.Bad, 2}, {mib, extent.Bad, 3}, {mib, data, host}})
 	for i, f := range res.Faults {
 		if f.Error() != want[i].Error() {
 			t.Errorf("fault %d is %v, want %v", i, f, want[i])
@@ -120,7 +130,8 @@ func TestChunks(t *testing.T) {
 	for _, test := range []struct {
 		size          uint64
 		block, sector uint32
-	}{{20 << 30, 256 * mib, 512}, {13<<30 + 4096, 64 * mib, 512}, {9 << 30, mib, 512}, {300 << 30, 256 * mib, 4096}, {100 << 30, mib, 4096}} {
+	}{{20 << 30, 256 * mib, 512}, {13<<30 + 4096, 64 * mib, 512}, {9 << 30, mib, 512},
+		{300 << 30, 256 * mib, 4096}, {100 << 30, mib, 4096}} {
 		v := vhdxtest.New(test.size, test.block, test.sector)
 		v.Flags, v.Locator = vhdxtest.HasParent, [][2]string{{"relative_path", "parent"}}
 		rng := rand.New(rand.NewSource(int64(test.size)))
@@ -166,7 +177,8 @@ func TestLargest(t *testing.T) {
 	v.Block(2<<20-1, vhdxtest.Present)
 	s := v.File()
 	dev := s.Device()
-	res, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev}, window(64<<40-33*mib, 64<<40))
+	res, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev},
+		window(64<<40-33*mib, 64<<40))
 	if f != nil || err != nil {
 		t.Fatal(f, err)
 	}
@@ -185,8 +197,10 @@ func TestDeviceFails(t *testing.T) {
 	s := v.File()
 	items := v.MetadataOffset() + 64<<10
 	bits := v.BAT[4096]&^7 + 256
-	for _, at := range []uint64{7, vhdxtest.Header1, vhdxtest.Header2 + 4095, vhdxtest.Regions, vhdxtest.Regions + 65535, mib, 2*mib - 1,
-		v.MetadataOffset(), items - 1, items, items + 15, items + 8 + 8 + 16 + 8, v.BATOffset(), v.BATOffset() + 8*4096, bits, bits + 255} {
+	for _, at := range []uint64{7, vhdxtest.Header1, vhdxtest.Header2 + 4095, vhdxtest.Regions,
+		vhdxtest.Regions + 65535, mib, 2*mib - 1,
+		v.MetadataOffset(), items - 1, items, items + 15, items + 8 + 8 + 16 + 8, v.BATOffset(),
+		v.BATOffset() + 8*4096, bits, bits + 255} {
 		dev := s.Device()
 		dev.FailAt = at
 		_, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev}, img.Whole)
@@ -206,7 +220,8 @@ func TestNoMemory(t *testing.T) {
 		for n := 4<<20 - left; n > 0; n -= 4096 {
 			dev.Buffer(4096)
 		}
-		if _, f := vhdx.Driver.Open(&format.Params{Dev: dev}); f == nil || f.Reason != fault.NoMemory {
+		if _, f := vhdx.Driver.Open(&format.Params{Dev: dev}); f == nil ||
+			f.Reason != fault.NoMemory {
 			t.Errorf("with %d bytes: fault %v", left, f)
 		}
 	}

@@ -19,7 +19,8 @@ const fuzzWindow = 1 << 24
 func FuzzVmdk(f *testing.F) {
 	for seed := range int64(30) {
 		kind := []string{"KDMV", "COWD", "SESPARSE"}[seed%3]
-		f.Add(vmdktest.RandomSparse(rand.New(rand.NewSource(seed)), kind).Bytes(), uint64(seed)<<9, uint64(1000))
+		f.Add(vmdktest.RandomSparse(rand.New(rand.NewSource(seed)), kind).Bytes(), uint64(seed)<<9,
+			uint64(1000))
 	}
 	for _, v := range headers {
 		s := vmdktest.NewSparse(v.kind, 1000, 128)

@@ -24,7 +24,8 @@ const (
 )
 
 // drivers are those of the files that are read here, by the kinds of vmdktest.Sparse.
-var drivers = map[string]*format.Driver{"KDMV": &vmdk.SparseDriver, "COWD": &vmdk.SparseDriver, "SESPARSE": &vmdk.SESparseDriver}
+var drivers = map[string]*format.Driver{"KDMV": &vmdk.SparseDriver, "COWD": &vmdk.SparseDriver,
+	"SESPARSE": &vmdk.SESparseDriver}
 
 // driverOf is the driver that makes the most checks of a kind of file.
 func driverOf(kind string) *format.Driver {
@@ -35,7 +36,8 @@ func driverOf(kind string) *format.Driver {
 }
 
 // walk runs a driver and fails the test when it does not keep the contract.
-func walk(t testing.TB, d *format.Driver, b []byte, release img.Release, w img.Window) (*formattest.Result, *fault.Fault) {
+func walk(t testing.TB, d *format.Driver, b []byte, release img.Release,
+	w img.Window) (*formattest.Result, *fault.Fault) {
 	t.Helper()
 	dev := formattest.Bytes(b)
 	res, f, err := formattest.Run(d, &format.Params{Dev: dev, Release: release}, w)
@@ -141,7 +143,8 @@ func (m model) agree(t testing.TB, r *formattest.Result) {
 			for _, y := range []uint64{x, min(x+sector, e.End()) - 1} {
 				flags, off := m.at(y)
 				if flags != e.Flags || flags&extent.Offset != 0 && off != e.Offset+y-e.Start {
-					t.Fatalf("byte %d is %b at %d, want %b at %d", y, e.Flags, e.Offset+y-e.Start, flags, off)
+					t.Fatalf("byte %d is %b at %d, want %b at %d", y, e.Flags, e.Offset+y-e.Start,
+						flags, off)
 				}
 			}
 		}

@@ -34,40 +34,61 @@ var texts = []struct {
 	ownBad     string          // our own, if that is another; "-" is none
 }{
 	{name: "nothing", text: ""},
-	{name: "flat", text: "RW 2 FLAT \"a\" 0\nRW 3 FLAT \"a\" 5\nRW 4 VMFS \"b\"\n", refs: []img.Reference{data("a"), data("b")},
+	{name: "flat", text: "RW 2 FLAT \"a\" 0\nRW 3 FLAT \"a\" 5\nRW 4 VMFS \"b\"\n",
+		refs: []img.Reference{data("a"), data("b")},
 		qemu: []ext{{1024, shown, 0, 1}, {1536, shown, 2560, 1}, {2048, shown, 0, 2}}},
-	{name: "flat, in one piece", text: "RW 2 FLAT \"a\" 1\nRW 3 FLAT \"a\" 3", refs: []img.Reference{data("a")},
+	{name: "flat, in one piece", text: "RW 2 FLAT \"a\" 1\nRW 3 FLAT \"a\" 3",
+		refs: []img.Reference{data("a")},
 		qemu: []ext{{2560, shown, 512, 1}}},
-	{name: "sparse", text: "RW 2 SPARSE \"a\"\nRW 9 VMFSSPARSE \"b\"\nRW 1 SESPARSE \"b\"\nRW 1 SPARSE \"a\"\n",
-		refs: []img.Reference{sparse("a"), sparse("b"), {Kind: img.ExtentFile, Name: "b", Format: "vmdk-sesparse"}},
+	{name: "sparse", text: "RW 2 SPARSE \"a\"\nRW 9 VMFSSPARSE \"b\"\n" +
+		"RW 1 SESPARSE \"b\"\nRW 1 SPARSE \"a\"\n",
+		refs: []img.Reference{sparse("a"), sparse("b"),
+			{Kind: img.ExtentFile, Name: "b", Format: "vmdk-sesparse"}},
 		qemu: []ext{{512, part, 0, 1}, {512, part, 0, 2}, {512, part, 0, 3}, {512, part, 0, 1}}},
 	{name: "empty line", text: "\nRW 17 FLAT \"a\" 0\n", refs: []img.Reference{data("a")},
 		qemu: []ext{{8704, shown, 0, 1}, {8704, shown, 0, 1}}, own: []ext{{8704, shown, 0, 1}}},
 	{name: "empty lines", text: "\n \n\t\r\n RW 1 FLAT \"a\" 0", refs: []img.Reference{data("a")},
-		qemu: []ext{{512, shown, 0, 1}, {512, shown, 0, 1}, {512, shown, 0, 1}, {512, shown, 0, 1}}, own: []ext{{512, shown, 0, 1}}},
-	{name: "CRLF", text: "RW 1 FLAT \"a\" 0\r\nRW 1 VMFS \"b\"\r\n", refs: []img.Reference{data("a"), data("b")},
+		qemu: []ext{{512, shown, 0, 1}, {512, shown, 0, 1}, {512, shown, 0, 1}, {512, shown, 0, 1}},
+		own:  []ext{{512, shown, 0, 1}}},
+	{name: "CRLF", text: "RW 1 FLAT \"a\" 0\r\nRW 1 VMFS \"b\"\r\n",
+		refs: []img.Reference{data("a"), data("b")},
 		qemu: []ext{{512, shown, 0, 1}, {512, shown, 0, 2}}},
 	{name: "on many lines", text: "RW\n1\n\tFLAT\n\"a\"\n+2\n", refs: []img.Reference{data("a")},
 		qemu: []ext{{512, shown, 1024, 1}}, ownBad: "Invalid extent line: RW"},
-	{name: "without blanks", text: "RW 1FLAT \"a\"2", refs: []img.Reference{data("a")}, qemu: []ext{{512, shown, 1024, 1}}},
-	{name: "no second quote", text: "RW 1 VMFS \"a\nRW 1 VMFS \"b\"", refs: []img.Reference{data("a"), data("b")},
+	{name: "without blanks", text: "RW 1FLAT \"a\"2", refs: []img.Reference{data("a")},
+		qemu: []ext{{512, shown, 1024, 1}}},
+	{name: "no second quote", text: "RW 1 VMFS \"a\nRW 1 VMFS \"b\"",
+		refs: []img.Reference{data("a"), data("b")},
 		qemu: []ext{{512, shown, 0, 1}, {512, shown, 0, 2}}},
-	{name: "long name", text: "RW 1 VMFS \"" + strings.Repeat("x", 512) + "\"", refs: []img.Reference{data(strings.Repeat("x", 511))},
+	{name: "long name", text: "RW 1 VMFS \"" + strings.Repeat("x", 512) + "\"",
+		refs: []img.Reference{data(strings.Repeat("x", 511))},
 		qemu: []ext{{512, shown, 0, 1}}},
 	{name: "no name", text: "RW 1 VMFS \"\"", ownBad: `Invalid extent line: RW 1 VMFS ""`},
-	{name: "other lines", text: "RW 5 ZERO\nRDONLY 1 FLAT \"a\" 0\nNOACCESS 1 FLAT \"a\" 0\nRW 0 FLAT \"a\" 0\nrw 1 FLAT \"a\" 0\nRWX 1 VMFS \"a\"\n",
-		own: []ext{{2560, zeroed, 0, 0}, {512, shown, 0, 1}, {512, extent.Present | extent.Data, 0, 0}}},
-	{name: "kinds that nobody knows", text: "RW 1 VMFSRDM \"a\"\n", ownBad: "Unsupported extent type 'VMFSRDM'"},
-	{name: "less than nothing", text: "RW -1 VMFS \"a\"\n", ownBad: `Invalid extent line: RW -1 VMFS "a"`},
+	{name: "other lines", text: "RW 5 ZERO\nRDONLY 1 FLAT \"a\" 0\nNOACCESS 1 FLAT \"a\" " +
+		"0\nRW 0 FLAT \"a\" 0\nrw 1 FLAT \"a\" 0\nRWX 1 VMFS \"a\"\n",
+		own: []ext{{2560, zeroed, 0, 0}, {512, shown, 0, 1}, {512, extent.Present | extent.Data, 0,
+			0}}},
+	{name: "kinds that nobody knows", text: "RW 1 VMFSRDM \"a\"\n",
+		ownBad: "Unsupported extent type 'VMFSRDM'"},
+	{name: "less than nothing", text: "RW -1 VMFS \"a\"\n",
+		ownBad: `Invalid extent line: RW -1 VMFS "a"`},
 	{name: "behind the text", text: "\x00RW 1 VMFS \"a\"\n"},
-	{name: "flat without offset", text: "RW 1 FLAT \"a\"\n", bad: `Invalid extent line: RW 1 FLAT "a"`, ownBad: "-"},
-	{name: "flat with a negative offset", text: "RW 1 FLAT \"a\" -1", bad: `Invalid extent line: RW 1 FLAT "a" -1`},
-	{name: "offset of others", text: "RW 1 SPARSE \"a\"\n0", bad: `Invalid extent line: RW 1 SPARSE "a"`, ownBad: "-"},
-	{name: "unknown kind with a number", text: "RW 1 NEW \"a\" 1\n", bad: `Invalid extent line: RW 1 NEW "a" 1`, ownBad: "Unsupported extent type 'NEW'"},
-	{name: "wrong, seen from an empty line", text: "\nRW 1 FLAT \"a\"\n", bad: "Invalid extent line: ", ownBad: "-"},
-	{name: "too large", text: "RW 99999999999999999999 VMFS \"a\"\n", bad: "Could not refresh total sector count: File too large"},
-	{name: "too large together", text: "RW 18014398507384832 FLAT \"a\" 0\nRW 1 FLAT \"a\" 0\n", bad: "Could not refresh total sector count: File too large"},
-	{name: "far away", text: "RW 1 FLAT \"a\" 9223372036854775807\n", bad: "an extent begins at sector 9223372036854775807 of its file, which no file has"},
+	{name: "flat without offset", text: "RW 1 FLAT \"a\"\n",
+		bad: `Invalid extent line: RW 1 FLAT "a"`, ownBad: "-"},
+	{name: "flat with a negative offset", text: "RW 1 FLAT \"a\" -1",
+		bad: `Invalid extent line: RW 1 FLAT "a" -1`},
+	{name: "offset of others", text: "RW 1 SPARSE \"a\"\n0",
+		bad: `Invalid extent line: RW 1 SPARSE "a"`, ownBad: "-"},
+	{name: "unknown kind with a number", text: "RW 1 NEW \"a\" 1\n",
+		bad: `Invalid extent line: RW 1 NEW "a" 1`, ownBad: "Unsupported extent type 'NEW'"},
+	{name: "wrong, seen from an empty line", text: "\nRW 1 FLAT \"a\"\n",
+		bad: "Invalid extent line: ", ownBad: "-"},
+	{name: "too large", text: "RW 99999999999999999999 VMFS \"a\"\n",
+		bad: "Could not refresh total sector count: File too large"},
+	{name: "too large together", text: "RW 18014398507384832 FLAT \"a\" 0\nRW 1 FLAT \"a\" 0\n",
+		bad: "Could not refresh total sector count: File too large"},
+	{name: "far away", text: "RW 1 FLAT \"a\" 9223372036854775807\n",
+		bad: "an extent begins at sector 9223372036854775807 of its file, which no file has"},
 }
 
 func TestTexts(t *testing.T) {
@@ -161,17 +182,21 @@ func TestIntroductions(t *testing.T) {
 		{`createType="vmfs` + cid, "invalid VMDK image descriptor", ""},
 		{`createType="`, "invalid VMDK image descriptor", ""},
 		{`createType="` + strings.Repeat("x", 128) + `"`, "invalid VMDK image descriptor", ""},
-		{`createType="` + strings.Repeat("x", 127) + `"`, "Unsupported image type '" + strings.Repeat("x", 127) + "'", ""},
+		{`createType="` + strings.Repeat("x", 127) + `"`, "Unsupported image type '" +
+			strings.Repeat("x", 127) + "'", ""},
 		{`createType="vmfsx"`, "Unsupported image type 'vmfsx'", ""},
 		{`createType="vmfs"`, "Invalid argument", ""},
 		{`createType="vmfs"` + long + cid, "Invalid argument", ""}, // too far behind
 		{cid + long + `createType="vmfs"`, "", ""},
 		{cid + strings.Repeat("#", 1<<20-1-len(cid)-17) + `createType="vmfs"`, "", ""},
-		{cid + strings.Repeat("#", 1<<20-len(cid)-17) + `createType="vmfs"`, "invalid VMDK image descriptor", ""}, // one byte too far
+		// one byte too far
+		{cid + strings.Repeat("#", 1<<20-len(cid)-17) + `createType="vmfs"`,
+			"invalid VMDK image descriptor", ""},
 		{`createType="vmfs"` + cid + `parentFileNameHint="../a b"`, "", "../a b"},
 		{`createType="vmfs"` + cid + `parentFileNameHint=""`, "", ""},
 		{`createType="vmfs"` + cid + `parentFileNameHint`, "Invalid argument", ""},
-		{`createType="vmfs"` + cid + "parentFileNameHint\x00\x00x\"", "", "x"}, // qemu looks behind the zero
+		// qemu looks behind the zero
+		{`createType="vmfs"` + cid + "parentFileNameHint\x00\x00x\"", "", "x"},
 	} {
 		r, f := walk(t, &vmdk.Driver, []byte(v.text), qemu, img.Whole)
 		if message(f) != v.bad {
@@ -207,7 +232,8 @@ func TestEmbedded(t *testing.T) {
 			t.Fatal(f)
 		}
 		same(t, r, []ext{{1024, shown, 512, 1}})
-		if want := []img.Reference{data("a"), {Kind: img.Backing, Name: "up", Format: "vmdk"}}; fmt.Sprint(r.References) != fmt.Sprint(want) {
+		if want := []img.Reference{data("a"), {Kind: img.Backing, Name: "up",
+			Format: "vmdk"}}; fmt.Sprint(r.References) != fmt.Sprint(want) {
 			t.Errorf("%+v", r.References)
 		}
 	}
@@ -230,7 +256,8 @@ func TestManyExtents(t *testing.T) {
 			text += fmt.Sprintf("RW 1 SPARSE \"%d\"\n", i)
 		}
 		r, f := walk(t, &vmdk.Driver, []byte(text), qemu, img.Whole)
-		if (f == nil) != fits || f != nil && f.Reason != fault.TooManyReferences || f == nil && len(r.References) != n {
+		if (f == nil) != fits || f != nil && f.Reason != fault.TooManyReferences || f == nil &&
+			len(r.References) != n {
 			t.Error(n, f)
 		}
 	}

@@ -23,9 +23,11 @@ const (
 func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
 // walk runs the walker and fails the test when it does not keep the contract.
-func walk(t testing.TB, b []byte, qemu img.Release, w img.Window) (*formattest.Result, *fault.Fault) {
+func walk(t testing.TB, b []byte, qemu img.Release, w img.Window) (*formattest.Result,
+	*fault.Fault) {
 	t.Helper()
-	res, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: formattest.Bytes(b), Release: qemu}, w)
+	res, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: formattest.Bytes(b),
+		Release: qemu}, w)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,16 +38,21 @@ func TestWalk(t *testing.T) {
 		want   []piece
 	}{
 		{"dynamic", vpctest.Dynamic, 0, img.Whole,
-			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0}, {8192 - 512, data, next}}},
+			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0},
+				{8192 - 512, data, next}}},
 		{"dynamic for qemu", vpctest.Dynamic, qemu72, img.Whole,
-			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0}, {8192 - 512, data, next}}},
+			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0},
+				{8192 - 512, data, next}}},
 		{"differencing for qemu", vpctest.Differencing, qemu100, img.Whole,
-			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0}, {8192 - 512, data, next}}},
+			[]piece{{8192, zero, 0}, {8192, data, host}, {2 * 8192, zero, 0},
+				{8192 - 512, data, next}}},
 		{"differencing", vpctest.Differencing, 0, img.Whole,
-			[]piece{{8192 + 1024, 0, 0}, {8192 - 1024, data, host + 1024}, {2 * 8192, 0, 0}, {4096, data, next}, {3584, 0, 0}}},
+			[]piece{{8192 + 1024, 0, 0}, {8192 - 1024, data, host + 1024}, {2 * 8192, 0, 0},
+				{4096, data, next}, {3584, 0, 0}}},
 		{"differencing, a window", vpctest.Differencing, 0, window(8192+1000, 8192+1030),
 			[]piece{{24, 0, 0}, {6, data, host + 1024}}},
-		{"differencing, a window within the second byte of a bitmap", vpctest.Differencing, 0, window(4*8192+4095, 4*8192+4097),
+		{"differencing, a window within the second byte of a bitmap", vpctest.Differencing, 0,
+			window(4*8192+4095, 4*8192+4097),
 			[]piece{{1, data, next + 4095}, {1, 0, 0}}},
 		{"a table and the type of a fixed disk", vpctest.Fixed, 0, img.Window{}, nil},
 		{"empty", vpctest.Differencing, 0, window(9, 9), nil},
@@ -66,7 +71,8 @@ func TestWalk(t *testing.T) {
 			continue
 		}
 		for i, p := range test.want {
-			want := extent.Extent{Start: at, Length: p.length, Offset: p.offset, State: extent.State{Flags: p.flags}}
+			want := extent.Extent{Start: at, Length: p.length, Offset: p.offset,
+				State: extent.State{Flags: p.flags}}
 			if got[i] != want {
 				t.Errorf("%s: %+v, want %+v", test.name, got[i], want)
 			}
@@ -90,7 +96,8 @@ func TestModel(t *testing.T) {
 	opened := 0
 	for seed := range int64(200) {
 		rng := rand.New(rand.NewSource(seed))
-		kind := []uint32{vpctest.Dynamic, vpctest.Differencing, vpctest.Differencing, 77}[rng.Intn(4)]
+		kind := []uint32{vpctest.Dynamic, vpctest.Differencing, vpctest.Differencing,
+			77}[rng.Intn(4)]
 		b := vpctest.Random(rng, kind).Bytes()
 		qemu := []img.Release{0, 0, qemu72, qemu100}[rng.Intn(4)]
 		res, f := walk(t, b, qemu, window(0, 0))
@@ -116,7 +123,8 @@ func TestBatches(t *testing.T) {
 		blockSize uint32
 		blocks    int
 	}{{512, 3000}, {4096, 2000}, {1 << 16, 700}, {1 << 22, 12}, {1 << 26, 2}} {
-		v := vpctest.New(vpctest.Differencing, uint64(test.blocks)*uint64(test.blockSize), test.blockSize)
+		v := vpctest.New(vpctest.Differencing, uint64(test.blocks)*uint64(test.blockSize),
+			test.blockSize)
 		v.Unicode = "parent"
 		// One block holds the bits of all, or the image would be as large as the disk.
 		host := v.Block(0, []byte{0x55, 0x00, 0xff, 0x0f})
@@ -132,11 +140,13 @@ func TestBatches(t *testing.T) {
 			t.Fatal(f, err)
 		}
 		for _, e := range formattest.Extents(res.Map) {
-			if flags, offset := model(b, 0, e.Start); e.Flags != flags || e.Offset != offset || flags != 0 && offset < host {
+			if flags, offset := model(b, 0, e.Start); e.Flags != flags || e.Offset != offset ||
+				flags != 0 && offset < host {
 				t.Fatalf("blocks of %d: %+v, want %#x at %d", test.blockSize, e, flags, offset)
 			}
 		}
-		if limit := 4 + test.blocks/200 + int(test.blockSize>>12)*test.blocks>>20; dev.Batches > limit {
+		if limit := 4 + test.blocks/200 +
+			int(test.blockSize>>12)*test.blocks>>20; dev.Batches > limit {
 			t.Errorf("blocks of %d: %d batches", test.blockSize, dev.Batches)
 		}
 	}
@@ -157,7 +167,8 @@ func TestReadsOnce(t *testing.T) {
 			}
 		}
 		dev := formattest.Bytes(v.Bytes())
-		if _, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev}, img.Whole); err != nil || f != nil && f.Reason != fault.VpcTableTooSmall {
+		if _, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev},
+			img.Whole); err != nil || f != nil && f.Reason != fault.VpcTableTooSmall {
 			t.Fatal(f, err)
 		}
 		if at, yes := dev.ReadTwice(); yes {
@@ -237,7 +248,8 @@ func TestDeviceFails(t *testing.T) {
 	}
 	dev := formattest.Bytes(b)
 	dev.FailAt = uint64(len(b)) - 512 - 4096 - 512
-	if _, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev}, img.Whole); err != nil || f == nil || f.Offset != dev.FailAt {
+	if _, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev}, img.Whole); err != nil ||
+		f == nil || f.Offset != dev.FailAt {
 		t.Errorf("the last bitmap: %v %v", f, err)
 	}
 }
@@ -255,7 +267,8 @@ func TestNoMemory(t *testing.T) {
 		if left > 0 {
 			dev.Buffer(1 << 20)
 		}
-		if _, f := vpc.Driver.Open(&format.Params{Dev: dev}); f == nil || f.Reason != fault.NoMemory {
+		if _, f := vpc.Driver.Open(&format.Params{Dev: dev}); f == nil ||
+			f.Reason != fault.NoMemory {
 			t.Errorf("with %d bytes: fault %v", left, f)
 		}
 	}
@@ -288,7 +301,8 @@ func FuzzVpc(f *testing.F) {
 		length %= 1 << 21
 		start %= 1 << 42
 		dev := formattest.Bytes(b)
-		_, ft, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev, Release: qemu}, window(0, length))
+		_, ft, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev, Release: qemu},
+			window(0, length))
 		if err != nil {
 			t.Fatal(err)
 		}

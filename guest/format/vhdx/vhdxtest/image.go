@@ -41,20 +41,21 @@ const (
 	HasParent      = 2
 )
 
-// MetadataGUID is the GUID of the metadata region, as it is stored.
-const MetadataGUID = "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e"
-
-// GUIDs of the other region and of metadata items, as they are stored.
+// GUIDs of the regions and of metadata items, as they are stored.
 const (
 	batGUID        = "\x66\x77\xc2\x2d\x23\xf6\x00\x42\x9d\x64\x11\x5e\x9b\xfd\x4a\x08"
+	MetadataGUID   = "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e"
 	parametersGUID = "\x37\x67\xa1\xca\x36\xfa\x43\x4d\xb3\xb6\x33\xf0\xaa\x44\xe7\x6b"
 	diskSizeGUID   = "\x24\x42\xa5\x2f\x1b\xcd\x76\x48\xb2\x11\x5d\xbe\xd8\x3b\xf4\xb8"
-	diskIDGUID     = "\xab\x12\xca\xbe\xe6\xb2\x23\x45\x93\xef\xc3\x09\xe0\x00\xc7\x46"
+	DiskIDGUID     = "\xab\x12\xca\xbe\xe6\xb2\x23\x45\x93\xef\xc3\x09\xe0\x00\xc7\x46"
 	logicalGUID    = "\x1d\xbf\x41\x81\x6f\xa9\x09\x47\xba\x47\xf2\x33\xa8\xfa\xab\x5f"
 	physicalGUID   = "\xc7\x48\xa3\xcd\x5d\x44\x71\x44\x9c\xc9\xe9\x88\x52\x51\xc5\x56"
-	parentGUID     = "\x2d\x5f\xd3\xa8\x0b\xb3\x4d\x45\xab\xf7\xd3\xd8\x48\x34\xab\x0c"
-	locatorGUID    = "\xb7\xef\x4a\xb0\x9e\xd1\x81\x4a\xb7\x89\x25\xb8\xe9\x44\x59\x13"
+	// of the parent locator
+	ParentGUID = "\x2d\x5f\xd3\xa8\x0b\xb3\x4d\x45\xab\xf7\xd3\xd8\x48\x34\xab\x0c"
 )
+
+// locatorGUID is the type of the parent locator.
+const locatorGUID = "\xb7\xef\x4a\xb0\x9e\xd1\x81\x4a\xb7\x89\x25\xb8\xe9\x44\x59\x13"
 
 // Item is an entry of the metadata table with its value.
 type Item struct {
@@ -202,12 +203,12 @@ func (v *Image) File() *formattest.Sparse {
 	items := []Item{
 		{parametersGUID, le.AppendUint32(le.AppendUint32(nil, v.BlockSize), v.Flags), true},
 		{diskSizeGUID, le.AppendUint64(nil, v.Size), true},
-		{diskIDGUID, make([]byte, 16), true},
+		{DiskIDGUID, make([]byte, 16), true},
 		{logicalGUID, le.AppendUint32(nil, v.SectorSize), true},
 		{physicalGUID, le.AppendUint32(nil, 4096), true},
 	}
 	if v.Flags&HasParent != 0 {
-		items = append(items, Item{parentGUID, v.locator(), true})
+		items = append(items, Item{ParentGUID, v.locator(), true})
 	}
 	items = append(items, v.Items...)
 	t := make([]byte, 64<<10)
