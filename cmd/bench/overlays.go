@@ -19,13 +19,16 @@ func (b *bench) overlays() error {
 	for i := range n {
 		q := qcow2test.New(extents<<clusterBits, clusterBits)
 		q.Backing = "base.qcow2"
-		q.Extensions = []qcow2test.Extension{{Type: qcow2test.ExtensionBackingFormat, Data: []byte("qcow2")}}
+		q.Extensions = []qcow2test.Extension{{Type: qcow2test.ExtensionBackingFormat,
+			Data: []byte("qcow2")}}
 		q.Data(uint64(10*i), 3)
 		q.Zero(uint64(1000+10*i), 5)
-		if err := write(filepath.Join(source, "overlays", fmt.Sprintf("disk%02d.qcow2", i)), q); err != nil {
+		name := filepath.Join(source, "overlays", fmt.Sprintf("disk%02d.qcow2", i))
+		if err := write(name, q); err != nil {
 			return err
 		}
-		if err := os.Symlink("../base.qcow2", filepath.Join(source, "overlays", "base.qcow2")); err != nil && !os.IsExist(err) {
+		base := filepath.Join(source, "overlays", "base.qcow2")
+		if err := os.Symlink("../base.qcow2", base); err != nil && !os.IsExist(err) {
 			return err
 		}
 	}
@@ -46,7 +49,8 @@ func (b *bench) overlays() error {
 			return step
 		}
 	}
-	what := fmt.Sprintf("(g) `cat` of the maps of %d overlays of one base of %d extents", n, extents)
+	what := fmt.Sprintf("(g) `cat` of the maps of %d overlays of one base of %d extents", n,
+		extents)
 	b.report.row(what+", the very first", first, "`qemu-img map` of each", qemu)
 	b.report.row(what+", again", again, "`qemu-img map` of each", qemu)
 	return m.end()

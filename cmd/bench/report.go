@@ -25,7 +25,8 @@ func (r *report) row(what string, ours times, peer string, theirs times) {
 	if ratio < 1 {
 		verdict = fmt.Sprintf("%.1f times the time", 1/ratio)
 	}
-	r.rows = append(r.rows, fmt.Sprintf("| %s | %s | %s: %s | **%s** |", what, ours, peer, theirs, verdict))
+	r.rows = append(r.rows, fmt.Sprintf("| %s | %s | %s: %s | **%s** |", what, ours, peer, theirs,
+		verdict))
 }
 
 func (r *report) note(format string, args ...any) {
@@ -34,8 +35,10 @@ func (r *report) note(format string, args ...any) {
 
 func (r *report) markdown() string {
 	var b strings.Builder
-	b.WriteString("# Benchmarks\n\nWritten by `make bench`, which compares with the installed qemu-img in the same run. " +
-		"Times are medians of whole processes,\nstart to end, unless a row says otherwise, with the shortest and the longest in brackets; the ratios are what counts.\n\n")
+	b.WriteString("# Benchmarks\n\nWritten by `make bench`, which compares with the installed " +
+		"qemu-img in the same run. " +
+		"Times are medians of whole processes,\nstart to end, unless a row says otherwise, " +
+		"with the shortest and the longest in brackets; the ratios are what counts.\n\n")
 	fmt.Fprintf(&b, "Machine: %s. Peer: %s.\n\n", machine(), qemuVersion())
 	b.WriteString("| what | instarfs | peer | ratio |\n| --- | --- | --- | --- |\n")
 	for _, row := range r.rows {
@@ -50,7 +53,8 @@ func (r *report) markdown() string {
 func machine() string {
 	var u unix.Utsname
 	_ = unix.Uname(&u)
-	return fmt.Sprintf("%d CPUs (%s), Linux %s, %s", runtime.NumCPU(), cpuModel(), unix.ByteSliceToString(u.Release[:]), runtime.Version())
+	return fmt.Sprintf("%d CPUs (%s), Linux %s, %s", runtime.NumCPU(), cpuModel(),
+		unix.ByteSliceToString(u.Release[:]), runtime.Version())
 }
 
 func cpuModel() string {
@@ -60,7 +64,8 @@ func cpuModel() string {
 	}
 	defer f.Close()
 	for s := bufio.NewScanner(f); s.Scan(); {
-		if name, model, ok := strings.Cut(s.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
+		if name, model, ok := strings.Cut(s.Text(), ":"); ok &&
+			strings.TrimSpace(name) == "model name" {
 			return strings.TrimSpace(model)
 		}
 	}

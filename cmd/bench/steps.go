@@ -80,7 +80,9 @@ func (b *bench) smallIn(where, pattern string, process bool) error {
 	}
 	// The floor: what cat takes for a map that lies on disk.
 	ordinary := filepath.Join(b.work, "ordinary.json")
-	mapOf := func(i int) string { return filepath.Join(m.point, fmt.Sprintf(pattern, i)+".map.json") }
+	mapOf := func(i int) string {
+		return filepath.Join(m.point, fmt.Sprintf(pattern, i)+".map.json")
+	}
 	var first, again, read, qemu, plain, alone times
 	for i := 0; i < 2*n; i += 2 {
 		maps := mapOf(i)
@@ -102,13 +104,18 @@ func (b *bench) smallIn(where, pattern string, process bool) error {
 			}
 		}
 	}
-	b.report.row("(a) first `cat` of the map of a small qcow2, "+where, first, "`qemu-img map`", qemu)
-	b.report.row("— `cat` of an ordinary file of these bytes, which is the floor", plain, "`qemu-img map`", qemu)
-	b.report.row("— the first `cat`, less that", first.less(plain.median()), "`qemu-img map`", qemu)
-	b.report.row("— the first read by a program that runs already, as backup software does", read, "`qemu-img map`", qemu)
+	b.report.row("(a) first `cat` of the map of a small qcow2, "+where, first, "`qemu-img map`",
+		qemu)
+	b.report.row("— `cat` of an ordinary file of these bytes, which is the floor", plain,
+		"`qemu-img map`", qemu)
+	b.report.row("— the first `cat`, less that", first.less(plain.median()),
+		"`qemu-img map`", qemu)
+	b.report.row("— the first read by a program that runs already, as backup software does", read,
+		"`qemu-img map`", qemu)
 	b.report.row("— the same `cat` again", again, "`qemu-img map`", qemu)
 	if process {
-		b.report.row("(e) `instarfs map` of a small qcow2, as one process", alone, "`qemu-img map`", qemu)
+		b.report.row("(e) `instarfs map` of a small qcow2, as one process", alone, "`qemu-img map`",
+			qemu)
 	}
 	return m.end()
 }
@@ -171,7 +178,8 @@ func (b *bench) large() error {
 	b.report.row("(b) first `cat` of the map of "+what, first, "`qemu-img map`", qemu)
 	b.report.row("(c) the same `cat` again", again, "`qemu-img map`", qemu)
 	b.report.row("(e) `instarfs map` of "+what+", as one process", process, "`qemu-img map`", qemu)
-	b.report.note("(f) resident memory of the mount: %.1f bytes for each of %d cached extents (%.1f MiB before, %.1f MiB after).",
+	b.report.note("(f) resident memory of the mount: %.1f bytes for each of %d cached extents "+
+		"(%.1f MiB before, %.1f MiB after).",
 		float64(after-before)/float64(images*extents), images*extents, mib(before), mib(after))
 	return m.end()
 }
@@ -204,7 +212,8 @@ func (b *bench) listing() error {
 				return err
 			}
 		}
-		b.report.row(fmt.Sprintf("(d) %s over the maps of %d images%s", what, n, in), ours, "the same on the source", theirs)
+		b.report.row(fmt.Sprintf("(d) %s over the maps of %d images%s", what, n, in), ours,
+			"the same on the source", theirs)
 		return nil
 	}
 	for _, step := range []error{

@@ -21,7 +21,8 @@ func samples() map[string]*qcow2test.Image {
 	extended := qcow2test.New(4*mebibyte, clusterBits)
 	extended.ExtendedL2 = true
 	extended.Data(0, 2)
-	*extended.Bitmap(1) = 0xff00_0000<<32 | 0x0000_00ff // eight subclusters of data, sixteen of nothing, eight of zeroes
+	// Eight subclusters of data, sixteen unallocated, eight of zeroes.
+	*extended.Bitmap(1) = 0xff00_0000<<32 | 0x0000_00ff
 	extended.Zero(8, 2)
 
 	broken := qcow2test.New(8*mebibyte, clusterBits)

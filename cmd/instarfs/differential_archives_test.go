@@ -15,8 +15,8 @@ import (
 	"instarfs/guest/format/qemutest"
 )
 
-// TestDifferentialArchives is TestDifferential for formats of which qemu-img maps nothing: what there is to compare is the size and
-// what it says when it does not like an image.
+// TestDifferentialArchives is TestDifferential for formats of which qemu-img maps nothing: what
+// there is to compare is the size and what it says when it does not like an image.
 func TestDifferentialArchives(t *testing.T) {
 	makers := map[string]func(*rand.Rand) []byte{
 		"bochs": func(rng *rand.Rand) []byte { return bochstest.Random(rng) },
@@ -48,8 +48,10 @@ func TestDifferentialArchives(t *testing.T) {
 						args = []string{"-f" + format, name}
 					}
 					from, length := formattest.RandomWindow(rng, 1<<(9+rng.Intn(24)))
-					window := []string{"--output=json", "-s", fmt.Sprint(from), "-l", fmt.Sprint(length)}
-					o.compareWith(t, walkedTool(), strings.Join(append([]string{"--output=human"}, args...), "\x00"))
+					window := []string{"--output=json", "-s", fmt.Sprint(from), "-l",
+						fmt.Sprint(length)}
+					o.compareWith(t, walkedTool(),
+						strings.Join(append([]string{"--output=human"}, args...), "\x00"))
 					o.compareWith(t, walkedTool(), strings.Join(append(window, args...), "\x00"))
 				})
 			}

@@ -48,8 +48,10 @@ func TestDifferentialBitmaps(t *testing.T) {
 		{"feature.qcow2", bits(func(q *qcow2test.Image) { q.Incompatible = 1 << 5 }),
 			everywhere(refused)},
 		{"missing.qcow2", bits(onBase("none", "raw")), everywhere(missing)},
-		{"over-void.qcow2", handQcow2(onBase("void.qcow2", "qcow2")), everywhere(said{"", warning, 0})},
-		{"two.qcow2", bits(onBase("void.qcow2", "qcow2")), everywhere(said{"", warning + warning, 0})},
+		{"over-void.qcow2", handQcow2(onBase("void.qcow2", "qcow2")),
+			everywhere(said{"", warning, 0})},
+		{"two.qcow2", bits(onBase("void.qcow2", "qcow2")),
+			everywhere(said{"", warning + warning, 0})},
 		{"granularity.hdd", ext, nil},
 		{"over-granularity.qcow2", bits(onBase("granularity.hdd", "parallels")), nil},
 	})

@@ -98,7 +98,8 @@ func onBase(name, format string) func(q *qcow2test.Image) {
 
 // handText is the descriptor of a VMDK of these extents.
 func handText(extents ...string) []byte {
-	const head = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType=\"vmfs\"\n"
+	const head = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\n" +
+		"createType=\"vmfs\"\n"
 	return []byte(head + strings.Join(extents, "\n") + "\n")
 }
 
@@ -149,7 +150,8 @@ func hands() []hand {
 		{"in-clusters.hdd", parallelsOf([]uint32{1, 0, 9, 0}, 1<<16, magic("WithouFreSpacExt")),
 			only11(gone)},
 		{"twice.hdd", parallelsOf([]uint32{128, 128}, 1<<16, magic("")), nil},
-		{"no-data-off.hdd", parallelsOf([]uint32{128, 0, 1152, 0}, 1<<16, func(b []byte) { b[48] = 0 }),
+		{"no-data-off.hdd", parallelsOf([]uint32{128, 0, 1152, 0}, 1<<16,
+			func(b []byte) { b[48] = 0 }),
 			only11(gone)},
 		{"catalog.hdd", parallelsOf([]uint32{128, 0}, 1<<16, put64(36, 5*128)), map[string]said{
 			"7.2": {"", "", 0}, "10.0": {"", "", 0}, "11.1": refusal("catalog.hdd", catalog)}},
@@ -209,7 +211,8 @@ func hands() []hand {
 	}
 }
 
-// TestDifferentialSlices compares images whose fault qemu-img finds ahead of the cluster that it maps.
+// TestDifferentialSlices compares images whose fault qemu-img finds ahead of the cluster that
+// it maps.
 func TestDifferentialSlices(t *testing.T) {
 	o := newOracle(t)
 	t.Chdir(o.dir)
@@ -225,7 +228,8 @@ func TestDifferentialSlices(t *testing.T) {
 			{0, start + length}, {start + 12345, length}, {start, length - 2*s.Cluster()},
 			{start, length - 2*s.Cluster() + 1},
 		} {
-			args := []string{"--output=json", "-s", fmt.Sprint(w[0]), "-l", fmt.Sprint(w[1]), "image"}
+			args := []string{"--output=json", "-s", fmt.Sprint(w[0]), "-l", fmt.Sprint(w[1]),
+				"image"}
 			o.compareWith(t, walkedTool(), strings.Join(args, "\x00"))
 		}
 	}
@@ -253,11 +257,13 @@ func compareHands(t *testing.T, list []hand) {
 			tool.stderr.Reset()
 			status := tool.run("map", "--qemu-version", release, "--output=json", h.name)
 			got := said{tool.stdout.String(), tool.stderr.String(), status}
-			if status != want.status || !strings.Contains(got.stdout, want.stdout) || got.stderr != want.stderr {
+			if status != want.status || !strings.Contains(got.stdout, want.stdout) ||
+				got.stderr != want.stderr {
 				t.Errorf("%s, %s: %+v, want %+v", release, h.name, got, want)
 			}
 		}
-		for _, line := range []string{"--output=json", "", "-l0", "-l0 --output=json", "-s8k -l70000"} {
+		for _, line := range []string{"--output=json", "", "-l0", "-l0 --output=json",
+			"-s8k -l70000"} {
 			args := append(strings.Fields(line), h.name)
 			if err := o.differs(tool, args); err != nil {
 				t.Errorf("%s: %v", h.name, err)
@@ -280,7 +286,8 @@ func TestOwnProfileOfHands(t *testing.T) {
 		"catalog.hdd":   {"0               0x10000         0x10000         catalog.hdd\n", "", 0},
 		"unread.dmg":    {"0               0x1000          compressed      unread.dmg\n", "", 0},
 		"wrap.dmg":      {"", "instarfs: map wrap.dmg: SectorCount at offset ", 1},
-		"no-name.qcow2": {"", "instarfs: map no-name.qcow2: data file \"\": the name is empty\n", 1},
+		"no-name.qcow2": {"", "instarfs: map no-name.qcow2: data file \"\": the name is empty\n",
+			1},
 	} {
 		tool := walkedTool()
 		status := tool.run("map", name)

@@ -12,8 +12,8 @@ import (
 	"instarfs/guest/format/qemutest"
 )
 
-// TestDifferentialTables is TestDifferential for the formats whose map is a table or two: sound images, crafted ones and damaged
-// ones, with a backing file where the format knows one.
+// TestDifferentialTables is TestDifferential for the formats whose map is a table or two: sound
+// images, crafted ones and damaged ones, with a backing file where the format knows one.
 func TestDifferentialTables(t *testing.T) {
 	for _, f := range []string{"qcow", "qed", "parallels"} {
 		t.Run(f, func(t *testing.T) {
@@ -30,7 +30,8 @@ func TestDifferentialTables(t *testing.T) {
 					case 1:
 						qemutest.Garble(t, rng, name, 20000)
 					case 2:
-						// Where a cluster of a crafted qcow is depends on where it is asked for, which a layer above decides.
+						// Where a cluster of a crafted qcow is depends on where it is asked
+						// for, which a layer above decides.
 						if f != "parallels" && !crafted && overlay(t, rng, name, f) {
 							name = "overlay"
 						}
@@ -47,7 +48,8 @@ func TestDifferentialTables(t *testing.T) {
 func overlay(t *testing.T, rng *rand.Rand, base, format string) bool {
 	t.Helper()
 	n := rng.Intn(1<<22) + 4096
-	create := exec.Command("qemu-img", "create", "-q", "-f", format, "-b", base, "-F", format, "overlay", fmt.Sprint(n&^511))
+	create := exec.Command("qemu-img", "create", "-q", "-f", format, "-b", base, "-F", format,
+		"overlay", fmt.Sprint(n&^511))
 	if out, err := create.CombinedOutput(); err != nil {
 		if _, err := os.Stat("overlay"); err == nil {
 			t.Fatalf("%s: %s", create, out)
@@ -56,7 +58,8 @@ func overlay(t *testing.T, rng *rand.Rand, base, format string) bool {
 	}
 	for range rng.Intn(4) {
 		off := rng.Intn(n) &^ 4095
-		_ = exec.Command("qemu-io", "-f", format, "-c", fmt.Sprintf("write %d 5000", off&^511), "overlay").Run()
+		_ = exec.Command("qemu-io", "-f", format, "-c", fmt.Sprintf("write %d 5000", off&^511),
+			"overlay").Run()
 	}
 	return true
 }

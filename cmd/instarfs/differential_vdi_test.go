@@ -11,7 +11,8 @@ import (
 	"instarfs/guest/format/qemutest"
 )
 
-// TestDifferentialVdi does what TestDifferential does with images of VirtualBox, dynamic and static, sound, damaged and crafted.
+// TestDifferentialVdi does what TestDifferential does with images of VirtualBox, dynamic and
+// static, sound, damaged and crafted.
 func TestDifferentialVdi(t *testing.T) {
 	differBlocks(t, differences(t)/5, func(rng *rand.Rand, dir string) []string {
 		qemutest.RandomVdi(t, rng, dir, "image")
@@ -22,8 +23,8 @@ func TestDifferentialVdi(t *testing.T) {
 	})
 }
 
-// differBlocks compares n random images with the installed qemu-img. makeImage makes the file "image" in a directory, and
-// returns the options with which to map it.
+// differBlocks compares n random images with the installed qemu-img. makeImage makes the file
+// "image" in a directory, and returns the options with which to map it.
 func differBlocks(t *testing.T, n int, makeImage func(rng *rand.Rand, dir string) []string) {
 	o := newOracle(t)
 	t.Chdir(o.dir)
@@ -38,7 +39,8 @@ func differBlocks(t *testing.T, n int, makeImage func(rng *rand.Rand, dir string
 			start, length := formattest.RandomWindow(rng, 1<<(9+rng.Intn(18)))
 			window := []string{"--output=json", "-s", fmt.Sprint(start), "-l", fmt.Sprint(length)}
 			for _, args := range [][]string{{"--output=json"}, {"--output=human"}, window} {
-				o.compareWith(t, walkedTool(), strings.Join(append(append(args, options...), "image"), "\x00"))
+				o.compareWith(t, walkedTool(),
+					strings.Join(append(append(args, options...), "image"), "\x00"))
 			}
 		})
 	}

@@ -10,8 +10,9 @@ import (
 	"instarfs/guest/format/qemutest"
 )
 
-// TestDifferentialVmdk compares the maps of random VMDKs with qemu-img's: what qemu-img makes, sparse files of all three kinds full
-// of odd entries, texts that put such files together, chains of them, and any of that damaged.
+// TestDifferentialVmdk compares the maps of random VMDKs with qemu-img's: what qemu-img makes,
+// sparse files of all three kinds full of odd entries, texts that put such files together,
+// chains of them, and any of that damaged.
 func TestDifferentialVmdk(t *testing.T) {
 	real := walkedTool()
 	for seed := range differences(t) / 5 {
@@ -36,7 +37,8 @@ func TestDifferentialVmdk(t *testing.T) {
 					start += 1<<31 - 1<<16 // what is split is split there
 				}
 				output := []string{"--output=json", "--output=human"}[rng.Intn(2)]
-				window := append(force, "-s", fmt.Sprint(start), "-l", fmt.Sprint(length), output, name)
+				window := append(force, "-s", fmt.Sprint(start), "-l", fmt.Sprint(length), output,
+					name)
 				o.compareWith(t, real, strings.Join(window, "\x00"))
 			}
 		})

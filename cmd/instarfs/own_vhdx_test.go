@@ -10,8 +10,8 @@ import (
 	"instarfs/guest/format/vhdx/vhdxtest"
 )
 
-// TestDifferencingVhdx maps, in our own profile, random differencing images over random parents, and compares sectors of the
-// result with what the tables and bitmaps say.
+// TestDifferencingVhdx maps, in our own profile, random differencing images over random
+// parents, and compares sectors of the result with what the tables and bitmaps say.
 func TestDifferencingVhdx(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for seed := range int64(25) {
@@ -21,7 +21,8 @@ func TestDifferencingVhdx(t *testing.T) {
 			v := vhdxtest.New(uint64(1+rng.Intn(6<<11))*512, 1<<20, 512)
 			if i < 2 {
 				v.Flags = vhdxtest.HasParent
-				v.Locator = [][2]string{{"absolute_win32_path", `C:\nowhere`}, {"relative_path", fmt.Sprintf(`.\image%d.vhdx`, i+1)}}
+				v.Locator = [][2]string{{"absolute_win32_path", `C:\nowhere`},
+					{"relative_path", fmt.Sprintf(`.\image%d.vhdx`, i+1)}}
 			}
 			for p := range (v.Size + 1<<20 - 1) >> 20 {
 				switch state := uint64(rng.Intn(9)); {
@@ -49,8 +50,10 @@ func TestDifferencingVhdx(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			for _, x := range []uint64{e.Start, e.Start + e.Length/1024*512, e.Start + e.Length - 512} {
-				got := vhdxEntry{Depth: e.Depth, Present: e.Present, Zero: e.Zero, Data: e.Data, Offset: e.Offset}
+			end := e.Start + e.Length
+			for _, x := range []uint64{e.Start, e.Start + e.Length/1024*512, end - 512} {
+				got := vhdxEntry{Depth: e.Depth, Present: e.Present, Zero: e.Zero, Data: e.Data,
+					Offset: e.Offset}
 				if got.Data {
 					got.Offset += x - e.Start
 				}

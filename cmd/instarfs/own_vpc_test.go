@@ -12,8 +12,8 @@ import (
 	"instarfs/guest/format/vpc/vpctest"
 )
 
-// TestDifferencingVpc maps, in our own profile, random differencing images over random parents of all types, and compares each
-// sector of the result with what the bytes of the files say.
+// TestDifferencingVpc maps, in our own profile, random differencing images over random parents
+// of all types, and compares each sector of the result with what the bytes of the files say.
 func TestDifferencingVpc(t *testing.T) {
 	t.Chdir(t.TempDir())
 	mapped := 0
@@ -23,9 +23,11 @@ func TestDifferencingVpc(t *testing.T) {
 		for i, kind := range []uint32{vpctest.Differencing, vpctest.Differencing, vpctest.Dynamic} {
 			v := vpctest.Random(rng, kind)
 			v.Creator = "win "
-			v.Locators = [][2]string{{"W2ku", `C:\nowhere`}, {"W2ru", fmt.Sprintf(`.\image%d`, i+1)}}
+			v.Locators = [][2]string{{"W2ku", `C:\nowhere`},
+				{"W2ru", fmt.Sprintf(`.\image%d`, i+1)}}
 			b := v.Bytes()
-			if i == 2 && rng.Intn(2) == 0 { // fixed: nothing tells that it is a VHD but what the image above says
+			// A fixed image: only the image above says that it is a VHD.
+			if i == 2 && rng.Intn(2) == 0 {
 				v.Type, v.Size = vpctest.Fixed, max(v.Size, 512)
 				b = append(make([]byte, v.Size), v.Bytes()...)
 				for j := range v.Size {
@@ -98,7 +100,8 @@ func vpcSector(files [][]byte, x uint64) vpcEntry {
 		s := x % size / 512
 		at := uint64(block) * 512
 		if kind == vpctest.Dynamic || b[at+s/8]<<(s%8)&0x80 != 0 {
-			return vpcEntry{Depth: depth, Present: true, Data: true, Offset: at + (size/4096+511)/512*512 + x%size}
+			return vpcEntry{Depth: depth, Present: true, Data: true,
+				Offset: at + (size/4096+511)/512*512 + x%size}
 		}
 	}
 	return vpcEntry{Depth: depth}

@@ -57,7 +57,8 @@ const (
 // run makes images, mounts them, keeps the mount busy, and returns one line for each kind of fault.
 func run(binary string, duration time.Duration, seed int64) (faults []string, err error) {
 	if os.Geteuid() != 0 {
-		return nil, fmt.Errorf("soak must run as root: it reads as other users, and mounts for them")
+		return nil, fmt.Errorf("soak must run as root: it reads as other users, and mounts " +
+			"for them")
 	}
 	if binary, err = filepath.Abs(binary); err != nil {
 		return nil, err

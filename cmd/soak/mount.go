@@ -14,10 +14,12 @@ import (
 
 // mount is a running `instarfs mount`.
 type mount struct {
-	cmd    *exec.Cmd
-	point  string
-	log    string // name of the file that holds standard error
-	server int    // process ID of what serves it: a child, where the source holds another FUSE mount
+	cmd   *exec.Cmd
+	point string
+	log   string // name of the file that holds standard error
+	// server is the ID of the process that serves the mount: a child of cmd if the source holds
+	// another FUSE mount.
+	server int
 	ended  chan error
 }
 
@@ -129,7 +131,8 @@ func complaints(log string, fresh int) (faults []string) {
 		}
 	}
 	if n := len(goroutine.FindAllString(log, -1)); n == 0 || n > fresh+moreGoroutines {
-		faults = append(faults, fmt.Sprintf("%d goroutines at the end, of a fresh mount %d", n, fresh))
+		faults = append(faults, fmt.Sprintf("%d goroutines at the end, of a fresh mount %d", n,
+			fresh))
 	}
 	return faults
 }

@@ -141,7 +141,8 @@ func (o *other) readAny(ctx context.Context, r *rand.Rand) error {
 		o.judgeReason(s, a, m)
 	case q.Stat:
 		if m != nil && m.closed && time.Since(m.since) > attributesAge && a.Size > 0 {
-			o.world.tally.fault("another user saw the size of an "+s.kind, "%s: %d", s.name+view, a.Size)
+			o.world.tally.fault("another user saw the size of an "+s.kind, "%s: %d", s.name+view,
+				a.Size)
 		}
 	case m != nil && m.closed && a.Errno != syscall.EACCES:
 		o.world.tally.fault("another user was not refused an "+s.kind, "%s: %d bytes, errno %v",

@@ -112,7 +112,8 @@ func (w *world) walk(ctx context.Context, r *rand.Rand) error {
 		case ctx.Err() != nil:
 			return fs.SkipAll
 		case err != nil:
-			w.tally.failed("a listing", name, err, syscall.ENOENT, syscall.ETIMEDOUT, syscall.ENOTDIR)
+			w.tally.failed("a listing", name, err, syscall.ENOENT, syscall.ETIMEDOUT,
+				syscall.ENOTDIR)
 		case long:
 			if _, err := d.Info(); err != nil {
 				w.tally.failed("a stat", name, err, append(usual, syscall.ETIMEDOUT)...)

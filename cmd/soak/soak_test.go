@@ -30,7 +30,8 @@ func TestSoakSeesFaults(t *testing.T) {
 		fault  string
 	}{
 		{"new", nil, now, ""}, {"old", nil, first, ""}, {"new", nil, first, ""},
-		{"old", nil, now, "old map"}, {"ne", nil, now, "wrong bytes"}, {"ne", nil, first, "wrong bytes"},
+		{"old", nil, now, "old map"}, {"ne", nil, now, "wrong bytes"},
+		{"ne", nil, first, "wrong bytes"},
 		{"", syscall.EIO, now, "unexpected error"}, {"", syscall.EBUSY, first, "unexpected error"},
 	} {
 		w := &world{tally: newTally()}

@@ -103,7 +103,8 @@ func grown(history []usage) (faults []string) {
 	compare("threads", most.threads, last.threads, moreThreads)
 	compare("MiB of memory", most.memory, last.memory, moreMemory)
 	if last.busy > mostBusy {
-		faults = append(faults, fmt.Sprintf("busy for %v of a second, with nothing to do", last.busy))
+		faults = append(faults, fmt.Sprintf("busy for %v of a second, with nothing to do",
+			last.busy))
 	}
 	return faults
 }

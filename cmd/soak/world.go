@@ -50,7 +50,8 @@ func newWorld(binary, dir string, r *rand.Rand) (w *world, err error) {
 		}
 	}
 	if len(w.contents[0]) != len(w.contents[1]) {
-		return nil, fmt.Errorf("variants of %d and %d bytes", len(w.contents[0]), len(w.contents[1]))
+		return nil, fmt.Errorf("variants of %d and %d bytes", len(w.contents[0]),
+			len(w.contents[1]))
 	}
 	if w.slow, err = fileBytes(slow()); err != nil {
 		return nil, err

@@ -25,7 +25,8 @@ func (w *world) writers() []step {
 	}
 	return []step{
 		paced(w.replaceOne), paced(w.replaceOne), paced(w.writeInPlace), paced(w.moveDirectory),
-		paced(w.closeOne), paced(w.closeDirectory), paced(w.beRough), paced(w.damage), paced(w.touchSlow),
+		paced(w.closeOne), paced(w.closeDirectory), paced(w.beRough), paced(w.damage),
+		paced(w.touchSlow),
 		w.hang,
 	}
 }
@@ -145,7 +146,8 @@ func (w *world) beRough(r *rand.Rand) error {
 		return gone(func() error { return syscall.Mkfifo(name, 0o644) })
 	case 6:
 		return gone(func() error {
-			return os.Symlink(pick(r, []string{"target.qcow2", "/etc/passwd", "0.qcow2", "."}), name)
+			return os.Symlink(pick(r, []string{"target.qcow2", "/etc/passwd", "0.qcow2", "."}),
+				name)
 		})
 	case 7:
 		return punch(name, int64(r.Intn(400_000)), int64(1+r.Intn(300_000)))
@@ -162,7 +164,8 @@ func ignoreMissing(err error) error {
 
 // ignoreKind is no error where the name means something else than a file.
 func ignoreKind(err error) error {
-	for _, e := range []syscall.Errno{syscall.EISDIR, syscall.ENXIO, syscall.EINVAL, syscall.ELOOP} {
+	for _, e := range []syscall.Errno{syscall.EISDIR, syscall.ENXIO, syscall.EINVAL,
+		syscall.ELOOP} {
 		if pathError, ok := err.(*os.PathError); ok && pathError.Err == e {
 			return nil
 		}
