@@ -3,7 +3,6 @@
 package qcow
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"instarfs/guest/block"
@@ -92,7 +91,7 @@ func (m *image) readBackingName(h *header, buf []byte) *fault.Fault {
 	if f := block.ReadOne(m.tables.Dev, buf[:n], off); f != nil {
 		return f
 	}
-	if name, _, _ := bytes.Cut(buf[:n], []byte{0}); len(name) > 0 {
+	if name := format.CString(buf[:n]); len(name) > 0 {
 		m.refs = []img.Reference{{Kind: img.Backing, Name: string(name)}}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 
 	"instarfs/guest/block"
 	"instarfs/guest/fault"
+	"instarfs/guest/format"
 )
 
 // Persistent bitmaps do not appear in a map, but qemu loads them when it opens an image, and
@@ -158,7 +159,8 @@ func (l *bitmapLoader) directory() *fault.Fault {
 		if e.extraDataSize() != 0 {
 			return fault.New(fault.Qcow2BitmapExtra, off)
 		}
-		name := cString(b[bitmapEntryFixed:min(bitmapEntryFixed+int(e.nameSize()), want)])
+		end := min(bitmapEntryFixed+int(e.nameSize()), want)
+		name := string(format.CString(b[bitmapEntryFixed:end]))
 		if !l.constraints(&e) {
 			return fault.Quoting(fault.Qcow2BitmapConstraints, off, name)
 		}

@@ -1,11 +1,11 @@
 package qcow2
 
 import (
-	"bytes"
 	"encoding/binary"
 	"strconv"
 
 	"instarfs/guest/fault"
+	"instarfs/guest/format"
 )
 
 // Header extensions: {type u32, length u32, data padded to 8}, from the end of the header to
@@ -79,11 +79,11 @@ func (m *image) readExtension(kind uint32, off uint64, n uint32) *fault.Fault {
 			return fault.New(fault.Qcow2BackingFormatLength, off, uint64(n))
 		}
 		b, f := m.win.bytes(off, int(n))
-		m.ext.backingFormat = cString(b)
+		m.ext.backingFormat = string(format.CString(b))
 		return f
 	case extDataFile:
 		b, f := m.win.bytes(off, int(min(n, maxDataFileName+1)))
-		m.ext.dataFile, m.ext.dataFileOff, m.ext.dataFileSeen = cString(b), off, true
+		m.ext.dataFile, m.ext.dataFileOff, m.ext.dataFileSeen = string(format.CString(b)), off, true
 		return f
 	case extFeatureTable:
 		m.ext.features, m.ext.featuresLen = off, n
@@ -143,7 +143,7 @@ func (m *image) nameFeatures(unknown uint64) *fault.Fault {
 		// qemu shifts by the number of the bit, of which the processor uses the lowest six
 		// bits.
 		if bit := uint64(1) << (b[1] & 63); b[0] == featureIncompatible && unknown&bit != 0 {
-			add(cString(b[featureName:]))
+			add(string(format.CString(b[featureName:])))
 			unknown &^= bit
 		}
 	}
@@ -151,12 +151,4 @@ func (m *image) nameFeatures(unknown uint64) *fault.Fault {
 		add("Unknown incompatible feature: " + strconv.FormatUint(unknown, 16))
 	}
 	return fault.Quoting(fault.Qcow2Features, offIncompatible, string(names))
-}
-
-// cString returns b up to its first NUL.
-func cString(b []byte) string {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		b = b[:i]
-	}
-	return string(b)
 }

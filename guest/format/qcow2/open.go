@@ -247,7 +247,7 @@ func (m *image) readBackingName() *fault.Fault {
 	if f != nil {
 		return f
 	}
-	if name := cString(b); name != "" {
+	if name := string(format.CString(b)); name != "" {
 		m.refs = append(m.refs, img.Reference{Kind: img.Backing, Name: name,
 			Format: m.ext.backingFormat})
 	}

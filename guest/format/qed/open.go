@@ -5,7 +5,6 @@
 package qed
 
 import (
-	"bytes"
 	"math"
 
 	"instarfs/guest/block"
@@ -107,7 +106,7 @@ func (m *image) readBackingName(buf []byte) *fault.Fault {
 	if f := m.read(buf[:n], off); f != nil {
 		return f
 	}
-	name := cString(buf[:n])
+	name := string(format.CString(buf[:n]))
 	if name == "" {
 		return nil
 	}
@@ -140,10 +139,4 @@ func (m *image) References() []img.Reference { return m.refs }
 
 func (m *image) read(b []byte, off uint64) *fault.Fault {
 	return block.ReadOne(m.tables.Dev, b, off)
-}
-
-// cString returns b up to its first NUL.
-func cString(b []byte) string {
-	s, _, _ := bytes.Cut(b, []byte{0})
-	return string(s)
 }

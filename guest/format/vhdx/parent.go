@@ -2,11 +2,10 @@ package vhdx
 
 import (
 	"encoding/binary"
-	"strings"
-	"unicode/utf16"
 
 	"instarfs/guest/block"
 	"instarfs/guest/fault"
+	"instarfs/guest/format"
 	"instarfs/guest/img"
 )
 
@@ -46,7 +45,7 @@ func (m *image) readParent(e *entry) *fault.Fault {
 		if len(value) > maxPath {
 			return fault.New(fault.VhdxParentLength, off, uint64(len(value)), maxPath)
 		}
-		name := strings.TrimPrefix(strings.ReplaceAll(decode(value), `\`, "/"), "./")
+		name := format.UnixPath(format.UTF16(value, binary.LittleEndian))
 		if name != "" {
 			m.refs = []img.Reference{{Kind: img.Backing, Name: name, Format: img.Vhdx.String()}}
 			return nil
@@ -68,7 +67,7 @@ func (l locator) find(key string) (value []byte, ok bool) {
 		k, ok := l.cut(le.Uint32(e), le.Uint16(e[8:]))
 		// One unit more than the key has shows whether the key of the entry is longer: all
 		// entries may have the same 64 KiB for a key.
-		if !ok || decode(k[:min(len(k), 2*len(key)+2)]) != key {
+		if !ok || format.UTF16(k[:min(len(k), 2*len(key)+2)], binary.LittleEndian) != key {
 			continue
 		}
 		if value, ok = l.cut(le.Uint32(e[4:]), le.Uint16(e[10:])); ok {
@@ -84,17 +83,4 @@ func (l locator) cut(off uint32, n uint16) ([]byte, bool) {
 		return nil, false
 	}
 	return l[off : uint64(off)+uint64(n)], true
-}
-
-// decode converts UTF-16 to text, up to the first NUL.
-func decode(b []byte) string {
-	var units []uint16
-	for ; len(b) >= 2; b = b[2:] {
-		u := binary.LittleEndian.Uint16(b)
-		if u == 0 {
-			break
-		}
-		units = append(units, u)
-	}
-	return string(utf16.Decode(units))
 }

@@ -35,7 +35,7 @@ func readText(p *format.Params, off uint64, head []byte) (disk, *fault.Fault) {
 	if f != nil {
 		return nil, f
 	}
-	d := &descriptor{text: cString(b), qemu: p.Release.IsQemu(), numbers: map[file]uint16{}}
+	d := &descriptor{text: format.CString(b), qemu: p.Release.IsQemu(), numbers: map[file]uint16{}}
 	kind, ok := createType(d.text)
 	if !ok {
 		return nil, fault.New(fault.VmdkDescriptor, off)

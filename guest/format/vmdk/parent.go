@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"instarfs/guest/fault"
+	"instarfs/guest/format"
 )
 
 // parent finds the name of the backing file in a text that begins at a device offset. qemu also
@@ -13,9 +14,9 @@ import (
 // looking at them, and so may read past the NUL.
 func parent(text []byte, off uint64, strict bool) (name string, f *fault.Fault) {
 	const hint = "parentFileNameHint"
-	s := cString(text)
+	s := format.CString(text)
 	if i := bytes.Index(s, []byte(hint)); i >= 0 {
-		value := cString(text[min(i+len(hint)+len(`="`), len(text)):])
+		value := format.CString(text[min(i+len(hint)+len(`="`), len(text)):])
 		end := bytes.IndexByte(value, '"')
 		if end < 0 || end > maxHint {
 			return "", fault.New(fault.VmdkParentHint, off+uint64(i))
@@ -37,23 +38,15 @@ func parent(text []byte, off uint64, strict bool) (name string, f *fault.Fault) 
 
 // hasNumber reports whether a hexadecimal number follows a key and one more character.
 func hasNumber(text []byte, key string) bool {
-	i := bytes.Index(cString(text), []byte(key))
+	i := bytes.Index(format.CString(text), []byte(key))
 	if i < 0 {
 		return false
 	}
-	s := scanner{text: cString(text[min(i+len(key)+1, len(text)):])}
+	s := scanner{text: format.CString(text[min(i+len(key)+1, len(text)):])}
 	s.blanks()
 	if c := s.peek(); c == '+' || c == '-' {
 		s.pos++
 	}
 	c := s.peek() | 0x20
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f'
-}
-
-// cString returns b up to its first NUL.
-func cString(b []byte) []byte {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		return b[:i]
-	}
-	return b
 }

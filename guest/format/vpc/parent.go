@@ -2,11 +2,10 @@ package vpc
 
 import (
 	"encoding/binary"
-	"strings"
-	"unicode/utf16"
 
 	"instarfs/guest/block"
 	"instarfs/guest/fault"
+	"instarfs/guest/format"
 	"instarfs/guest/img"
 )
 
@@ -33,7 +32,8 @@ func (m *image) openParent() *fault.Fault {
 			}
 		}
 	}
-	if name := decode(m.h.parentUnicodeName(), binary.BigEndian); name != "" {
+	name := format.UnixPath(format.UTF16(m.h.parentUnicodeName(), binary.BigEndian))
+	if name != "" {
 		m.setParent(name)
 		return nil
 	}
@@ -56,21 +56,7 @@ func (m *image) readLocator(i int) (string, *fault.Fault) {
 	if f := block.ReadOne(m.dev, buf, off); f != nil {
 		return "", f
 	}
-	return decode(buf, binary.LittleEndian), nil
-}
-
-// decode converts a name in UTF-16, which ends at its first NUL, to a path.
-func decode(b []byte, order binary.ByteOrder) string {
-	var units []uint16
-	for ; len(b) >= 2; b = b[2:] {
-		u := order.Uint16(b)
-		if u == 0 {
-			break
-		}
-		units = append(units, u)
-	}
-	name := strings.ReplaceAll(string(utf16.Decode(units)), `\`, "/")
-	return strings.TrimPrefix(name, "./")
+	return format.UnixPath(format.UTF16(buf, binary.LittleEndian)), nil
 }
 
 func (m *image) setParent(name string) {
