@@ -17,10 +17,10 @@ import (
 const cloop = "#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 " +
 	"/dev/cloop $1\n"
 
-// at puts s at an offset of otherwise empty bytes.
+// at returns bytes that are zero except for s at an offset.
 func at(off int, s string) string { return strings.Repeat("\x00", off) + s }
 
-// heads are first bytes of files and what they are, by qemu's probing.
+// heads are the first bytes of files, and the formats that qemu's probes find.
 var heads = []struct {
 	name, head string
 	dmg        bool
@@ -57,10 +57,10 @@ var heads = []struct {
 	{"vmdk text version 3 alone", "version=3\n", false, "vmdk"},
 	{"vmdk text version 4", "version=4\n", false, "raw"},
 	{"vmdk text without line end", at(0, "version=1"), false, "raw"},
-	{"vmdk text behind blanks", "#\n  \n \r\n#x\nversion=1\n", false, "vmdk"},
-	{"vmdk text behind an empty line", "#\n\nversion=1\n", false, "raw"},
-	{"vmdk text behind a tab", "#\n\t\nversion=1\n", false, "raw"},
-	{"vmdk text behind something", "#\n x\nversion=1\n", false, "raw"},
+	{"vmdk text after blanks", "#\n  \n \r\n#x\nversion=1\n", false, "vmdk"},
+	{"vmdk text after an empty line", "#\n\nversion=1\n", false, "raw"},
+	{"vmdk text after a tab", "#\n\t\nversion=1\n", false, "raw"},
+	{"vmdk text after something", "#\n x\nversion=1\n", false, "raw"},
 	{"vmdk text indented", " version=1\n", false, "raw"},
 	{"vmdk text beyond the head", "#" + strings.Repeat("x", 505) + "\nversion=1\n", false, "raw"},
 	{"vmdk text at the head's end", "#" + strings.Repeat("x", 500) + "\nversion=1\n", false,
@@ -75,8 +75,8 @@ func head(s string) *[format.HeadLen]byte {
 	return &h
 }
 
-// TestProbe probes by the table, and finds that qemu-img says of the same bytes what it says
-// when it is told the format.
+// TestProbe probes by the table. It checks that qemu-img prints the same for the bytes with and
+// without the format.
 func TestProbe(t *testing.T) {
 	for _, v := range heads {
 		if got := all.Probe(head(v.head), 4096, v.dmg).Format.String(); got != v.want {
@@ -100,7 +100,8 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// info is what qemu-img info says, be it good or bad: drivers differ in both.
+// info returns the output of qemu-img info, also if it fails: it shows the driver in either
+// case.
 func info(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(formattest.Tool(t, "qemu-img"),
@@ -112,7 +113,7 @@ func info(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// TestEmpty takes a device without bytes for raw, whatever its name.
+// TestEmpty checks that an empty device is raw, whatever its name.
 func TestEmpty(t *testing.T) {
 	if d := all.Probe(head(""), 0, true); d.Format != img.Raw {
 		t.Errorf("%s", d.Format)
@@ -133,7 +134,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// FuzzProbe probes anything: there always is an answer, and its score is the highest.
+// FuzzProbe probes arbitrary bytes: there is always a driver, and its score is the highest.
 func FuzzProbe(f *testing.F) {
 	for _, v := range heads {
 		f.Add([]byte(v.head), uint64(4096), v.dmg)

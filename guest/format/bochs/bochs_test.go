@@ -22,8 +22,9 @@ const (
 
 var le = binary.LittleEndian
 
-// image has pieces of 16 KiB: the second extent, none, the first extent, and half of one beyond
-// the end of the file. Extents are at 1024 and 512+16384 bytes behind. change alters it.
+// image has pieces of 16 KiB: the second extent, none, the first extent, and half of one past
+// the end of the file. Extents are at byte 1024, and 512+16384 bytes after it. change alters
+// the image.
 func image(change func(b []byte)) []byte {
 	b := make([]byte, 1024+2*(512+size))
 	copy(b, "Bochs Virtual HD Image")
@@ -110,7 +111,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestModel asks random images for each sector.
+// TestModel compares each sector of random images with a model.
 func TestModel(t *testing.T) {
 	for seed := range int64(40) {
 		rng := rand.New(rand.NewSource(seed))
@@ -139,11 +140,11 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestIsReadOnce: a window begins at its own entry, and nothing is read twice.
+// TestIsReadOnce checks that a window begins at its own entry, and that nothing is read twice.
 func TestIsReadOnce(t *testing.T) {
 	b := image(func(b []byte) { le.PutUint32(b[72:], 1<<20); le.PutUint64(b[88:], size<<20) })
 	for i := 1024 + 4; i < len(b); i++ {
-		b[i] = 0xff // a catalog that names nothing, but for the first pieces
+		b[i] = 0xff // a catalog without extents, except for the first pieces
 	}
 	for _, w := range [][2]uint64{{0, size << 20}, {size<<20 - 5, size << 20}} {
 		dev := formattest.Bytes(b)
@@ -198,7 +199,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// FuzzBochs walks anything.
+// FuzzBochs walks arbitrary bytes.
 func FuzzBochs(f *testing.F) {
 	for seed := range int64(6) {
 		b := bochstest.Random(rand.New(rand.NewSource(seed)))

@@ -21,7 +21,7 @@ const (
 
 var be = binary.BigEndian
 
-// image has three blocks of 64 KiB; change alters it.
+// image has three blocks of 64 KiB; change alters the image.
 func image(change func(b []byte)) []byte {
 	b := make([]byte, 512)
 	be.PutUint32(b[128:], 65536)
@@ -35,8 +35,8 @@ func image(change func(b []byte)) []byte {
 
 func nothing([]byte) {}
 
-// steps is an image that ends behind the offsets that are looked at in one step, each of which
-// is offset. It has one more.
+// steps returns an image that ends after the offsets that are read in one step, all equal to
+// offset. It should have one more offset.
 func steps(offset uint64) []byte {
 	b := make([]byte, 136+1<<20)
 	be.PutUint32(b[128:], 512)
@@ -112,7 +112,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestOffsetsAreReadOnce, in few steps.
+// TestOffsetsAreReadOnce checks that the offsets are read once, in few steps.
 func TestOffsetsAreReadOnce(t *testing.T) {
 	const n = 1 << 20
 	b := make([]byte, 136+8*(n+1))
@@ -142,7 +142,7 @@ func TestDeviceFails(t *testing.T) {
 	}
 }
 
-// FuzzCloop walks anything.
+// FuzzCloop walks arbitrary bytes.
 func FuzzCloop(f *testing.F) {
 	for seed := range int64(6) {
 		f.Add(clooptest.Random(rand.New(rand.NewSource(seed))), uint64(seed)<<10, uint64(1)<<20)

@@ -33,12 +33,12 @@ type (
 	chunks = []chunk
 )
 
-// image is one of 100 sectors with 8192 bytes of data and one table.
+// image returns an image of 100 sectors with 8192 bytes of data and one table.
 func image(c ...chunk) *dmgtest.Image {
 	return &dmgtest.Image{Sectors: 100, Body: 8192, Tables: []table{{Chunks: c}}}
 }
 
-// plist is image with a property list that is not one.
+// plist returns an image with the given property list.
 func plist(text string) []byte {
 	d := image()
 	d.Plist = text
@@ -56,8 +56,7 @@ func koly(b []byte, off int, v uint64) []byte {
 	return b
 }
 
-// atTrailer is an image whose field off says that what it points to, of no length, starts where
-// the trailer does.
+// atTrailer returns an image whose field off points to the trailer, with no length.
 func atTrailer(off int) []byte {
 	b := fork(image(every...)).Bytes()
 	if off == 0x28 {
@@ -229,7 +228,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestFarDataFork: three numbers that a file can have each, and that together wrap around 2^64.
+// TestFarDataFork has three offsets that are each possible in a file, and whose sum wraps
+// around 2^64.
 func TestFarDataFork(t *testing.T) {
 	const far, max = 3 << 30, 1<<63 - 1<<30
 	d := &dmgtest.Image{Sectors: 4, DataFork: far,
@@ -247,7 +247,7 @@ func TestFarDataFork(t *testing.T) {
 	}
 }
 
-// TestQemuLimits: what qemu reports on a line of its own, and what it warns of.
+// TestQemuLimits checks the faults that qemu prints on a line of their own, and its warnings.
 func TestQemuLimits(t *testing.T) {
 	const typ, length, sectors = "Image contains chunks of unknown type 80000008, accessing " +
 		"them will result in I/O errors",
@@ -294,7 +294,7 @@ func TestQemuLimits(t *testing.T) {
 			}
 		}
 	}
-	// An element that does not end is found first.
+	// An element without an end is found first.
 	d := image(chunk{1, 0, 131073, 0, 0})
 	d.Plist = "<data>" + base64.StdEncoding.EncodeToString(d.Tables[0].Bytes())
 	_, f, _ := formattest.Run(&dmg.Driver, &format.Params{Dev: formattest.Bytes(d.Bytes()),
@@ -304,7 +304,7 @@ func TestQemuLimits(t *testing.T) {
 	}
 }
 
-// TestTrailerPlace: the trailer may start at any byte of the last sectors but one.
+// TestTrailerPlace starts the trailer at any byte of the second-last sector.
 func TestTrailerPlace(t *testing.T) {
 	for pad := range uint64(1200) {
 		b := append(image(chunk{1, 0, 4, 0, 2048}).Bytes(), make([]byte, pad)...)
@@ -313,12 +313,12 @@ func TestTrailerPlace(t *testing.T) {
 			img.Whole)
 		searched := (uint64(len(b))+511)&^511 - 1023
 		if want := at >= searched && at+4 <= searched+515; err != nil || (f == nil) != want {
-			t.Fatalf("%d bytes behind it: %v %v", pad, f, err)
+			t.Fatalf("%d bytes after it: %v %v", pad, f, err)
 		}
 	}
 }
 
-// TestModel asks random images for each sector.
+// TestModel compares each sector of random images with a model.
 func TestModel(t *testing.T) {
 	for seed := range int64(300) {
 		rng := rand.New(rand.NewSource(seed))
@@ -359,7 +359,7 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestWindows asks for each sector, and from each sector to the end.
+// TestWindows maps each sector, and from each sector to the end.
 func TestWindows(t *testing.T) {
 	b := image(every...).Bytes()
 	for s := range uint64(100) {
@@ -385,7 +385,8 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// TestMany: chunks that follow each other need no memory, however many; others do.
+// TestMany checks that adjacent chunks need no memory, however many they are, and that others
+// do.
 func TestMany(t *testing.T) {
 	for _, tc := range []struct {
 		n, step uint64
@@ -421,7 +422,7 @@ func TestDeviceFails(t *testing.T) {
 	}
 }
 
-// FuzzDmg walks anything.
+// FuzzDmg walks arbitrary bytes.
 func FuzzDmg(f *testing.F) {
 	for seed := range int64(8) {
 		d := dmgtest.Random(rand.New(rand.NewSource(seed)))
@@ -436,7 +437,7 @@ func FuzzDmg(f *testing.F) {
 	})
 }
 
-// FuzzDmgTable puts anything into a block table.
+// FuzzDmgTable puts arbitrary bytes into a block table.
 func FuzzDmgTable(f *testing.F) {
 	for seed := range int64(8) {
 		d := dmgtest.Random(rand.New(rand.NewSource(seed)))
@@ -449,8 +450,8 @@ func FuzzDmgTable(f *testing.F) {
 	})
 }
 
-// TestQemuOpensWhatItCannotMeasure: qemu multiplies the sectors by 512 in 64 bits and looks at the
-// product.
+// TestQemuOpensWhatItCannotMeasure has disks whose sectors times 512 wrap around in 64 bits:
+// qemu checks only the product.
 func TestQemuOpensWhatItCannotMeasure(t *testing.T) {
 	for sectors, opens := range map[uint64]bool{1 << 54: false, 1<<55 - 1: false, 1 << 55: true,
 		1<<55 + 8: true, 3<<54 + 1: false} {
@@ -477,7 +478,8 @@ func TestQemuOpensWhatItCannotMeasure(t *testing.T) {
 	}
 }
 
-// TestWarningsOfWholeTables: qemu decodes a table when it has found its end.
+// TestWarningsOfWholeTables checks that an incomplete table gives no warnings: qemu decodes a
+// table only once it has found the end.
 func TestWarningsOfWholeTables(t *testing.T) {
 	text := string(image(chunk{0x80000008, 0, 1, 0, 0}).Bytes()[8192:])
 	text = text[:strings.Index(text, "</data>")]

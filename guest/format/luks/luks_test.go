@@ -137,7 +137,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestModel compares with what encoding/json makes of the JSON area.
+// TestModel compares with the segments that encoding/json finds in the JSON area.
 func TestModel(t *testing.T) {
 	sound := 0
 	for seed := range int64(300) {
@@ -189,7 +189,7 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestProbe: version 2 is raw to whoever does not ask for it.
+// TestProbe checks that a probe does not find version 2.
 func TestProbe(t *testing.T) {
 	for v, want := range []int{0, format.Certain, 0, 0} {
 		if got := luks.Driver.Probe((*[format.HeadLen]byte)(set(v1(8, 512), 7, byte(v))), 512,
@@ -199,7 +199,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestLargeJSON: the JSON area is read in steps, and once.
+// TestLargeJSON checks that the JSON area is read in steps, and once.
 func TestLargeJSON(t *testing.T) {
 	b := make([]byte, 5<<20)
 	copy(b, lukstest.WithJSON(`{"x":"`, 20000))
@@ -230,7 +230,7 @@ func TestDeviceFails(t *testing.T) {
 	}
 }
 
-// FuzzLuks walks anything.
+// FuzzLuks walks arbitrary bytes.
 func FuzzLuks(f *testing.F) {
 	for seed := range int64(12) {
 		b := lukstest.Random(rand.New(rand.NewSource(seed)))
@@ -241,7 +241,7 @@ func FuzzLuks(f *testing.F) {
 	})
 }
 
-// FuzzLuksJSON puts anything into the JSON area.
+// FuzzLuksJSON puts arbitrary bytes into the JSON area.
 func FuzzLuksJSON(f *testing.F) {
 	f.Add(`{"segments":{"0":{"type":"crypt","offset":"16384","size":"dynamic",` +
 		`"flags":["backup-x",1]}}}`)

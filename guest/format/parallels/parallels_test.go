@@ -26,8 +26,8 @@ const (
 
 var le = binary.LittleEndian
 
-// image has clusters of 4 KiB: data, nothing, data, data, and one that the BAT is too short
-// for; change alters it.
+// image returns an image with clusters of 4 KiB: data, nothing, data, data, and one that the
+// BAT has no entry for. change alters the image.
 func image(change func(b []byte)) []byte {
 	b := make([]byte, 4*cluster)
 	copy(b, "WithouFreSpacExt")
@@ -47,7 +47,7 @@ func e(start, length, offset uint64, f extent.Flags) extent.Extent {
 		State: extent.State{Flags: f}}
 }
 
-// extension puts one with these features at sector 24.
+// extension puts an extension with these features at sector 24.
 func extension(features func(b []byte)) func([]byte) {
 	return func(b []byte) {
 		le.PutUint64(b[56:], 24)
@@ -59,7 +59,8 @@ func extension(features func(b []byte)) func([]byte) {
 	}
 }
 
-// bitmap is a feature with a dirty bitmap of a granule a cluster: one cluster of bits.
+// bitmap returns a feature with a dirty bitmap that has one granule for each cluster: one
+// cluster of bits.
 func bitmap(change func(h []byte)) func([]byte) {
 	return func(b []byte) {
 		le.PutUint64(b, 0x20385FAE252CB34A)
@@ -108,7 +109,7 @@ func TestVectors(t *testing.T) {
 				b[48] = 8
 			}),
 			Want: []extent.Extent{e(0, 2*c, 0, 0), e(2*c, 2*c, 2*c, data), e(4*c, c-512, 0, 0)}},
-		{Name: "clusters behind the BAT",
+		{Name: "clusters after the BAT",
 			Image: image(func(b []byte) {
 				copy(b, "WithoutFreeSpace")
 				b[64] = 1
@@ -118,7 +119,7 @@ func TestVectors(t *testing.T) {
 			Want: []extent.Extent{e(0, c, 512, data), e(c, c, 0, 0), e(2*c, 2*c, 2*c, data),
 				e(4*c, c-512, 0, 0)}},
 		{Name: "data in the header", Image: image(func(b []byte) { b[48] = 7 }), Want: sound},
-		{Name: "data behind the file", Image: image(func(b []byte) { b[48] = 33 }), Want: sound},
+		{Name: "data past the file", Image: image(func(b []byte) { b[48] = 33 }), Want: sound},
 		{Name: "data at the third cluster", Image: image(func(b []byte) { b[48] = 16 }),
 			Want: []extent.Extent{e(0, 2*c, 0, 0), e(2*c, 2*c, 2*c, data),
 				e(4*c, c-512, 0, 0)}},
@@ -236,7 +237,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestManyBitmaps: a hostile extension has room for a million bitmaps, the guest has not.
+// TestManyBitmaps checks the limit of bitmaps: a hostile extension has room for a million, the
+// guest does not.
 func TestManyBitmaps(t *testing.T) {
 	const size, feature, limit = 4 << 20, 24 + 32, 1 << 14
 	for _, n := range []uint64{limit, limit + 1} {
@@ -266,7 +268,7 @@ func TestManyBitmaps(t *testing.T) {
 	}
 }
 
-// TestTerabyte: an assertion of qemu fails where its 32-bit number of the sectors that are left
+// TestTerabyte checks where an assertion of qemu fails: where its 32-bit number of sectors left
 // is negative or 0.
 func TestTerabyte(t *testing.T) {
 	const tib = 1 << 40
@@ -305,7 +307,7 @@ func TestTerabyte(t *testing.T) {
 	}
 }
 
-// TestModel asks random images at random places.
+// TestModel compares random images with a model at random places.
 func TestModel(t *testing.T) {
 	for seed := range int64(60) {
 		rng := rand.New(rand.NewSource(seed))
@@ -334,7 +336,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestBATIsReadOnce: a window begins at its own entry, and nothing is read twice.
+// TestBATIsReadOnce checks that a window begins at its own entry, and that nothing is read
+// twice.
 func TestBATIsReadOnce(t *testing.T) {
 	b := image(func(b []byte) { le.PutUint32(b[32:], 1<<20); le.PutUint64(b[36:], 8<<20) })
 	for _, w := range [][2]uint64{{0, cluster << 20}, {cluster<<20 - 5, cluster << 20}} {
@@ -364,7 +367,7 @@ func TestDeviceFails(t *testing.T) {
 	}
 }
 
-// FuzzParallels walks anything.
+// FuzzParallels walks arbitrary bytes.
 func FuzzParallels(f *testing.F) {
 	for seed := range int64(6) {
 		f.Add(parallelstest.Random(rand.New(rand.NewSource(seed))), uint64(seed)<<10, uint64(1)<<20)

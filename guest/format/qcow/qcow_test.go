@@ -21,8 +21,8 @@ const (
 
 var be = binary.BigEndian
 
-// image is one of three clusters of 512 bytes and half of a fourth: data, compressed, nothing,
-// data; change alters it.
+// image returns an image of three clusters of 512 bytes and half of a fourth: data, compressed,
+// nothing, data. change alters the image.
 func image(change func(b []byte)) []byte {
 	b := make([]byte, 8192)
 	copy(b, "QFI\xfb\x00\x00\x00\x01")
@@ -107,7 +107,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestBackingName: up to the first NUL, and none without bytes.
+// TestBackingName checks that a name ends at its first NUL, and that an empty name is none.
 func TestBackingName(t *testing.T) {
 	for _, tc := range []struct {
 		stored string
@@ -147,7 +147,7 @@ func TestDeviceFails(t *testing.T) {
 	}
 }
 
-// model is what the tables of b say of the byte at off.
+// model returns the state of the byte at off by the tables of b.
 func model(b []byte, off uint64) (f extent.Flags, host uint64) {
 	word := func(at uint64) uint64 {
 		if at+8 > uint64(len(b)) || at+8 < at {
@@ -171,7 +171,7 @@ func model(b []byte, off uint64) (f extent.Flags, host uint64) {
 	}
 }
 
-// TestModel asks random images at random places.
+// TestModel compares random images with a model at random places.
 func TestModel(t *testing.T) {
 	for seed := range int64(60) {
 		rng := rand.New(rand.NewSource(seed))
@@ -192,7 +192,7 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// FuzzQcow walks anything.
+// FuzzQcow walks arbitrary bytes.
 func FuzzQcow(f *testing.F) {
 	for seed := range int64(6) {
 		f.Add(qcowtest.Random(rand.New(rand.NewSource(seed))), uint64(seed)<<10, uint64(1)<<20)

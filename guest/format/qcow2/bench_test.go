@@ -14,7 +14,7 @@ import (
 	"instarfs/guest/format/qcow2/qcow2test"
 )
 
-// flat is a device whose bytes are in memory, and that does nothing but copy.
+// flat is a device in memory that only copies.
 type flat struct {
 	b    []byte
 	size uint64
@@ -77,7 +77,7 @@ func benchmark(b *testing.B, q *qcow2test.Image) {
 	b.ReportMetric(float64(c.extents), "extents")
 }
 
-// prefix is a file in memory without the zeroes at its end, which may be long.
+// prefix is a file in memory without the zeroes at its end, which may be many.
 type prefix []byte
 
 func (p *prefix) WriteAt(b []byte, off int64) (int, error) {
@@ -106,7 +106,7 @@ func BenchmarkAlternating(b *testing.B) {
 	benchmark(b, q)
 }
 
-// BenchmarkContiguous walks as many entries that are one extent.
+// BenchmarkContiguous walks as many entries, which make one extent.
 func BenchmarkContiguous(b *testing.B) {
 	const n = 1 << 20
 	q := qcow2test.New(n<<16, 16)
@@ -128,7 +128,7 @@ func BenchmarkSubclusters(b *testing.B) {
 	benchmark(b, q)
 }
 
-// BenchmarkEmpty skips nothing but zero L1 entries.
+// BenchmarkEmpty walks only zero L1 entries.
 func BenchmarkEmpty(b *testing.B) {
 	for _, tib := range []uint64{8, 64} {
 		b.Run(fmt.Sprintf("%dTiB", tib), func(b *testing.B) {

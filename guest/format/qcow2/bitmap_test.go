@@ -28,8 +28,8 @@ func (d dirEntry) bytes() string {
 	return string(e.Data) + string(make([]byte, -len(e.Data)&7))
 }
 
-// bitmaps adds the extension for count bitmaps and a directory of these entries, the size
-// changed by more. A table offset of 1 is replaced by that of a table that holds content.
+// bitmaps adds the extension for count bitmaps, and a directory of these entries, whose size is
+// changed by more. It replaces a table offset of 1 by the offset of a table that holds content.
 func bitmaps(count uint32, more int, content uint64, entries ...dirEntry) func(*qcow2test.Image) {
 	return func(q *qcow2test.Image) {
 		dir, table := q.Alloc(1), q.Alloc(1)
@@ -59,7 +59,7 @@ func directory(count, reserved uint32, size, off uint64) func(*qcow2test.Image) 
 // good is a bitmap of a disk of 1 MiB.
 var good = dirEntry{1, 1, 0, 1, 16, "good", 0}
 
-// but changes a copy of good.
+// but returns a changed copy of good.
 func but(change func(*dirEntry)) dirEntry {
 	e := good
 	change(&e)
@@ -146,14 +146,15 @@ var bitmapVectors = []vector{
 	{"table far away", bitmaps(1, 0, 0, but(func(e *dirEntry) { e.table = 1<<63 - 1<<16 })),
 		fault.Qcow2BitmapTableRead,
 		"Could not read bitmap_table table from image for bitmap 'good': Input/output error"},
-	{"table fault behind a directory fault", bitmaps(2, 0, 2, good), fault.Qcow2BitmapsLess,
+	{"table fault after a directory fault", bitmaps(2, 0, 2, good), fault.Qcow2BitmapsLess,
 		"Less bitmaps found than specified in header extension"},
 }
 
 // TestBitmaps opens images whose persistent bitmaps are wrong, with this package and with qemu-img.
 func TestBitmaps(t *testing.T) { checkVectors(t, bitmapVectors) }
 
-// TestVoidBitmaps: qemu-img warns of bitmaps that a program has forgotten, we do not of our own.
+// TestVoidBitmaps checks the warnings of qemu-img for bitmaps that a program did not keep. Our
+// own profile has none.
 func TestVoidBitmaps(t *testing.T) {
 	for version, want := range map[uint32]string{
 		3: "a program lacking bitmap support modified this file, so all bitmaps are now " +

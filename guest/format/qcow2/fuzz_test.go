@@ -15,13 +15,13 @@ import (
 	"instarfs/guest/img"
 )
 
-// most of a disk that a fuzz input walks, in bytes, so that an input costs milliseconds
-// whatever it claims.
+// fuzzWindow is the most bytes of a disk that a fuzz input walks, so that an input takes
+// milliseconds whatever its header says.
 const fuzzWindow = 1 << 26
 
-// FuzzQcow2 walks anything: no panic, a window that is tiled or a fault, a bounded cost, and
-// the same answer for a part of the disk as for all of it. Where clusters are few the model
-// agrees too.
+// FuzzQcow2 walks arbitrary bytes: it does not panic, extents tile the window or there is a
+// fault, the cost is bounded, and a window has the same extents as the whole disk. If there are
+// few clusters, the model agrees.
 func FuzzQcow2(f *testing.F) {
 	for seed := range int64(20) {
 		q := qcow2test.RandomEntries(rand.New(rand.NewSource(seed)), "data")
@@ -32,7 +32,7 @@ func FuzzQcow2(f *testing.F) {
 	}
 	for _, v := range slices.Concat(headerVectors, bitmapVectors) {
 		if v.reason == fault.Qcow2SnapshotTableSize {
-			continue // too large to be mutated
+			continue // too large to mutate
 		}
 		q := qcow2test.New(1<<15, 9)
 		v.build(q)
@@ -73,11 +73,11 @@ func FuzzQcow2(f *testing.F) {
 	})
 }
 
-// small is an image without the zeroes at its end, which a reader sees all the same.
+// small returns an image without the zeroes at its end, which a device reads anyway.
 func small(q *qcow2test.Image) []byte { return bytes.TrimRight(q.Bytes(), "\x00") }
 
-// sameContent compares a window with the whole map. How far ahead a fault is seen depends on
-// where the window starts and ends; nothing else does.
+// sameContent compares a window with the whole map. Only how far ahead a fault is found depends
+// on where the window starts and ends.
 func sameContent(t *testing.T, whole, part *formattest.Result) {
 	t.Helper()
 	at := part.Map.Start()

@@ -16,7 +16,7 @@ import (
 
 func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
-// walk runs the walker and fails the test when it does not keep the contract.
+// walk runs the walker, and fails the test if it breaks the contract.
 func walk(t testing.TB, r io.ReaderAt, size, allocated uint64, w img.Window) (*formattest.Result,
 	*fault.Fault) {
 	t.Helper()
@@ -80,7 +80,7 @@ func inMemory(t testing.TB, q *qcow2test.Image) (*formattest.Sparse, uint64) {
 	return &f, f.Size
 }
 
-// image is a built image in memory that nothing but the test reads.
+// image returns a built image in memory, and its size.
 func image(q *qcow2test.Image) (*bytes.Reader, uint64) {
 	b := q.Bytes()
 	return bytes.NewReader(b), uint64(len(b))

@@ -41,7 +41,7 @@ func TestPreallocation(t *testing.T) {
 	}
 }
 
-// TestRefblockUnaligned warns once, and maps as if there was no preallocation.
+// TestRefblockUnaligned checks that there is one warning, and a map as without preallocation.
 func TestRefblockUnaligned(t *testing.T) {
 	q := qcow2test.New(1<<20, 16)
 	q.NoRefcounts = true
@@ -63,8 +63,8 @@ func TestRefblockUnaligned(t *testing.T) {
 	}
 }
 
-// TestFullBatches has more L1 entries, of every sort in turn, than a batch has parts, and
-// tables that no read can join.
+// TestFullBatches has more L1 entries, of every kind, than a batch has parts, and tables that
+// are not adjacent.
 func TestFullBatches(t *testing.T) {
 	const entries = 20000
 	q := qcow2test.New(entries<<15, 9)
@@ -80,7 +80,7 @@ func TestFullBatches(t *testing.T) {
 		case 0:
 			*q.L1(i) = tables[rng.Intn(len(tables))]
 		case 1:
-			*q.L1(i) = uint64(1+rng.Intn(1000)) << 50 // beyond the end
+			*q.L1(i) = uint64(1+rng.Intn(1000)) << 50 // past the end
 		}
 	}
 	r, n := image(q)
@@ -139,8 +139,8 @@ func TestWalkAgain(t *testing.T) {
 	}
 }
 
-// TestHeaderExtremes sets every field of the header, byte by byte, to extremes: a fault or a
-// map, and never a long run.
+// TestHeaderExtremes sets every field of the header, byte by byte, to extremes: there is a
+// fault or a map, and never a long run.
 func TestHeaderExtremes(t *testing.T) {
 	q := qcow2test.New(1<<20, 12)
 	q.Data(3, 4)

@@ -22,10 +22,10 @@ type vector struct {
 	name   string
 	build  func(q *qcow2test.Image)
 	reason fault.Reason
-	text   string // Fault.Message; what qemu-img says is compared in any case
+	text   string // Fault.Message; the output of qemu-img is compared in any case
 }
 
-// extension is an Extension of numbers.
+// extension returns an Extension with numbers and strings.
 func extension(kind uint32, parts ...any) qcow2test.Extension {
 	var b []byte
 	for _, p := range parts {
@@ -59,7 +59,7 @@ func extend(e ...qcow2test.Extension) func(*qcow2test.Image) {
 	return func(q *qcow2test.Image) { q.Extensions = e }
 }
 
-// feature is a record of the feature name table.
+// feature returns a record of the feature name table.
 func feature(kind, bit uint8, name string) string {
 	return string([]byte{kind, bit}) + name + strings.Repeat("\x00", 46-len(name))
 }
@@ -107,7 +107,7 @@ var headerVectors = []vector{
 				feature(0, 72, "eight"))}}
 	}, fault.Qcow2Features, "Unsupported qcow2 feature(s): five, eight, Unknown incompatible " +
 		"feature: 8000000000000080"},
-	{"named feature behind a faulty extension", func(q *qcow2test.Image) {
+	{"named feature after a faulty extension", func(q *qcow2test.Image) {
 		q.Incompatible = 1 << 5
 		q.Extensions = []qcow2test.Extension{extension(qcow2test.ExtensionCrypto, uint64(0),
 			uint64(0)),

@@ -21,7 +21,7 @@ const (
 	compressed = extent.Present | extent.Data | extent.Compressed
 )
 
-// piece is a shorter way to write an extent: pieces tile the window.
+// piece is an extent without its start: pieces tile the window.
 type piece struct {
 	length uint64
 	flags  extent.Flags
@@ -38,8 +38,8 @@ func pieces(start uint64, p ...piece) []extent.Extent {
 	return s
 }
 
-// TestWalk walks built images whose maps are written out. Data starts behind the header, the L1
-// table and one L2 table.
+// TestWalk compares maps of built images with the extents wanted. Data starts after the header,
+// the L1 table and one L2 table.
 func TestWalk(t *testing.T) {
 	const c, first = 1 << 16, 3 << 16
 	for _, v := range []struct {
@@ -90,7 +90,7 @@ func TestWalk(t *testing.T) {
 			img.Whole,
 			pieces(0, piece{512 << 20, extent.Bad, 0}, piece{88 << 20, 0, 0}),
 			[]*fault.Fault{fault.New(fault.Qcow2L2Unaligned, c, 0x40200, 0)}},
-		{"L2 table behind the end", 4 * c, func(q *qcow2test.Image) { *q.L1(0) = 1 << 40 },
+		{"L2 table past the end", 4 * c, func(q *qcow2test.Image) { *q.L1(0) = 1 << 40 },
 			img.Whole,
 			pieces(0, piece{4 * c, 0, 0}), nil},
 		{"reserved bits", 4 * c, func(q *qcow2test.Image) {
@@ -119,7 +119,7 @@ func TestWalk(t *testing.T) {
 			piece{c - c/8, data | extent.BadAhead, first + c + c/8}, piece{c, extent.Bad, 0},
 			piece{c, data, first + 3*c}),
 			[]*fault.Fault{fault.New(fault.Qcow2InvalidSubcluster, 2*c+32, 2*c, 2)}},
-		{"invalid bitmap behind the window", 4 * c, func(q *qcow2test.Image) {
+		{"invalid bitmap after the window", 4 * c, func(q *qcow2test.Image) {
 			q.ExtendedL2 = true
 			q.Sparse(0, 4)
 			*q.Bitmap(2) |= 1 << 32
@@ -135,7 +135,7 @@ func TestWalk(t *testing.T) {
 	}
 }
 
-// TestEncrypted maps what qemu-img needs a key for.
+// TestEncrypted maps an encrypted image, for which qemu-img needs a key.
 func TestEncrypted(t *testing.T) {
 	const c = 1 << 16
 	q := qcow2test.New(4*c, 16)
@@ -187,8 +187,8 @@ func TestSlices(t *testing.T) {
 	}
 }
 
-// TestReadsOnce walks images of every cluster size and finds that no byte of them is read
-// twice, in few and large reads.
+// TestReadsOnce walks images of every cluster size. It checks that no byte is read twice, and
+// that reads are few and large.
 func TestReadsOnce(t *testing.T) {
 	for bits := uint(9); bits <= 21; bits++ {
 		for _, extended := range []bool{false, true} {
@@ -218,7 +218,8 @@ func TestReadsOnce(t *testing.T) {
 	}
 }
 
-// TestWindowReadsLittle finds that a window costs what it needs, not what the image has.
+// TestWindowReadsLittle checks that the cost of a window does not depend on the size of the
+// image.
 func TestWindowReadsLittle(t *testing.T) {
 	q := qcow2test.New(1<<40, 16)
 	q.NoRefcounts = true
@@ -235,8 +236,8 @@ func TestWindowReadsLittle(t *testing.T) {
 	}
 }
 
-// TestDeviceFails lets each byte range of an image fail in turn: the run ends with that fault,
-// or did not need the byte.
+// TestDeviceFails makes reads of each part of an image fail in turn: the run ends with that
+// fault, or did not need the part.
 func TestDeviceFails(t *testing.T) {
 	q := qcow2test.New(1<<20, 12)
 	q.Data(0, 3)

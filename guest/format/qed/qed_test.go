@@ -25,7 +25,7 @@ const (
 var le = binary.LittleEndian
 
 // image has a header, an L1 table, an L2 table and three clusters: data, zero, nothing, data,
-// data; change alters it.
+// data. change alters the image.
 func image(change func(b []byte)) []byte {
 	b := make([]byte, cluster+2*table+3*cluster)
 	copy(b, "QED\x00")
@@ -114,7 +114,7 @@ func TestVectors(t *testing.T) {
 			Fault: "QED table offset is invalid"},
 		{Name: "L1 in the header", Image: image(func(b []byte) { b[12] = 3 }),
 			Fault: "QED table offset is invalid"},
-		// A header as long as the address space fails where the table is looked at already.
+		// With a header as long as the address space, the offset of the table already fails.
 		{Name: "header too long", Image: image(func(b []byte) { le.PutUint32(b[12:], 1<<20) }),
 			Fault: "QED table offset is invalid"},
 		{Name: "name outside of the header",
@@ -125,8 +125,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestEndOfFiles: a run that begins in the largest file there can be does not go on behind what
-// an offset can be.
+// TestEndOfFiles checks that a run at the end of the largest possible file stops at the largest
+// offset.
 func TestEndOfFiles(t *testing.T) {
 	const last = 1<<63 - 2*cluster
 	s := &formattest.Sparse{Size: 1<<63 - 1}
@@ -148,7 +148,7 @@ func TestEndOfFiles(t *testing.T) {
 	}
 }
 
-// TestBackingName: raw where the image says so, to be probed where it does not.
+// TestBackingName checks that the backing file is raw if the image says so, and probed if not.
 func TestBackingName(t *testing.T) {
 	for features, want := range map[byte][]img.Reference{
 		0: nil, 4: nil,
@@ -167,7 +167,7 @@ func TestBackingName(t *testing.T) {
 	}
 }
 
-// long is an image of 1 MiB clusters, the first of which is one of zeroes and n more are not there.
+// long returns an image of 1 MiB clusters: one of zeroes, then n unallocated ones.
 func long(n uint64) []byte {
 	const cluster = 1 << 20
 	b := make([]byte, 9*cluster)
@@ -182,8 +182,8 @@ func long(n uint64) []byte {
 	return b
 }
 
-// TestLongRun: a run of 4 GiB or more makes an assertion of qemu fail, unless a question begins
-// in its first cluster and the run is a multiple of 4 GiB.
+// TestLongRun checks that a run of 4 GiB or more makes an assertion of qemu fail, unless the
+// window begins inside its first cluster and the run is a multiple of 4 GiB.
 func TestLongRun(t *testing.T) {
 	const mib, gib = 1 << 20, 1 << 30
 	walk := func(n, start uint64, release img.Release) *formattest.Result {
@@ -257,7 +257,7 @@ func TestLargeTables(t *testing.T) {
 	}
 }
 
-// TestDeviceFails lets reads fail at the header and at both tables.
+// TestDeviceFails makes reads fail at the header and at both tables.
 func TestDeviceFails(t *testing.T) {
 	for _, at := range []uint64{1, cluster, cluster + table} {
 		dev := formattest.Bytes(image(func([]byte) {}))
@@ -269,7 +269,7 @@ func TestDeviceFails(t *testing.T) {
 	}
 }
 
-// TestModel asks random images, whose entries are all right, at random places.
+// TestModel compares random images, whose entries are all valid, with a model at random places.
 func TestModel(t *testing.T) {
 	asked := 0
 	for seed := range int64(60) {
@@ -305,7 +305,7 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// FuzzQed walks anything.
+// FuzzQed walks arbitrary bytes.
 func FuzzQed(f *testing.F) {
 	for seed := range int64(6) {
 		f.Add(qedtest.Random(rand.New(rand.NewSource(seed))), uint64(seed)<<10, uint64(1)<<20)

@@ -47,7 +47,7 @@ func TestWalk(t *testing.T) {
 	}
 }
 
-// TestTooLarge refuses what qemu refuses.
+// TestTooLarge checks that a device that is too large for qemu is refused.
 func TestTooLarge(t *testing.T) {
 	_, f, err := formattest.Run(&raw.Driver,
 		&format.Params{Dev: formattest.NewDevice(nil, 1<<63-1<<30+1)}, img.Whole)

@@ -25,7 +25,7 @@ const (
 
 func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
-// walk runs the walker and fails the test when it does not keep the contract.
+// walk runs the walker, and fails the test if it breaks the contract.
 func walk(t testing.TB, b []byte, qemu img.Release, w img.Window) (*formattest.Result,
 	*fault.Fault) {
 	t.Helper()
@@ -37,7 +37,7 @@ func walk(t testing.TB, b []byte, qemu img.Release, w img.Window) (*formattest.R
 	return res, f
 }
 
-// model is what each byte of an image is, asked one at a time.
+// model returns the state of byte x of an image.
 func model(b []byte, x uint64) extent.Extent {
 	le := binary.LittleEndian
 	at := uint64(le.Uint32(b[vditest.OffBlocks:])) + x/mib*4
@@ -175,7 +175,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestWalk walks images whose maps are written out.
+// TestWalk compares maps of images with the extents wanted.
 func TestWalk(t *testing.T) {
 	v := vditest.New(9*mib - 512)
 	v.OffData = 1024
@@ -242,8 +242,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestLargest walks windows at both ends of the largest disk there is: the map is read from
-// where the window begins.
+// TestLargest walks windows at both ends of the largest disk: the map is read from the start of
+// the window on.
 func TestLargest(t *testing.T) {
 	v := vditest.New(0)
 	b := v.Bytes()
@@ -256,7 +256,7 @@ func TestLargest(t *testing.T) {
 		if f != nil || err != nil {
 			t.Fatal(f, err)
 		}
-		// Entries behind the end of the file are zero: each block is the first one of the file.
+		// Entries past the end of the file are zero: each block is the first one of the file.
 		for _, e := range formattest.Extents(res.Map) {
 			if e.Flags != data || e.Offset != uint64(v.OffData)+e.Start%mib {
 				t.Fatalf("%+v", e)
@@ -271,7 +271,7 @@ func TestLargest(t *testing.T) {
 	}
 }
 
-// TestDeviceFails lets each sector fail in turn.
+// TestDeviceFails makes reads of each sector fail in turn.
 func TestDeviceFails(t *testing.T) {
 	b := vditest.New(300 * mib).Bytes()
 	for at := uint64(1); at < uint64(len(b)); at += 512 {
@@ -293,7 +293,8 @@ func TestNoMemory(t *testing.T) {
 	}
 }
 
-// FuzzVdi opens and walks anything: no panic, what the model says, a bounded cost.
+// FuzzVdi opens and walks arbitrary bytes: it does not panic, the map is that of the model, and
+// the cost is bounded.
 func FuzzVdi(f *testing.F) {
 	for seed := range int64(8) {
 		f.Add(bytes.TrimRight(vditest.Random(rand.New(rand.NewSource(seed))).Bytes(), "\x00"),

@@ -13,8 +13,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// patches lays what a fuzzer makes over a sound image of every type, and makes the checksums
-// right: 2 bytes of number of a place, 1 of length, and so many bytes.
+// patches puts the bytes of a fuzzer over a valid image of each type, and corrects the
+// checksums. A patch is 2 bytes for the place, 1 for the length, and as many bytes.
 func patches(kind byte, b []byte) *formattest.Sparse {
 	v := vhdxtest.New(9*mib, mib, []uint32{512, 4096}[kind&1])
 	v.Flags = uint32(kind >> 1 & 3)
@@ -55,8 +55,8 @@ func patches(kind byte, b []byte) *formattest.Sparse {
 	return s
 }
 
-// FuzzVhdx opens and walks anything: no panic, a window that is tiled or a fault, the same for
-// a part of the disk as for all of it, a bounded cost.
+// FuzzVhdx opens and walks arbitrary bytes: it does not panic, extents tile the window or there
+// is a fault, a window has the same extents as the whole disk, and the cost is bounded.
 func FuzzVhdx(f *testing.F) {
 	rng := rand.New(rand.NewSource(1))
 	for kind := range byte(16) {

@@ -26,7 +26,7 @@ const (
 
 func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
-// walk runs the walker and fails the test when it does not keep the contract.
+// walk runs the walker, and fails the test if it breaks the contract.
 func walk(t testing.TB, s *formattest.Sparse, qemu img.Release, w img.Window) (*formattest.Result,
 	*fault.Fault) {
 	t.Helper()
@@ -37,8 +37,8 @@ func walk(t testing.TB, s *formattest.Sparse, qemu img.Release, w img.Window) (*
 	return res, f
 }
 
-// model is what byte x of the disk is, in our own profile, by what the builder was told and the
-// bitmaps that it wrote.
+// model returns the state of byte x of the disk in our own profile, by the fields of the
+// builder and the bitmaps that it wrote.
 func model(v *vhdxtest.Image, s *formattest.Sparse, x uint64) (flags extent.Flags, offset uint64) {
 	size, sector := uint64(v.BlockSize), uint64(v.SectorSize)
 	parent := v.Flags&vhdxtest.HasParent != 0
@@ -46,7 +46,7 @@ func model(v *vhdxtest.Image, s *formattest.Sparse, x uint64) (flags extent.Flag
 	e := v.BAT[v.Index(payload)]
 	off := e >> 20 << 20
 	length := min(size, v.Size/512*512-payload*size)
-	// The builder puts blocks behind everything else.
+	// The builder puts blocks after everything else.
 	placed := off < 1<<62 && off >= v.BATOffset()+mib && off+length <= s.Size
 	switch state := e & 7; {
 	case state == 0, (state == 3 || state == 5) && parent:
@@ -71,8 +71,8 @@ func model(v *vhdxtest.Image, s *formattest.Sparse, x uint64) (flags extent.Flag
 	return data, off + x%size
 }
 
-// agree compares a window with the model: at both ends of each extent, where blocks meet, and
-// somewhere between.
+// agree compares a window with the model at both ends of each extent, where blocks meet, and
+// somewhere in between.
 func agree(t testing.TB, v *vhdxtest.Image, clean, s *formattest.Sparse,
 	w img.Window) *formattest.Result {
 	t.Helper()
@@ -110,7 +110,7 @@ func agree(t testing.TB, v *vhdxtest.Image, clean, s *formattest.Sparse,
 	return res
 }
 
-// randomBAT is an image with blocks in every state. odd has entries that no image may have, too.
+// randomBAT returns an image with blocks in every state. If odd, some entries are invalid.
 func randomBAT(rng *rand.Rand, odd bool) *vhdxtest.Image {
 	block := uint32(1<<20) << rng.Intn(4)
 	sector := []uint32{512, 512, 4096}[rng.Intn(3)]

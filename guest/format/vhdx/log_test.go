@@ -17,8 +17,8 @@ import (
 
 const logGUID = "0123456789abcdef"
 
-// rewrite is a clean image, and a copy of it in which parts of the metadata are garbage that a
-// log puts right.
+// rewrite is a clean image, and a copy in which a log repairs parts of the metadata, which are
+// garbage.
 type rewrite struct {
 	*rand.Rand
 	v     *vhdxtest.Image
@@ -26,13 +26,13 @@ type rewrite struct {
 	dirty *formattest.Sparse
 }
 
-// newRewrite copies a clean image; v is as it was built.
+// newRewrite copies the clean image that v built.
 func newRewrite(rng *rand.Rand, build func() *vhdxtest.Image) *rewrite {
 	v, again := build(), build()
 	return &rewrite{rng, v, v.File(), again.File()}
 }
 
-// sectors are those of the metadata that matter, by file offset.
+// sectors are the file offsets of the sectors of metadata that matter.
 func (r *rewrite) sectors() (list []uint64) {
 	add := func(off, n uint64) {
 		for ; n > 0; n-- {
@@ -56,7 +56,7 @@ func (r *rewrite) garbage() []byte {
 	return b
 }
 
-// change is what puts a sector right.
+// change returns the change that repairs a sector.
 func (r *rewrite) change(off uint64) vhdxtest.Change {
 	b := r.clean.Bytes(off, 4096)
 	if bytes.Equal(b, make([]byte, 4096)) && r.Intn(2) == 0 {
@@ -65,7 +65,7 @@ func (r *rewrite) change(off uint64) vhdxtest.Change {
 	return vhdxtest.Change{Off: off, Data: b}
 }
 
-// wrong is a change that must not last.
+// wrong returns a change that a later one must replace.
 func (r *rewrite) wrong(off uint64) vhdxtest.Change {
 	if r.Intn(3) == 0 {
 		return vhdxtest.Change{Off: off &^ 0xffff, Length: 64 << 10}
@@ -73,8 +73,8 @@ func (r *rewrite) wrong(off uint64) vhdxtest.Change {
 	return vhdxtest.Change{Off: off, Data: r.garbage()}
 }
 
-// entries makes n entries of the log, the first of which says first in the numbers of entries:
-// sectors are spoilt and put right again, the last one of each at last.
+// entries returns n entries of the log. They spoil sectors and repair them again; the last
+// change of each sector repairs it.
 func (r *rewrite) entries(first uint64, n int, guid string, right bool) []*vhdxtest.Entry {
 	list := make([]*vhdxtest.Entry, n)
 	for i := range list {
@@ -91,7 +91,7 @@ func (r *rewrite) entries(first uint64, n int, guid string, right bool) []*vhdxt
 	if !right {
 		return list
 	}
-	// What was zeroed on the way is put right by the last entry, whatever it was.
+	// The last entry repairs all that was zeroed before.
 	last := list[n-1]
 	wide := map[uint64]bool{}
 	for _, e := range list {
@@ -112,8 +112,8 @@ func (r *rewrite) entries(first uint64, n int, guid string, right bool) []*vhdxt
 	return list
 }
 
-// put writes entries that follow each other into the log from a byte of it on. tail is the
-// number of the one that the last one calls its tail.
+// put writes entries into the log from byte at on, one after the other. tail is the index of
+// the entry that the last one calls its tail.
 func (r *rewrite) put(at uint64, tail int, list []*vhdxtest.Entry) (end uint64) {
 	starts := make([]uint64, len(list))
 	end = at
@@ -129,7 +129,7 @@ func (r *rewrite) put(at uint64, tail int, list []*vhdxtest.Entry) (end uint64) 
 	return end
 }
 
-// spoil puts garbage where the log will put something right.
+// spoil puts garbage where the log writes.
 func (r *rewrite) spoil() {
 	for _, off := range r.sectors() {
 		if r.Intn(3) > 0 {
@@ -151,8 +151,8 @@ func small(rng *rand.Rand) func() *vhdxtest.Image {
 	}
 }
 
-// TestReplay maps images whose log puts right what in the file is garbage, as if it was right
-// from the beginning. To qemu they are images that need repair.
+// TestReplay maps images whose log repairs garbage in the file like the clean images. To qemu
+// they need repair.
 func TestReplay(t *testing.T) {
 	for seed := range int64(120) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestReplay(t *testing.T) {
 			n := 1 + rng.Intn(4)
 			at := uint64(rng.Intn(int(r.v.LogLength)/4096)) * 4096
 			number := 100 + uint64(rng.Intn(3))<<32
-			// What was logged before, and is neither as new nor whole.
+			// An earlier sequence, which is older or incomplete.
 			stale := (at + uint64(r.v.LogLength)/2) % uint64(r.v.LogLength)
 			switch rng.Intn(4) {
 			case 0:
@@ -182,7 +182,7 @@ func TestReplay(t *testing.T) {
 				tail = 1
 			}
 			end := r.put(at, tail, list)
-			if rng.Intn(2) == 0 { // an entry that was begun
+			if rng.Intn(2) == 0 { // an entry that was not completed
 				next := r.entries(number+uint64(n), 1, logGUID, false)[0]
 				next.Tail = uint32(at)
 				b := next.Bytes()
@@ -203,8 +203,8 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// logged is an image with one block in use and one entry in its log, which takes it away and
-// can be changed.
+// logged returns an image with one block in use, and an entry for its log that removes the
+// block.
 func logged(change func(e *vhdxtest.Entry)) (*vhdxtest.Image, *formattest.Sparse, *vhdxtest.Entry) {
 	v := vhdxtest.New(4*mib, mib, 512)
 	v.LogGUID = logGUID
@@ -217,15 +217,15 @@ func logged(change func(e *vhdxtest.Entry)) (*vhdxtest.Image, *formattest.Sparse
 	return v, s, e
 }
 
-// TestEntries has logs of one entry with one thing wrong, or nothing. replayed is whether our
-// own profile takes it.
+// TestEntries has logs of one entry with one thing wrong, or nothing. replayed reports whether
+// our own profile replays it.
 func TestEntries(t *testing.T) {
 	le := binary.LittleEndian
 	none := func(*vhdxtest.Entry) {}
 	for _, test := range []struct {
 		name     string
 		change   func(e *vhdxtest.Entry)
-		spoil    func(b []byte) []byte // of the encoded entry, whose checksum is then made right
+		spoil    func(b []byte) []byte // changes the encoded entry, before its checksum is set
 		replayed bool
 		own      fault.Reason
 	}{
@@ -304,8 +304,7 @@ func TestEntries(t *testing.T) {
 	}
 }
 
-// TestLogGrowsFile has a block that lies behind the end of the file, in space that the log says
-// the file is to have.
+// TestLogGrowsFile has a block past the end of the file, in space that the file has by its log.
 func TestLogGrowsFile(t *testing.T) {
 	v := vhdxtest.New(4*mib, mib, 512)
 	v.LogGUID = logGUID
@@ -331,7 +330,7 @@ func TestLogGrowsFile(t *testing.T) {
 
 // TestHostileLogs end, and cost little.
 func TestHostileLogs(t *testing.T) {
-	// Each sector is the header of an entry that claims all of the log, and none is right.
+	// Each sector is the header of an entry as long as the log, and none is valid.
 	whole := &vhdxtest.Entry{GUID: logGUID, Sequence: 7}
 	b := whole.Bytes()
 	binary.LittleEndian.PutUint32(b[8:], mib)
@@ -345,7 +344,7 @@ func TestHostileLogs(t *testing.T) {
 		dev := s.Device()
 		_, f, err := formattest.Run(&vhdx.Driver, &format.Params{Dev: dev, Release: qemu},
 			img.Whole)
-		// Entries of which everything is checked cannot overlap. qemu goes around for ever.
+		// Entries whose whole content is checked cannot overlap. qemu loops forever.
 		if err != nil || (f == nil) != (qemu == 0) || f != nil && f.Reason != fault.VhdxLogWork {
 			t.Errorf("for %#x: %v %v", qemu, f, err)
 		}
@@ -353,8 +352,8 @@ func TestHostileLogs(t *testing.T) {
 			t.Errorf("for %#x: %d bytes read", qemu, dev.Bytes)
 		}
 	}
-	// A log of 64 MiB, which does not fit in memory, with entries that go over its pieces and
-	// its end.
+	// A log of 64 MiB, which does not fit in memory, with entries that cross the ends of pieces
+	// and of the log.
 	rng := rand.New(rand.NewSource(1))
 	build := small(rng)
 	r := newRewrite(rng, func() *vhdxtest.Image {

@@ -14,7 +14,7 @@ import (
 	"instarfs/guest/img"
 )
 
-// vector is an image of 5 MiB in blocks of 1 MiB, of which the second and the last are there,
+// vector is an image of 5 MiB in blocks of 1 MiB, of which the second and the last are present,
 // with one thing wrong, or nothing.
 type vector struct {
 	name      string
@@ -27,7 +27,7 @@ func put(off uint64, b []byte) func(*vhdxtest.Image, *formattest.Sparse) {
 	return func(_ *vhdxtest.Image, s *formattest.Sparse) { s.Put(off, b) }
 }
 
-// header changes both headers and makes their checksums right.
+// header changes both headers and corrects their checksums.
 func header(off uint64, b []byte) func(*vhdxtest.Image, *formattest.Sparse) {
 	return func(_ *vhdxtest.Image, s *formattest.Sparse) {
 		for _, at := range []uint64{vhdxtest.Header1, vhdxtest.Header2} {
@@ -39,7 +39,7 @@ func header(off uint64, b []byte) func(*vhdxtest.Image, *formattest.Sparse) {
 	}
 }
 
-// regions changes both region tables likewise.
+// regions changes both region tables and corrects their checksums.
 func regions(off uint64, b []byte) func(*vhdxtest.Image, *formattest.Sparse) {
 	return func(_ *vhdxtest.Image, s *formattest.Sparse) {
 		for _, at := range []uint64{vhdxtest.Regions, vhdxtest.Regions2} {
@@ -110,7 +110,7 @@ var vectors = []vector{
 	{"log empty", nil, header(vhdxtest.LogGUID, []byte{1}), 0, 0},
 	{"log nowhere", nil, both(header(vhdxtest.LogGUID, []byte{1}),
 		header(vhdxtest.LogOffset, le64(1<<63))), fault.VhdxLogRead, fault.VhdxLogRead},
-	{"log behind the end", nil, both(header(vhdxtest.LogGUID, []byte{1}),
+	{"log past the end", nil, both(header(vhdxtest.LogGUID, []byte{1}),
 		header(vhdxtest.LogOffset, le64(1<<40))), 0, 0},
 	{"log long", nil, both(header(vhdxtest.LogGUID, []byte{1}),
 		header(vhdxtest.LogOffset, le64(9*mib)), header(vhdxtest.LogLength, le32(65*mib)),
@@ -194,10 +194,10 @@ var vectors = []vector{
 	{"BAT longer than a read", nil, regions(16+24, le32(1<<31-511)), fault.VhdxTableRead,
 		fault.VhdxTableRead},
 	{"BAT nowhere", nil, regions(16+16, le64(1<<63)), fault.VhdxTableRead, fault.VhdxTableRead},
-	{"BAT behind the end", nil, regions(16+16, le64(1<<40)), 0, 0},
+	{"BAT past the end", nil, regions(16+16, le64(1<<40)), 0, 0},
 	{"block nowhere", bat(1, func(uint64) uint64 { return 1<<63 | 6 }), nil,
 		fault.VhdxBlockOverflow, fault.VhdxBlockOverflow},
-	{"block behind the end", bat(1, func(uint64) uint64 { return 1<<40 | 6 }), nil,
+	{"block past the end", bat(1, func(uint64) uint64 { return 1<<40 | 6 }), nil,
 		fault.VhdxBlockStart, fault.VhdxBlockStart},
 	{"block at the end", bat(1, func(e uint64) uint64 { return e + 2*mib }), nil,
 		fault.VhdxBlockStart, fault.VhdxBlockStart},
@@ -213,7 +213,7 @@ var vectors = []vector{
 		fault.VhdxBlockOverlap},
 	{"state 4", bat(1, func(e uint64) uint64 { return e&^7 | 4 }), nil, 0, fault.VhdxBlockState},
 	{"state 7", bat(1, func(e uint64) uint64 { return e | 7 }), nil, 0, fault.VhdxBlockState},
-	{"file cut behind the region table", nil,
+	{"file cut after the region table", nil,
 		func(_ *vhdxtest.Image, s *formattest.Sparse) { s.Size = mib }, fault.VhdxBlockStart,
 		fault.VhdxBlockStart},
 }
@@ -232,7 +232,7 @@ func (v *vector) image() (*vhdxtest.Image, *formattest.Sparse) {
 	return x, s
 }
 
-// first is the first fault of a run, at open or of an extent.
+// first returns the first fault of a run, at open or of an extent.
 func first(res *formattest.Result, f *fault.Fault) *fault.Fault {
 	if f == nil && len(res.Faults) > 0 {
 		return res.Faults[0]
@@ -245,8 +245,8 @@ func TestOpen(t *testing.T) {
 	for _, v := range vectors {
 		t.Run(v.name, func(t *testing.T) {
 			_, s := v.image()
-			if v.name == "file cut behind the region table" {
-				// What is cut off reads as zeroes, which are no metadata.
+			if v.name == "file cut after the region table" {
+				// The rest reads as zeroes, which are not metadata.
 				v.qemu, v.own = fault.VhdxMetadataSignature, fault.VhdxMetadataSignature
 				s = cut(s, mib)
 			}
@@ -268,7 +268,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// cut is the first n bytes of a file.
+// cut returns the first n bytes of a file.
 func cut(s *formattest.Sparse, n uint64) *formattest.Sparse {
 	c := &formattest.Sparse{}
 	c.Put(0, s.Bytes(0, int(n)))
@@ -287,8 +287,8 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestParent finds the best of the paths that an image has of its parent, and refuses one that
-// has none.
+// TestParent checks that the best path of a parent is used, and that an image without one is
+// refused.
 func TestParent(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -331,7 +331,7 @@ func TestParent(t *testing.T) {
 			t.Errorf("%s: %.200v, want %.200v", test.name, res.References, want)
 		}
 	}
-	// Entries and a type that lead nowhere.
+	// Entries and a type that are invalid.
 	for i, test := range []struct {
 		off    int
 		b      []byte
@@ -355,8 +355,8 @@ func TestParent(t *testing.T) {
 	}
 }
 
-// TestLocatorOfLongKeys: thousands of entries that share one long key cost no more than the
-// locator is long.
+// TestLocatorOfLongKeys checks that thousands of entries that share one long key do not cost
+// more than the length of the locator.
 func TestLocatorOfLongKeys(t *testing.T) {
 	v := vhdxtest.New(5*mib, mib, 512)
 	v.Flags, v.Locator = vhdxtest.HasParent, [][2]string{{"x", strings.Repeat("n", 31000)}}
@@ -378,7 +378,7 @@ func TestLocatorOfLongKeys(t *testing.T) {
 	}
 }
 
-// TestSizes has disks that need each width of numbers, as qemu counts their blocks.
+// TestSizes has disks around the sizes at which the number of blocks overflows in qemu.
 func TestSizes(t *testing.T) {
 	for _, size := range []uint64{1<<52 + 5, 1<<63 - 1<<30, 1<<63 - 1<<30 + 512, 1<<64 - 1,
 		1<<64 - 1<<20, 1<<53 - 4*mib} {

@@ -38,7 +38,7 @@ func same(t *testing.T, name string, res *formattest.Result, want []piece) {
 	}
 }
 
-// TestWalk walks images whose maps are written out: a block in each state, and the last one cut.
+// TestWalk compares maps with the extents wanted: a block in each state, and the last one cut.
 func TestWalk(t *testing.T) {
 	build := func(flags uint32) (*vhdxtest.Image, *formattest.Sparse, uint64) {
 		v := vhdxtest.New(9*mib-1024, mib, 512)
@@ -52,7 +52,7 @@ func TestWalk(t *testing.T) {
 		v.BAT[6] = 5
 		if flags&vhdxtest.HasParent != 0 {
 			v.Block(8, vhdxtest.Partially)
-			// Sectors 8*2048+1 and the one behind the next 7, by the lowest bits first.
+			// Sectors 8*2048+1 and the one after the next 7, lowest bits first.
 			v.Bitmap(0, 8*256, []byte{0x02, 0x01, 0xff, 0xff})
 		} else {
 			v.Block(8, vhdxtest.Present)
@@ -83,7 +83,7 @@ func TestWalk(t *testing.T) {
 		[]piece{{1, 0, 0}, {1, data, last + 4096}})
 }
 
-// TestBad has the faults of blocks where they are, and the rest of the disk beside them.
+// TestBad checks that faults of blocks cover only these blocks.
 func TestBad(t *testing.T) {
 	v := vhdxtest.New(6*mib, mib, 512)
 	v.Flags, v.Locator = vhdxtest.HasParent, [][2]string{{"relative_path", "parent"}}
@@ -124,8 +124,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestChunks has disks of many chunks, so that bitmaps' entries lie between those of blocks,
-// and windows anywhere in them. No byte of the metadata is read twice.
+// TestChunks has disks of many chunks, so that entries of bitmaps are between those of blocks,
+// and windows anywhere. No byte of the metadata is read twice.
 func TestChunks(t *testing.T) {
 	for _, test := range []struct {
 		size          uint64
@@ -187,7 +187,7 @@ func TestLargest(t *testing.T) {
 	}
 }
 
-// TestDeviceFails lets each part of the metadata fail in turn.
+// TestDeviceFails makes reads of each part of the metadata fail in turn.
 func TestDeviceFails(t *testing.T) {
 	v := vhdxtest.New(9*mib, mib, 512)
 	v.Flags, v.Locator = vhdxtest.HasParent, [][2]string{{"relative_path", "parent"}}

@@ -11,11 +11,12 @@ import (
 	"instarfs/guest/img"
 )
 
-// fuzzWindow is the most of a disk that a fuzz input walks, in bytes.
+// fuzzWindow is the most bytes of a disk that a fuzz input walks.
 const fuzzWindow = 1 << 24
 
-// FuzzVmdk opens anything with each driver, in both ways: no panic, a window that is tiled or a
-// fault, a bounded cost, and the same answer for a part of the disk as for all of it.
+// FuzzVmdk opens arbitrary bytes with each driver, in both profiles: it does not panic, extents
+// tile the window or there is a fault, the cost is bounded, and a window has the same extents
+// as the whole disk.
 func FuzzVmdk(f *testing.F) {
 	for seed := range int64(30) {
 		kind := []string{"KDMV", "COWD", "SESPARSE"}[seed%3]

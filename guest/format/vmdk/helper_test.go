@@ -23,11 +23,11 @@ const (
 	shown  = stored | extent.Holes
 )
 
-// drivers are those of the files that are read here, by the kinds of vmdktest.Sparse.
+// drivers are the drivers of the kinds of vmdktest.Sparse.
 var drivers = map[string]*format.Driver{"KDMV": &vmdk.SparseDriver, "COWD": &vmdk.SparseDriver,
 	"SESPARSE": &vmdk.SESparseDriver}
 
-// driverOf is the driver that makes the most checks of a kind of file.
+// driverOf returns the driver that makes the most checks of a kind of file.
 func driverOf(kind string) *format.Driver {
 	if kind == "KDMV" {
 		return &vmdk.Driver
@@ -35,7 +35,7 @@ func driverOf(kind string) *format.Driver {
 	return drivers[kind]
 }
 
-// walk runs a driver and fails the test when it does not keep the contract.
+// walk runs a driver, and fails the test if it breaks the contract.
 func walk(t testing.TB, d *format.Driver, b []byte, release img.Release,
 	w img.Window) (*formattest.Result, *fault.Fault) {
 	t.Helper()
@@ -55,7 +55,7 @@ func walk(t testing.TB, d *format.Driver, b []byte, release img.Release,
 
 func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
-// ext is short for an extent that starts where another ends.
+// ext is an extent without its start, which is the end of the one before.
 type ext struct {
 	length uint64
 	flags  extent.Flags
@@ -77,8 +77,8 @@ func same(t testing.TB, r *formattest.Result, want []ext) {
 	}
 }
 
-// model says what one byte of the disk in a sparse file is, by the numbers with which the file
-// was built, for the bytes that the built file has.
+// model computes the state of one byte of the disk in a sparse file, from the fields of the
+// builder and the bytes that it built.
 type model struct {
 	s *vmdktest.Sparse
 	b []byte
@@ -94,7 +94,7 @@ func (m model) word(off, size uint64) uint64 {
 	return uint64(binary.LittleEndian.Uint32(m.b[off:]))
 }
 
-// at is the state of a byte, and its place in the file.
+// at returns the state of a byte, and its offset in the file.
 func (m model) at(x uint64) (extent.Flags, uint64) {
 	grain, size := m.s.Grain*sector, uint64(4)
 	se := m.s.Kind == "SESPARSE"

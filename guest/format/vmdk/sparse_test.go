@@ -15,8 +15,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// TestAgainstModel walks random files of all three kinds, whole and in part, and asks the model
-// for each sector.
+// TestAgainstModel walks random files of all three kinds, whole and in windows, and compares
+// each sector with the model.
 func TestAgainstModel(t *testing.T) {
 	for seed := range int64(300) {
 		rng := rand.New(rand.NewSource(seed))
@@ -48,7 +48,7 @@ func TestAgainstModel(t *testing.T) {
 	}
 }
 
-// TestFewReads: tables are read in batches, and no byte twice.
+// TestFewReads checks that tables are read in batches, and no byte twice.
 func TestFewReads(t *testing.T) {
 	s := vmdktest.NewSparse("KDMV", 4<<21, 128)
 	for g := uint64(0); g < s.Capacity/s.Grain; g += 3 {
@@ -64,7 +64,7 @@ func TestFewReads(t *testing.T) {
 	}
 }
 
-// headers are what is wrong, or odd, with a file of 1000 sectors that stores the first grain at
+// headers are wrong or odd headers of a file of 1000 sectors that stores the first grain at
 // sector 200.
 var headers = []struct {
 	kind   string
@@ -102,7 +102,7 @@ var headers = []struct {
 	{"KDMV", "second directory", func(s *vmdktest.Sparse) { s.Spoil64(48, 1<<54) },
 		fault.VmdkBackupRead, "Could not read l1 backup table from extent 'disk': " +
 			"Input/output error"},
-	{"KDMV", "second directory that nobody has",
+	{"KDMV", "second directory that is not in the file",
 		func(s *vmdktest.Sparse) { s.Flags = 1; s.Spoil64(48, 1<<54) }, 0, ""},
 	{"KDMV", "no footer", func(s *vmdktest.Sparse) { s.Spoil64(56, 1<<64-1) }, fault.VmdkFooter,
 		"Invalid footer"},
@@ -130,7 +130,7 @@ var headers = []struct {
 		s.Spoil64(28,
 			1<<54)
 	}, fault.VmdkDescriptorRead, "Could not read from file: Input/output error"},
-	{"KDMV", "embedded text behind the end",
+	{"KDMV", "embedded text past the end",
 		func(s *vmdktest.Sparse) { s.Spoil64(12, 0); s.Spoil64(28, 1<<50) }, fault.VmdkDescriptor,
 		"invalid VMDK image descriptor"},
 	{"KDMV", "empty disk", func(s *vmdktest.Sparse) { s.Spoil64(12, 0); s.Spoil64(28, 0) }, 0, ""},
@@ -173,7 +173,7 @@ var headers = []struct {
 		fault.VmdkDirectoryRead, "Could not read l1 table from extent 'disk': Input/output error"},
 }
 
-// told is what qemu-img says of f, without the name of the file in front.
+// told returns the message of qemu-img for f, without the name of the file in front.
 func told(f *fault.Fault) string {
 	return strings.TrimPrefix(f.Told("disk"), "Could not open 'disk': ")
 }
@@ -199,7 +199,8 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// TestFooter: the header that counts may stand at the end; qemu finds it in a whole disk only.
+// TestFooter checks that a header at the end is used. qemu finds it only in a file that is the
+// whole disk.
 func TestFooter(t *testing.T) {
 	s := vmdktest.NewSparse("KDMV", 1000, 128)
 	s.Entries[1], s.Compression, s.AtEnd = 200, 1, true
@@ -235,7 +236,7 @@ func TestFooter(t *testing.T) {
 	}
 }
 
-// TestWrongEntries: what a walk finds wrong costs the grains that depend on it.
+// TestWrongEntries checks that a wrong entry makes only those grains bad that depend on it.
 func TestWrongEntries(t *testing.T) {
 	bad := func(n uint64) ext { return ext{n, extent.Bad, 0, 0} }
 	se := func(spoil func(s *vmdktest.Sparse)) []byte {
@@ -296,7 +297,7 @@ func TestWrongEntries(t *testing.T) {
 	}
 }
 
-// TestGrainThatWrapsAround: qemu shifts the number of a seSparse grain's sector out of 64 bits.
+// TestGrainThatWrapsAround has a seSparse grain whose sector qemu shifts out of 64 bits.
 func TestGrainThatWrapsAround(t *testing.T) {
 	s := vmdktest.NewSparse("SESPARSE", 8, 8)
 	s.Entries[0] = 3<<60 | 5<<48 | 1<<47 // sector 2^62 and 40 more
@@ -312,7 +313,7 @@ func TestGrainThatWrapsAround(t *testing.T) {
 	}
 }
 
-// TestLargest: the disks that cost most, of directories that the file does not hold.
+// TestLargest walks the disks that cost most, whose directories are not in the file.
 func TestLargest(t *testing.T) {
 	for _, s := range []*vmdktest.Sparse{
 		{Kind: "KDMV", Capacity: 32 << 20, Grain: 1, TableEntries: 1},
@@ -338,7 +339,7 @@ func TestLargest(t *testing.T) {
 	}
 }
 
-// TestNotSparse: what a line says to be sparse must be.
+// TestNotSparse checks that a file that is sparse by its line must be sparse.
 func TestNotSparse(t *testing.T) {
 	for text, want := range map[string]fault.Reason{"": fault.VmdkTooSmall,
 		"x": fault.VmdkNotSparse, "# Disk DescriptorFile\n": fault.VmdkNotSparse} {

@@ -16,7 +16,7 @@ import (
 
 const (
 	intro = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType=\"vmfs\"\n"
-	part  = stored // of a sparse file: it says itself what it is
+	part  = stored // of a sparse file, which has its own map
 )
 
 func data(name string) img.Reference { return img.Reference{Kind: img.DataFile, Name: name} }
@@ -24,14 +24,14 @@ func sparse(name string) img.Reference {
 	return img.Reference{Kind: img.ExtentFile, Name: name, Format: "vmdk-sparse"}
 }
 
-// texts are descriptors behind intro, and what they are for qemu and to us. Where own is nil
-// there is no difference.
+// texts are descriptors that follow intro, and their extents in a profile of qemu and in our
+// own. If own is nil they are the same.
 var texts = []struct {
 	name, text string
 	qemu, own  []ext
 	refs       []img.Reference // for qemu
-	bad        string          // the message of qemu, if it opens no such text
-	ownBad     string          // our own, if that is another; "-" is none
+	bad        string          // the message of qemu, if it refuses the text
+	ownBad     string          // our own message, if different; "-" is none
 }{
 	{name: "nothing", text: ""},
 	{name: "flat", text: "RW 2 FLAT \"a\" 0\nRW 3 FLAT \"a\" 5\nRW 4 VMFS \"b\"\n",
@@ -68,11 +68,11 @@ var texts = []struct {
 		"0\nRW 0 FLAT \"a\" 0\nrw 1 FLAT \"a\" 0\nRWX 1 VMFS \"a\"\n",
 		own: []ext{{2560, zeroed, 0, 0}, {512, shown, 0, 1}, {512, extent.Present | extent.Data, 0,
 			0}}},
-	{name: "kinds that nobody knows", text: "RW 1 VMFSRDM \"a\"\n",
+	{name: "unknown kinds", text: "RW 1 VMFSRDM \"a\"\n",
 		ownBad: "Unsupported extent type 'VMFSRDM'"},
 	{name: "less than nothing", text: "RW -1 VMFS \"a\"\n",
 		ownBad: `Invalid extent line: RW -1 VMFS "a"`},
-	{name: "behind the text", text: "\x00RW 1 VMFS \"a\"\n"},
+	{name: "after the text", text: "\x00RW 1 VMFS \"a\"\n"},
 	{name: "flat without offset", text: "RW 1 FLAT \"a\"\n",
 		bad: `Invalid extent line: RW 1 FLAT "a"`, ownBad: "-"},
 	{name: "flat with a negative offset", text: "RW 1 FLAT \"a\" -1",
@@ -148,7 +148,7 @@ func parts(t *testing.T, b []byte, whole *formattest.Result) {
 	}
 }
 
-// within compares a part of a map with the whole.
+// within compares a window of a map with the whole.
 func within(t testing.TB, whole, part *formattest.Result) {
 	t.Helper()
 	for at := part.Map.Start(); at < part.Map.End(); {
@@ -171,7 +171,7 @@ func within(t testing.TB, whole, part *formattest.Result) {
 	}
 }
 
-// TestIntroductions: what stands before the extents, and elsewhere.
+// TestIntroductions has lines before the extents, and elsewhere.
 func TestIntroductions(t *testing.T) {
 	cid := "CID=1\nparentCID=2\n"
 	long := strings.Repeat("#", 21*512)
@@ -186,7 +186,7 @@ func TestIntroductions(t *testing.T) {
 			strings.Repeat("x", 127) + "'", ""},
 		{`createType="vmfsx"`, "Unsupported image type 'vmfsx'", ""},
 		{`createType="vmfs"`, "Invalid argument", ""},
-		{`createType="vmfs"` + long + cid, "Invalid argument", ""}, // too far behind
+		{`createType="vmfs"` + long + cid, "Invalid argument", ""}, // too far back
 		{cid + long + `createType="vmfs"`, "", ""},
 		{cid + strings.Repeat("#", 1<<20-1-len(cid)-17) + `createType="vmfs"`, "", ""},
 		// one byte too far
@@ -195,7 +195,7 @@ func TestIntroductions(t *testing.T) {
 		{`createType="vmfs"` + cid + `parentFileNameHint="../a b"`, "", "../a b"},
 		{`createType="vmfs"` + cid + `parentFileNameHint=""`, "", ""},
 		{`createType="vmfs"` + cid + `parentFileNameHint`, "Invalid argument", ""},
-		// qemu looks behind the zero
+		// qemu looks past the NUL
 		{`createType="vmfs"` + cid + "parentFileNameHint\x00\x00x\"", "", "x"},
 	} {
 		r, f := walk(t, &vmdk.Driver, []byte(v.text), qemu, img.Whole)
@@ -211,7 +211,7 @@ func TestIntroductions(t *testing.T) {
 			t.Errorf("%.60q: %+v", v.text, r.References)
 		}
 	}
-	// What is no concern of ours.
+	// Lines that do not matter to a map.
 	for _, text := range []string{`createType="custom"`, `createType="fullDevice"`} {
 		if _, f := walk(t, &vmdk.Driver, []byte(text), 0, img.Whole); f != nil {
 			t.Error(text, f)
@@ -219,8 +219,8 @@ func TestIntroductions(t *testing.T) {
 	}
 }
 
-// TestEmbedded: a hosted sparse file without capacity holds a descriptor, of which the parent
-// and the CIDs stand elsewhere.
+// TestEmbedded has a hosted sparse file without capacity, which holds a descriptor, with the
+// parent and the CIDs elsewhere.
 func TestEmbedded(t *testing.T) {
 	s := vmdktest.NewSparse("KDMV", 0, 128)
 	s.Text = "CID=1\nparentCID=2\nparentFileNameHint=\"up\""
@@ -239,10 +239,10 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
-// TestManyExtents: texts of as many extents and files as there can be.
+// TestManyExtents has texts of as many extents and files as possible.
 func TestManyExtents(t *testing.T) {
 	text := intro + strings.Repeat("\n", 1<<19) + strings.Repeat("RW 1 FLAT \"a\" 7\n", 1<<14)
-	// A walk takes milliseconds, and minutes if every line end is passed over from every other.
+	// A walk takes milliseconds, and minutes if blanks are skipped again for every line end.
 	tooLong := time.AfterFunc(time.Minute, func() { panic("a long text takes quadratic time") })
 	r, f := walk(t, &vmdk.Driver, []byte(text), qemu, img.Whole)
 	tooLong.Stop()

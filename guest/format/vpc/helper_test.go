@@ -22,7 +22,7 @@ const (
 
 func window(start, end uint64) img.Window { return img.Window{Start: start, End: end} }
 
-// walk runs the walker and fails the test when it does not keep the contract.
+// walk runs the walker, and fails the test if it breaks the contract.
 func walk(t testing.TB, b []byte, qemu img.Release, w img.Window) (*formattest.Result,
 	*fault.Fault) {
 	t.Helper()
@@ -34,10 +34,10 @@ func walk(t testing.TB, b []byte, qemu img.Release, w img.Window) (*formattest.R
 	return res, f
 }
 
-// model is what byte x of the disk is in an image that opens.
+// model returns the state of byte x of the disk in a valid image.
 func model(b []byte, qemu img.Release, x uint64) (flags extent.Flags, offset uint64) {
 	be := binary.BigEndian
-	at := func(off uint64, n int) []byte { // bytes behind the end are zero
+	at := func(off uint64, n int) []byte { // bytes past the end are zero
 		p := make([]byte, n)
 		if off < uint64(len(b)) {
 			copy(p, b[off:])

@@ -35,8 +35,8 @@ func spoil64(off int, v uint64) func([]byte) []byte {
 const truncated = "block-vpc: free_data_block_offset points after the end of file. The image " +
 	"has been truncated."
 
-// vectors are dynamic images of 8 blocks of 4 KiB, of which one is there, with one thing wrong,
-// or nothing.
+// vectors are dynamic images of 8 blocks of 4 KiB, of which one is present, with one thing
+// wrong, or nothing.
 var vectors = []struct {
 	name   string
 	spoil  func(b []byte) []byte
@@ -55,7 +55,7 @@ var vectors = []struct {
 	}, fault.VpcCookie, "invalid VPC image"},
 	{"fixed", func(b []byte) []byte { return append(make([]byte, 1<<15), fixed()...) }, fault.None,
 		""},
-	{"fixed, nothing but a footer of 511 bytes behind data",
+	{"fixed, nothing but a footer of 511 bytes after data",
 		func(b []byte) []byte { return append(make([]byte, 512), fixed()[:511]...) }, fault.None,
 		""},
 	{"fixed, checksum", func(b []byte) []byte {
@@ -79,7 +79,7 @@ var vectors = []struct {
 		"Error reading dynamic VHD header"},
 	{"header nowhere", spoil64(vpctest.DataOffset, 1<<64-1), fault.VpcHeaderRead,
 		"Error reading dynamic VHD header"},
-	{"header behind the end", spoil64(vpctest.DataOffset, 1<<63-1<<30-1024), fault.VpcHeaderCookie,
+	{"header past the end", spoil64(vpctest.DataOffset, 1<<63-1<<30-1024), fault.VpcHeaderCookie,
 		"Invalid header magic"},
 	{"header's cookie", spoil32(vpctest.Header, 0), fault.VpcHeaderCookie, "Invalid header magic"},
 	{"block size 256", spoil32(vpctest.BlockSize, 256), fault.VpcBlockSize,
@@ -102,7 +102,7 @@ var vectors = []struct {
 		"Error reading pagetable"},
 	{"table nowhere", spoil64(vpctest.TableOffset, 1<<64-1), fault.VpcTableRead,
 		"Error reading pagetable"},
-	{"table behind the end", spoil64(vpctest.TableOffset, 1<<40), fault.VpcTruncated, truncated},
+	{"table past the end", spoil64(vpctest.TableOffset, 1<<40), fault.VpcTruncated, truncated},
 	{"table at the end", func(b []byte) []byte {
 		return spoil64(vpctest.TableOffset, uint64(len(b))-28)(b)
 	}, fault.VpcTruncated, truncated},
@@ -126,7 +126,7 @@ var vectors = []struct {
 	}, fault.VpcTruncated, truncated},
 }
 
-// sample is the image that vectors change.
+// sample returns the image that vectors change.
 func sample() []byte {
 	v := vpctest.New(vpctest.Dynamic, 1<<15, 4096)
 	v.Block(2, []byte{0xff})
@@ -161,7 +161,8 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestSize: who made an image decides which of its two sizes counts, and qemu has changed its mind.
+// TestSize checks which of its two sizes an image has: its creator decides, and releases of
+// qemu differ.
 func TestSize(t *testing.T) {
 	const bytes, geometry = 1 << 20, 100 * 4 * 17 * 512
 	for _, test := range []struct {
@@ -206,8 +207,8 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestParent finds the best of the names that an image has for its parent, and refuses one that
-// has none.
+// TestParent checks that the best name of a parent is used, and that an image without one is
+// refused.
 func TestParent(t *testing.T) {
 	long := strings.Repeat("n", 4096)
 	for _, test := range []struct {
@@ -232,14 +233,14 @@ func TestParent(t *testing.T) {
 		{"second relative", [][2]string{{"W2ru", "\x00"}, {"W2ru", "b"}}, "", "b", nil, 0},
 		{"of odd length", [][2]string{{"W2ru", "bc"}}, "", "b",
 			func(b []byte) []byte { return spoil32(vpctest.Locators+8, 3)(b) }, 0},
-		{"behind the end", [][2]string{{"W2ru", "b"}}, "c", "c",
+		{"past the end", [][2]string{{"W2ru", "b"}}, "c", "c",
 			func(b []byte) []byte { return spoil64(vpctest.Locators+16, 1<<64-1)(b) }, 0},
 		{"too long", [][2]string{{"W2ru", "b"}}, "", "",
 			func(b []byte) []byte { return spoil32(vpctest.Locators+8, 8191)(b) },
 			fault.VpcParentLength},
 		{"none", [][2]string{{"MacX", "file:x"}}, "", "", nil, fault.VpcNoParent},
 		{"longest", [][2]string{{"W2ru", "b"}}, "", "b" + long[1:4095], func(b []byte) []byte {
-			// The name stands behind the image.
+			// The name is after the image.
 			at := uint64(len(b))
 			for _, c := range "b" + long[1:4095] {
 				b = append(b, byte(c), 0)

@@ -14,7 +14,7 @@ import (
 	"instarfs/guest/img"
 )
 
-// TestWalk walks images whose maps are written out.
+// TestWalk compares maps of images with the extents wanted.
 func TestWalk(t *testing.T) {
 	build := func(kind uint32) ([]byte, uint64) {
 		v := vpctest.New(kind, 5*8192-512, 8192)
@@ -81,8 +81,8 @@ func TestWalk(t *testing.T) {
 	}
 }
 
-// TestFixed shows the holes of the file, and no byte of the footer unless the disk is said to
-// reach so far.
+// TestFixed checks that holes of the file show, and that the footer is not part of the disk,
+// unless the size includes it.
 func TestFixed(t *testing.T) {
 	b := append(make([]byte, 1<<15), fixed()...)
 	res := agree(t, b, qemu72, img.Whole)
@@ -102,7 +102,7 @@ func TestModel(t *testing.T) {
 		qemu := []img.Release{0, 0, qemu72, qemu100}[rng.Intn(4)]
 		res, f := walk(t, b, qemu, window(0, 0))
 		if f != nil {
-			continue // a table that is too small, or a block that lies beyond the end
+			continue // a table that is too small, or a block past the end
 		}
 		opened++
 		agree(t, b, qemu, img.Whole)
@@ -116,8 +116,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestBatches has more blocks than a batch holds, of sizes from the smallest to those whose
-// bitmaps fill it, and reads nothing twice.
+// TestBatches has more blocks than a batch holds, with bitmaps from the smallest to those that
+// fill it. Nothing is read twice.
 func TestBatches(t *testing.T) {
 	for _, test := range []struct {
 		blockSize uint32
@@ -126,7 +126,7 @@ func TestBatches(t *testing.T) {
 		v := vpctest.New(vpctest.Differencing, uint64(test.blocks)*uint64(test.blockSize),
 			test.blockSize)
 		v.Unicode = "parent"
-		// One block holds the bits of all, or the image would be as large as the disk.
+		// All entries share one block: otherwise the image would be as large as the disk.
 		host := v.Block(0, []byte{0x55, 0x00, 0xff, 0x0f})
 		for i := range v.Table {
 			if i%7 != 3 {
@@ -152,8 +152,7 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// TestReadsOnce finds that no byte of the metadata is read twice, but for the footer that
-// probing has seen as well.
+// TestReadsOnce checks that no byte of the metadata is read twice.
 func TestReadsOnce(t *testing.T) {
 	rng := rand.New(rand.NewSource(1))
 	for range 60 {
@@ -202,7 +201,7 @@ func TestLargeTable(t *testing.T) {
 	spoil32(vpctest.MaxEntries, entries)(b)
 	spoil64(vpctest.CurrentSize, size)(b)
 	binary.BigEndian.PutUint32(b[vpctest.BlockSize:], 1<<20)
-	// Every entry behind the head is 0x01010101: all blocks are the same one.
+	// Every entry past the head is 0x01010101: all blocks are the same.
 	const where = 0x01010101 * 512
 	dev := formattest.NewDevice(sparse{b, 0, func(int64) byte { return 1 }}, where+1<<21)
 	res, f, err := formattest.Run(&vpc.Driver, &format.Params{Dev: dev}, window(size-1<<20-5, size))
@@ -218,7 +217,7 @@ func TestLargeTable(t *testing.T) {
 	}
 }
 
-// TestDeviceFails lets each sector of the metadata fail in turn.
+// TestDeviceFails makes reads of each sector of the metadata fail in turn.
 func TestDeviceFails(t *testing.T) {
 	v := vpctest.New(vpctest.Differencing, 20*4096, 4096)
 	v.Locators = [][2]string{{"W2ru", "parent"}}
@@ -274,7 +273,8 @@ func TestNoMemory(t *testing.T) {
 	}
 }
 
-// FuzzVpc opens and walks anything: no panic, what the model says, a bounded cost.
+// FuzzVpc opens and walks arbitrary bytes: it does not panic, the map is that of the model, and
+// the cost is bounded.
 func FuzzVpc(f *testing.F) {
 	for seed := range int64(10) {
 		v := vpctest.Random(rand.New(rand.NewSource(seed)), vpctest.Dynamic+uint32(seed)%2)
@@ -291,7 +291,7 @@ func FuzzVpc(f *testing.F) {
 		}
 		for _, at := range []int{0, len(b) - 512} {
 			if at >= 0 && at+512 <= len(b) && string(b[at:at+8]) == "conectix" {
-				vpctest.Sum(b[at:]) // or no mutation would get further
+				vpctest.Sum(b[at:]) // otherwise no mutation would get further
 			}
 		}
 		qemu := img.Release(qemu72)
@@ -306,7 +306,7 @@ func FuzzVpc(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The table lies in the file, and of the window each block has a bitmap.
+		// The table is in the file, and each block of the window has a bitmap.
 		if dev.Bytes > uint64(2*len(b))+1<<20 {
 			t.Fatalf("%d bytes read", dev.Bytes)
 		}
