@@ -1,6 +1,6 @@
 // Command bench compares instarfs with the installed qemu-img on this machine, in one run, and
-// writes what it found as Markdown: `make bench`. What matters are the ratios; the times are
-// those of one machine, which may be busy.
+// writes the results as Markdown: `make bench`. Only the ratios matter; the times are those of
+// one machine, which may be busy.
 package main
 
 import (

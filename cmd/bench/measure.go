@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// command runs a program with its output going nowhere and returns how long that took, from
-// before it is started until it has ended.
+// command runs a program, discards its output, and returns how long it took, from before the
+// start to the end.
 func command(args ...string) (time.Duration, error) {
 	path, err := exec.LookPath(args[0])
 	if err != nil {
@@ -41,7 +41,7 @@ func command(args ...string) (time.Duration, error) {
 	return d, nil
 }
 
-// times are the durations of one thing that was done again and again.
+// times are the durations of one thing that was done many times.
 type times []time.Duration
 
 // add measures a command once more.
@@ -69,7 +69,7 @@ func (t times) String() string {
 	return fmt.Sprintf("%s (%s to %s)", short(t.median()), short(s[0]), short(s[len(s)-1]))
 }
 
-// short shows a duration with three digits or so.
+// short formats a duration with about three digits.
 func short(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:
@@ -89,8 +89,8 @@ type mount struct {
 	log   bytes.Buffer
 }
 
-// mountAt mounts source and waits until the map guest has been started once: the mount is warm
-// then.
+// mountAt mounts source and waits until the map guest has started once, so that the mount is
+// warm.
 func (b *bench) mountAt(source string) (*mount, error) {
 	m := &mount{point: filepath.Join(b.work, "mnt")}
 	if err := os.MkdirAll(m.point, 0o755); err != nil {
@@ -122,8 +122,8 @@ func (m *mount) end() error {
 	return nil
 }
 
-// resident is the memory of the mount's process, bytes, once the garbage collector has had time
-// to give back what it can.
+// resident returns the resident memory of the mount's process in bytes, after a time for the
+// garbage collector.
 func (m *mount) resident() (int64, error) {
 	time.Sleep(time.Second)
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.cmd.Process.Pid))

@@ -8,8 +8,8 @@ import (
 	"instarfs/guest/format/qcow2/qcow2test"
 )
 
-// overlays are a hundred images over one base of 200,000 extents: how they lie where virtual
-// machines are made from a template.
+// overlays are a hundred images over one base of 200,000 extents: as when virtual machines are
+// made from a template.
 func (b *bench) overlays() error {
 	n, extents := 100/b.scale, uint64(200_000/b.scale)
 	source := filepath.Join(b.work, "overlays")

@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// report is the table that comes out.
+// report is the table of results.
 type report struct {
 	rows, notes []string
 }
 
 func newReport() *report { return &report{} }
 
-// row compares what instarfs took with what a peer took.
+// row compares the times of instarfs with those of a peer.
 func (r *report) row(what string, ours times, peer string, theirs times) {
 	ratio := theirs.median().Seconds() / ours.median().Seconds()
 	verdict := fmt.Sprintf("%.1f times as fast", ratio)

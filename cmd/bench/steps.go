@@ -13,7 +13,7 @@ import (
 // bench is one run of all measurements.
 type bench struct {
 	binary string // of instarfs
-	work   string // a directory that is removed in the end
+	work   string // a directory that is removed at the end
 	scale  int    // divides the amounts
 	report *report
 }
@@ -55,9 +55,9 @@ func write(name string, q *qcow2test.Image) error {
 	return f.Close()
 }
 
-// small is (a) and the first half of (e): once over images that each lie in a directory of
+// small is (a) and the first half of (e): once over images that are each in a directory of
 // their own, so that none is mapped ahead because of another, and once over images in one
-// directory, which is how images lie.
+// directory, as usual.
 func (b *bench) small() error {
 	if err := b.smallIn("alone in its directory", "%d/disk.qcow2", true); err != nil {
 		return err
@@ -78,7 +78,7 @@ func (b *bench) smallIn(where, pattern string, process bool) error {
 	if err != nil {
 		return err
 	}
-	// The floor: what cat takes for a map that lies on disk.
+	// The floor: the time that cat takes for a map on disk.
 	ordinary := filepath.Join(b.work, "ordinary.json")
 	mapOf := func(i int) string {
 		return filepath.Join(m.point, fmt.Sprintf(pattern, i)+".map.json")
@@ -141,7 +141,8 @@ func (b *bench) large() error {
 	const images = 5
 	extents := uint64(1<<20) / uint64(b.scale)
 	source := filepath.Join(b.work, "large")
-	// In directories of their own: none is to be mapped ahead, or beside the one that is measured.
+	// In directories of their own, so that none is mapped ahead, or at the same time as the one
+	// measured.
 	image := func(i int) string { return filepath.Join(source, fmt.Sprint(i), "disk.qcow2") }
 	for i := range images {
 		if err := largeImage(image(i), extents); err != nil {

@@ -81,7 +81,7 @@ func generate(dir string, extents uint64, count uint) error {
 	return nil
 }
 
-// write writes one image, removing what was there.
+// write writes one image, and replaces a file of that name.
 func write(dir, name string, q *qcow2test.Image) error {
 	f, err := os.Create(filepath.Join(dir, name))
 	if err != nil {

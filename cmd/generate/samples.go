@@ -7,7 +7,7 @@ const (
 	mebibyte    = 1 << 20
 )
 
-// samples are the images of a demonstration, one kind of cluster or fault a file.
+// samples returns the images of a demonstration, one for each kind of cluster or fault.
 func samples() map[string]*qcow2test.Image {
 	empty := qcow2test.New(64*mebibyte, clusterBits)
 
@@ -37,9 +37,9 @@ func samples() map[string]*qcow2test.Image {
 	}
 }
 
-// alternating has n extents: every other cluster is allocated, each away from the one before
-// it. It has no refcounts, so that no reader takes the missing bytes of its clusters for
-// preallocated space.
+// alternating returns an image of n extents: every other cluster is allocated, none adjacent to
+// the one before. It has no refcounts, so that readers do not take the missing bytes of its
+// clusters for preallocated space.
 func alternating(n uint64) *qcow2test.Image {
 	q := qcow2test.New(n<<clusterBits, clusterBits)
 	q.NoRefcounts = true

@@ -15,8 +15,8 @@ import (
 	"instarfs/guest/format/qemutest"
 )
 
-// TestDifferentialArchives is TestDifferential for formats of which qemu-img maps nothing: what
-// there is to compare is the size and what it says when it does not like an image.
+// TestDifferentialArchives is TestDifferential for formats that qemu-img does not map. It
+// compares the size, and the messages for invalid images.
 func TestDifferentialArchives(t *testing.T) {
 	makers := map[string]func(*rand.Rand) []byte{
 		"bochs": func(rng *rand.Rand) []byte { return bochstest.Random(rng) },
@@ -37,7 +37,7 @@ func TestDifferentialArchives(t *testing.T) {
 					}
 					start := int64(160)
 					if format == "dmg" {
-						start = 1024 // the tables are garbled by randomDmg
+						start = 1024 // randomDmg garbles the tables
 					}
 					if rng.Intn(3) == 0 {
 						qemutest.Garble(t, rng, name, start)
@@ -59,7 +59,7 @@ func TestDifferentialArchives(t *testing.T) {
 	}
 }
 
-// randomDmg is an image that is sound, or garbled where its tables or its trailer are.
+// randomDmg returns an image that is sound, or has garbled tables or a garbled trailer.
 func randomDmg(rng *rand.Rand) []byte {
 	d := dmgtest.Random(rng)
 	for _, tab := range d.Tables {

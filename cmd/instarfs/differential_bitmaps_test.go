@@ -9,7 +9,7 @@ import (
 	"instarfs/guest/format/qcow2/qcow2test"
 )
 
-// voidBitmaps gives a qcow2 bitmaps that a program without support for them has forgotten.
+// voidBitmaps adds bitmaps that a program without support for them did not keep.
 func voidBitmaps(q *qcow2test.Image) {
 	b := make([]byte, 24)
 	binary.BigEndian.PutUint32(b, 1)
@@ -17,8 +17,8 @@ func voidBitmaps(q *qcow2test.Image) {
 		qcow2test.Extension{Type: qcow2test.ExtensionBitmaps, Data: b})
 }
 
-// TestDifferentialBitmaps: of bitmaps that do not count any more qemu-img warns when it opens an
-// image, in front of whatever it says later, and forgets to end the line.
+// TestDifferentialBitmaps checks the warning of void bitmaps, which qemu-img prints when it
+// opens an image, before other messages, and without the end of the line.
 func TestDifferentialBitmaps(t *testing.T) {
 	const warning = "instarfs: warning: a program lacking bitmap support modified this file, " +
 		"so all bitmaps are now considered inconsistent\n" +

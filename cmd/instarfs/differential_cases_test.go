@@ -12,34 +12,35 @@ import (
 	"instarfs/guest/format/vmdk/vmdktest"
 )
 
-// hand is an image written by hand that releases of qemu-img judge differently, or for two reasons.
+// hand is an image written by hand that releases of qemu-img treat differently, or that has two
+// faults.
 type hand struct {
 	name  string
 	bytes []byte
-	want  map[string]said // by release, of all of it as JSON; others are compared only
+	want  map[string]said // by release, for the whole image as JSON
 }
 
-// said is what map says of an image: a part of standard output, all of standard error, the exit
-// status.
+// said is the result of map for an image: a part of standard output, all of standard error, the
+// exit status.
 type said struct {
 	stdout, stderr string
 	status         int
 }
 
-// refusal is what is said of an image that is not opened.
+// refusal returns the result for an image that is refused.
 func refusal(name, why string) said {
 	return said{"", "instarfs: Could not open '" + name + "': " + why + "\n", 1}
 }
 
 var allReleases = []string{"7.2", "10.0", "11.1"}
 
-// everywhere is the same for each release.
+// everywhere returns the same result for each release.
 func everywhere(s said) map[string]said {
 	return map[string]said{"7.2": s, "10.0": s, "11.1": s}
 }
 
-// parallelsOf is an image of clusters of 64 KiB, as many as the BAT has entries, and tail bytes
-// after the header's cluster.
+// parallelsOf returns an image with clusters of 64 KiB, one for each entry of the BAT, and tail
+// bytes after the cluster of the header.
 func parallelsOf(bat []uint32, tail int, change func(b []byte)) []byte {
 	le := binary.LittleEndian
 	b := make([]byte, 65536+tail)
@@ -62,13 +63,13 @@ func put64(off int, v uint64) func(b []byte) {
 	return func(b []byte) { binary.LittleEndian.PutUint64(b[off:], v) }
 }
 
-// handDmg is an image of 8 sectors with these chunks.
+// handDmg returns an image with these chunks.
 func handDmg(sectors uint64, chunks ...dmgtest.Chunk) []byte {
 	tables := []dmgtest.Table{{Chunks: chunks}}
 	return (&dmgtest.Image{Sectors: sectors, Body: 4096, Tables: tables}).Bytes()
 }
 
-// handQcow2 is an image of 1 MiB without data, changed.
+// handQcow2 returns an image of 1 MiB without data, changed.
 func handQcow2(change func(q *qcow2test.Image)) []byte {
 	q := qcow2test.New(1<<20, 16)
 	q.NoRefcounts = true
@@ -96,14 +97,14 @@ func onBase(name, format string) func(q *qcow2test.Image) {
 	}
 }
 
-// handText is the descriptor of a VMDK of these extents.
+// handText returns the descriptor of a VMDK of these extents.
 func handText(extents ...string) []byte {
 	const head = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\n" +
 		"createType=\"vmfs\"\n"
 	return []byte(head + strings.Join(extents, "\n") + "\n")
 }
 
-// hands are those of which releases of qemu-img were found to say other things than we did.
+// hands returns images for which the results of releases of qemu-img once differed from ours.
 func hands() []hand {
 	const (
 		invalid = "Invalid argument"
@@ -235,8 +236,8 @@ func TestDifferentialSlices(t *testing.T) {
 	}
 }
 
-// TestDifferentialCases maps images on which releases of qemu-img differ, and compares with what is
-// known of each release and with those that are there.
+// TestDifferentialCases maps images for which releases of qemu-img differ. It compares with the
+// known results of each release, and with the installed ones.
 func TestDifferentialCases(t *testing.T) { compareHands(t, hands()) }
 
 func compareHands(t *testing.T, list []hand) {
@@ -272,7 +273,7 @@ func compareHands(t *testing.T, list []hand) {
 	}
 }
 
-// TestOwnProfileOfHands is what our own profile makes of some of these images.
+// TestOwnProfileOfHands maps some of these images in our own profile.
 func TestOwnProfileOfHands(t *testing.T) {
 	t.Chdir(t.TempDir())
 	writeSparse(t, "a.raw", make([]byte, 4096))

@@ -30,9 +30,9 @@ type region = formattest.Region
 // mutantsEach is how many mutants are made of each random image.
 const mutantsEach = 16
 
-// TestDifferentialMutants is TestDifferential for images of which a few bits are changed: headers,
-// entries of tables, lengths of files. A failure names the seed; with -artifacts, go test keeps the
-// image.
+// TestDifferentialMutants is TestDifferential for images with a few changed bits: in headers,
+// entries of tables, lengths of files. A failure names the seed; with -artifacts, go test keeps
+// the image.
 func TestDifferentialMutants(t *testing.T) {
 	for _, f := range mutated {
 		t.Run(f.name, func(t *testing.T) {
@@ -62,14 +62,14 @@ func TestDifferentialMutants(t *testing.T) {
 	}
 }
 
-// mutant is an image that is changed again and again.
+// mutant is an image that is changed many times.
 type mutant struct {
 	name    string // of the file that is mapped
-	changed string // of the file of which bits are changed, the same or one that it refers to
-	format  string // given with -f, if the format does not show by itself
+	changed string // of the file that is changed, the same or one that it refers to
+	format  string // given with -f, if probes do not find the format
 	bytes   []byte
 	regions []region
-	repair  func(*rand.Rand, []byte) []byte // makes checksums right, mostly
+	repair  func(*rand.Rand, []byte) []byte // mostly corrects checksums
 }
 
 // next writes another mutant, and returns a command line that maps it.
@@ -147,10 +147,11 @@ func (m *mutant) remove(t *testing.T) {
 	}
 }
 
-// formats are what a mutant may be said to be.
+// formats are the formats given with -f.
 var formats = strings.Fields("raw qcow2 qcow qed vdi vmdk vpc vhdx parallels luks dmg cloop bochs")
 
-// mutated are the formats, and how images of each are made and where their metadata lies.
+// mutated are the formats, with functions that make an image of each and know where its
+// metadata is.
 var mutated = []struct {
 	name string
 	make func(t *testing.T, rng *rand.Rand, dir string) *mutant
@@ -197,8 +198,8 @@ var mutated = []struct {
 	}},
 }
 
-// newMutant takes a file for one. Some are the backing file of another image, which may hide parts
-// of it.
+// newMutant makes a mutant of a file. Some are the backing file of another image, which may
+// hide parts of it.
 func newMutant(t *testing.T, rng *rand.Rand, name string, regions ...region) *mutant {
 	t.Helper()
 	b, err := os.ReadFile(name)
@@ -225,7 +226,7 @@ func mutantQcow2(t *testing.T, rng *rand.Rand, dir string) *mutant {
 	extensions := region{Off: 104, Len: 300}
 	if rng.Intn(3) == 0 {
 		qemutest.RandomQcow2(t, rng, dir, "image")
-		// An image that cannot have one stays as it is.
+		// An image that cannot have one stays unchanged.
 		if rng.Intn(2) == 0 {
 			_ = exec.Command("qemu-img", "snapshot", "-c", "name", "image").Run()
 			_ = exec.Command("qemu-img", "bitmap", "--add", "image", "bits").Run()
@@ -249,8 +250,8 @@ func mutantQcow2(t *testing.T, rng *rand.Rand, dir string) *mutant {
 		region{Off: q.TableOffset(0), Len: min(cluster, 128)})
 }
 
-// qcow2Directories are where the header of a qcow2 says that its tables of snapshots and bitmaps
-// are.
+// qcow2Directories returns the regions of the tables of snapshots and bitmaps, by the header of
+// a qcow2.
 func qcow2Directories(b []byte) []region {
 	at := binary.BigEndian.Uint64(b[qcow2test.OffSnapshotsOffset:])
 	all := []region{{Off: at, Len: 200}}
@@ -295,7 +296,7 @@ func mutantOfTables(format string, regions ...region) func(*testing.T, *rand.Ran
 	}
 }
 
-// fewerSectors makes the disk of a Parallels image less than 2^63 sectors large: see
+// fewerSectors makes the disk of a Parallels image smaller than 2^63 sectors: see
 // docs/quirks.md.
 func fewerSectors(_ *rand.Rand, b []byte) []byte {
 	if len(b) > 43 {
@@ -323,7 +324,8 @@ func mutantVmdk(t *testing.T, rng *rand.Rand, dir string) *mutant {
 	return m
 }
 
-// notLikeQemu undoes changes to a file of a VMDK in which we are not like qemu: see docs/quirks.md.
+// notLikeQemu undoes changes to a file of a VMDK for which we differ from qemu: see
+// docs/quirks.md.
 func notLikeQemu(_ *rand.Rand, b []byte) []byte {
 	switch head := string(b[:min(len(b), 4)]); {
 	case head == "KDMV":
@@ -370,7 +372,7 @@ func mutantVhdx(t *testing.T, rng *rand.Rand, dir string) *mutant {
 		region{Off: vhdxtest.Header2, Len: 80},
 		region{Off: vhdxtest.Regions, Len: 80}, region{Off: 2 << 20, Len: 200},
 		region{Off: 3 << 20, Len: 200}, region{Off: 2<<20 + 64<<10, Len: 48})
-	sums := map[int]int{ // offset and length of what has a checksum
+	sums := map[int]int{ // offset and length of structures with a checksum
 		vhdxtest.Header1: 4096, vhdxtest.Header2: 4096, vhdxtest.Regions: 64 << 10,
 	}
 	m.repair = func(rng *rand.Rand, b []byte) []byte {

@@ -12,8 +12,8 @@ import (
 	"instarfs/guest/format/qemutest"
 )
 
-// TestDifferentialTables is TestDifferential for the formats whose map is a table or two: sound
-// images, crafted ones and damaged ones, with a backing file where the format knows one.
+// TestDifferentialTables is TestDifferential for the formats whose map is a table or two:
+// sound, crafted and damaged images, with a backing file if the format has one.
 func TestDifferentialTables(t *testing.T) {
 	for _, f := range []string{"qcow", "qed", "parallels"} {
 		t.Run(f, func(t *testing.T) {
@@ -30,8 +30,8 @@ func TestDifferentialTables(t *testing.T) {
 					case 1:
 						qemutest.Garble(t, rng, name, 20000)
 					case 2:
-						// Where a cluster of a crafted qcow is depends on where it is asked
-						// for, which a layer above decides.
+						// The offset of a cluster of a crafted qcow depends on the byte that is
+						// asked for, which a layer above decides.
 						if f != "parallels" && !crafted && overlay(t, rng, name, f) {
 							name = "overlay"
 						}
@@ -44,7 +44,7 @@ func TestDifferentialTables(t *testing.T) {
 	}
 }
 
-// overlay makes an image of a format over another, if that can be read, and writes into it.
+// overlay makes an image over another, if that can be read, and writes to it.
 func overlay(t *testing.T, rng *rand.Rand, base, format string) bool {
 	t.Helper()
 	n := rng.Intn(1<<22) + 4096

@@ -11,8 +11,8 @@ import (
 	"instarfs/guest/format/qemutest"
 )
 
-// TestDifferentialVdi does what TestDifferential does with images of VirtualBox, dynamic and
-// static, sound, damaged and crafted.
+// TestDifferentialVdi is TestDifferential for images of VirtualBox, dynamic and static, sound,
+// damaged and crafted.
 func TestDifferentialVdi(t *testing.T) {
 	differBlocks(t, differences(t)/5, func(rng *rand.Rand, dir string) []string {
 		qemutest.RandomVdi(t, rng, dir, "image")

@@ -7,8 +7,8 @@ import (
 	"instarfs/guest/format/qemutest"
 )
 
-// TestDifferentialVhdx does what TestDifferential does with virtual hard disks of version 2:
-// sound, damaged and crafted ones, logs that need to be replayed among them.
+// TestDifferentialVhdx is TestDifferential for virtual hard disks of version 2: sound, damaged
+// and crafted ones, some with logs that need a replay.
 func TestDifferentialVhdx(t *testing.T) {
 	differBlocks(t, differences(t)/5, func(rng *rand.Rand, dir string) []string {
 		qemutest.RandomVhdx(t, rng, dir, "image")

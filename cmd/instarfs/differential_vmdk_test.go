@@ -10,9 +10,8 @@ import (
 	"instarfs/guest/format/qemutest"
 )
 
-// TestDifferentialVmdk compares the maps of random VMDKs with qemu-img's: what qemu-img makes,
-// sparse files of all three kinds full of odd entries, texts that put such files together,
-// chains of them, and any of that damaged.
+// TestDifferentialVmdk is TestDifferential for VMDKs: made by qemu-img, sparse files of all
+// three kinds full of odd entries, descriptors of such files, chains, and damaged ones.
 func TestDifferentialVmdk(t *testing.T) {
 	real := walkedTool()
 	for seed := range differences(t) / 5 {
@@ -34,7 +33,7 @@ func TestDifferentialVmdk(t *testing.T) {
 			for range 2 {
 				start, length := formattest.RandomWindow(rng, 1<<(9+rng.Intn(14)))
 				if rng.Intn(4) == 0 {
-					start += 1<<31 - 1<<16 // what is split is split there
+					start += 1<<31 - 1<<16 // where disks are split
 				}
 				output := []string{"--output=json", "--output=human"}[rng.Intn(2)]
 				window := append(force, "-s", fmt.Sprint(start), "-l", fmt.Sprint(length), output,

@@ -7,8 +7,8 @@ import (
 	"instarfs/guest/format/qemutest"
 )
 
-// TestDifferentialVpc does what TestDifferential does with virtual hard disks: dynamic, fixed,
-// differencing and odd, sound, damaged and crafted.
+// TestDifferentialVpc is TestDifferential for virtual hard disks: dynamic, fixed, differencing
+// and odd, sound, damaged and crafted.
 func TestDifferentialVpc(t *testing.T) {
 	differBlocks(t, differences(t)/5, func(rng *rand.Rand, dir string) []string {
 		fixed := qemutest.RandomVpc(t, rng, dir, "image")

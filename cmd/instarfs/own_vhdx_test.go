@@ -11,7 +11,7 @@ import (
 )
 
 // TestDifferencingVhdx maps, in our own profile, random differencing images over random
-// parents, and compares sectors of the result with what the tables and bitmaps say.
+// parents, and compares sectors of the result with the tables and bitmaps.
 func TestDifferencingVhdx(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for seed := range int64(25) {
@@ -75,7 +75,7 @@ type vhdxEntry struct {
 	Present, Zero, Data          bool
 }
 
-// vhdxSector is what the sector at x is, by the layers of a chain from the top on.
+// vhdxSector returns the state of the sector at x, by the layers of a chain from the top on.
 func vhdxSector(chain []vhdxLayer, x uint64) vhdxEntry {
 	depth := uint64(0)
 	for i, l := range chain {

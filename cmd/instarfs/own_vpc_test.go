@@ -13,7 +13,7 @@ import (
 )
 
 // TestDifferencingVpc maps, in our own profile, random differencing images over random parents
-// of all types, and compares each sector of the result with what the bytes of the files say.
+// of all types, and compares each sector of the result with the bytes of the files.
 func TestDifferencingVpc(t *testing.T) {
 	t.Chdir(t.TempDir())
 	mapped := 0
@@ -41,7 +41,7 @@ func TestDifferencingVpc(t *testing.T) {
 		}
 		tool := walkedTool()
 		if tool.run("map", "--output=json", "image0") != 0 {
-			// Blocks that overlap may lie beyond the end.
+			// Blocks that overlap may be past the end.
 			if !strings.Contains(tool.stderr.String(), "truncated") {
 				t.Fatalf("seed %d: %s", seed, tool.stderr.String())
 			}
@@ -75,7 +75,7 @@ type vpcEntry struct {
 	Present, Data                bool
 }
 
-// vpcSector is what the sector at x is, by the files of a chain from the top on.
+// vpcSector returns the state of the sector at x, by the files of a chain from the top on.
 func vpcSector(files [][]byte, x uint64) vpcEntry {
 	be := binary.BigEndian
 	depth := uint64(0)

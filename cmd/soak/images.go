@@ -12,11 +12,11 @@ import (
 const (
 	clusterBits = 16
 	diskSize    = 64 << 20 // bytes
-	// manyExtents make a map of 4 MiB, of which the JSON has 40.
+	// manyExtents make a map of 4 MiB, whose JSON has 40 MiB.
 	manyExtents = 1 << 18
 )
 
-// fileBytes returns the bytes that an image is written as.
+// fileBytes returns the file of an image.
 func fileBytes(q *qcow2test.Image) ([]byte, error) {
 	f, err := os.CreateTemp("", "instarfs-soak-image-")
 	if err != nil {
@@ -54,8 +54,8 @@ func overlay(base string) *qcow2test.Image {
 	return q
 }
 
-// slow builds a small file with a large map: its first table names one second table again and
-// again.
+// slow builds a small file with a large map: all entries of its first table point to one second
+// table.
 func slow() *qcow2test.Image {
 	q := qcow2test.New(manyExtents<<clusterBits, clusterBits)
 	q.NoRefcounts = true
@@ -76,7 +76,7 @@ func damaged(r *rand.Rand, b []byte) []byte {
 		formattest.Region{Off: 2 << clusterBits, Len: 4096})
 }
 
-// isMap reports whether b may be a whole JSON map: what any image that can be mapped must have.
+// isMap reports whether b may be a complete JSON map.
 func isMap(b []byte) bool {
 	return bytes.HasPrefix(b, []byte("[{")) && bytes.HasSuffix(b, []byte("}]\n"))
 }

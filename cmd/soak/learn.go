@@ -52,8 +52,8 @@ func (w *world) addSubjects() error {
 
 func (w *world) path(name string) string { return filepath.Join(w.source, name) }
 
-// learn gives a subject each content, and asks `instarfs map` for its maps. Other tests hold that
-// these are right.
+// learn gives a subject each content, and asks `instarfs map` for its maps. Other tests check
+// that these are correct.
 func (w *world) learn(s *subject) error {
 	for i := variants - 1; i >= 0; i-- {
 		if err := replace(w.path(s.base), w.contents[i], 0o644); err != nil {
@@ -94,7 +94,7 @@ func (w *world) addNet(dir string) (err error) {
 	if w.below, err = mountAt(w.binary, dir, w.path("net")); err != nil {
 		return err
 	}
-	// Of a file of a mount the kernel knows the exact size once it was looked at.
+	// The kernel knows the exact size of a file of a mount only after a stat.
 	for i := range nets {
 		s := &subject{kind: onNet, name: fmt.Sprintf("net/%d.qcow2.map.txt", i)}
 		s.now.Store(&moment{since: time.Now()})

@@ -49,8 +49,8 @@ func main() {
 const (
 	// rounds is how often the mount is measured: growth shows between the first and the last.
 	rounds = 5
-	// rest is how long the mount has to finish work that nobody waits for any more, and to return
-	// memory.
+	// rest is the time that the mount gets to finish work that no caller waits for, and to
+	// return memory.
 	rest = 10 * time.Second
 )
 

@@ -52,7 +52,7 @@ func mountAt(binary, source, point string) (*mount, error) {
 	return nil, fmt.Errorf("mount %s: not mounted after %v: %s", source, mountTime, text)
 }
 
-// isMounted reports whether a directory is on another device than the one that it lies in.
+// isMounted reports whether a directory is on another device than its parent.
 func isMounted(dir string) bool {
 	var here, above syscall.Stat_t
 	return syscall.Stat(dir, &here) == nil && syscall.Stat(filepath.Dir(dir), &above) == nil &&
@@ -88,7 +88,7 @@ func (m *mount) end() {
 	_ = syscall.Unmount(m.point, syscall.MNT_DETACH)
 }
 
-// quit ends the mount so that it says what its goroutines are doing, and returns its log.
+// quit ends the mount with a dump of its goroutines, and returns its log.
 func (m *mount) quit() (log string, err error) {
 	if err := m.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
 		return "", err
@@ -114,12 +114,12 @@ func (m *mount) quit() (log string, err error) {
 
 var goroutine = regexp.MustCompile(`(?m)^goroutine \d+ .*\[`)
 
-// moreGoroutines is by how many goroutines a mount at rest may differ from another: go-fuse keeps
-// readers of requests, and each machine has a few.
+// moreGoroutines is how many more goroutines a mount at rest may have than another: go-fuse
+// keeps readers of requests, and each machine has a few.
 const moreGoroutines = 24
 
-// complaints finds what must not be in the log of a mount that ended with a dump of its goroutines.
-// fresh is the number of goroutines of a mount that did nothing yet.
+// complaints finds what must not be in the log of a mount that ended with a dump of its
+// goroutines. fresh is the number of goroutines of a mount that has done nothing yet.
 func complaints(log string, fresh int) (faults []string) {
 	said, _, _ := strings.Cut(log, "SIGQUIT")
 	panics := 0

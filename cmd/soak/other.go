@@ -18,21 +18,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asOther is the argument that makes this program one that carries out requests of another, as the
-// user that it was started as.
+// asOther is the argument with which this program serves requests of another process of it, as
+// the user that it was started as.
 const asOther = "as-other"
 
 // otherUser owns nothing and is in no group.
 const otherUser = 2001
 
-// request is what a process is to do: read a whole file, or tell its size.
+// request asks a process to read a whole file, or to return its size.
 type request struct {
 	Stat bool
 	Kept bool // the size that the kernel knows, without the mount being asked
 	Name string
 }
 
-// answer is what came of it.
+// answer is the result of a request.
 type answer struct {
 	Data  []byte
 	Size  int64
@@ -73,7 +73,7 @@ func (o *other) end() {
 	_ = o.cmd.Wait()
 }
 
-// serveRequests is the whole of the other process.
+// serveRequests is the main function of the other process.
 func serveRequests() {
 	requests, answers := gob.NewDecoder(os.Stdin), gob.NewEncoder(os.Stdout)
 	for {
@@ -116,14 +116,14 @@ func (o *other) do(q request) (a answer, err error) {
 	return a, err
 }
 
-// attributesAge is how long the kernel may use attributes that everybody was allowed to know.
+// attributesAge is how long the kernel may use attributes that all users were allowed to know.
 const attributesAge = 1500 * time.Millisecond
 
-// whileChanging are errors of subjects that change while they are read by somebody who may not read
-// them all the time.
+// whileChanging are the errors of subjects that change while a user reads them who may not
+// always do so.
 var whileChanging = []syscall.Errno{syscall.EACCES, syscall.EBUSY, syscall.ENOENT}
 
-// readAny reads or looks at a map of any subject, which the user may or may not be allowed to.
+// readAny reads or stats a map of any subject, whether or not the user may.
 func (o *other) readAny(ctx context.Context, r *rand.Rand) error {
 	pause(ctx, time.Duration(r.Intn(10))*time.Millisecond)
 	s, view := pick(r, o.world.all), pick(r, append(views, reason))
@@ -159,7 +159,8 @@ func (o *other) readAny(ctx context.Context, r *rand.Rand) error {
 	return nil
 }
 
-// judgeReason checks what a user is told of an image: nothing of one that is not for him.
+// judgeReason checks the reason that a user reads: for an image that the user may not read it must
+// be empty, or that permission is denied.
 func (o *other) judgeReason(s *subject, a answer, m *moment) {
 	text := string(a.Data)
 	if m != nil && m.closed && text != "" && !strings.Contains(text, "ermission denied") {

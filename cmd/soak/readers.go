@@ -22,7 +22,7 @@ func (w *world) readers() []step {
 	}
 }
 
-// readGood reads the map of a subject, and checks that it is one that it may be.
+// readGood reads the map of a subject, and checks that it is one of its maps.
 func (w *world) readGood(_ context.Context, r *rand.Rand) error {
 	s, view := pick(r, w.all), pick(r, views)
 	before := s.now.Load()
@@ -33,7 +33,7 @@ func (w *world) readGood(_ context.Context, r *rand.Rand) error {
 	return nil
 }
 
-// judge counts the answer to a read of a subject by somebody who may read it.
+// judge counts the answer to a read of a subject by a user who may read it.
 func (w *world) judge(s *subject, view string, got []byte, err error, before, after *moment) {
 	w.tally.did("read")
 	switch {
@@ -61,7 +61,7 @@ var usual = []syscall.Errno{
 	syscall.EOVERFLOW, syscall.ENOKEY,
 }
 
-// readBad reads what may be anything. It must come to an end.
+// readBad reads arbitrary files. The read must end.
 func (w *world) readBad(_ context.Context, r *rand.Rand) error {
 	name, limit := w.rough(r.Int()), int64(1<<20)
 	switch r.Intn(4) {
@@ -147,10 +147,10 @@ func (w *world) kill(ctx context.Context, r *rand.Rand) error {
 	return nil
 }
 
-// longestKill is how long a program may take to end that waits for a map.
+// longestKill is how long a program that waits for a map may take to end.
 const longestKill = 10 * time.Second
 
-// holdOpen reads the same open file again and again, by calls and by a mapping: it must not change.
+// holdOpen reads the same open file many times, by calls and by a mapping: it must not change.
 func (w *world) holdOpen(ctx context.Context, r *rand.Rand) (err error) {
 	s, view := pick(r, w.all), pick(r, views)
 	before := s.now.Load()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestSoakSeesFaults: what soak must not overlook.
+// TestSoakSeesFaults checks that soak notices faults.
 func TestSoakSeesFaults(t *testing.T) {
 	s := &subject{kind: renamed, name: "a"}
 	s.maps[0] = map[string][]byte{views[0]: []byte("old")}

@@ -17,27 +17,28 @@ type subject struct {
 	busy bool // it may be refused as busy while it changes
 
 	now    atomic.Pointer[moment]
-	change sync.Mutex // held by whoever changes the subject
+	change sync.Mutex // held while the subject changes
 }
 
-// moment is what a subject is from one change to the next. Equal pointers are the same moment.
+// moment is the state of a subject from one change to the next. Equal pointers are the same
+// moment.
 type moment struct {
 	variant  int
 	closed   bool // only root may read it
-	changing bool // it is, or is about to be, something else
+	changing bool // it is changing, or about to
 	since    time.Time
 }
 
 // variants is how many contents a subject has.
 const variants = 2
 
-// views are the names of the maps of an image, less that of the image.
+// views are the suffixes of the maps of an image.
 var views = []string{".map.json", ".map.txt"}
 
-// reason is the name of the file that says why an image has no map, less that of the image.
+// reason is the suffix of the file that says why an image has no map.
 const reason = ".map.err"
 
-// become changes a subject by a function, after which it is next.
+// become changes a subject with a function, after which its state is next.
 func (s *subject) become(next moment, change func() error) error {
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -73,7 +74,7 @@ func (s *subject) matches(view string, b []byte, before, after *moment) bool {
 	return false
 }
 
-// replace puts another file in the place of one, at once.
+// replace replaces a file by another, atomically.
 func replace(name string, b []byte, mode os.FileMode) error {
 	next := filepath.Join(filepath.Dir(name), ".next-"+filepath.Base(name))
 	if err := os.WriteFile(next, b, 0o600); err != nil {

@@ -60,7 +60,7 @@ func (t *tally) failed(what, name string, err error, allowed ...syscall.Errno) {
 	t.fault("unexpected error of "+what, "%s: %v", name, err)
 }
 
-// summary is what was done so far.
+// summary returns what was done so far.
 func (t *tally) summary() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

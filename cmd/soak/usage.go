@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// usage is what the process of a mount holds and does while nobody asks it for anything.
+// usage is what the process of a mount holds and does without requests.
 type usage struct {
 	descriptors, machines, threads int
 	memory                         int // MiB that are resident
@@ -55,7 +55,8 @@ func (m *mount) usage() (u usage, err error) {
 	return u, err
 }
 
-// processorTime is what the process has used, see proc_pid_stat(5): fields 14 and 15, in 1/100 s.
+// processorTime returns the time that the process has used, see proc_pid_stat(5): fields 14 and
+// 15, in 1/100 s.
 func (m *mount) processorTime() (time.Duration, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.server))
 	if err != nil {
@@ -73,8 +74,8 @@ func (m *mount) processorTime() (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, nil
 }
 
-// By how much a mount may hold more in the end than in the first rounds. Go keeps the threads that
-// it needed once, and a processor's worth of work is what the garbage collector may do at rest.
+// How much more a mount may hold at the end than in the first rounds. Go keeps threads that it
+// needed once, and the garbage collector may use a whole processor at rest.
 const (
 	moreDescriptors = 4
 	moreThreads     = 16
@@ -82,7 +83,7 @@ const (
 	mostBusy        = 300 * time.Millisecond
 )
 
-// grown returns a line for each thing of which the last round left more than the first half did.
+// grown returns a line for each thing of which the last round left more than the first half.
 func grown(history []usage) (faults []string) {
 	last := history[len(history)-1]
 	var most usage

@@ -15,7 +15,7 @@ const (
 	nets    = 8 // images on the file system that hangs now and then
 )
 
-// world is the source, what is mounted, and what may happen to them.
+// world is the source, the mounts, and what happens to them.
 type world struct {
 	source, point string
 	binary        string
@@ -30,7 +30,7 @@ type world struct {
 	mount *mount
 }
 
-// newWorld writes the images, and finds out what their maps are.
+// newWorld writes the images, and learns their maps.
 func newWorld(binary, dir string, r *rand.Rand) (w *world, err error) {
 	w = &world{
 		source: filepath.Join(dir, "source"), point: filepath.Join(dir, "mount"), binary: binary,
@@ -68,7 +68,7 @@ func newWorld(binary, dir string, r *rand.Rand) (w *world, err error) {
 			}
 		}
 	}
-	// Links of the rough kind lead here, so that what is done to them is done to this.
+	// Links of the rough kind point here, so that writers change this through them.
 	if err := replace(w.path("rough/target.qcow2"), w.contents[0], 0o644); err != nil {
 		return nil, err
 	}
@@ -103,7 +103,8 @@ func (w *world) freshGoroutines() (int, error) {
 	return len(goroutine.FindAllString(log, -1)), err
 }
 
-// work has readers and writers work for a while. The error is that one of them could not.
+// work runs readers and writers for a while. It returns the first error of one that could not
+// work.
 func (w *world) work(d time.Duration, seed int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()

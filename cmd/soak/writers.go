@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// step is what a reader or a writer does again and again.
+// step is what a reader or a writer repeats.
 type step = func(ctx context.Context, r *rand.Rand) error
 
-// writers change the source. They are slow enough for readers to see most of what they do.
+// writers change the source. They are slow enough for readers to see most changes.
 func (w *world) writers() []step {
 	paced := func(f func(r *rand.Rand) error) step {
 		return func(ctx context.Context, r *rand.Rand) error {
@@ -49,7 +49,7 @@ func (w *world) replaceOne(r *rand.Rand) error {
 	return w.set(s, next)
 }
 
-// closeOne takes away or gives back what others may do with an image.
+// closeOne closes an image to other users, or opens it again.
 func (w *world) closeOne(r *rand.Rand) error {
 	s := pick(r, w.kinds[pick(r, []string{closing, published})])
 	next := *s.now.Load()
@@ -90,7 +90,7 @@ func (w *world) writeInPlace(r *rand.Rand) error {
 	})
 }
 
-// moveDirectory takes a directory away for a moment.
+// moveDirectory moves a directory away for a moment.
 func (w *world) moveDirectory(*rand.Rand) error {
 	return together(w.kinds[coming], false, func() error {
 		if err := os.Rename(w.path("come"), w.path("gone")); err != nil {
@@ -101,7 +101,7 @@ func (w *world) moveDirectory(*rand.Rand) error {
 	})
 }
 
-// closeDirectory closes a directory to others, or opens it. Its images stay as they are.
+// closeDirectory closes a directory to others, or opens it. Its images stay unchanged.
 func (w *world) closeDirectory(*rand.Rand) error {
 	list := w.kinds[closedDir]
 	closed := !list[0].now.Load().closed
@@ -122,7 +122,7 @@ func together(list []*subject, closed bool, change func() error) error {
 	return s.become(next, func() error { return together(list[1:], closed, change) })
 }
 
-// beRough does to an image what nobody should.
+// beRough does to an image what programs should not do.
 func (w *world) beRough(r *rand.Rand) error {
 	name := w.path(w.rough(r.Intn(perKind)))
 	gone := func(instead func() error) error {
@@ -162,7 +162,7 @@ func ignoreMissing(err error) error {
 	return ignoreKind(err)
 }
 
-// ignoreKind is no error where the name means something else than a file.
+// ignoreKind returns nil for the errors of a name that is not a file.
 func ignoreKind(err error) error {
 	for _, e := range []syscall.Errno{syscall.EISDIR, syscall.ENXIO, syscall.EINVAL,
 		syscall.ELOOP} {
@@ -193,13 +193,13 @@ func (w *world) damage(r *rand.Rand) error {
 	return replace(w.path(w.damaged(r.Intn(perKind))), damaged(r, pick(r, w.contents[:])), 0o644)
 }
 
-// touchSlow makes a slow image one that must be mapped again.
+// touchSlow changes a slow image, so that it must be mapped again.
 func (w *world) touchSlow(r *rand.Rand) error {
 	time.Sleep(time.Duration(r.Intn(2000)) * time.Millisecond)
 	return os.Chtimes(w.path(w.slowly(r.Intn(perKind))), time.Time{}, time.Now())
 }
 
-// hang stops the program behind a part of the source, and lets it go on.
+// hang stops the program that serves a part of the source, and lets it continue.
 func (w *world) hang(ctx context.Context, r *rand.Rand) error {
 	pause(ctx, time.Duration(r.Intn(3000))*time.Millisecond)
 	if err := w.below.signal(syscall.SIGSTOP); err != nil {
