@@ -14,8 +14,8 @@ import (
 	"instarfs/guest/img"
 )
 
-const cloop = "#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 " +
-	"/dev/cloop $1\n"
+const cloop = "#!/bin/sh\n#V2.0 Format\n" +
+	"modprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n"
 
 // at returns bytes that are zero except for s at an offset.
 func at(off int, s string) string { return strings.Repeat("\x00", off) + s }

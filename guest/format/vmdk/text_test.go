@@ -64,8 +64,8 @@ var texts = []struct {
 		refs: []img.Reference{data(strings.Repeat("x", 511))},
 		qemu: []ext{{512, shown, 0, 1}}},
 	{name: "no name", text: "RW 1 VMFS \"\"", ownBad: `Invalid extent line: RW 1 VMFS ""`},
-	{name: "other lines", text: "RW 5 ZERO\nRDONLY 1 FLAT \"a\" 0\nNOACCESS 1 FLAT \"a\" " +
-		"0\nRW 0 FLAT \"a\" 0\nrw 1 FLAT \"a\" 0\nRWX 1 VMFS \"a\"\n",
+	{name: "other lines", text: "RW 5 ZERO\nRDONLY 1 FLAT \"a\" 0\nNOACCESS 1 FLAT \"a\" 0\n" +
+		"RW 0 FLAT \"a\" 0\nrw 1 FLAT \"a\" 0\nRWX 1 VMFS \"a\"\n",
 		own: []ext{{2560, zeroed, 0, 0}, {512, shown, 0, 1}, {512, extent.Present | extent.Data, 0,
 			0}}},
 	{name: "unknown kinds", text: "RW 1 VMFSRDM \"a\"\n",
