@@ -15,6 +15,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
+	"instarfs/guest/show"
 	"instarfs/vmm/chaintest"
 	"instarfs/vmm/compose"
 	"instarfs/vmm/failure"
@@ -376,15 +377,18 @@ func TestWhatCannotBeMapped(t *testing.T) {
 		{"/dev/null", whole, unix.EINVAL, "not a regular file or block device",
 			"'file' driver requires '%s' to be a regular file"},
 		{name, Options{Window: img.Whole, Format: "vmdk\n"}, unix.EOPNOTSUPP,
-			`unknown format "vmdk\n"`, ""},
-		{dir + "/new\nline: x", whole, unix.ENOENT, `/new\nline: x": open: no such file`, ""},
+			`unknown format "vmdk\x0a"`, ""},
+		{dir + "/new\n\u009bline: x", whole, unix.ENOENT,
+			`/new\x0a\xc2\x9bline: x": open: no such file`,
+			"Could not open '%s': No such file or directory"},
 	} {
 		_, err := e.MapFile(t.Context(), test.name, test.o)
 		oneLine(t, err, test.text)
 		var named *failure.Error
 		if !errors.As(err, &named) || named.Errno() != test.errno {
 			t.Errorf("%s: %v", test.name, err)
-		} else if test.qemu != "" && named.QemuText() != fmt.Sprintf(test.qemu, test.name) {
+		} else if test.qemu != "" &&
+			named.QemuText() != fmt.Sprintf(test.qemu, show.Line(test.name)) {
 			t.Errorf("%s: as qemu-img: %q", test.name, named.QemuText())
 		}
 	}

@@ -1,13 +1,15 @@
 package chaintest
 
 import (
-	"instarfs/guest/format/qcow2/qcow2test"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"instarfs/guest/format/qcow2/qcow2test"
+	"instarfs/guest/show"
 )
 
 // Write makes or changes a file so that its identity is surely another one.
@@ -87,8 +89,7 @@ func OneLine(t testing.TB, err error, parts ...string) {
 			t.Errorf("%q does not say %q", err, p)
 		}
 	}
-	control := func(r rune) bool { return r < ' ' || r == 0x7f }
-	if strings.ContainsFunc(err.Error(), control) {
+	if show.Line(err.Error()) != err.Error() {
 		t.Errorf("%q is not one printable line", err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"instarfs/guest/show"
 )
 
 var (
@@ -16,10 +18,13 @@ var (
 	ErrSlow = errors.New("the image takes too long to map")
 )
 
+// maxQuoted is how many bytes of a name from an image or an option an error shows.
+const maxQuoted = 200
+
 // Format is ErrFormat with the name that was asked for.
 type Format struct{ Name string }
 
-func (e Format) Error() string { return fmt.Sprintf("%v %.40q", ErrFormat, e.Name) }
+func (e Format) Error() string { return ErrFormat.Error() + " " + show.Quote(e.Name, maxQuoted) }
 func (e Format) Unwrap() error { return ErrFormat }
 
 // Limit says which time was used up, and what raises the limit. It matches ErrSlow.

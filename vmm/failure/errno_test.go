@@ -90,23 +90,11 @@ func TestErrno(t *testing.T) {
 func TestNamesInErrors(t *testing.T) {
 	for name, want := range map[string]string{
 		"a/b.img": "map a/b.img: x", "a b": `map "a b": x`, "a:b": `map "a:b": x`,
-		"a\nb": `map "a\nb": x`, "é": "map é: x",
+		"a\nb": `map "a\x0ab": x`, "\u009bm": `map "\xc2\x9bm": x`, "é": "map é: x",
 		"\xff": `map "\xff": x`, "": `map "": x`, `a"b`: `map "a\"b": x`,
 	} {
 		if got := New(name, errors.New("x")).Error(); got != want {
 			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-}
-
-// TestPrintable: nothing that a terminal could obey, and all that is text.
-func TestPrintable(t *testing.T) {
-	for s, want := range map[string]string{
-		"plain name.raw": "plain name.raw", "größe 日本": "größe 日本", "a\x1b": "a\\x1b",
-		"a\u009bm": "a\\xc2\\x9bm", "\xff\x9b": "\\xff\\x9b", "\n\x7f": "\\x0a\\x7f",
-	} {
-		if got := printable(s); got != want {
-			t.Errorf("%q: %q, want %q", s, got, want)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // Package failure says why an image could not be mapped: in one line for people, in the words of
-// qemu-img, and as an error number for a file system. Texts that come from images are hostile, and
-// are shown with everything escaped that is not printable.
+// qemu-img, and as an error number for a file system. Names and texts that come from images
+// are hostile: package show makes them fit to be shown.
 //
 // Its files, from the bottom up:
 //
@@ -13,10 +13,10 @@ package failure
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"instarfs/guest/fault"
+	"instarfs/guest/show"
 )
 
 // Error says why an image could not be mapped.
@@ -28,13 +28,13 @@ type Error struct {
 
 // New names the image in an error. The result is an *Error.
 func New(name string, err error) error {
-	return &Error{Name: name, Err: err, qemu: qemuText(name, err)}
+	return &Error{Name: name, Err: err, qemu: qemuText(show.Line(name), err)}
 }
 
 // Error is one line: what was tried, on which file, at which offset, why, and what to do if
 // something can be done.
 func (e *Error) Error() string {
-	name := fmt.Sprintf("%q", e.Name)
+	name := show.Quote(e.Name, len(e.Name))
 	if name == `"`+e.Name+`"` && e.Name != "" && !strings.ContainsAny(e.Name, " :") {
 		name = e.Name // nothing to quote
 	}

@@ -2,10 +2,10 @@ package failure
 
 import (
 	"errors"
-	"fmt"
 
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
+	"instarfs/guest/show"
 	"instarfs/vmm/files"
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/session"
@@ -42,7 +42,7 @@ func (e *Reference) Unwrap() error { return e.Err }
 
 // Error says which file, why, and what to do.
 func (e *Reference) Error() string {
-	text := e.Kind.String() + " " + quote(e.Name)
+	text := e.Kind.String() + " " + show.Quote(e.Name, maxQuoted)
 	switch {
 	case errors.Is(e.Err, files.ErrOutside):
 		return text + " is refused: " + files.ErrOutside.Error() +
@@ -57,20 +57,9 @@ func (e *Reference) Error() string {
 		return text + ": " + ErrDeep.Error() + " (--max-depth allows more)"
 	}
 	if e.Label != e.Name {
-		text += " (" + quote(e.Label) + ")"
+		text += " (" + show.Quote(e.Label, maxQuoted) + ")"
 	}
 	return text + ": " + reason(e.Err)
-}
-
-// maxQuoted is how many bytes of a name are shown.
-const maxQuoted = 200
-
-// quote shows a name that may hold anything.
-func quote(name string) string {
-	if len(name) > maxQuoted {
-		return fmt.Sprintf("%q...", name[:maxQuoted])
-	}
-	return fmt.Sprintf("%q", name)
 }
 
 // reason is the text of an error, and what to do about it.
