@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"instarfs/guest/format/qcow2/qcow2test"
+	"instarfs/vmm/chaintest"
 	"instarfs/vmm/failure"
 	"instarfs/vmm/files"
 	"instarfs/vmm/vmmtest"
@@ -141,7 +142,7 @@ func TestLinkSwappedWhileOpening(t *testing.T) {
 	defer func() { close(stop); <-swapped }()
 	e := NewEngine(vmmtest.Walker{}, Access{}, Limits{Cache: 1 << 20})
 	var mapped, refusals int
-	for until := time.Now().Add(30 * time.Second); (mapped < 50 || refusals < 50) &&
+	for until := time.Now().Add(chaintest.GiveUp); (mapped < 50 || refusals < 50) &&
 		time.Now().Before(until); {
 		r, err := e.MapFile(t.Context(), dir+"/top", whole)
 		var failed *failure.Error

@@ -12,6 +12,9 @@ import (
 	"instarfs/guest/show"
 )
 
+// GiveUp is how long tests wait for what must happen. It only bounds how long a failure takes.
+const GiveUp = time.Minute
+
 // Write makes or changes a file so that its identity is surely another one.
 func Write(t testing.TB, name, text string) {
 	t.Helper()
@@ -67,7 +70,7 @@ func OpenFiles(t *testing.T) {
 	before := count()
 	t.Cleanup(func() {
 		// A run may end a moment after its caller has left.
-		for range 100 {
+		for end := time.Now().Add(GiveUp); time.Now().Before(end); {
 			if count() <= before {
 				return
 			}

@@ -66,8 +66,8 @@ func newSource(t *testing.T) (*Source, *fakeRunner, string) {
 		options), r, root
 }
 
-// soon fails the test when f blocks, as the open of a FIFO without a writer would.
-func soon(t *testing.T, f func()) {
+// mustEnd fails the test when f blocks, as the open of a FIFO without a writer would.
+func mustEnd(t *testing.T, f func()) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() {
@@ -76,7 +76,7 @@ func soon(t *testing.T, f func()) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(chaintest.GiveUp):
 		t.Fatal("blocks")
 	}
 }
@@ -108,7 +108,7 @@ func TestPaths(t *testing.T) {
 		{long, unix.ENAMETOOLONG, unix.ENAMETOOLONG},
 	}
 	for _, test := range tests {
-		soon(t, func() {
+		mustEnd(t, func() {
 			if _, err := s.Stat(t.Context(), nil, test.path); !errors.Is(err, test.stat) {
 				t.Errorf("stat of %q: %v, want %v", test.path, err, test.stat)
 			}
@@ -137,7 +137,7 @@ func TestReadDir(t *testing.T) {
 			"inside -> disk.img, loop -> loop, out and in -> disk.img, sub/",
 		"sub": "a b\n.img, deep.img, up -> ../disk.img",
 	} {
-		soon(t, func() {
+		mustEnd(t, func() {
 			list, err := s.ReadDir(t.Context(), nil, path)
 			if got := described(t, s, path, list); err != nil || got != want {
 				t.Errorf("%s: %s, %v; want %s", path, got, err, want)
@@ -146,7 +146,7 @@ func TestReadDir(t *testing.T) {
 	}
 	for path, want := range map[string]error{"dirlink": unix.ENOTDIR, "..": unix.ENOENT,
 		"/": unix.ENOENT, "disk.img": unix.ENOTDIR, "fifo": unix.ENOTDIR, "nothing": unix.ENOENT} {
-		soon(t, func() {
+		mustEnd(t, func() {
 			if list, err := s.ReadDir(t.Context(), nil, path); err != want || list != nil {
 				t.Errorf("%s: %v, %v", path, list, err)
 			}
