@@ -77,3 +77,25 @@ func TestComposingGivesWay(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCompositionsShareAnAllowance: the time of one composition counts for the next.
+func TestCompositionsShareAnAllowance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &Allowance{Limit: 10 * time.Second, Err: errUsedUp}
+		desk, memory := turns.New(1), ledger.New(math.MaxInt64)
+		for i := range 3 {
+			p, err := Enter(t.Context(), desk, memory, a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = p.ask(func() error {
+				time.Sleep(4 * time.Second)
+				return nil
+			})
+			p.Leave()
+			if used := a.Used(); err == nil != (i < 2) || used < time.Duration(i+1)*4*time.Second {
+				t.Errorf("composition %d: %v, %v used", i, err, used)
+			}
+		}
+	})
+}

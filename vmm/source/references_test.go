@@ -216,3 +216,30 @@ func TestHostileReferences(t *testing.T) {
 		}
 	}
 }
+
+// TestMissingIsAnotherGeneration: what a missing base leaves of an image is not the image alone,
+// and not what another error leaves of it.
+func TestMissingIsAnotherGeneration(t *testing.T) {
+	dir := t.TempDir()
+	qcow2(t, dir+"/over", "base", "qcow2", 1)
+	e := chain.NewEngine(vmmtest.Walker{}, chain.Access{}, chain.Limits{Cache: 1 << 20})
+	s := New(openTree(t, dir), e, options)
+	seen := map[chain.Generation]string{}
+	for _, now := range []struct {
+		what string
+		do   func() error
+	}{
+		{"unknown", func() error { return nil }},
+		{"missing", func() error { _, _, _ = s.Map(t.Context(), nil, "over"); return nil }},
+		{"endless", func() error { return os.Symlink("base", dir+"/base") }},
+	} {
+		if err := now.do(); err != nil {
+			t.Fatal(err)
+		}
+		i, err := s.Stat(t.Context(), nil, "over")
+		if before, ok := seen[i.Generation]; err != nil || ok {
+			t.Errorf("%s: the generation is the one of %s, %v", now.what, before, err)
+		}
+		seen[i.Generation] = now.what
+	}
+}
