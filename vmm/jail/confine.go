@@ -251,8 +251,9 @@ func execute() *script {
 }
 
 // lock installs the filter. With report, a system call that it refuses is reported to a listener,
-// whose descriptor is the result of the last step; else it kills.
-func lock(report bool) *script {
+// whose descriptor is the result of the last step; else it kills. self is the process number that the
+// child has for itself.
+func lock(self int, report bool) *script {
 	s := newScript()
 	prctl := func(what string, option, v uint64) {
 		s.demand(what, unix.SYS_PRCTL, value(option), value(v), value(0), value(0), value(0))
@@ -261,13 +262,13 @@ func lock(report bool) *script {
 	prctl("end with the host", unix.PR_SET_PDEATHSIG, uint64(unix.SIGKILL))
 	s.demand("close", unix.SYS_CLOSE, value(spareFD))
 	if report {
-		rules := append(allowed(), handOver()...)
+		rules := append(allowed(self), handOver()...)
 		seccomp(s, filter(rules, unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_USER_NOTIF),
 			unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
 		return s
 	}
 	noFiles(s)
-	seccomp(s, filter(allowed(), unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_KILL_PROCESS), 0)
+	seccomp(s, filter(allowed(self), unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_KILL_PROCESS), 0)
 	return s
 }
 
@@ -308,8 +309,6 @@ func shut(listener uint64) *script {
 	s.demand("hand over the listener", unix.SYS_SENDMSG, value(channelFD), at, value(0))
 	s.demand("close the listener", unix.SYS_CLOSE, value(listener))
 	noFiles(s)
-	seccomp(s, filter([]rule{
-		{unix.SYS_SENDMSG, nil}, {unix.SYS_CLOSE, nil}, {unix.SYS_PRLIMIT64, nil}, {unix.SYS_SECCOMP, nil},
-	}, unix.SECCOMP_RET_KILL_PROCESS, unix.SECCOMP_RET_ALLOW), 0)
+	seccomp(s, filter(takenBack(), unix.SECCOMP_RET_KILL_PROCESS, unix.SECCOMP_RET_ALLOW), 0)
 	return s
 }

@@ -33,27 +33,46 @@ const (
 	programFD = 3 // the program, until it is executed in its place
 )
 
+// memoryFlags are those with which the Go runtime maps memory, apart from MAP_FIXED. The kernel
+// counts no other kind of memory against RLIMIT_DATA.
+const memoryFlags = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
+
 // allowed are the system calls of a guest while it runs: what the Go runtime needs for memory, threads
-// and locks, and its two descriptors.
-func allowed() []rule {
+// and locks, and its two descriptors. A guest may signal itself only; self is its process number as it
+// sees it.
+func allowed(self int) []rule {
+	const readWrite = unix.PROT_READ | unix.PROT_WRITE
 	rules := []rule{
 		{unix.SYS_READ, []cond{is(0, channelFD)}},
 		{unix.SYS_WRITEV, []cond{is(0, channelFD)}},
 		{unix.SYS_WRITE, []cond{is(0, logFD)}},
-		{unix.SYS_MMAP, []cond{without(2, unix.PROT_EXEC), is(4, ^uint32(0))}},
+		{unix.SYS_MMAP, []cond{
+			without(2, ^uint32(readWrite)), {3, ^uint32(unix.MAP_FIXED), memoryFlags}, is(4, ^uint32(0)),
+		}},
 		{unix.SYS_CLONE, []cond{{0, ^uint32(unix.CLONE_SETTLS), threadFlags}}},
-		{unix.SYS_PRCTL, []cond{is(0, unix.PR_SET_VMA)}}, // names memory for /proc/PID/maps
+		{unix.SYS_TGKILL, []cond{is(0, uint32(self))}},
+		// FUTEX_WAIT_PRIVATE and FUTEX_WAKE_PRIVATE, which differ by a bit.
+		{unix.SYS_FUTEX, []cond{{1, ^uint32(1), futexPrivate}}},
+		{unix.SYS_CLOCK_GETTIME, []cond{without(0, ^uint32(unix.CLOCK_MONOTONIC))}}, // or CLOCK_REALTIME, 0
+		{unix.SYS_PRCTL, []cond{is(0, unix.PR_SET_VMA)}},                            // names memory for /proc/PID/maps
+	}
+	for _, advice := range []uint32{
+		unix.MADV_DONTNEED, unix.MADV_FREE, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE, unix.MADV_COLLAPSE,
+	} {
+		rules = append(rules, rule{unix.SYS_MADVISE, []cond{is(2, advice)}})
 	}
 	for _, nr := range []uint32{
-		unix.SYS_MUNMAP, unix.SYS_MADVISE, unix.SYS_FUTEX, unix.SYS_SCHED_YIELD, unix.SYS_NANOSLEEP,
-		unix.SYS_CLOCK_GETTIME, unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_TGKILL, unix.SYS_SIGALTSTACK,
-		unix.SYS_RT_SIGACTION, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGRETURN, unix.SYS_RESTART_SYSCALL,
-		unix.SYS_EXIT, unix.SYS_EXIT_GROUP,
+		unix.SYS_MUNMAP, unix.SYS_SCHED_YIELD, unix.SYS_NANOSLEEP, unix.SYS_GETPID, unix.SYS_GETTID,
+		unix.SYS_SIGALTSTACK, unix.SYS_RT_SIGACTION, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGRETURN,
+		unix.SYS_RESTART_SYSCALL, unix.SYS_EXIT, unix.SYS_EXIT_GROUP,
 	} {
 		rules = append(rules, rule{nr, nil})
 	}
 	return rules
 }
+
+// futexPrivate is FUTEX_PRIVATE_FLAG of include/uapi/linux/futex.h.
+const futexPrivate = 128
 
 // handOver are the system calls with which a child passes the listener of its filter to the host,
 // and shuts the door behind it.
@@ -62,6 +81,14 @@ func handOver() []rule {
 		{unix.SYS_SENDMSG, []cond{is(0, channelFD)}}, {unix.SYS_CLOSE, nil},
 		{unix.SYS_PRLIMIT64, []cond{is(0, 0)}}, {unix.SYS_SECCOMP, nil},
 	}
+}
+
+// takenBack are the same with any arguments: none of them is allowed from then on.
+func takenBack() (rules []rule) {
+	for _, r := range handOver() {
+		rules = append(rules, rule{r.nr, nil})
+	}
+	return rules
 }
 
 // Offsets in struct seccomp_data.

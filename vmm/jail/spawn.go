@@ -52,7 +52,9 @@ func (s *spawner) spawn(l level, report bool) (*child, Measures, error) {
 
 // confine makes of a child that was just started one that waits for its job.
 func (s *spawner) confine(c *child, l level, m *Measures) error {
+	self := c.pid
 	if l != bare {
+		self = 1
 		if err := s.fork(c, l); err != nil {
 			return err
 		}
@@ -63,7 +65,7 @@ func (s *spawner) confine(c *child, l level, m *Measures) error {
 	// If that succeeds there is no answer: the program begins again, and reads the next message.
 	exec := execute()
 	c.put(abi.MsgSteps, uint32(exec.Len()), exec.Encode())
-	door := lock(m.Reporting)
+	door := lock(self, m.Reporting)
 	if err := c.carryOut(door); err != nil || !m.Reporting {
 		return err
 	}
