@@ -52,7 +52,7 @@ var lattice = []room{
 	{"vmm/ledger", nil, "memory is counted without knowing what it is for"},
 	{"vmm/session", []string{"guest/show", "vmm/bug", "guest/img", "guest/extent", "guest/fault", "guest/abi", "vmm/turns", "vmm/ledger"}, "a run whatever carries it: no KVM, no process, no file"},
 	{"vmm", []string{"vmm/bug", "guest/abi", "vmm/kvm", "vmm/virtio", "vmm/session", "vmm/ledger"}, "runs any program it is given: not the payload, not paths, not formats"},
-	{"vmm/jail", []string{"guest/abi", "vmm/session", "vmm/ledger"}, "the second carrier: runs any program it is given, as vmm does"},
+	{"vmm/jail", []string{"vmm/bug", "guest/abi", "vmm/session", "vmm/ledger"}, "the second carrier: runs any program it is given, as vmm does"},
 	{"vmm/jail/jailtest", []string{"guest/abi"}, "what a test and its hostile guest agree on"},
 	{"vmm/jail/jailtest/hostile", []string{"guest/abi", "guest/process", "vmm/jail/jailtest"},
 		"a guest that misbehaves after a real start; never part of a program that runs"},

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/vmm/bug"
 	"instarfs/vmm/session"
 )
 
@@ -105,7 +106,12 @@ func (p *Pool) Run(ctx context.Context, job *session.Job) (*session.Layer, error
 		}
 		defer p.finish(c)
 		p.replenish()
-		return c.run(ctx, job, ticket)
+		var layer *session.Layer
+		err = bug.Guard(func() (err error) { // the image is read on this goroutine
+			layer, err = c.run(ctx, job, ticket)
+			return err
+		})
+		return layer, err
 	})
 }
 
