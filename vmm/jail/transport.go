@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -119,6 +120,21 @@ func (c *child) giveWay(m *session.Meter) error {
 	return m.Yield()
 }
 
+// aside calls f, which may wait without a turn. The child is stopped meanwhile, unless f takes less
+// than a tick.
+func (c *child) aside(f func()) {
+	stopped := make(chan struct{})
+	late := time.AfterFunc(tick, func() {
+		c.stop()
+		close(stopped)
+	})
+	f()
+	if !late.Stop() {
+		<-stopped
+		c.proceed()
+	}
+}
+
 // lost makes of an error of the channel what the run ends with.
 func (c *child) lost(err error) error {
 	var errno unix.Errno
@@ -188,7 +204,7 @@ func (c *child) serve(m *session.Meter, n uint32, requests []byte) error {
 func (c *child) read(sector uint64, n uint32) (ok bool, err error) {
 	at := len(c.out)
 	c.out = c.out[:at+abi.HeaderLen+int(n)]
-	ok, err = c.disk.ReadSectors(c.out[at+abi.HeaderLen:], sector)
+	c.aside(func() { ok, err = c.disk.ReadSectors(c.out[at+abi.HeaderLen:], sector) })
 	h := abi.Header{Kind: abi.MsgData, N: 1, Length: n}
 	if !ok {
 		h.N, h.Length = 0, 0
