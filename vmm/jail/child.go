@@ -19,9 +19,10 @@ import (
 type child struct {
 	channel
 	pid      int
-	log      int // read end of the pipe that the Go runtime writes to; does not block
-	listener int // of refused system calls, -1 if there is none
-	statm    int // /proc/PID/statm, -1 if it could not be opened
+	log      int           // read end of the pipe that the Go runtime writes to; does not block
+	listener int           // of refused system calls, -1 if there is none
+	statm    int           // /proc/PID/statm, -1 if it could not be opened
+	cpu      time.Duration // the limit of its processor time
 	lease    *ledger.Lease
 	disk     *session.Disk
 	results  []byte // of the last script
@@ -30,7 +31,8 @@ type child struct {
 	mu     sync.Mutex // guards reaped, and the process number with it
 	reaped bool       // the number may be another process's by now
 	gone   chan struct{}
-	status unix.WaitStatus // how it ended; valid once gone is closed
+	status unix.WaitStatus // how it ended; this and usage are valid once gone is closed
+	usage  unix.Rusage
 }
 
 // signal sends a signal, from any goroutine, as long as the process number is the child's.
@@ -60,7 +62,7 @@ func (c *child) reap() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if _, err := unix.Wait4(c.pid, &c.status, 0, nil); err != unix.EINTR {
+		if _, err := unix.Wait4(c.pid, &c.status, 0, &c.usage); err != unix.EINTR {
 			break
 		}
 	}
@@ -121,8 +123,9 @@ func (c *child) death() *session.GuestError {
 		}
 	case s.Signal() == unix.SIGSYS:
 		kind, what = session.KindSyscall, "a system call that is not answered"
-	case s.Signal() == unix.SIGXCPU:
-		kind, what = session.KindDeadline, "no result within the limit of processor time"
+	case s.Signal() == unix.SIGKILL && c.spent() >= c.cpu-c.cpu/4: // the limit counts ticks
+		kind = session.KindDeadline
+		what = fmt.Sprintf("no result after %v of processor time on all processors", c.cpu)
 	case s.Signal() == unix.SIGKILL:
 		kind, what = session.KindMemory, "the kernel killed the program (out of memory?)"
 	case isFault(s.Signal()):
@@ -133,6 +136,11 @@ func (c *child) death() *session.GuestError {
 	e := session.Errorf(kind, "%s", what)
 	e.Log = log
 	return e
+}
+
+// spent is the processor time that a process had which is gone.
+func (c *child) spent() time.Duration {
+	return time.Duration(c.usage.Utime.Nano() + c.usage.Stime.Nano())
 }
 
 // awaitEnd reports whether the process ends by itself within d.

@@ -3,7 +3,9 @@ package jail
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -151,15 +153,12 @@ func enclose(l level, root bool, cpu uint64, m *Measures) *script {
 	}
 	m.OtherUser = true
 	limit := func(what string, resource int, n uint64) {
-		var own unix.Rlimit // which the child inherited, and cannot raise
-		if unix.Getrlimit(resource, &own) == nil {
-			n = min(n, own.Max)
-		}
+		n = inherited(resource, n)
 		s.demand("limit of "+what, unix.SYS_PRLIMIT64, value(0), value(uint64(resource)), s.Bytes(rlimit(n)), value(0))
 	}
 	limit("addresses", unix.RLIMIT_AS, addressLimit)
 	limit("memory", unix.RLIMIT_DATA, dataLimit)
-	limit("processor time", unix.RLIMIT_CPU, min(cpu+cpuSpare, maxCPU))
+	limit("processor time", unix.RLIMIT_CPU, cpu)
 	limit("file size", unix.RLIMIT_FSIZE, 0)
 	limit("core dumps", unix.RLIMIT_CORE, 0)
 	limit("locked memory", unix.RLIMIT_MEMLOCK, 0)
@@ -173,6 +172,21 @@ func enclose(l level, root bool, cpu uint64, m *Measures) *script {
 	s.demand("no_new_privs", unix.SYS_PRCTL, value(unix.PR_SET_NO_NEW_PRIVS), value(1), value(0), value(0), value(0))
 	landlock(s, &m.Landlock)
 	return s
+}
+
+// inherited is n, or the limit of this process if that is lower: a child cannot raise it.
+func inherited(resource int, n uint64) uint64 {
+	var own unix.Rlimit
+	if unix.Getrlimit(resource, &own) == nil {
+		n = min(n, own.Max)
+	}
+	return n
+}
+
+// cpuLimit is the processor time in seconds of a child whose run may take d. Only a child that
+// computes on many processors reaches it before its run ends.
+func cpuLimit(d time.Duration) uint64 {
+	return inherited(unix.RLIMIT_CPU, uint64(min(math.Ceil(d.Seconds())+cpuSpare, maxCPU)))
 }
 
 func rlimit(n uint64) []byte {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -62,7 +61,7 @@ func NewPool(o Options) (*Pool, error) {
 		host: o.Host, started: o.Started, eager: o.Ahead > 0, program: program, work: make(chan func()), ready: make(chan *child, max(o.Ahead, 1)), report: true,
 		spawner: spawner{
 			program: program, root: os.Geteuid() == 0, books: o.Host.Memory,
-			cpu: uint64(math.Ceil(o.Host.Budget().Time.Seconds())),
+			cpu: cpuLimit(o.Host.Budget().Time),
 		},
 	}
 	go func() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,7 +19,7 @@ const handshakeLen = 4096
 type spawner struct {
 	program int // descriptor of the sealed guest program
 	root    bool
-	cpu     uint64 // seconds of processor time that a run may take
+	cpu     uint64 // seconds of processor time that a child may take
 	books   *ledger.Ledger
 }
 
@@ -98,6 +99,7 @@ func (s *spawner) start(lease *ledger.Lease) (*child, error) {
 		if err == nil {
 			return &child{
 				channel: channel{fd: host, buf: make([]byte, handshakeLen)},
+				cpu:     time.Duration(s.cpu) * time.Second,
 				pid:     pid, log: pipe[0], listener: -1, statm: -1, lease: lease, gone: make(chan struct{}),
 			}, nil
 		}
