@@ -50,6 +50,13 @@ func TestVersion(t *testing.T) {
 	if code := tool.run("version"); code != 0 || !strings.Contains(tool.stdout.String(), "\nguest not built in (run make)\n") {
 		t.Errorf("exit %d: %s", code, tool.stdout.String())
 	}
+	tool.stdout.Reset()
+	tool.newEngine = func(sharedOptions) (engine, error) { return sizedEngine{}, nil }
+	tool.checkKVM = func() error { return errors.New("no /dev/kvm") }
+	const carriers = "\nkvm no no /dev/kvm\nprocess ok\nisolation ok auto is process\n"
+	if code := tool.run("version", "-v"); code != 0 || !strings.HasSuffix(tool.stdout.String(), carriers) {
+		t.Errorf("exit %d: %s", code, tool.stdout.String())
+	}
 	tool.env.stdout = broken{io.ErrClosedPipe}
 	expectRun(t, tool, []string{"version"}, 1, "", "instarfs: version: write to standard output: io: read/write on closed pipe\n")
 }

@@ -1,38 +1,68 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
+	"instarfs/guest/show"
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
 func versionCommand(e *env) *cobra.Command {
-	return &cobra.Command{
+	verbose := false
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of the program and of the guest in it",
-		Long:  "Print the version of the program, the SHA-256 of the map guest in it, and the Go release that built it." + exitHelp("done", "the output could not be written"),
-		Args:  expect(),
-		RunE: func(*cobra.Command, []string) error {
-			guest := "not built in (run make)"
-			if p, err := e.payload(); err == nil {
-				sum := sha256.New()
-				if _, err := io.Copy(sum, p); err != nil {
-					return fmt.Errorf("version: read the map guest: %w", err)
-				}
-				guest = fmt.Sprintf("sha256:%x", sum.Sum(nil))
-			}
-			_, err := fmt.Fprintf(e.stdout, "instarfs %s\nguest %s\n%s %s/%s\n", moduleVersion(), guest, runtime.Version(),
-				runtime.GOOS, runtime.GOARCH)
+		Long: "Print the version of the program, the SHA-256 of the map guest in it, and the Go release that built it. " +
+			"With -v, also what can carry its runs here." + exitHelp("done", "the output could not be written"),
+		Args: expect(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, err := versionText(e)
 			if err != nil {
+				return fmt.Errorf("version: %w", err)
+			}
+			if verbose {
+				text += carrierText(cmd.Context(), e)
+			}
+			if _, err := io.WriteString(e.stdout, text); err != nil {
 				return fmt.Errorf("version: write to standard output: %w", err)
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also say what can carry runs of the guest")
+	return cmd
+}
+
+func versionText(e *env) (string, error) {
+	guest := "not built in (run make)"
+	if p, err := e.payload(); err == nil {
+		sum := sha256.New()
+		if _, err := io.Copy(sum, p); err != nil {
+			return "", fmt.Errorf("read the map guest: %w", err)
+		}
+		guest = fmt.Sprintf("sha256:%x", sum.Sum(nil))
+	}
+	return fmt.Sprintf("instarfs %s\nguest %s\n%s %s/%s\n", moduleVersion(), guest, runtime.Version(),
+		runtime.GOOS, runtime.GOARCH), nil
+}
+
+// carrierText says what can carry runs, and what auto is.
+func carrierText(ctx context.Context, e *env) string {
+	var b strings.Builder
+	for _, f := range e.findCarriers(ctx) {
+		note := f.note
+		if f.err != nil {
+			note = show.Line(f.err.Error())
+		}
+		fmt.Fprintln(&b, strings.TrimRight(f.name+" "+f.verdict()+" "+note, " "))
+	}
+	return b.String()
 }
 
 // version is what make found out with git describe; the linker sets it.
