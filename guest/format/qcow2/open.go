@@ -24,10 +24,8 @@ import (
 var Driver = format.Driver{Format: img.Qcow2, Probe: probe, Open: open}
 
 func probe(head *[format.HeadLen]byte, _ uint64, _ bool) int {
-	if string(head[:len(magic)]) == magic && binary.BigEndian.Uint32(head[offVersion:]) >= 2 {
-		return 100
-	}
-	return 0
+	return format.Score(string(head[:len(magic)]) == magic &&
+		binary.BigEndian.Uint32(head[offVersion:]) >= 2, format.Certain)
 }
 
 // open makes every check that qemu makes when it opens an image read-only, in its order: of
@@ -79,13 +77,12 @@ func (m *image) checkStart() *fault.Fault {
 	}
 	m.clusterBits = uint(h.clusterBits())
 	m.clusterSize = 1 << m.clusterBits
-	if h.version() == 3 && h.headerLength() < headerLengthMin {
+	switch {
+	case h.version() == 3 && h.headerLength() < headerLengthMin:
 		return fault.New(fault.Qcow2HeaderShort, offHeaderLength)
-	}
-	if uint64(h.headerLength()) > m.clusterSize {
+	case uint64(h.headerLength()) > m.clusterSize:
 		return fault.New(fault.Qcow2HeaderLong, offHeaderLength)
-	}
-	if h.backingFileOffset() > m.clusterSize {
+	case h.backingFileOffset() > m.clusterSize:
 		return fault.New(fault.Qcow2BackingOffset, offBackingFileOffset)
 	}
 	m.win.Limit = m.clusterSize
@@ -127,19 +124,16 @@ func (m *image) checkTables() *fault.Fault {
 		return fault.New(fault.Qcow2RefcountOrder, offRefcountOrder)
 	}
 	m.crypt = h.cryptMethod()
-	if h.refcountTableClusters() == 0 {
+	switch {
+	case h.refcountTableClusters() == 0:
 		return fault.New(fault.Qcow2NoRefcountTable, offRefcountTableSize)
-	}
-	if uint64(h.refcountTableClusters()) > maxReftableBytes>>m.clusterBits {
+	case uint64(h.refcountTableClusters()) > maxReftableBytes>>m.clusterBits:
 		return fault.New(fault.Qcow2RefcountTableSize, offRefcountTableSize)
-	}
-	if !m.validTable(h.refcountTableOffset(), m.reftableBytes()) {
+	case !m.validTable(h.refcountTableOffset(), m.reftableBytes()):
 		return fault.New(fault.Qcow2RefcountTableOffset, offRefcountTableOffset)
-	}
-	if h.nbSnapshots() > maxSnapshots {
+	case h.nbSnapshots() > maxSnapshots:
 		return fault.New(fault.Qcow2SnapshotCount, offNbSnapshots)
-	}
-	if !m.validTable(h.snapshotsOffset(), uint64(h.nbSnapshots())*snapshotFixed) {
+	case !m.validTable(h.snapshotsOffset(), uint64(h.nbSnapshots())*snapshotFixed):
 		return fault.New(fault.Qcow2SnapshotOffset, offSnapshotsOffset)
 	}
 	return nil
@@ -169,13 +163,12 @@ func (m *image) checkL1() *fault.Fault {
 	// qemu rounds up in 64 bits too: a size just below 2^64 becomes 0 here, and checkSize
 	// refuses it.
 	needed := (h.size() + 1<<m.l1Reach() - 1) >> m.l1Reach()
-	if needed > maxL1Needed {
+	switch {
+	case needed > maxL1Needed:
 		return fault.New(fault.Qcow2ImageTooBig, offSize)
-	}
-	if entries < needed {
+	case entries < needed:
 		return fault.New(fault.Qcow2L1TooSmall, offL1Size)
-	}
-	if entries > 0 && h.l1TableOffset() > block.MaxOffset-entries*l1EntrySize {
+	case entries > 0 && h.l1TableOffset() > block.MaxOffset-entries*l1EntrySize:
 		return fault.New(fault.Qcow2L1Read, offL1TableOffset)
 	}
 	m.size = h.size() &^ (sectorSize - 1)
