@@ -68,23 +68,32 @@ type Measures struct {
 
 // Missing says what is not in force, in words for people; "" if nothing is missing.
 func (m Measures) Missing() string {
-	var list []string
-	for _, x := range []struct {
-		have bool
-		name string
-	}{
-		{m.UserNamespace, "user namespace"}, {m.Namespaces, "namespaces"}, {m.EmptyRoot, "empty root"},
-		{m.Landlock, "Landlock"}, {m.OtherUser, "other user"}, {m.Reporting, "reporting of refused system calls"},
-	} {
-		if !x.have {
-			list = append(list, x.name)
-		}
-	}
+	list := m.missing(Measures{true, true, true, true, true, true, nil})
 	text := strings.Join(list, ", ")
 	if text != "" && m.Refused != nil {
 		text += fmt.Sprintf(" (%v)", m.Refused)
 	}
 	return text
+}
+
+// missing names what is in force in wanted and not in m.
+func (m Measures) missing(wanted Measures) (list []string) {
+	for _, x := range []struct {
+		wanted, have bool
+		name         string
+	}{
+		{wanted.UserNamespace, m.UserNamespace, "user namespace"},
+		{wanted.Namespaces, m.Namespaces, "namespaces"},
+		{wanted.EmptyRoot, m.EmptyRoot, "empty root"},
+		{wanted.Landlock, m.Landlock, "Landlock"},
+		{wanted.OtherUser, m.OtherUser, "other user"},
+		{wanted.Reporting, m.Reporting, "reporting of refused system calls"},
+	} {
+		if x.wanted && !x.have {
+			list = append(list, x.name)
+		}
+	}
+	return list
 }
 
 // script is a list of steps and what is made of their results.
@@ -297,8 +306,8 @@ func seccomp(s *script, f []unix.SockFilter, flags uint64) {
 	// struct sock_fprog
 	prog := s.Bytes(append(binary.LittleEndian.AppendUint64(nil, uint64(len(f))), make([]byte, 8)...))
 	s.Point(prog, 8, s.Bytes(b))
-	s.demand("filter of system calls", unix.SYS_SECCOMP, value(unix.SECCOMP_SET_MODE_FILTER),
-		value(flags|unix.SECCOMP_FILTER_FLAG_TSYNC), prog)
+	s.demand("install a filter of system calls (allow seccomp(2) in the container or service that runs this)",
+		unix.SYS_SECCOMP, value(unix.SECCOMP_SET_MODE_FILTER), value(flags|unix.SECCOMP_FILTER_FLAG_TSYNC), prog)
 }
 
 func noFiles(s *script) {

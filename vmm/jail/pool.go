@@ -36,13 +36,13 @@ type Pool struct {
 	work    chan func() // to the thread that starts children
 	ready   chan *child
 
-	mu     sync.Mutex // guards what follows
-	level  level      // the first that works
-	report bool
-	known  bool // level and report are those of a child that came up
-	eager  bool // children are kept ready
-	coming int  // children in ready, or on their way there and not yet claimed
-	closed bool
+	mu       sync.Mutex // guards what follows
+	level    level      // the first that works
+	measures Measures   // of the first child
+	known    bool       // level and measures are those of a child that came up
+	eager    bool       // children are kept ready
+	coming   int        // children in ready, or on their way there and not yet claimed
+	closed   bool
 
 	using sync.RWMutex   // held for reading while a child is started, for writing while program is closed
 	alive sync.WaitGroup // children, and those who start them
@@ -58,7 +58,8 @@ func NewPool(o Options) (*Pool, error) {
 		return nil, fmt.Errorf("process isolation: %w", err)
 	}
 	p := &Pool{
-		host: o.Host, started: o.Started, eager: o.Ahead > 0, program: program, work: make(chan func()), ready: make(chan *child, max(o.Ahead, 1)), report: true,
+		host: o.Host, started: o.Started, eager: o.Ahead > 0, program: program,
+		work: make(chan func()), ready: make(chan *child, max(o.Ahead, 1)),
 		spawner: spawner{
 			program: program, root: os.Geteuid() == 0, books: o.Host.Memory,
 			cpu: cpuLimit(o.Host.Budget().Time),
@@ -199,11 +200,10 @@ func (p *Pool) spawn() (c *child, err error) {
 // spawnHere is spawn on the thread for it.
 func (p *Pool) spawnHere() (*child, error) {
 	p.mu.Lock()
-	l, report, known := p.level, p.report, p.known
+	l, measures, known := p.level, p.measures, p.known
 	p.mu.Unlock()
 	if known {
-		c, _, err := p.spawner.spawn(l, report)
-		return c, err
+		return p.spawner.spawnAlike(l, measures)
 	}
 	var first error
 	for _, report := range []bool{true, false} {
@@ -219,7 +219,7 @@ func (p *Pool) spawnHere() (*child, error) {
 				continue
 			}
 			p.mu.Lock()
-			p.level, p.report, p.known = l, report, true
+			p.level, p.measures, p.known = l, m, true
 			p.mu.Unlock()
 			m.Refused = first
 			if p.started != nil {

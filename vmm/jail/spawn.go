@@ -3,6 +3,7 @@ package jail
 import (
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -49,6 +50,21 @@ func (s *spawner) spawn(l level, report bool) (*child, Measures, error) {
 	}
 	c.stop()
 	return c, m, nil
+}
+
+// spawnAlike starts a child that is confined by no less than an earlier one. What the kernel did once
+// it may refuse while it lacks something, which the guest of another run may have brought about.
+func (s *spawner) spawnAlike(l level, earlier Measures) (*child, error) {
+	c, m, err := s.spawn(l, earlier.Reporting)
+	if err != nil {
+		return nil, err
+	}
+	if lost := m.missing(earlier); len(lost) > 0 {
+		c.close()
+		return nil, fmt.Errorf("process isolation: a process was confined without: %s; earlier ones were not",
+			strings.Join(lost, ", "))
+	}
+	return c, nil
 }
 
 // confine makes of a child that was just started one that waits for its job.
