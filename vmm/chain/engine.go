@@ -14,7 +14,7 @@ import (
 	"instarfs/vmm/session"
 )
 
-// Runner carries out guest runs: a *vmm.Pool, or what a test puts in its place.
+// Runner carries out guest runs: a *vmm.Pool, a *jail.Pool, or what a test puts in its place.
 type Runner interface {
 	Run(ctx context.Context, job *session.Job) (*session.Layer, error)
 }

@@ -208,7 +208,8 @@ func TestFailuresAreKept(t *testing.T) {
 	_, damage := badLayer(t)
 	budget := &session.GuestError{Kind: session.KindReads}
 	for _, want := range []error{damage, budget} {
-		e, r, name := newEngine(t, func(int32, *session.Job) (*session.Layer, error) { return nil, want })
+		e, r, name := newEngine(t,
+			func(int32, *session.Job) (*session.Layer, error) { return nil, want })
 		try := func(runs int32) {
 			t.Helper()
 			if _, err := e.MapFile(t.Context(), name, whole); !errors.Is(err, want) {
@@ -233,7 +234,8 @@ func TestFailuresAreKept(t *testing.T) {
 		v.failed.until = time.Now().Add(-time.Second)
 		try(3)
 	}
-	e, r, name := newEngine(t, func(int32, *session.Job) (*session.Layer, error) { return nil, unix.EIO })
+	e, r, name := newEngine(t,
+		func(int32, *session.Job) (*session.Layer, error) { return nil, unix.EIO })
 	for n := range int32(2) {
 		if _, err := e.MapFile(t.Context(), name, whole); !errors.Is(err, unix.EIO) {
 			t.Error(err)

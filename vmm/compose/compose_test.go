@@ -33,7 +33,7 @@ func TestStates(t *testing.T) {
 		now, before82, old extent.Flags
 	}{
 		{"unallocated", 0, zero, zero, zero},
-		{"unallocated, with a cluster (H21)", offset, zero | offset, zero | offset, zero | offset},
+		{"unallocated, with a cluster", offset, zero | offset, zero | offset, zero | offset},
 		{"zero", present | zero, present | zero, present | zero, zero},
 		{"zero, with a cluster", present | zero | offset, present | zero | offset,
 			present | zero | offset, zero | offset},
@@ -100,8 +100,8 @@ func compose(
 	return r.Map, r.Failed, nil
 }
 
-// TestCompose: holes, merging, and that the file is asked only where its holes show through (spec
-// B.3, E.0, E.1, E.2.5).
+// TestCompose: holes, merging, and that the file is asked only where its holes show through. See
+// docs/qemu-img-map.md.
 func TestCompose(t *testing.T) {
 	now, old := style{}, style{qemu: true, noCompressed: true, noPresent: true}
 	file := func(rs ...region) Holes { return &fakeHoles{regions: rs} }
@@ -235,8 +235,8 @@ func TestHolesMultiply(t *testing.T) {
 	}
 }
 
-// TestBad: an extent that cannot be told fails the map, or in the style of qemu cuts it where
-// qemu-img's output ends (spec E.2.6): the entry that still grows is lost.
+// TestBad: an extent that is bad fails the map, or in the style of qemu cuts it where qemu-img's
+// output ends: the entry that still grows is lost. See docs/qemu-img-map.md.
 func TestBad(t *testing.T) {
 	f0, f1 := fault.New(fault.Qcow2L2Unaligned, 8), fault.New(fault.Qcow2InvalidSubcluster, 16)
 	bad := func(start, n, i uint64) extent.Extent { return ext(start, n, extent.Bad, i) }

@@ -30,9 +30,9 @@ const (
 	MaxParts = 1 << 17
 )
 
-// Assemble puts the parts of a layer one after the other. Files must be set, with their layers. The
-// error is why the layer is refused: a *fault.Fault, or a *session.GuestError, because a guest may be
-// wrong about files whose maps it has not seen.
+// Assemble puts the parts of a layer one after the other. Files must be set, with their layers.
+// The error is why the layer is refused: a *fault.Fault, or a *session.GuestError, because a guest
+// may be wrong about files whose maps it has not seen.
 func (f *File) Assemble() error {
 	for _, refusal := range faults(f.Layer, abi.RoleRefuse) {
 		return refusal
@@ -56,7 +56,8 @@ func (f *File) Assemble() error {
 		if p.file != nil {
 			l := p.file.Layer
 			if p.Offset != 0 {
-				return session.Errorf(session.KindProtocol, "a part that begins at byte %d of its file", p.Offset)
+				return session.Errorf(session.KindProtocol,
+					"a part that begins at byte %d of its file", p.Offset)
 			}
 			if l.VirtualSize > maxDisk {
 				// A part without a size makes a disk without one, in a profile of qemu.

@@ -46,7 +46,8 @@ func TestErrnoOfFaults(t *testing.T) {
 
 func TestErrnoOfGuestErrors(t *testing.T) {
 	want := map[session.Kind]unix.Errno{
-		session.KindDeadline: unix.ETIMEDOUT, session.KindMemory: unix.EFBIG, session.KindExits: unix.EFBIG,
+		session.KindDeadline: unix.ETIMEDOUT, session.KindMemory: unix.EFBIG,
+		session.KindExits:   unix.EFBIG,
 		session.KindReads:   unix.EFBIG,
 		session.KindExtents: unix.EFBIG,
 	}
