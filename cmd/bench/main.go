@@ -36,7 +36,16 @@ func run(binary, output string, quick bool) error {
 	if quick {
 		b.scale = 10
 	}
-	for _, step := range []func() error{b.small, b.large, b.listing, b.overlays} {
+	for _, carrier := range carriers() {
+		b.carrier = carrier
+		for _, step := range []func() error{b.small, b.large} {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+	}
+	b.carrier = "auto"
+	for _, step := range []func() error{b.listing, b.overlays} {
 		if err := step(); err != nil {
 			return err
 		}

@@ -89,6 +89,19 @@ type mount struct {
 	log   bytes.Buffer
 }
 
+// carriers are the values of --isolation that are measured: kvm only where there is KVM.
+func carriers() []string {
+	if _, err := os.Stat("/dev/kvm"); err != nil {
+		return []string{"process"}
+	}
+	return []string{"kvm", "process"}
+}
+
+// mapArgs is the command line of a map by the program.
+func (b *bench) mapArgs(image string) []string {
+	return []string{b.binary, "map", "--isolation", b.carrier, "--output=json", image}
+}
+
 // mountAt mounts source and waits until the map guest has started once, so that the mount is
 // warm.
 func (b *bench) mountAt(source string) (*mount, error) {
@@ -96,7 +109,7 @@ func (b *bench) mountAt(source string) (*mount, error) {
 	if err := os.MkdirAll(m.point, 0o755); err != nil {
 		return nil, err
 	}
-	m.cmd = exec.Command(b.binary, "mount", source, m.point)
+	m.cmd = exec.Command(b.binary, "mount", "--isolation", b.carrier, source, m.point)
 	m.cmd.Stderr = &m.log
 	if err := m.cmd.Start(); err != nil {
 		return nil, err

@@ -12,10 +12,11 @@ import (
 
 // bench is one run of all measurements.
 type bench struct {
-	binary string // of instarfs
-	work   string // a directory that is removed at the end
-	scale  int    // divides the amounts
-	report *report
+	binary  string // of instarfs
+	work    string // a directory that is removed at the end
+	carrier string // value of --isolation of what is measured now
+	scale   int    // divides the amounts
+	report  *report
 }
 
 const clusterBits = 16
@@ -67,7 +68,7 @@ func (b *bench) small() error {
 
 func (b *bench) smallIn(where, pattern string, process bool) error {
 	n := 200 / b.scale
-	source := filepath.Join(b.work, "small", fmt.Sprint(process))
+	source := filepath.Join(b.work, "small", b.carrier, fmt.Sprint(process))
 	image := func(i int) string { return filepath.Join(source, fmt.Sprintf(pattern, i)) }
 	for i := range 2 * n {
 		if err := smallImage(image(i)); err != nil {
@@ -99,12 +100,12 @@ func (b *bench) smallIn(where, pattern string, process bool) error {
 			}
 		}
 		if process {
-			if err := alone.add(b.binary, "map", "--output=json", image(i)); err != nil {
+			if err := alone.add(b.mapArgs(image(i))...); err != nil {
 				return err
 			}
 		}
 	}
-	b.report.row("(a) first `cat` of the map of a small qcow2, "+where, first, "`qemu-img map`",
+	b.report.row(b.carrier+": (a) first `cat` of the map of a small qcow2, "+where, first, "`qemu-img map`",
 		qemu)
 	b.report.row("— `cat` of an ordinary file of these bytes, which is the floor", plain,
 		"`qemu-img map`", qemu)
@@ -114,7 +115,7 @@ func (b *bench) smallIn(where, pattern string, process bool) error {
 		"`qemu-img map`", qemu)
 	b.report.row("— the same `cat` again", again, "`qemu-img map`", qemu)
 	if process {
-		b.report.row("(e) `instarfs map` of a small qcow2, as one process", alone, "`qemu-img map`",
+		b.report.row(b.carrier+": (e) `instarfs map` of a small qcow2, as one process", alone, "`qemu-img map`",
 			qemu)
 	}
 	return m.end()
@@ -140,7 +141,7 @@ func (t times) less(d time.Duration) times {
 func (b *bench) large() error {
 	const images = 5
 	extents := uint64(1<<20) / uint64(b.scale)
-	source := filepath.Join(b.work, "large")
+	source := filepath.Join(b.work, "large", b.carrier)
 	// In directories of their own, so that none is mapped ahead, or at the same time as the one
 	// measured.
 	image := func(i int) string { return filepath.Join(source, fmt.Sprint(i), "disk.qcow2") }
@@ -164,7 +165,7 @@ func (b *bench) large() error {
 			first.add("cat", maps),
 			qemu.add("qemu-img", "map", "--output=json", image(i)),
 			again.add("cat", maps),
-			process.add(b.binary, "map", "--output=json", image(i)),
+			process.add(b.mapArgs(image(i))...),
 		} {
 			if step != nil {
 				return step
@@ -176,10 +177,10 @@ func (b *bench) large() error {
 		return err
 	}
 	what := fmt.Sprintf("a qcow2 of %d extents", extents)
-	b.report.row("(b) first `cat` of the map of "+what, first, "`qemu-img map`", qemu)
-	b.report.row("(c) the same `cat` again", again, "`qemu-img map`", qemu)
-	b.report.row("(e) `instarfs map` of "+what+", as one process", process, "`qemu-img map`", qemu)
-	b.report.note("(f) resident memory of the mount: %.1f bytes for each of %d cached extents "+
+	b.report.row(b.carrier+": (b) first `cat` of the map of "+what, first, "`qemu-img map`", qemu)
+	b.report.row(b.carrier+": (c) the same `cat` again", again, "`qemu-img map`", qemu)
+	b.report.row(b.carrier+": (e) `instarfs map` of "+what+", as one process", process, "`qemu-img map`", qemu)
+	b.report.note(b.carrier+": (f) resident memory of the mount: %.1f bytes for each of %d cached extents "+
 		"(%.1f MiB before, %.1f MiB after).",
 		float64(after-before)/float64(images*extents), images*extents, mib(before), mib(after))
 	return m.end()
