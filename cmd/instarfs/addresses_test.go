@@ -51,6 +51,11 @@ func TestAddressSpaceLimits(t *testing.T) {
 			cmd.Stderr = &said
 			out, err := cmd.Output()
 			switch {
+			case works && limit > fewAddresses && limit < manyAddresses && testIsolation(t) == isolationProcess:
+				// The Go runtime of a guest may not start, and nothing comes before it there.
+				if err != nil && !strings.Contains(said.String(), "(ulimit -v)") {
+					t.Errorf("limit of %d MiB: %v, says %.200s", limit>>20, err, said.String())
+				}
 			case works && (err != nil || len(out) == 0 || said.Len() > 0):
 				t.Errorf("limit of %d MiB: %v, %d bytes, says %.200s", limit>>20, err, len(out), said.String())
 			case !works && (cmd.ProcessState.ExitCode() != 1 || said.String() != tooFewAddresses):
@@ -59,6 +64,9 @@ func TestAddressSpaceLimits(t *testing.T) {
 		}
 	}
 	for _, limit := range []uint64{fewAddresses, 1200000000} {
+		if limit > fewAddresses && testIsolation(t) == isolationProcess {
+			continue
+		}
 		dir := t.TempDir()
 		s := serveBy(t, limited(limit, program, "mount", source, dir), source, dir)
 		if s.read("a.qcow2.map.json") == "" {

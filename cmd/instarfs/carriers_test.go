@@ -12,6 +12,14 @@ import (
 // say: a value of --isolation. Without it that is auto.
 const isolationOfTests = "INSTARFS_TEST_ISOLATION"
 
+// chooseIsolation makes guests of real programs processes where there is no KVM, without a line in
+// every log that says so.
+func chooseIsolation() {
+	if _, err := os.Stat("/dev/kvm"); errors.Is(err, fs.ErrNotExist) && os.Getenv(isolationOfTests) == "" {
+		os.Setenv(isolationOfTests, "process")
+	}
+}
+
 // testIsolation is what carries the runs of tests that do not say.
 func testIsolation(t testing.TB) isolation {
 	t.Helper()

@@ -28,7 +28,7 @@ func (e keptEngine) Close() error {
 // realGuests are those of a carrier until the test ends.
 func realGuests(t *testing.T, how isolation) guests {
 	t.Helper()
-	g, err := newGuests(guestOptions{isolation: how, ahead: 1}, limitOptions{}.allowance())
+	g, _, err := newGuests(guestOptions{isolation: how, ahead: 1}, limitOptions{}.allowance())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,39 +39,40 @@ type guestOptions struct {
 	isolation isolation
 	ahead     int    // guests that are kept ready from the first run on; 0 for a program that maps once
 	forMaps   uint64 // bytes of addresses that maps may take, in addition to machines; 0 does not matter
-	// log gets a line about what carries the runs, where that is not what people expect; it may be
-	// nil.
+	// log gets a line when it turns out that runs are carried in another way than people expect; it
+	// may be nil.
 	log func(line string)
 }
 
-// newGuests makes the pool that everything runs in.
-func newGuests(o guestOptions, r allowance) (guests, error) {
+// newGuests makes the pool that everything runs in. note is a line for the log about what carries
+// the runs, where that is not what people expect.
+func newGuests(o guestOptions, r allowance) (g guests, note string, err error) {
 	if o.log == nil {
 		o.log = func(string) {}
 	}
 	if o.isolation == isolationProcess {
-		return newProcesses(o, r)
+		g, err = newProcesses(o, r)
+		return g, "", err
 	}
 	machines, err := newMachines(o, r)
 	switch {
 	case err == nil && o.isolation == isolationKVM:
-		return machines, nil
+		return machines, "", nil
 	case err == nil:
-		return &autoGuests{options: o, allowance: r, now: machines}, nil
+		return &autoGuests{options: o, allowance: r, now: machines}, "", nil
 	case o.isolation == isolationKVM || errors.Is(err, payload.ErrNotBuilt):
-		return nil, err
+		return nil, "", err
 	}
 	return replaceMachines(o, r, err)
 }
 
 // replaceMachines makes processes in place of virtual machines, of which err says why there are none.
-func replaceMachines(o guestOptions, r allowance, err error) (guests, error) {
+func replaceMachines(o guestOptions, r allowance, err error) (g guests, note string, _ error) {
 	processes, second := newProcesses(o, r)
 	if second != nil {
-		return nil, fmt.Errorf("%w; and %w", err, second)
+		return nil, "", fmt.Errorf("%w; and %w", err, second)
 	}
-	o.log(fmt.Sprintf("guests run as confined processes: %v", err))
-	return processes, nil
+	return processes, fmt.Sprintf("guests run as confined processes: %v", err), nil
 }
 
 // newMachines makes a pool of virtual machines.
@@ -171,10 +172,11 @@ func (a *autoGuests) decide(g guests, err error) (again bool) {
 		return false
 	}
 	a.decided = true
-	processes, second := replaceMachines(a.options, a.allowance, err)
+	processes, note, second := replaceMachines(a.options, a.allowance, err)
 	if second != nil {
 		return false
 	}
+	a.options.log(note)
 	a.now = processes
 	_ = g.Close()
 	return true

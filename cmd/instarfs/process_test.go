@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 	if list := os.Getenv(denied); list != "" {
 		deny(list)
 	}
+	chooseIsolation()
 	switch os.Getenv(asChild) {
 	case realChild:
 		os.Args = append(os.Args[:1:1], withIsolation(os.Args[1:])...)

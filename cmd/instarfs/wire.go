@@ -52,7 +52,7 @@ func newEngine(o sharedOptions) (engine, error) {
 		return nil, err
 	}
 	shared := o.Limits.allowance()
-	pool, err := newGuests(guestOptions{isolation: o.Isolation}, shared)
+	pool, _, err := newGuests(guestOptions{isolation: o.Isolation}, shared)
 	if err != nil {
 		done()
 		return nil, err
@@ -91,13 +91,17 @@ func newMount(o mountOptions) (mounted, error) {
 	}
 	shared := o.Limits.allowance()
 	// One more than map ahead.
-	pool, err := newGuests(guestOptions{
+	pool, note, err := newGuests(guestOptions{
 		isolation: o.Isolation, ahead: runtime.GOMAXPROCS(0) + 1, forMaps: shared.bytes, log: o.Log,
 	}, shared)
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
 	}
-	return newMountOn(pool, shared, o)
+	m, err := newMountOn(pool, shared, o)
+	if err == nil && note != "" {
+		o.Log(note)
+	}
+	return m, err
 }
 
 // newMountOn mounts on a pool, which it takes over, and which has the same resources.

@@ -26,6 +26,24 @@ const (
 	maxCPU       = 1e6 // seconds
 )
 
+// The Go runtime does not start under every limit of addresses: it wants 1.2 GiB, and can do without
+// the last part if it gets none of it.
+const (
+	fewAddresses  = 1 << 30
+	manyAddresses = 3 << 29
+)
+
+// explain says more of an error of a child that did not start, where a limit that it inherited is a
+// likely cause.
+func explain(err error) error {
+	var own unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_AS, &own) != nil || own.Cur <= fewAddresses || own.Cur >= manyAddresses {
+		return err
+	}
+	return fmt.Errorf("the address space is limited to %d MiB, and guests start with at most %d or at least %d (ulimit -v): %w",
+		own.Cur>>20, fewAddresses>>20, manyAddresses>>20, err)
+}
+
 // environment is that of a child: the knobs of the Go runtime, and nothing of the host's.
 var environment = []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=40MiB", "GODEBUG=asyncpreemptoff=1"}
 

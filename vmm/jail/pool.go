@@ -228,7 +228,7 @@ func (p *Pool) spawnHere() (*child, error) {
 			return c, nil
 		}
 	}
-	return nil, fmt.Errorf("process isolation: %w", first)
+	return nil, fmt.Errorf("process isolation: %w", explain(first))
 }
 
 // Close ends the children that wait. Runs under way end by themselves. A second Close does nothing.
