@@ -136,15 +136,14 @@ func (p *Pool) finish(c *child) {
 	p.mu.Unlock()
 }
 
-// replenish starts a child for the next run, unless enough are waiting already.
+// replenish starts children for the next runs until as many are ready, or on their way, as should be.
 func (p *Pool) replenish() {
-	if !p.promise() {
-		return
+	for p.promise() {
+		p.alive.Go(func() {
+			c, _ := p.spawn() // the next run tries itself if that fails, and says why
+			p.ready <- c
+		})
 	}
-	p.alive.Go(func() {
-		c, _ := p.spawn() // the next run tries itself if that fails, and says why
-		p.ready <- c
-	})
 }
 
 // promise announces a child for the next run, unless enough are waiting already or the pool was
