@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/needs"
 )
 
 // giveUp is how long tests wait for what must happen. It only bounds how long a test that fails
@@ -65,6 +67,7 @@ type testMount struct {
 // mountFake mounts src for the duration of the test; change may alter the options.
 func mountFake(t testing.TB, src *fakeSource, change func(*Options)) *testMount {
 	t.Helper()
+	needs.FUSE(t)
 	m := &testMount{t: t, dir: t.TempDir(), src: src, ended: make(chan error, 1)}
 	o := Options{Source: src, SourceDir: src.root, Mountpoint: m.dir, Render: fakeRender, Log: m.write}
 	if change != nil {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/needs"
 )
 
 func shell(script, arg string) *exec.Cmd { return exec.Command("bash", "-c", script, arg) }
@@ -106,6 +108,7 @@ func TestExternalUnmount(t *testing.T) {
 }
 
 func TestRefusedMountpoints(t *testing.T) {
+	needs.FUSE(t)
 	src := newFakeSource(t, 0)
 	src.put(t, "sub/a.img", "a", 100)
 	outside := t.TempDir()
@@ -152,6 +155,7 @@ func TestRefusedMountpoints(t *testing.T) {
 
 // A server that was killed leaves a dead mount behind; the next one at that place clears it.
 func TestDeadMount(t *testing.T) {
+	needs.FUSE(t)
 	point := t.TempDir()
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"instarfs/needs"
 )
 
 func TestListingsRunNoGuest(t *testing.T) {
@@ -39,6 +41,7 @@ func TestListingsRunNoGuest(t *testing.T) {
 }
 
 func TestStatIsExact(t *testing.T) {
+	needs.FUSE(t)
 	src := newFakeSource(t, 60*time.Millisecond)
 	src.put(t, "a.img", "a", 12345)
 	if err := os.Chmod(src.root+"/a.img", 0751); err != nil {

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"instarfs/needs"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -35,6 +37,7 @@ func TestFindMount(t *testing.T) {
 
 // The kernel's own lines: a mount is found at a directory of any name, with a source of any name.
 func TestMountAtAnyName(t *testing.T) {
+	needs.Root(t)
 	for _, name := range []string{
 		"plain", "a b", "tab\t", "line\nfeed", "return\r", "\r", `back\slash`, `\040`, `\`, "#hash", " - ", "ends in space ",
 		"\u3000", "\u00a0", "\u2028\u0085", "\v\f", "\xff\xfe", "ä ö",

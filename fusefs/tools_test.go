@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"instarfs/needs"
 )
 
 // toolPackages says which Debian package has a program that the table below uses.
@@ -105,9 +107,7 @@ var toolImages = map[string]int64{"a.img": 177, "b.img": 297000, "c.img": 8192}
 // TestTools is the table of ways to read a file, each in a mount that knows nothing yet, after ls -l, and when all is known.
 func TestTools(t *testing.T) {
 	for program, pkg := range toolPackages {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%s is not installed; install the package %s", program, pkg)
-		}
+		needs.Program(t, program, pkg)
 	}
 	root, copies := t.TempDir(), t.TempDir()
 	src := fakeSourceAt(root, 0)

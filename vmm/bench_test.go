@@ -6,11 +6,13 @@ import (
 
 	"instarfs/guest/img"
 	"instarfs/guest/payload"
+	"instarfs/needs"
 	"instarfs/vmm/session"
 )
 
 func newTestPool(tb testing.TB) *Pool {
 	tb.Helper()
+	needs.KVM(tb)
 	program, err := payload.Agent()
 	if err != nil {
 		tb.Fatal(err)

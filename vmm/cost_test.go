@@ -9,6 +9,7 @@ import (
 
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
+	"instarfs/needs"
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/session"
 )
@@ -45,6 +46,7 @@ func used(t *testing.T, l *ledger.Ledger, want int64) {
 // fails alone, and what was booked for it comes back; so does what a layer had that nobody has any
 // more.
 func TestMemoryOfRuns(t *testing.T) {
+	needs.KVM(t)
 	const room = machineCost + session.LayerCost + 4096
 	for _, test := range []struct {
 		name string
@@ -78,6 +80,7 @@ func TestMemoryOfRuns(t *testing.T) {
 
 // TestNoRoomForAMachine: where a machine does not fit nothing is made, and that is told.
 func TestNoRoomForAMachine(t *testing.T) {
+	needs.KVM(t)
 	before := inUse(t)
 	program := bytes.NewReader(good(func(*asm) {}).elf())
 	p, err := NewPool(Options{Program: program, Host: session.NewHost(session.Options{Memory: ledger.New(machineCost - 1)})})

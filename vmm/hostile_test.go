@@ -16,6 +16,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
+	"instarfs/needs"
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/session"
 )
@@ -26,6 +27,7 @@ func tinyPool(t *testing.T, a *asm) *Pool { return budgetPool(t, a, testBudget) 
 
 func budgetPool(t *testing.T, a *asm, b session.Budget) *Pool {
 	t.Helper()
+	needs.KVM(t)
 	p, err := NewPool(Options{Program: bytes.NewReader(a.elf()), Host: session.NewHost(session.Options{Budget: b})})
 	if err != nil {
 		t.Fatal(err)
@@ -385,6 +387,7 @@ func TestResetOfHalfAnAccess(t *testing.T) {
 
 // TestCancel: a run ends when nobody wants it any more.
 func TestCancel(t *testing.T) {
+	needs.KVM(t)
 	p, err := NewPool(Options{Program: bytes.NewReader(good(func(a *asm) { a.forever(func() {}) }).elf())})
 	if err != nil {
 		t.Fatal(err)
@@ -399,6 +402,7 @@ func TestCancel(t *testing.T) {
 
 // TestBadPrograms: what is not a guest program is an error of boot.
 func TestBadPrograms(t *testing.T) {
+	needs.KVM(t)
 	good := good(func(*asm) {}).elf()
 	for name, program := range map[string][]byte{
 		"empty": nil, "text": []byte("#!/bin/sh"), "truncated": good[:100], "cut": good[:len(good)-500],

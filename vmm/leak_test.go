@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"instarfs/guest/abi"
+	"instarfs/needs"
 	"instarfs/vmm/session"
 )
 
@@ -153,6 +154,7 @@ func TestNothingLeaks(t *testing.T) {
 // off, an exception pending, half an access. The next run and the host notice nothing, or the
 // machine is thrown away.
 func TestEndsOfRuns(t *testing.T) {
+	needs.KVM(t)
 	const trap = 0x100 // TF: an exception after the next instruction
 	indexes := msrIndexes(t)
 	done := func(a *asm) *asm { return a.imm(rax, abi.DoorbellVA+abi.BellDone).imm(rcx, 1) }

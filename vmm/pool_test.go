@@ -21,6 +21,7 @@ import (
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
 	"instarfs/guest/payload"
+	"instarfs/needs"
 	"instarfs/vmm/session"
 	"instarfs/vmm/turns"
 )
@@ -39,6 +40,7 @@ func agentPoolOn(t *testing.T, host *session.Host) *Pool {
 
 func newAgentPool(t *testing.T, idle int, host *session.Host) *Pool {
 	t.Helper()
+	needs.KVM(t)
 	program, err := payload.Agent()
 	if err != nil {
 		t.Fatal(err)
@@ -354,6 +356,7 @@ func TestWaitingForATurn(t *testing.T) {
 
 // TestWhoseTimeIsUp: the caller's deadline is the caller's error; only the run's own is the guest's.
 func TestWhoseTimeIsUp(t *testing.T) {
+	needs.KVM(t)
 	loops := good(func(a *asm) { a.forever(func() {}) }).elf()
 	p, err := NewPool(Options{Program: bytes.NewReader(loops), Host: session.NewHost(session.Options{Budget: session.Budget{Time: time.Hour, Exits: 100, Read: 1, Extents: 1}})})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
+	"instarfs/needs"
 	"instarfs/vmm/session"
 )
 
@@ -115,6 +116,7 @@ func randomExtents(rng *rand.Rand, number func() uint64) []extent.Extent {
 // TestRandomGuests: whatever a guest does, its run ends, well or with an error of the guest,
 // and never with a bug of the host.
 func TestRandomGuests(t *testing.T) {
+	needs.KVM(t)
 	const guests, runs = 150, 2
 	seed := time.Now().UnixNano()
 	rng := rand.New(rand.NewSource(seed))

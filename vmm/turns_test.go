@@ -10,6 +10,7 @@ import (
 
 	"instarfs/guest/abi"
 	"instarfs/guest/img"
+	"instarfs/needs"
 	"instarfs/vmm/session"
 	"instarfs/vmm/turns"
 )
@@ -36,6 +37,7 @@ func loops() []byte {
 
 func loopsPool(t *testing.T, o session.Options) *Pool {
 	t.Helper()
+	needs.KVM(t)
 	o.Turns = turns.New(1)
 	p, err := NewPool(Options{Program: bytes.NewReader(loops()), Idle: 1, Host: session.NewHost(o)})
 	if err != nil {

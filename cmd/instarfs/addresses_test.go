@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"instarfs/needs"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -37,6 +39,7 @@ func limited(bytes uint64, program string, args ...string) *exec.Cmd {
 // Under a limit of the address space the program works, or says in one line that it cannot; it
 // never depends on chance.
 func TestAddressSpaceLimits(t *testing.T) {
+	needs.KVM(t)
 	program, source := linked(t), smallSource(t)
 	image := filepath.Join(source, "a.qcow2")
 	const mib = 1 << 20

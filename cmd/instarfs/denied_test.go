@@ -7,6 +7,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"instarfs/needs"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -41,6 +43,7 @@ func deny(list string) {
 
 // Without openat2 nothing keeps a path beneath the source: doctor and mount say so, and what to do.
 func TestWithoutOpenat2(t *testing.T) {
+	needs.FUSE(t)
 	source := smallSource(t)
 	for _, e := range []syscall.Errno{syscall.ENOSYS, syscall.EPERM} {
 		point := t.TempDir()

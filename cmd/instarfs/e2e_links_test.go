@@ -7,11 +7,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"instarfs/needs"
 )
 
 // TestLinksTellNothing: root's links into a directory that a user may not search look the same to
 // him whether or not their targets exist: in listings, which the kernel keeps for all, and by name.
 func TestLinksTellNothing(t *testing.T) {
+	needs.Qemu(t)
 	source, allowed, dir := rightsTree(t), t.TempDir(), t.TempDir()
 	openTo(t, dir)
 	out := bash(t, `set -e; mkdir $A/private; cp $S/root/open.qcow2 $A/private/x.qcow2; chmod 700 $A/private; cd $S/root

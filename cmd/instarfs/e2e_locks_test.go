@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/needs"
 )
 
 // lockAsWriter locks an image as a QEMU does that has it open for writing, and returns how to end that.
@@ -28,6 +30,7 @@ func lockAsWriter(t *testing.T, file string) (unlock func()) {
 // TestLocksOfCachedMaps: a map that is at hand is refused as one that must be made, each time, as long as a writer has the image,
 // or a file under it, open.
 func TestLocksOfCachedMaps(t *testing.T) {
+	needs.Qemu(t)
 	source := t.TempDir()
 	out := bash(t, `set -e; cd $S; qemu-img create -q -f qcow2 base.qcow2 1M; qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 over.qcow2
 		qemu-img create -q -f qcow2 alone.qcow2 1M; truncate -s 1M plain.raw`, "S="+source)

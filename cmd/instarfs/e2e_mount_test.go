@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"instarfs/guest/show"
+	"instarfs/needs"
 )
 
 // slowness is how many times slower than a usual computer this one is: INSTARFS_SLOW, which .ci/test sets where all is emulated.
@@ -65,6 +66,7 @@ func bound(cmd *exec.Cmd) *exec.Cmd {
 // serveBy is serve by a command that mounts source at dir.
 func serveBy(t *testing.T, cmd *exec.Cmd, source, dir string) *server {
 	t.Helper()
+	needs.FUSE(t)
 	s := &server{t: t, cmd: cmd, source: source, dir: dir, ended: make(chan struct{})}
 	pipe, err := s.cmd.StderrPipe()
 	if err != nil {
@@ -92,7 +94,7 @@ func serveBy(t *testing.T, cmd *exec.Cmd, source, dir string) *server {
 	select {
 	case <-mounted:
 	case <-s.ended:
-		t.Fatalf("mount %s: %q (tests of the mount need /dev/kvm, /dev/fuse and root or the package fuse3)", source, s.log())
+		t.Fatalf("mount %s: %q", source, s.log())
 	}
 	return s
 }

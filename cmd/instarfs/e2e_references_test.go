@@ -11,11 +11,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"instarfs/needs"
 )
 
 // chainTree makes a directory with a base and overlays, one of them in a subdirectory, and images that name what is not theirs.
 func chainTree(t *testing.T) string {
 	t.Helper()
+	needs.Qemu(t)
 	root := t.TempDir()
 	source := filepath.Join(root, "images")
 	out := bash(t, `set -e; mkdir -p $S/sub $S/../outside; cd $S; qemu-io() { command qemu-io "$@" >/dev/null; }
@@ -206,6 +209,7 @@ func TestMountOpensNothingForbidden(t *testing.T) {
 // TestHundredOverlaysInGuests maps a hundred overlays of one base in a mount, with real guests: a run for each and one for the base,
 // and one more when one of them has changed.
 func TestHundredOverlaysInGuests(t *testing.T) {
+	needs.Qemu(t)
 	source, dir := t.TempDir(), t.TempDir()
 	out := bash(t, `set -e; cd $S; qemu-img create -q -f qcow2 base.qcow2 64M; qemu-io -f qcow2 -c "write 0 1M" base.qcow2 >/dev/null
 		qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 0.qcow2; for i in $(seq 1 99); do cp 0.qcow2 $i.qcow2; done`, "S="+source)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"instarfs/needs"
 )
 
 // Users of these tests. Nobody needs to exist to own files.
@@ -76,6 +78,7 @@ func rightsTree(t *testing.T) string {
 
 // TestRightsOfUsers: of a mount that lets all in, each user gets the maps of those images of which he can read every file.
 func TestRightsOfUsers(t *testing.T) {
+	needs.Qemu(t)
 	source, dir := rightsTree(t), t.TempDir()
 	openTo(t, dir)
 	s := serveBy(t, child(walkedChild, "mount", "--allow-other", source, dir), source, dir)
@@ -176,6 +179,7 @@ func (s *server) checkHidden(t *testing.T) {
 
 // TestMessagesQuoteNothingSecret: the reason why an image has no map holds no byte of a file that its reader may not read.
 func TestMessagesQuoteNothingSecret(t *testing.T) {
+	needs.Qemu(t)
 	source, dir := t.TempDir(), t.TempDir()
 	openTo(t, source)
 	openTo(t, dir)
@@ -209,6 +213,7 @@ func TestMessagesQuoteNothingSecret(t *testing.T) {
 
 // TestMapAsRootOfOthersImages: root who maps what a user made sees by it what that user can see.
 func TestMapAsRootOfOthersImages(t *testing.T) {
+	needs.Qemu(t)
 	source := rightsTree(t)
 	for _, c := range []struct {
 		image string
@@ -232,6 +237,7 @@ func TestMapAsRootOfOthersImages(t *testing.T) {
 
 // TestListingsOfUsers: who may not list a directory cannot by the mount, and ls -l of one that he may list is quiet.
 func TestListingsOfUsers(t *testing.T) {
+	needs.Qemu(t)
 	source, dir := rightsTree(t), t.TempDir()
 	openTo(t, dir)
 	s := serveBy(t, child(walkedChild, "mount", "--allow-other", source, dir), source, dir)

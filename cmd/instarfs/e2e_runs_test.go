@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
-	"instarfs/vmm/session"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"instarfs/needs"
+	"instarfs/vmm/session"
 )
 
 // counted counts runs.
@@ -33,6 +35,7 @@ func mountCounted(t *testing.T, source, dir string) *counted {
 // mountOn mounts in this process until the test ends.
 func mountOn(t *testing.T, g guests, o mountOptions) {
 	t.Helper()
+	needs.FUSE(t)
 	m, err := newMountOn(g, limitOptions{}.allowance(), o)
 	if err != nil {
 		t.Fatal(err)

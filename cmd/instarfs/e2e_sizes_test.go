@@ -10,12 +10,15 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/needs"
 )
 
 // TestSizesStayWithReaders: the kernel knows the sizes of maps that root reads. A user who may not
 // read a map does not get its size from there: not by stat(2), not without the mount being asked
 // (AT_STATX_DONT_SYNC), and not by a descriptor from before root came.
 func TestSizesStayWithReaders(t *testing.T) {
+	needs.Qemu(t)
 	for _, options := range [][]string{nil, {"--cache-bytes=1"}} {
 		source, dir := rightsTree(t), t.TempDir()
 		openTo(t, dir)

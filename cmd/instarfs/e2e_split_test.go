@@ -7,11 +7,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"instarfs/needs"
 )
 
 // TestMountOfSplitDisks: disks in several files, and over each other, are in a mount what they are to qemu-img; each file is mapped
 // once, and when one of them changes the disk's map is new.
 func TestMountOfSplitDisks(t *testing.T) {
+	needs.Qemu(t)
 	source, dir := t.TempDir(), t.TempDir()
 	out := bash(t, `set -e; cd $S; qemu-io() { command qemu-io "$@" >/dev/null; }
 		qemu-img create -q -f vmdk -o subformat=twoGbMaxExtentSparse split.vmdk 5G; qemu-io -f vmdk -c "write 2047M 2M" split.vmdk

@@ -4,11 +4,12 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"instarfs/needs"
 )
 
 // treeTools walk the tree of maps in bash, with M the mount or plain copies of it, R the copies, and W an empty directory.
@@ -37,9 +38,7 @@ var toolPackages = map[string]string{
 // TestToolsOverMount has tools read a mount that knows nothing yet, one whose sizes are known, and one that knows all.
 func TestToolsOverMount(t *testing.T) {
 	for program, pkg := range toolPackages {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%s is not installed; install the package %s", program, pkg)
-		}
+		needs.Program(t, program, pkg)
 	}
 	source, copies := sampleTree(t), t.TempDir()
 	copyMaps(t, source, copies)

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"instarfs/needs"
 )
 
 // nobody mounts in TestMountOfAnOrdinaryUser.
@@ -14,6 +16,8 @@ const nobody = 65534
 // TestMountOfAnOrdinaryUser: who is not root mounts too, copies what he mounted, and removes the copy. With --allow-other others get
 // what everybody may read, for the mount can ask for nobody but its own user.
 func TestMountOfAnOrdinaryUser(t *testing.T) {
+	needs.FUSE(t)
+	needs.Qemu(t)
 	source, dir, work := t.TempDir(), t.TempDir(), t.TempDir()
 	for _, d := range []string{source, dir, work} {
 		openTo(t, d)

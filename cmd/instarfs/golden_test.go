@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"instarfs/needs"
 )
 
 // golden is a transcript in testdata/golden: what makes the files, and what map then prints of them.
@@ -93,6 +95,7 @@ func withOutputs(text string, queries []query) string {
 // TestGolden maps, through the guest, the images of every transcript and compares each byte and
 // exit status with it. docs/qemu-img-map.md says what the transcripts show.
 func TestGolden(t *testing.T) {
+	needs.Qemu(t)
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +115,7 @@ func TestGolden(t *testing.T) {
 			t.Chdir(t.TempDir())
 			cmd := exec.Command("bash", "-ec", strings.Join(g.setup, "\n"))
 			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s (the packages qemu-utils and coreutils are needed)", err, out)
+				t.Fatalf("%v: %s", err, out)
 			}
 			settleAll(t, ".")
 			for i, q := range g.queries {

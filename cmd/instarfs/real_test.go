@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"instarfs/needs"
 )
 
 // image is one that a test makes with the installed qemu tools and then damages.
@@ -17,6 +19,7 @@ type image struct {
 
 func (i image) make(t *testing.T, dir string) {
 	t.Helper()
+	needs.Qemu(t)
 	file := dir + "/" + i.name
 	run := func(name string, args ...string) {
 		t.Helper()

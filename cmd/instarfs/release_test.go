@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"instarfs/needs"
 )
 
 // release is a qemu-img that the program is compared with.
@@ -117,6 +119,8 @@ type oracle struct {
 
 func newOracle(t *testing.T) *oracle {
 	t.Helper()
+	needs.Qemu(t)
+	needs.Program(t, "gcc", "gcc") // for the fork server
 	list, err := releases()
 	if err != nil {
 		t.Fatal(err)

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"instarfs/guest/format/formattest"
 	"instarfs/guest/img"
+	"instarfs/needs"
 	"instarfs/vmm/failure"
 	"instarfs/vmm/vmmtest"
 )
@@ -19,7 +19,7 @@ import (
 // held has a process of QEMU keep an image open as long as the test runs.
 func held(t *testing.T, args ...string) {
 	t.Helper()
-	cmd := exec.Command(formattest.Tool(t, "qemu-io"), args...)
+	cmd := exec.Command(needs.QemuTool(t, "qemu-io"), args...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestLocks(t *testing.T) {
 					errors.As(err, &failed) && failed.Errno() != want {
 					t.Errorf("%s: %v, want %v", name, err, want)
 				}
-				qemu := exec.Command(formattest.Tool(t, "qemu-img"), "map", dir+name)
+				qemu := exec.Command(needs.QemuTool(t, "qemu-img"), "map", dir+name)
 				out, qemuErr := qemu.CombinedOutput()
 				if (qemuErr == nil) != (want == nil) {
 					t.Errorf("qemu-img of %s: %v: %s", name, qemuErr, out)
@@ -113,7 +113,7 @@ func TestLocksOfRaw(t *testing.T) {
 		if format != "" {
 			args = append(args, "-f", format)
 		}
-		out, qemuErr := exec.Command(formattest.Tool(t, "qemu-img"), args...).CombinedOutput()
+		out, qemuErr := exec.Command(needs.QemuTool(t, "qemu-img"), args...).CombinedOutput()
 		if (err == nil) != (qemuErr == nil) {
 			t.Errorf("-f %q: %v, qemu-img: %s", format, err, out)
 		}
@@ -140,7 +140,7 @@ func TestLooksAtLocksOnly(t *testing.T) {
 		}
 	}()
 	for range 20 {
-		out, err := exec.Command(formattest.Tool(t, "qemu-io"), "-f", "qcow2", "-c", "write 0 64k",
+		out, err := exec.Command(needs.QemuTool(t, "qemu-io"), "-f", "qcow2", "-c", "write 0 64k",
 			dir+"/base").CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
@@ -158,7 +158,7 @@ func TestLocksOfDataFiles(t *testing.T) {
 		t.Run(strings.Join(hold, " "), func(t *testing.T) {
 			dir := t.TempDir()
 			t.Chdir(dir)
-			create := exec.Command(formattest.Tool(t, "qemu-img"), "create", "-q", "-f", "qcow2",
+			create := exec.Command(needs.QemuTool(t, "qemu-img"), "create", "-q", "-f", "qcow2",
 				"-o", "data_file=data", "top", "1M")
 			if out, err := create.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
@@ -166,7 +166,7 @@ func TestLocksOfDataFiles(t *testing.T) {
 			held(t, hold...)
 			_, err := NewEngine(vmmtest.Walker{}, Access{}, Limits{}).MapFile(t.Context(),
 				"top", whole)
-			out, qemuErr := exec.Command(formattest.Tool(t, "qemu-img"), "map",
+			out, qemuErr := exec.Command(needs.QemuTool(t, "qemu-img"), "map",
 				"top").CombinedOutput()
 			if (err == nil) != (qemuErr == nil) {
 				t.Errorf("%v, qemu-img: %s", err, out)

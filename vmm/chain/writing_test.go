@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"instarfs/guest/extent"
+	"instarfs/needs"
 	"instarfs/vmm/session"
 )
 
@@ -75,6 +76,7 @@ func TestMapDuringWrite(t *testing.T) {
 // test.
 func coarseMount(t *testing.T) string {
 	t.Helper()
+	needs.LoopMount(t)
 	dir := t.TempDir()
 	file, point := filepath.Join(dir, "fs"), filepath.Join(dir, "mnt")
 	err := errors.Join(

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/needs"
 	"instarfs/vmm/gate"
 )
 
@@ -72,6 +73,7 @@ func TestFindReference(t *testing.T) {
 
 // TestRightsOf: with whose rights files are opened that a file names.
 func TestRightsOf(t *testing.T) {
+	needs.Root(t)
 	in, _, base := walkTree(t)
 	secret := filepath.Join(base, "in/secret")
 	if err := os.WriteFile(secret, nil, 0o600); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/needs"
 	"instarfs/vmm/bug"
 	"instarfs/vmm/chaintest"
 )
@@ -122,6 +123,7 @@ func TestCallerGivesUp(t *testing.T) {
 
 // TestRights looks through the eyes of users at a directory of one of them.
 func TestRights(t *testing.T) {
+	needs.Root(t)
 	const ann, ben, team = 2001, 2002, 3000
 	dir := t.TempDir()
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
@@ -184,6 +186,7 @@ func TestRights(t *testing.T) {
 
 // TestRightsEndWithTheCall: a thread that had the rights of another is used for all else after.
 func TestRightsEndWithTheCall(t *testing.T) {
+	needs.Root(t)
 	g := New(DefaultCallTime)
 	for range 200 {
 		_, err := Do(t.Context(), g, On{User: &User{UID: 2001, GID: 2001}},

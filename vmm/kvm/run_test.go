@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"instarfs/needs"
 )
 
 // fakeRun is a vCPU whose struct kvm_run nobody shares.
@@ -128,6 +130,7 @@ func TestAdvice(t *testing.T) {
 
 // TestCreateVMAmidSignals: the Go runtime signals its threads, and KVM_CREATE_VM minds.
 func TestCreateVMAmidSignals(t *testing.T) {
+	needs.KVM(t)
 	s, err := Open("/dev/kvm")
 	if err != nil {
 		t.Fatal(err)
@@ -162,6 +165,7 @@ func TestCreateVMAmidSignals(t *testing.T) {
 
 // TestMachine makes a machine, and takes it apart again, without running it.
 func TestMachine(t *testing.T) {
+	needs.KVM(t)
 	s, err := Open("/dev/kvm")
 	if err != nil {
 		t.Fatal(err)

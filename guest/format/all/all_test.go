@@ -10,8 +10,8 @@ import (
 
 	"instarfs/guest/format"
 	"instarfs/guest/format/all"
-	"instarfs/guest/format/formattest"
 	"instarfs/guest/img"
+	"instarfs/needs"
 )
 
 const cloop = "#!/bin/sh\n#V2.0 Format\n" +
@@ -104,7 +104,7 @@ func TestProbe(t *testing.T) {
 // case.
 func info(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.Command(formattest.Tool(t, "qemu-img"),
+	out, err := exec.Command(needs.QemuTool(t, "qemu-img"),
 		append([]string{"info"}, args...)...).CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -6,7 +6,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/needs"
 )
 
 // writeBlocks writes to an image of size bytes whose format has large blocks: in blocks, across
@@ -44,5 +44,5 @@ func writeBlocks(tb testing.TB, rng *rand.Rand, path, format string, size, block
 	if len(args) == none {
 		return
 	}
-	_ = exec.Command(formattest.Tool(tb, "qemu-io"), append(args, path)...).Run()
+	_ = exec.Command(needs.QemuTool(tb, "qemu-io"), append(args, path)...).Run()
 }

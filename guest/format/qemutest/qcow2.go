@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2/qcow2test"
+	"instarfs/needs"
 )
 
 // RandomQcow2 makes dir/name, of any cluster size, version, refcount width, and with clusters
@@ -100,7 +100,7 @@ func writeQcow2(tb testing.TB, rng *rand.Rand, dir, name string, n, cluster int6
 	// qemu-io fails if one command fails, as a compressed write over data may. The image stays
 	// valid.
 	args = append([]string{"-f", "qcow2", "-d", "unmap"}, append(args, name)...)
-	cmd := exec.Command(formattest.Tool(tb, "qemu-io"), args...)
+	cmd := exec.Command(needs.QemuTool(tb, "qemu-io"), args...)
 	cmd.Dir = dir
 	_ = cmd.Run()
 }

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"instarfs/guest/format/formattest"
+	"instarfs/needs"
 )
 
 const sectorSize = 512 // bytes
@@ -19,7 +19,7 @@ const sectorSize = 512 // bytes
 // run runs a tool in dir, and fails the test if the tool fails.
 func run(tb testing.TB, dir, name string, args ...string) {
 	tb.Helper()
-	cmd := exec.Command(formattest.Tool(tb, name), args...)
+	cmd := exec.Command(needs.QemuTool(tb, name), args...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"instarfs/guest/fault"
-	"instarfs/guest/format/formattest"
+	"instarfs/needs"
 )
 
 // CompareRefusal compares what qemu-img map prints on standard error for dir/name with the words of
@@ -16,7 +16,7 @@ import (
 func CompareRefusal(tb testing.TB, dir, name, format string, f *fault.Fault,
 	warnings ...*fault.Fault) {
 	tb.Helper()
-	cmd := exec.Command(formattest.Tool(tb, "qemu-img"), "map", "--output=json", "-f", format, name)
+	cmd := exec.Command(needs.QemuTool(tb, "qemu-img"), "map", "--output=json", "-f", format, name)
 	var stderr bytes.Buffer
 	cmd.Dir, cmd.Stderr = dir, &stderr
 	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {

@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/parallels/parallelstest"
 	"instarfs/guest/format/qcow/qcowtest"
 	"instarfs/guest/format/qed/qedtest"
+	"instarfs/needs"
 )
 
 // RandomTables makes dir/name in one of the formats whose map is one or two tables: "qcow",
@@ -76,7 +76,7 @@ func writeAny(tb testing.TB, rng *rand.Rand, dir, name, format string, n, cluste
 		}
 		args = append(args, "-c", command)
 	}
-	cmd := exec.Command(formattest.Tool(tb, "qemu-io"), append(args, name)...)
+	cmd := exec.Command(needs.QemuTool(tb, "qemu-io"), append(args, name)...)
 	cmd.Dir = dir
 	_ = cmd.Run()
 }
