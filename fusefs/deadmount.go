@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"instarfs/mountinfo"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -57,12 +59,12 @@ func ask(path string) error {
 // stays, and need not be touched to be found. point is the directory as the user named it.
 func clearDead(real, point string, log *logger) error {
 	for range maxStacked {
-		m, mounted, err := mountAt(real)
+		m, mounted, err := mountinfo.At(real)
 		if err != nil {
 			return fmt.Errorf("mount at %s: %w", point, err)
 		}
 		// automount points are mounts that wait for another on top; asking one would bring it in.
-		if !mounted || m.fsType == "autofs" {
+		if !mounted || m.Type == "autofs" {
 			return nil
 		}
 		switch err := ask(real); {
@@ -70,18 +72,18 @@ func clearDead(real, point string, log *logger) error {
 			return fmt.Errorf("mount at %s: the server of what is mounted there (%s, type %s) does "+
 				"not answer within %v: it may be stopped; let it continue, or detach its mount with: "+
 				"umount -l %s",
-				point, m.source, m.fsType, statfsTime, real)
+				point, m.Source, m.Type, statfsTime, real)
 		case !errors.Is(err, unix.ENOTCONN):
 			return nil // it lives, or fails in a way that the checks that follow see too
-		case m.fsType != fsType:
+		case m.Type != fsType:
 			return fmt.Errorf("mount at %s: a dead file system (%s, type %s) is mounted there; "+
 				"unmount it with: umount -l %s",
-				point, m.source, m.fsType, real)
+				point, m.Source, m.Type, real)
 		}
 		if err := detach(real); err != nil {
 			return fmt.Errorf("mount at %s: removing the dead mount there: %w", point, err)
 		}
-		log.printf("mount at %s: removed a dead mount of %s", point, m.source)
+		log.printf("mount at %s: removed a dead mount of %s", point, m.Source)
 	}
 	return fmt.Errorf("mount at %s: more than %d dead mounts are stacked there; "+
 		"unmount them with: umount -l %s", point, maxStacked, real)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/mountinfo"
 	"instarfs/needs"
 )
 
@@ -51,7 +52,7 @@ func TestUnmountWhileOpen(t *testing.T) {
 	out := interact(t, `exec 3< $0; echo ready; read -r go; sha256sum <&3`, m.path("a.img.map.json"), func() {
 		m.stop()
 		m.waitLogged("waiting up to 10s for the last close")
-		if _, mounted, err := mountAt(m.dir); mounted || err != nil {
+		if _, mounted, err := mountinfo.At(m.dir); mounted || err != nil {
 			t.Errorf("still mounted: %v %v", mounted, err)
 		}
 		select {
@@ -81,7 +82,7 @@ func TestAbort(t *testing.T) {
 	if err := m.mounted.Abort(); err != nil {
 		t.Error(err)
 	}
-	if _, mounted, err := mountAt(m.dir); mounted || err != nil {
+	if _, mounted, err := mountinfo.At(m.dir); mounted || err != nil {
 		t.Errorf("still mounted: %v %v", mounted, err)
 	}
 	waitEnd(t, cmd)

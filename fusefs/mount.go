@@ -12,8 +12,11 @@ import (
 	"strings"
 	"syscall"
 
+	"instarfs/mountinfo"
+
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 )
 
 // Options says what is mounted where.
@@ -31,6 +34,9 @@ type Options struct {
 	// package has more lines. It may be slow, and is called by one goroutine.
 	Log func(line string)
 }
+
+// fsType is the type of our mounts.
+const fsType = "fuse.instarfs"
 
 const (
 	// maxWrite bounds the size of a READ; the kernel's own bound is max_pages_limit, 1 MiB.
@@ -183,9 +189,10 @@ func userAllowOther() bool {
 // raiseReadAhead sets the read-ahead of the mount. It is a matter of speed only, so failure is no error: /sys is read-only
 // in containers.
 func raiseReadAhead(point string, log *logger) {
-	m, ok, err := mountAt(point)
+	m, ok, err := mountinfo.At(point)
 	if err == nil && ok {
-		err = os.WriteFile("/sys/class/bdi/"+m.device+"/read_ahead_kb", []byte(strconv.Itoa(readAheadKB)), 0)
+		name := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(m.Device), unix.Minor(m.Device))
+		err = os.WriteFile(name, []byte(strconv.Itoa(readAheadKB)), 0)
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		log.printf("mount at %s: reads will be slower: %v", point, err)

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"instarfs/mountinfo"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -48,13 +50,13 @@ func checkFree(source, real, point string) error {
 	if err := checkOverlap(source, real); err != nil {
 		return err
 	}
-	m, mounted, err := mountAt(real)
+	m, mounted, err := mountinfo.At(real)
 	if err != nil {
 		return fmt.Errorf("mount at %s: %w", point, err)
 	}
-	if mounted && m.fsType != "autofs" {
+	if mounted && m.Type != "autofs" {
 		return fmt.Errorf("mount at %s: %s (type %s) is mounted there already; "+
-			"unmount it or choose a directory below it", point, m.source, m.fsType)
+			"unmount it or choose a directory below it", point, m.Source, m.Type)
 	}
 	return nil
 }
@@ -79,7 +81,7 @@ func realMountpoint(point string) (string, error) {
 			break
 		}
 		real = filepath.Join(dir, name)
-		if _, mounted, _ := mountAt(real); mounted {
+		if _, mounted, _ := mountinfo.At(real); mounted {
 			return real, nil
 		}
 		target, linkErr := os.Readlink(real)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"instarfs/mountinfo"
+
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 )
@@ -40,7 +42,7 @@ func (m *Mounted) Serve(ctx context.Context) error {
 		<-m.gone
 		return nil
 	}
-	if _, mounted, _ := mountAt(m.point); mounted {
+	if _, mounted, _ := mountinfo.At(m.point); mounted {
 		if err := m.detach(); err != nil {
 			return err
 		}

@@ -32,6 +32,7 @@ var lattice = []room{
 	{"guest/img", nil, "the nouns of both sides depend on nothing"},
 	{"guest/fault", []string{"guest/img", "guest/show"}, "what can be wrong: the guest finds it, the host words it"},
 	{"guest/show", nil, "text fit to be shown depends on nothing: everything that words something needs it"},
+	{"mountinfo", nil, "the table of mounts is text of the kernel, whoever asks"},
 	{"needs", nil, "what tests need from the machine, and no test of anything"},
 	{"vmm/bug", nil, "a panic is the same everywhere"},
 	{"guest/payload", nil, "bytes of a program: it must build before the guest exists"},
@@ -59,7 +60,7 @@ var lattice = []room{
 		"a guest that misbehaves after a real start; never part of a program that runs"},
 	{"vmm/vmmtest", []string{"guest/abi", "guest/run", "vmm/session", "vmm/turns"}, "the guest's code in the process of a test"},
 	{"cache", []string{"vmm/bug"}, "it knows nothing of what it keeps"},
-	{"vmm/gate", []string{"vmm/bug"}, "whose rights, and which file system: not which path, nor why"},
+	{"vmm/gate", []string{"mountinfo", "vmm/bug"}, "whose rights, and which file system: not which path, nor why"},
 	{"vmm/files", []string{"vmm/gate"}, "which file, and how it is opened: not what is in it"},
 	{"vmm/image", []string{"vmm/gate", "vmm/files"}, "what a file says of itself, no byte of it interpreted"},
 	{"vmm/compose", []string{"guest/img", "guest/extent", "guest/fault", "guest/abi", "vmm/session", "vmm/image", "vmm/turns", "vmm/ledger"}, "layers in, a map out: opens nothing, runs nothing"},
@@ -68,8 +69,8 @@ var lattice = []room{
 	{"vmm/source", []string{"guest/extent", "vmm/files", "vmm/gate", "vmm/image", "vmm/failure", "vmm/chain"}, "paths and rights of a mount: how maps are made is not its business"},
 	{"vmm/chaintest", []string{"guest/show", "guest/format/qcow2/qcow2test", "guest/img", "guest/extent", "guest/fault", "guest/abi", "vmm/session"}, "layers and images for tests of chains"},
 	{"render", []string{"guest/img", "guest/extent"}, "pure: a map in, bytes out"},
-	{"fusefs", []string{"guest/show", "guest/img", "guest/extent"}, "sees maps through interfaces of its own, not what makes them"},
-	{"cmd/instarfs", []string{"vmm/gate", "vmm/jail", "guest/show", "guest/img", "guest/extent", "guest/fault", "guest/payload", "vmm", "vmm/session", "vmm/kvm", "vmm/turns", "vmm/ledger", "vmm/chain", "vmm/files", "vmm/source", "render", "fusefs"}, "where everything meets"},
+	{"fusefs", []string{"mountinfo", "guest/show", "guest/img", "guest/extent"}, "sees maps through interfaces of its own, not what makes them"},
+	{"cmd/instarfs", []string{"mountinfo", "vmm/gate", "vmm/jail", "guest/show", "guest/img", "guest/extent", "guest/fault", "guest/payload", "vmm", "vmm/session", "vmm/kvm", "vmm/turns", "vmm/ledger", "vmm/chain", "vmm/files", "vmm/source", "render", "fusefs"}, "where everything meets"},
 	{"cmd/generate", []string{"guest/format/qcow2/qcow2test"}, "sample images come from the builder that the tests use"},
 	{"cmd/bench", []string{"guest/format/qcow2/qcow2test"}, "measures the finished program from outside, over images that it builds"},
 	{"cmd/soak", []string{"guest/format/formattest", "guest/format/qcow2/qcow2test"}, "tests the finished program from outside, over images that it builds"},
@@ -94,7 +95,7 @@ var forTests = []room{
 
 // owners are the packages that may import a module that is not ours. All others are forbidden to all.
 var owners = []room{
-	{"golang.org/x/sys/unix", []string{"vmm", "vmm/*", "fusefs", "cmd/instarfs", "cmd/bench", "cmd/soak"}, "system calls are made by those who face the kernel"},
+	{"golang.org/x/sys/unix", []string{"mountinfo", "vmm", "vmm/*", "fusefs", "cmd/instarfs", "cmd/bench", "cmd/soak"}, "system calls are made by those who face the kernel"},
 	{"github.com/hanwen/go-fuse/v2", []string{"fusefs"}, "one dependency, one owner"},
 	{"github.com/hashicorp/golang-lru/v2", []string{"cache"}, "one dependency, one owner"},
 	{"github.com/spf13/cobra", []string{"cmd/instarfs"}, "one dependency, one owner"},
@@ -102,7 +103,7 @@ var owners = []room{
 
 // unreachable are packages that a program must not contain, however indirectly.
 var unreachable = []room{
-	{"cmd/instarfs", []string{"guest/agent", "guest/block", "guest/format", "guest/format/*", "guest/format/*/*"},
+	{"cmd/instarfs", []string{"mountinfo", "guest/agent", "guest/block", "guest/format", "guest/format/*", "guest/format/*/*"},
 		"the host could not parse an image if it wanted to"},
 	{"guest/agent", []string{"fmt", "os", "syscall", "time", "context", "net", "log"}, "what the guest does not link it cannot call: its system calls stay few"},
 }

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"instarfs/fusefs"
+	"instarfs/mountinfo"
 )
 
 // asChild tells the test binary to be the program on the command line that follows: real, or with fakes around it.
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 		tool.env.newMount = func(o mountOptions) (mounted, error) {
 			return newMountOn(walkedGuests{}, o.Limits.allowance(), o)
 		}
-		tool.env.stdout, tool.env.stderr, tool.env.mayHold = os.Stdout, os.Stderr, fusefs.ServedByProgram
+		tool.env.stdout, tool.env.stderr, tool.env.mayHold = os.Stdout, os.Stderr, mountinfo.ServedByProgram
 		os.Exit(start(os.Args[1:], &tool.env))
 	case holdingChild:
 		if err := holdPathAndTell(os.Args[1]); err != nil {

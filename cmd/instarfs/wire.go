@@ -13,6 +13,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/img"
 	"instarfs/guest/payload"
+	"instarfs/mountinfo"
 	"instarfs/render"
 	"instarfs/vmm/chain"
 	"instarfs/vmm/files"
@@ -35,7 +36,7 @@ func wire() *env {
 		checkProcess: checkProcess,
 		checkFUSE:    checkFUSE,
 		checkOpen:    files.CheckOpenat2,
-		mayHold:      fusefs.ServedByProgram,
+		mayHold:      mountinfo.ServedByProgram,
 	}
 }
 

@@ -1,13 +1,10 @@
 package gate
 
 import (
-	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"instarfs/mountinfo"
 )
 
 // localTypes are the file systems that ask only a disk or memory, so that a call on one returns. A
@@ -35,30 +32,11 @@ func (l *localDevices) has(dev uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now := time.Now(); now.Sub(l.at) > localAge {
-		// Without the table nothing is local.
-		text, _ := os.ReadFile("/proc/self/mountinfo")
-		l.known, l.at = parseLocal(string(text)), now
+		table, _ := mountinfo.Read() // without it, nothing is local
+		l.known, l.at = map[uint64]bool{}, now
+		for _, m := range table {
+			l.known[m.Device] = localTypes[m.Type]
+		}
 	}
 	return l.known[dev]
-}
-
-// parseLocal reads a mountinfo, see proc_pid_mountinfo(5).
-func parseLocal(mountinfo string) map[uint64]bool {
-	known := map[uint64]bool{}
-	for line := range strings.SplitSeq(mountinfo, "\n") {
-		// 36 35 98:0 /root /point rw,noatime shared:1 - ext4 /dev/root rw
-		before, after, ok := strings.Cut(line, " - ")
-		where := strings.Split(before, " ")
-		kind, _, _ := strings.Cut(after, " ")
-		if !ok || len(where) < 3 {
-			continue
-		}
-		major, minor, _ := strings.Cut(where[2], ":")
-		a, errA := strconv.ParseUint(major, 10, 32)
-		b, errB := strconv.ParseUint(minor, 10, 32)
-		if errA == nil && errB == nil {
-			known[unix.Mkdev(uint32(a), uint32(b))] = localTypes[kind]
-		}
-	}
-	return known
 }
