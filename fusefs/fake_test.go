@@ -184,8 +184,13 @@ func (s *fakeSource) Map(ctx context.Context, who *Caller, path string) (*extent
 	if err := s.denies(who, path); err != nil {
 		return nil, Generation{}, err
 	}
+	info, err := s.look(path)
 	s.mu.Lock()
 	f := s.flights[path]
+	if m := s.cached[info.Generation]; m != nil && f == nil && err == nil {
+		s.mu.Unlock()
+		return m, info.Generation, nil // a run has ended since the caller looked
+	}
 	if f == nil {
 		runCtx, cancel := context.WithCancel(context.Background())
 		f = &fakeFlight{done: make(chan struct{}), cancel: cancel}
