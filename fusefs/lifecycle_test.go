@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/fusefs/mountpoint"
 	"instarfs/mountinfo"
 	"instarfs/needs"
 )
@@ -108,49 +109,26 @@ func TestExternalUnmount(t *testing.T) {
 	}
 }
 
-func TestRefusedMountpoints(t *testing.T) {
+// What is refused before anything is mounted is one line, and leaves nothing.
+func TestRefusedMounts(t *testing.T) {
 	needs.FUSE(t)
 	src := newFakeSource(t, 0)
-	src.put(t, "sub/a.img", "a", 100)
 	outside := t.TempDir()
-	symlink := filepath.Join(outside, "link")
-	if err := os.Symlink(src.root+"/sub", symlink); err != nil {
-		t.Fatal(err)
-	}
-	bound := filepath.Join(outside, "bound")
-	if err := os.Mkdir(bound, 0755); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount(src.root, bound, "", unix.MS_BIND, ""); err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Unmount(bound, unix.MNT_DETACH)
-	file := filepath.Join(outside, "file")
-	if err := os.WriteFile(file, nil, 0644); err != nil {
-		t.Fatal(err)
-	}
-	busy := mountFake(t, src, nil)
-	for _, c := range []struct{ source, point, want string }{
-		{src.root, src.root, "the mount point is inside the source"},
-		{src.root, src.root + "/sub", "the mount point is inside the source"},
-		{src.root, symlink, "the mount point is inside the source"},
-		{src.root, bound + "/sub", "the mount point is inside the source"},
-		{src.root + "/sub", src.root, "the source is inside the mount point"},
-		{symlink, src.root, "the source is inside the mount point"},
-		{src.root, "/", "the source is inside the mount point"},
-		{src.root, busy.dir, "is mounted there already"},
-		{src.root, file, "is not a directory"},
-		{src.root, outside + "/none", "no such file or directory"},
-		{src.root + "/none", outside, "no such file or directory"},
+	for _, c := range []struct{ point, include, want string }{
+		{src.root, "*", "the mount point is inside the source"},
+		{outside + "/none", "*", "no such file or directory"},
+		{outside, "[a", `"[a"`},
 	} {
-		_, err := Mount(Options{Source: src, SourceDir: c.source, Mountpoint: c.point, Render: fakeRender, Log: busy.write})
+		_, err := Mount(Options{
+			Source: src, SourceDir: src.root, Mountpoint: c.point, Render: fakeRender,
+			Include: []string{c.include}, Log: func(line string) { t.Error(line) },
+		})
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("mount %s at %s: %v, want %q", c.source, c.point, err, c.want)
+			t.Errorf("mount at %s with %s: %v, want %q", c.point, c.include, err, c.want)
 		}
 	}
-	_, err := Mount(Options{Source: src, SourceDir: src.root, Mountpoint: outside, Include: []string{"[a"}, Log: busy.write})
-	if err == nil || !strings.Contains(err.Error(), `"[a"`) {
-		t.Errorf("malformed glob: %v", err)
+	if m, mounted, err := mountinfo.At(outside); mounted || err != nil {
+		t.Errorf("%+v, %v", m, err)
 	}
 }
 
@@ -162,7 +140,7 @@ func TestDeadMount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("dead", point, fsType, 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd)); err != nil {
+	if err := unix.Mount("dead", point, mountpoint.FSType, 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd)); err != nil {
 		t.Fatal(err)
 	}
 	unix.Close(fd)

@@ -1,22 +1,16 @@
 package fusefs
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	stdlog "log"
 	"os"
-	"os/exec"
-	"strconv"
 	"strings"
-	"syscall"
-
-	"instarfs/mountinfo"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"golang.org/x/sys/unix"
+
+	"instarfs/fusefs/mountpoint"
 )
 
 // Options says what is mounted where.
@@ -34,9 +28,6 @@ type Options struct {
 	// package has more lines. It may be slow, and is called by one goroutine.
 	Log func(line string)
 }
-
-// fsType is the type of our mounts.
-const fsType = "fuse.instarfs"
 
 const (
 	// maxWrite bounds the size of a READ; the kernel's own bound is max_pages_limit, 1 MiB.
@@ -61,11 +52,11 @@ func Mount(o Options) (*Mounted, error) {
 }
 
 func start(o Options, names *names, log *logger) (*Mounted, error) {
-	point, err := checkMountpoint(o.SourceDir, o.Mountpoint, log)
+	point, err := mountpoint.Check(o.SourceDir, o.Mountpoint, log.printf)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFUSE(o); err != nil {
+	if err := mountpoint.CheckFUSE(o.Mountpoint, o.AllowOther); err != nil {
 		return nil, err
 	}
 	root, err := o.Source.Stat(context.Background(), nil, ".")
@@ -95,7 +86,9 @@ func start(o Options, names *names, log *logger) (*Mounted, error) {
 		close(m.gone)
 	}()
 	if os.Geteuid() == 0 {
-		raiseReadAhead(point, log)
+		if err := mountpoint.SetReadAhead(point, readAheadKB); err != nil {
+			log.printf("mount at %s: reads will be slower: %v", point, err)
+		}
 	}
 	return m, nil
 }
@@ -118,7 +111,7 @@ func mountOptions(o Options, log *logger) fuse.MountOptions {
 		AllowOther: o.AllowOther,
 		Options:    options,
 		FsName:     o.SourceDir,
-		Name:       strings.TrimPrefix(fsType, "fuse."),
+		Name:       strings.TrimPrefix(mountpoint.FSType, "fuse."),
 		MaxWrite:   maxWrite,
 		// Splicing never paid, and with requests of 1 MiB every READ would log that its pipe is too small.
 		DisableSplice: true,
@@ -131,70 +124,5 @@ func mountOptions(o Options, log *logger) fuse.MountOptions {
 			log.panicked("answering a request", p)
 			return fuse.EIO
 		},
-	}
-}
-
-// checkFUSE finds what is known to keep a mount from working, in words that say what to do.
-func checkFUSE(o Options) error {
-	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
-	if errors.Is(err, syscall.EPERM) {
-		return fmt.Errorf("mount at %s: %w; the device is not allowed here: give it to the container (--device /dev/fuse) "+
-			"or to the service (DeviceAllow=/dev/fuse rw)", o.Mountpoint, err)
-	}
-	if errors.Is(err, os.ErrPermission) {
-		return fmt.Errorf("mount at %s: %w; mount as root, or let users in with: chmod 666 /dev/fuse", o.Mountpoint, err)
-	}
-	if err != nil {
-		return fmt.Errorf("mount at %s: %w; load the module with: modprobe fuse (a container needs --device /dev/fuse)",
-			o.Mountpoint, err)
-	}
-	f.Close()
-	if os.Geteuid() == 0 {
-		return nil
-	}
-	if _, err := fusermount(); err != nil {
-		return fmt.Errorf("mount at %s: fusermount3 is not installed, it lets users mount; install the package fuse3", o.Mountpoint)
-	}
-	if o.AllowOther && !userAllowOther() {
-		return fmt.Errorf("mount at %s: other users may be let in by root only; add the line user_allow_other to /etc/fuse.conf",
-			o.Mountpoint)
-	}
-	return nil
-}
-
-// fusermount finds the program that mounts and unmounts for users.
-func fusermount() (string, error) {
-	path, err := exec.LookPath("fusermount3")
-	if err == nil {
-		return path, nil
-	}
-	return exec.LookPath("fusermount")
-}
-
-// userAllowOther reports whether /etc/fuse.conf lets users pass allow_other, see mount.fuse3(8).
-func userAllowOther() bool {
-	f, err := os.Open("/etc/fuse.conf")
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if strings.TrimSpace(lines.Text()) == "user_allow_other" {
-			return true
-		}
-	}
-	return false
-}
-
-// raiseReadAhead sets the read-ahead of the mount. It is a matter of speed only, so failure is no error: /sys is read-only
-// in containers.
-func raiseReadAhead(point string, log *logger) {
-	m, ok, err := mountinfo.At(point)
-	if err == nil && ok {
-		name := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(m.Device), unix.Minor(m.Device))
-		err = os.WriteFile(name, []byte(strconv.Itoa(readAheadKB)), 0)
-	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		log.printf("mount at %s: reads will be slower: %v", point, err)
 	}
 }

@@ -2,16 +2,14 @@ package fusefs
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 	"time"
 
-	"instarfs/mountinfo"
-
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"golang.org/x/sys/unix"
+
+	"instarfs/fusefs/mountpoint"
+	"instarfs/mountinfo"
 )
 
 // lastClose is how long Serve waits for open files after it detached a busy mount.
@@ -70,28 +68,8 @@ func (m *Mounted) Abort() error {
 }
 
 func (m *Mounted) detach() error {
-	if err := detach(m.point); err != nil {
+	if err := mountpoint.Detach(m.point); err != nil {
 		return fmt.Errorf("unmount %s: %w; do it by hand with: umount -l %s", m.point, err, m.point)
-	}
-	return nil
-}
-
-// detach takes a mount out of the tree of names; it lives on until its last file is closed. It is no error that somebody
-// else was faster.
-func detach(point string) error {
-	err := unix.Unmount(point, unix.MNT_DETACH)
-	switch {
-	case errors.Is(err, unix.EINVAL): // not a mount point
-		return nil
-	case !errors.Is(err, unix.EPERM):
-		return err
-	}
-	helper, err := fusermount()
-	if err != nil {
-		return err
-	}
-	if out, err := exec.Command(helper, "-u", "-z", point).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w", strings.TrimSpace(string(out)), err)
 	}
 	return nil
 }

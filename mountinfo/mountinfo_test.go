@@ -5,9 +5,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"instarfs/needs"
-
 	"golang.org/x/sys/unix"
+
+	"instarfs/needs"
 )
 
 func TestParse(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"instarfs/needs"
-
 	"golang.org/x/sys/unix"
+
+	"instarfs/needs"
 )
 
 // linked builds the program as the Makefile does, with its own first code.

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"unsafe"
 
-	"instarfs/needs"
-
 	"golang.org/x/sys/unix"
+
+	"instarfs/needs"
 )
 
 // denied has a child answer a system call with an error before it does anything else: "NUMBER

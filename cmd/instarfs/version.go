@@ -4,13 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"instarfs/guest/show"
 	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"instarfs/guest/show"
 )
 
 func versionCommand(e *env) *cobra.Command {

@@ -1,13 +1,13 @@
-package fusefs
+package mountpoint
 
 import (
 	"errors"
 	"fmt"
 	"time"
 
-	"instarfs/mountinfo"
-
 	"golang.org/x/sys/unix"
+
+	"instarfs/mountinfo"
 )
 
 const (
@@ -20,8 +20,8 @@ const (
 
 var errNoAnswer = errors.New("no answer")
 
-// within returns what f returns, or errNoAnswer when that takes longer than limit. f then goes on, on
-// a goroutine that nobody waits for: a thread that waits in the kernel cannot be called back.
+// within returns what f returns, or errNoAnswer if that takes longer than limit. f then continues on
+// a goroutine of its own: a thread that waits in the kernel cannot be called back.
 func within[T any](limit time.Duration, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -42,7 +42,7 @@ func within[T any](limit time.Duration, f func() (T, error)) (T, error) {
 }
 
 // ask sends the file system at path a request that the kernel never answers from memory. The error
-// is ENOTCONN when its server is dead, and errNoAnswer when there is no answer.
+// is ENOTCONN if its server is dead, and errNoAnswer if there is no answer.
 func ask(path string) error {
 	_, err := within(statfsTime, func() (none struct{}, err error) {
 		var st unix.Statfs_t
@@ -55,9 +55,9 @@ func ask(path string) error {
 	return err
 }
 
-// clearDead removes the mounts of ours on real whose servers are dead. What else is mounted there
-// stays, and need not be touched to be found. point is the directory as the user named it.
-func clearDead(real, point string, log *logger) error {
+// clearDead removes the mounts of instarfs on real whose servers are dead, and no others. point is
+// the directory as the user named it.
+func clearDead(real, point string, log Log) error {
 	for range maxStacked {
 		m, mounted, err := mountinfo.At(real)
 		if err != nil {
@@ -75,15 +75,15 @@ func clearDead(real, point string, log *logger) error {
 				point, m.Source, m.Type, statfsTime, real)
 		case !errors.Is(err, unix.ENOTCONN):
 			return nil // it lives, or fails in a way that the checks that follow see too
-		case m.Type != fsType:
+		case m.Type != FSType:
 			return fmt.Errorf("mount at %s: a dead file system (%s, type %s) is mounted there; "+
 				"unmount it with: umount -l %s",
 				point, m.Source, m.Type, real)
 		}
-		if err := detach(real); err != nil {
+		if err := Detach(real); err != nil {
 			return fmt.Errorf("mount at %s: removing the dead mount there: %w", point, err)
 		}
-		log.printf("mount at %s: removed a dead mount of %s", point, m.Source)
+		log("mount at %s: removed a dead mount of %s", point, m.Source)
 	}
 	return fmt.Errorf("mount at %s: more than %d dead mounts are stacked there; "+
 		"unmount them with: umount -l %s", point, maxStacked, real)

@@ -1,4 +1,4 @@
-package fusefs
+package mountpoint
 
 import (
 	"errors"
@@ -9,19 +9,20 @@ import (
 	"syscall"
 	"time"
 
-	"instarfs/mountinfo"
-
 	"golang.org/x/sys/unix"
+
+	"instarfs/mountinfo"
 )
 
-// checkTime bounds all looks at the source and at the mount point before mounting. Servers of file
-// systems on the way may be stopped, or far away.
+// checkTime is how long Check may take. Servers of file systems on the way may be stopped, or far
+// away.
 const checkTime = 5 * time.Second
 
-// checkMountpoint makes sure that a mount at point can work, and returns the path of point without
-// symbolic links. A dead mount that an instarfs left there is removed.
-func checkMountpoint(source, point string, log *logger) (string, error) {
-	real, err := within(checkTime, func() (string, error) {
+// Check makes sure that a directory source can be mounted at point, and returns the path of point
+// without symbolic links. It removes dead mounts of instarfs there, with a line to log for each. It
+// takes at most five seconds; an error is one line that says what to do.
+func Check(source, point string, log Log) (real string, err error) {
+	real, err = within(checkTime, func() (string, error) {
 		real, err := realMountpoint(point)
 		if err == nil {
 			err = clearDead(real, point, log)
@@ -65,7 +66,7 @@ func checkFree(source, real, point string) error {
 const maxLinks = 40
 
 // realMountpoint resolves symbolic links. It does not touch what is mounted at the place to which
-// they lead: whoever serves that may be dead or stopped.
+// they lead, because its server may be dead or stopped.
 func realMountpoint(point string) (string, error) {
 	real, err := filepath.Abs(point)
 	for range maxLinks {
@@ -99,7 +100,8 @@ func realMountpoint(point string) (string, error) {
 	return "", fmt.Errorf("mount at %s: %w", point, plain(err))
 }
 
-// checkOverlap refuses a mount point in the source and the reverse: reading the mount would go through the mount.
+// checkOverlap refuses a mount point in the source, and a source in the mount point: reading the
+// mount would read from the mount.
 func checkOverlap(source, point string) error {
 	real, err := filepath.EvalSymlinks(source)
 	if err == nil {
@@ -123,8 +125,8 @@ func checkOverlap(source, point string) error {
 	return nil
 }
 
-// contains reports whether directory outer is inner or one of its ancestors. It compares devices and inodes, so that bind
-// mounts of the same directory are found too.
+// contains reports whether directory outer is inner or one of its ancestors. It compares devices
+// and inodes, and so finds bind mounts of the same directory too.
 func contains(outer, inner string) (bool, error) {
 	var want, have unix.Stat_t
 	if err := unix.Stat(outer, &want); err != nil {
