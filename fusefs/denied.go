@@ -6,6 +6,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"instarfs/fusefs/caller"
 )
 
 // deniedFile is a view for those who may not have it. An inode has one size for all who see it, so
@@ -47,7 +49,7 @@ func (f *deniedFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uin
 		return nil, 0, errno
 	}
 	again := f.tree.stale.take(ctx, f.image, f.view)
-	patient, done := patience(f.tree.ctx, ctx)
+	patient, done := caller.Patience(f.tree.ctx, ctx)
 	defer done()
 	_, err := f.tree.source.Check(patient, f.tree.caller(ctx), f.image, f.info.Generation)
 	if err == nil && !again && f.tree.stale.note(ctx, f.image, f.view) {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"instarfs/fusefs/caller"
 )
 
 // racy is how old the last change of a directory must be before the kernel may keep its listing. A later change within
@@ -37,7 +39,7 @@ var _ = (fs.NodeLookuper)((*dir)(nil))
 // Lookup finds a view, a directory or a link. It never runs a guest.
 func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	d.habits.lookedUp(name)
-	patient, done := patience(d.tree.ctx, ctx)
+	patient, done := caller.Patience(d.tree.ctx, ctx)
 	defer done()
 	who := d.tree.caller(ctx)
 	if image, v, ok := splitName(name); ok {
@@ -147,7 +149,7 @@ func (d *dir) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) s
 
 // stat looks at the directory by a path of it, for who makes the request.
 func (d *dir) stat(ctx context.Context, path string) (Info, syscall.Errno) {
-	patient, done := patience(d.tree.ctx, ctx)
+	patient, done := caller.Patience(d.tree.ctx, ctx)
 	defer done()
 	info, err := d.tree.source.Stat(patient, d.tree.caller(ctx), path)
 	switch {
@@ -181,7 +183,7 @@ func (d *dir) Access(ctx context.Context, mask uint32) syscall.Errno {
 
 // mayList reports why the caller may not list the directory.
 func (d *dir) mayList(ctx context.Context) syscall.Errno {
-	patient, done := patience(d.tree.ctx, ctx)
+	patient, done := caller.Patience(d.tree.ctx, ctx)
 	defer done()
 	return errnoOf(d.tree.source.CheckDir(patient, d.tree.caller(ctx), d.path))
 }

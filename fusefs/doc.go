@@ -52,7 +52,7 @@
 // # Interrupts
 //
 // The kernel interrupts a request for any signal, also for those that the caller handles and expects stat to survive.
-// Waiting therefore ends with EINTR only when the caller is about to die; see interrupt.go. The run goes on for whoever
+// Waiting therefore ends with EINTR only when the caller is about to die; see package caller. The run goes on for whoever
 // else waits for it, and a moment longer.
 //
 // # Hazards

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"syscall"
+
+	"instarfs/fusefs/caller"
 )
 
 // errnoOf returns the error number that stands for err in an answer to the kernel. It is the one
@@ -20,7 +22,7 @@ func errnoOf(err error) syscall.Errno {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errInterrupted):
+	case errors.Is(err, caller.ErrInterrupted):
 		return syscall.EINTR
 	case errors.Is(err, context.Canceled): // the mount is being ended
 		return syscall.ENOTCONN
@@ -72,4 +74,17 @@ func (r request) answer(e syscall.Errno) syscall.Errno {
 		return syscall.EIO
 	}
 	return e
+}
+
+// mayNot reports whether an error says that the caller lacks a right, rather than that something is
+// wrong.
+func mayNot(err error) bool {
+	e := errnoOf(err)
+	return e == syscall.EACCES || e == syscall.EPERM
+}
+
+// failsForAll reports whether an error is not about the caller: no caller can have the map.
+func failsForAll(err error) bool {
+	var e interface{ ForAll() bool }
+	return errors.As(err, &e) && e.ForAll()
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"instarfs/fusefs/caller"
 )
 
 // The numbers that mean something special leave in the one case in which they are meant, and
@@ -57,7 +59,7 @@ func TestErrnoOf(t *testing.T) {
 		{nil, 0},
 		{fmt.Errorf("open: %w", syscall.EMFILE), syscall.EMFILE},
 		{fmt.Errorf("stat: %w", syscall.ESTALE), syscall.EIO},
-		{fmt.Errorf("wait: %w", errInterrupted), syscall.EINTR},
+		{fmt.Errorf("wait: %w", caller.ErrInterrupted), syscall.EINTR},
 		{fmt.Errorf("map: %w", context.Canceled), syscall.ENOTCONN},
 		{fmt.Errorf("map: %w", context.DeadlineExceeded), syscall.ETIMEDOUT},
 		{fmt.Errorf("no number"), syscall.EIO},

@@ -7,6 +7,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"instarfs/fusefs/caller"
 )
 
 // mapFile is a view of one generation of an image.
@@ -33,7 +35,7 @@ type mapFile struct {
 	latest Info
 
 	shown   shown
-	readers readers // who may have the content
+	readers caller.Readers // who may have the content
 }
 
 // known returns the size if it can be told without a guest.
@@ -96,12 +98,12 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 	if !f.mayUse(who) {
 		return syscall.EACCES
 	}
-	patient, done := patience(f.tree.ctx, ctx)
+	patient, done := caller.Patience(f.tree.ctx, ctx)
 	defer done()
 	size, known := f.known()
 	// A name leads to this inode for those who may have it. Who else asks was handed a descriptor by one of them.
 	handed := known && f.shown.open()
-	if !known || !handed && !f.readers.has(who) && !f.check(patient, who) {
+	if !known || !handed && !f.readers.Has(who) && !f.check(patient, who) {
 		f.dir.mapAhead(who, f.image)
 		r, g, err := f.content(patient, who, f.info.Generation)
 		switch {
@@ -110,7 +112,7 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 			if info, errno := f.stat(patient, who); errno == 0 {
 				f.update(info)
 			}
-			f.readers.add(who)
+			f.readers.Add(who)
 		case errnoOf(err) == syscall.EINTR:
 			return syscall.EINTR
 		case !f.shared(): // nobody but this caller is told
@@ -128,17 +130,17 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 }
 
 // shared reports whether all may use the inode who may have its content.
-func (f *mapFile) shared() bool { return f.readers.has(f.owner) }
+func (f *mapFile) shared() bool { return f.readers.Has(f.owner) }
 
 // mayUse reports whether who may make the size of the content known to the kernel.
-func (f *mapFile) mayUse(who *Caller) bool { return f.shared() || f.owner.is(who) }
+func (f *mapFile) mayUse(who *Caller) bool { return f.shared() || f.owner.Is(who) }
 
 // check reports whether who may have the content of the inode for certain.
 func (f *mapFile) check(ctx context.Context, who *Caller) bool {
 	g, _ := f.generation()
 	known, err := f.tree.source.Check(ctx, who, f.image, g)
 	if known && err == nil {
-		f.readers.add(who)
+		f.readers.Add(who)
 	}
 	return known && err == nil
 }
@@ -160,7 +162,7 @@ func (f *mapFile) Access(ctx context.Context, mask uint32) syscall.Errno {
 	if who == nil {
 		return 0
 	}
-	patient, done := patience(f.tree.ctx, ctx)
+	patient, done := caller.Patience(f.tree.ctx, ctx)
 	defer done()
 	if mask&accessRead == 0 {
 		_, errno := f.stat(patient, who)
@@ -191,7 +193,7 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	if !f.mayUse(who) {
 		return nil, 0, syscall.EACCES
 	}
-	patient, done := patience(f.tree.ctx, ctx)
+	patient, done := caller.Patience(f.tree.ctx, ctx)
 	defer done()
 	info, errno := f.stat(patient, who)
 	if who != nil && (errno == syscall.EACCES || errno == syscall.EPERM) {
@@ -201,7 +203,7 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	if !current && !again && f.tree.stale.note(ctx, f.image, f.view) {
 		return nil, 0, syscall.ESTALE
 	}
-	if !current && f.readers.has(who) {
+	if !current && f.readers.Has(who) {
 		if r := f.shown.join(); r != nil {
 			return f.handle(r)
 		}
@@ -225,8 +227,8 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	}
 	r = f.shown.begin(r, func() bool { return f.rebind(got, r.Size(), info) })
 	if has, _ := f.generation(); has == got {
-		f.readers.add(who)
-	} else if !f.readers.has(who) {
+		f.readers.Add(who)
+	} else if !f.readers.Has(who) {
 		f.shown.leave()
 		return nil, 0, syscall.EBUSY // others have a content open that is not for this caller
 	}
@@ -254,7 +256,7 @@ func (f *mapFile) rebind(g Generation, size int64, info Info) (changed bool) {
 		f.info = info
 	}
 	if changed {
-		f.readers.clear()
+		f.readers.Clear()
 	}
 	f.gen, f.size = g, size
 	return changed

@@ -8,6 +8,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"instarfs/fusefs/caller"
 )
 
 // link is a symbolic link: to a directory as the source has it, or from the view of one image to
@@ -74,7 +76,7 @@ func (l *link) check(ctx context.Context) syscall.Errno {
 	if who == nil {
 		return 0
 	}
-	patient, done := patience(l.tree.ctx, ctx)
+	patient, done := caller.Patience(l.tree.ctx, ctx)
 	defer done()
 	_, err := l.tree.source.Stat(patient, who, l.path)
 	return errnoOf(err)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"instarfs/fusefs/caller"
 )
 
 // listing is an open directory. go-fuse calls it under a lock of the handle.
@@ -83,7 +85,7 @@ func (l *listing) load(ctx context.Context) syscall.Errno {
 	if l.loaded {
 		return 0
 	}
-	patient, done := patience(l.dir.tree.ctx, ctx)
+	patient, done := caller.Patience(l.dir.tree.ctx, ctx)
 	defer done()
 	items, errno := l.dir.items(patient, l.who)
 	if errno != 0 {

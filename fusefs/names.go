@@ -2,8 +2,9 @@ package fusefs
 
 import (
 	"fmt"
-	"instarfs/guest/img"
 	"path"
+
+	"instarfs/guest/img"
 )
 
 // names decides what listings show. What it leaves out can still be opened by name.

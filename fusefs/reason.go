@@ -9,6 +9,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"instarfs/fusefs/caller"
 	"instarfs/guest/show"
 )
 
@@ -30,7 +31,7 @@ type reasonFile struct {
 
 // content is the file's text. It runs a guest if need be; the only error is that the wait was interrupted.
 func (f *reasonFile) content(ctx context.Context) (string, syscall.Errno) {
-	if !f.who.is(f.tree.caller(ctx)) {
+	if !f.who.Is(f.tree.caller(ctx)) {
 		return "", syscall.ESTALE // which has the name looked up for this caller
 	}
 	f.mu.Lock()
@@ -39,7 +40,7 @@ func (f *reasonFile) content(ctx context.Context) (string, syscall.Errno) {
 	if bound {
 		return text, 0
 	}
-	patient, done := patience(f.tree.ctx, ctx)
+	patient, done := caller.Patience(f.tree.ctx, ctx)
 	defer done()
 	err := f.failure(patient)
 	if errnoOf(err) == syscall.EINTR {

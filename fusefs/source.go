@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"instarfs/fusefs/caller"
 	"instarfs/guest/extent"
 )
 
@@ -31,6 +32,9 @@ func (i Info) Regular() bool { return i.Mode&syscall.S_IFMT == syscall.S_IFREG }
 
 // Dir reports whether it is a directory.
 func (i Info) Dir() bool { return i.Mode&syscall.S_IFMT == syscall.S_IFDIR }
+
+// Caller is who makes a request: see package caller.
+type Caller = caller.Caller
 
 // Entry is a name in a directory of the source.
 type Entry struct {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"instarfs/fusefs/caller"
 )
 
 const (
@@ -29,7 +31,7 @@ type staleKey struct {
 
 // take reports whether the answer before this request of the caller was ESTALE, and forgets it.
 func (s *stale) take(ctx context.Context, image string, v View) bool {
-	key := staleKey{callerOf(ctx), image, v}
+	key := staleKey{caller.Thread(ctx), image, v}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, ok := s.told[key]
@@ -40,7 +42,7 @@ func (s *stale) take(ctx context.Context, image string, v View) bool {
 // note notes that the request in ctx is answered with ESTALE. It reports false, and nothing may be answered so, when the
 // caller cannot be told from others.
 func (s *stale) note(ctx context.Context, image string, v View) bool {
-	key := staleKey{callerOf(ctx), image, v}
+	key := staleKey{caller.Thread(ctx), image, v}
 	if key.tid == 0 {
 		return false
 	}

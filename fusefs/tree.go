@@ -10,6 +10,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"instarfs/fusefs/caller"
 	"instarfs/guest/extent"
 )
 
@@ -36,6 +38,15 @@ func newTree(ctx context.Context, o Options, n *names, log *logger) *tree {
 	return t
 }
 
+// caller returns who makes the request of ctx. Unless others are let in, the kernel admits only the
+// user who mounted, who may see everything.
+func (t *tree) caller(ctx context.Context) *Caller {
+	if !t.shared {
+		return nil
+	}
+	return caller.Of(ctx)
+}
+
 // render makes a view of a map; a failure is logged once per generation.
 func (t *tree) render(image string, v View, m *extent.Map, g Generation) (Rendering, error) {
 	r, err := t.draw(m, v)
@@ -51,8 +62,8 @@ func (t *tree) mapOf(ctx context.Context, who *Caller, image string, g Generatio
 	m, at, err := t.mapFor(ctx, who, image, g)
 	switch {
 	case err == nil:
-	case errors.Is(context.Cause(ctx), errInterrupted):
-		err = errInterrupted
+	case errors.Is(context.Cause(ctx), caller.ErrInterrupted):
+		err = caller.ErrInterrupted
 	case errors.Is(err, context.Canceled): // which is the end of the mount
 	case who != nil && mayNot(err): // which is as it should be
 	default:

@@ -1,4 +1,4 @@
-package fusefs
+package caller
 
 import (
 	"os"
@@ -22,17 +22,18 @@ CapEff:	0000000000000006
 
 func TestParseRights(t *testing.T) {
 	r, ok := parseRights([]byte(callerStatus))
-	if !ok || r.fsuid != 2001 || r.fsgid != 2002 || !slices.Equal(r.groups, []uint32{4, 24, 3000}) || r.capEff != 6 {
+	if !ok || r.fsuid != 2001 || r.fsgid != 2002 ||
+		!slices.Equal(r.groups, []uint32{4, 24, 3000}) || r.capEff != 6 {
 		t.Errorf("%+v, %v", r, ok)
 	}
 	none, ok := parseRights([]byte(strings.Replace(callerStatus, "4 24 3000", "", 1)))
 	if !ok || len(none.groups) != 0 {
 		t.Errorf("without groups: %+v, %v", none, ok)
 	}
+	with := func(old, new string) string { return strings.Replace(callerStatus, old, new, 1) }
 	for _, broken := range []string{
-		"", strings.Replace(callerStatus, "Groups", "Grpups", 1), strings.Replace(callerStatus, "2001", "", 1), strings.Replace(callerStatus, "2002", "x", 1),
-		strings.Replace(callerStatus, "3000", "-3", 1), strings.Replace(callerStatus, "CapEff:	0", "CapEff:	z", 1),
-		strings.Replace(callerStatus, "3000", "4294967296", 1),
+		"", with("Groups", "Grpups"), with("2001", ""), with("2002", "x"), with("3000", "-3"),
+		with("CapEff:	0", "CapEff:	z"), with("3000", "4294967296"),
 	} {
 		if r, ok := parseRights([]byte(broken)); ok {
 			t.Errorf("%q: %+v", broken, r)
@@ -53,27 +54,30 @@ func TestParseRights(t *testing.T) {
 func TestCallersAreTold(t *testing.T) {
 	a := &Caller{UID: 1, GID: 2, Groups: []uint32{3}, Known: true}
 	same := *a
-	for _, other := range []*Caller{nil, {UID: 2, GID: 2, Groups: []uint32{3}, Known: true}, {UID: 1, GID: 2, Known: true}, {UID: 1, GID: 2, Groups: []uint32{3}}} {
-		if a.is(other) {
+	for _, other := range []*Caller{
+		nil, {UID: 2, GID: 2, Groups: []uint32{3}, Known: true}, {UID: 1, GID: 2, Known: true},
+		{UID: 1, GID: 2, Groups: []uint32{3}},
+	} {
+		if a.Is(other) {
 			t.Errorf("%+v is %+v", a, other)
 		}
 	}
-	if !a.is(&same) || !(*Caller)(nil).is(nil) {
+	if !a.Is(&same) || !(*Caller)(nil).Is(nil) {
 		t.Error("a caller is not itself")
 	}
-	var r readers
-	r.add(a)
-	if !r.has(&same) || r.has(&Caller{UID: 1, GID: 2, Known: true}) || !r.has(nil) {
+	var r Readers
+	r.Add(a)
+	if !r.Has(&same) || r.Has(&Caller{UID: 1, GID: 2, Known: true}) || !r.Has(nil) {
 		t.Error("readers take one for another")
 	}
 	for i := range maxReaders {
-		r.add(&Caller{UID: uint32(100 + i), Known: true})
+		r.Add(&Caller{UID: uint32(100 + i), Known: true})
 	}
 	if len(r.known) > maxReaders {
 		t.Errorf("%d readers are remembered", len(r.known))
 	}
-	r.clear()
-	if r.has(a) {
+	r.Clear()
+	if r.Has(a) {
 		t.Error("readers of another content count")
 	}
 }
