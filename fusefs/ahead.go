@@ -112,7 +112,7 @@ func (d *dir) mapAhead(who *Caller, path string) {
 	go func() {
 		defer func() {
 			if p := recover(); p != nil {
-				d.tree.log.panicked("listing "+d.path, p)
+				d.tree.log.Panicked("listing "+d.path, p)
 			}
 			d.mu.Lock()
 			defer d.mu.Unlock()
@@ -151,7 +151,7 @@ func (d *dir) learn(ctx context.Context, who *Caller, name string) {
 	path := join(d.path, name)
 	defer func() {
 		if p := recover(); p != nil {
-			d.tree.log.panicked("mapping ahead "+path, p)
+			d.tree.log.Panicked("mapping ahead "+path, p)
 		}
 	}()
 	info, err := d.tree.source.Stat(ctx, who, path)

@@ -7,6 +7,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
 )
 
@@ -55,8 +56,8 @@ func (f *deniedFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uin
 	if err == nil && !again && f.tree.stale.note(ctx, f.image, f.view) {
 		return nil, 0, syscall.ESTALE
 	}
-	if err != nil && !mayNot(err) {
-		return nil, 0, errnoOf(err)
+	if err != nil && !answer.MayNot(err) {
+		return nil, 0, answer.Errno(err)
 	}
 	return nil, 0, syscall.EACCES
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
 )
 
@@ -52,15 +53,15 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.
 			if target := viewOfLink(info.Link, v); target != "" {
 				return d.link(patient, file, target, v, info, out), 0
 			}
-		case err != nil && errnoOf(err) != syscall.ENOENT:
-			return nil, errnoOf(err)
+		case err != nil && answer.Errno(err) != syscall.ENOENT:
+			return nil, answer.Errno(err)
 		}
 	}
 	file := join(d.path, name)
 	info, err := d.tree.source.Stat(patient, who, file)
 	switch {
 	case err != nil:
-		return nil, errnoOf(err)
+		return nil, answer.Errno(err)
 	case info.Link != "" && info.LinkType != syscall.S_IFREG:
 		return d.link(patient, file, info.Link, 0, info, out), 0
 	case !info.Dir():
@@ -77,7 +78,7 @@ func (d *dir) viewFor(ctx context.Context, who *Caller, name, image string, v Vi
 	}
 	if who != nil {
 		switch known, err := d.tree.source.Check(ctx, who, image, info.Generation); {
-		case mayNot(err):
+		case answer.MayNot(err):
 			return d.denied(ctx, image, v, info, out)
 		case !known || err != nil:
 			f := &mapFile{tree: d.tree, dir: d, image: image, view: v, info: info, owner: who}
@@ -154,7 +155,7 @@ func (d *dir) stat(ctx context.Context, path string) (Info, syscall.Errno) {
 	info, err := d.tree.source.Stat(patient, d.tree.caller(ctx), path)
 	switch {
 	case err != nil:
-		return info, errnoOf(err)
+		return info, answer.Errno(err)
 	case !info.Dir():
 		return info, syscall.ENOENT
 	}
@@ -185,7 +186,7 @@ func (d *dir) Access(ctx context.Context, mask uint32) syscall.Errno {
 func (d *dir) mayList(ctx context.Context) syscall.Errno {
 	patient, done := caller.Patience(d.tree.ctx, ctx)
 	defer done()
-	return errnoOf(d.tree.source.CheckDir(patient, d.tree.caller(ctx), d.path))
+	return answer.Errno(d.tree.source.CheckDir(patient, d.tree.caller(ctx), d.path))
 }
 
 // public reports whether what the directory says of its files may be told to anybody.

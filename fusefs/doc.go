@@ -47,7 +47,7 @@
 //
 // stat of a view that cannot be made answers size 0, so that listings stay quiet; open answers the errno that fits; one
 // line is logged per generation. A panic in a handler is EIO for that call and a line in the log. So is an error number that
-// means something special to the kernel or to programs, unless it is meant (guard.go, errno.go).
+// means something special to the kernel or to programs, unless it is meant (package answer).
 //
 // # Interrupts
 //

@@ -8,6 +8,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
 )
 
@@ -113,12 +114,12 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 				f.update(info)
 			}
 			f.readers.Add(who)
-		case errnoOf(err) == syscall.EINTR:
+		case answer.Errno(err) == syscall.EINTR:
 			return syscall.EINTR
 		case !f.shared(): // nobody but this caller is told
 			size = 0
-		case who != nil && (known || mayNot(err) && !failsForAll(err)):
-			return errnoOf(err) // the size is not for this caller, as far as can be told
+		case who != nil && (known || answer.MayNot(err) && !answer.FailsForAll(err)):
+			return answer.Errno(err) // the size is not for this caller, as far as can be told
 		}
 	}
 	info := f.attributes()
@@ -148,7 +149,7 @@ func (f *mapFile) check(ctx context.Context, who *Caller) bool {
 // stat looks at the image for somebody.
 func (f *mapFile) stat(ctx context.Context, who *Caller) (Info, syscall.Errno) {
 	info, err := f.tree.source.Stat(ctx, who, f.image)
-	return info, errnoOf(err)
+	return info, answer.Errno(err)
 }
 
 var _ = (fs.NodeAccesser)((*mapFile)(nil))
@@ -169,7 +170,7 @@ func (f *mapFile) Access(ctx context.Context, mask uint32) syscall.Errno {
 		return errno
 	}
 	g, _ := f.generation()
-	if _, err := f.tree.source.Check(patient, who, f.image, g); mayNot(err) {
+	if _, err := f.tree.source.Check(patient, who, f.image, g); answer.MayNot(err) {
 		return syscall.EACCES
 	}
 	return 0
@@ -219,7 +220,7 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	}
 	r, got, err := f.content(patient, who, g)
 	if err != nil {
-		return nil, 0, errnoOf(err)
+		return nil, 0, answer.Errno(err)
 	}
 	if _, ok := f.bind(got, r.Size()); !ok && !again && f.tree.stale.note(ctx, f.image, f.view) {
 		// The image changed since it was looked at, and the content of this inode is gone.

@@ -7,19 +7,22 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"instarfs/fusefs/answer"
+	"instarfs/fusefs/logger"
 )
 
 // handle is an open file. It holds its content until the last close, whatever becomes of the image.
 type handle struct {
 	content Rendering
-	log     *logger
+	log     *logger.Logger
 	closed  func() // called when the kernel has let go of the handle
 }
 
 // openHandle makes the answer to an OPEN of node. The kernel may keep pages between opens: an inode
 // whose content changes drops them. closed is called once, unless the answer is an error.
 func openHandle(
-	node *fs.Inode, content Rendering, log *logger, closed func(),
+	node *fs.Inode, content Rendering, log *logger.Logger, closed func(),
 ) (fs.FileHandle, uint32, syscall.Errno) {
 	if errno := pushSize(node, content); errno != 0 {
 		return nil, 0, errno
@@ -43,7 +46,7 @@ func pushSize(node *fs.Inode, content Rendering) syscall.Errno {
 	}
 	buf := make([]byte, size-from)
 	if n, err := content.ReadAt(buf, from); n != len(buf) {
-		return errnoOf(err)
+		return answer.Errno(err)
 	}
 	return node.WriteCache(from, buf)
 }
@@ -60,8 +63,8 @@ func (h *handle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResul
 	}
 	n, err := h.content.ReadAt(dest, off)
 	if err != nil && err != io.EOF {
-		h.log.printf("read at %d: %v", off, err)
-		return nil, errnoOf(err)
+		h.log.Printf("read at %d: %v", off, err)
+		return nil, answer.Errno(err)
 	}
 	return fuse.ReadResultData(dest[:n]), 0
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
 )
 
@@ -79,5 +80,5 @@ func (l *link) check(ctx context.Context) syscall.Errno {
 	patient, done := caller.Patience(l.tree.ctx, ctx)
 	defer done()
 	_, err := l.tree.source.Stat(patient, who, l.path)
-	return errnoOf(err)
+	return answer.Errno(err)
 }

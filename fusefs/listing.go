@@ -10,6 +10,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
 )
 
@@ -36,7 +37,7 @@ type item struct {
 func (d *dir) items(ctx context.Context, who *Caller) ([]item, syscall.Errno) {
 	entries, err := d.tree.source.ReadDir(ctx, who, d.path)
 	if err != nil {
-		return nil, errnoOf(err)
+		return nil, answer.Errno(err)
 	}
 	images := make(map[string]bool, len(entries))
 	for _, e := range entries {
@@ -74,7 +75,7 @@ func (d *dir) fits(name, path string) bool {
 	if len(name)+len(JSON.String()) <= nameMax {
 		return true
 	}
-	d.tree.log.once(path, Generation{}, fmt.Sprintf("%s is not shown: with %s its name would exceed %d bytes; rename it",
+	d.tree.log.Once(path, Generation{}, fmt.Sprintf("%s is not shown: with %s its name would exceed %d bytes; rename it",
 		path, JSON, nameMax))
 	return false
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"instarfs/fusefs/answer"
+	"instarfs/fusefs/logger"
 	"instarfs/fusefs/mountpoint"
 )
 
@@ -42,17 +44,17 @@ func Mount(o Options) (*Mounted, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := newLogger(o.Log)
+	log := logger.New(o.Log)
 	m, err := start(o, names, log)
 	if err != nil {
-		log.close()
+		log.Close()
 		return nil, err
 	}
 	return m, nil
 }
 
-func start(o Options, names *names, log *logger) (*Mounted, error) {
-	point, err := mountpoint.Check(o.SourceDir, o.Mountpoint, log.printf)
+func start(o Options, names *names, log *logger.Logger) (*Mounted, error) {
+	point, err := mountpoint.Check(o.SourceDir, o.Mountpoint, log.Printf)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,7 @@ func start(o Options, names *names, log *logger) (*Mounted, error) {
 		Logger:          stdlog.New(log, "", 0),
 		MountOptions:    options,
 	})
-	server, err := serve(point, &guard{RawFileSystem: nodes, ending: ctx, log: log}, &options)
+	server, err := serve(point, &answer.Guard{RawFileSystem: nodes, Ending: ctx, Log: log}, &options)
 	if err != nil {
 		cancel()
 		// What fusermount3 has to say ends in a newline.
@@ -87,7 +89,7 @@ func start(o Options, names *names, log *logger) (*Mounted, error) {
 	}()
 	if os.Geteuid() == 0 {
 		if err := mountpoint.SetReadAhead(point, readAheadKB); err != nil {
-			log.printf("mount at %s: reads will be slower: %v", point, err)
+			log.Printf("mount at %s: reads will be slower: %v", point, err)
 		}
 	}
 	return m, nil
@@ -103,7 +105,7 @@ func serve(point string, raw fuse.RawFileSystem, o *fuse.MountOptions) (*fuse.Se
 	return server, server.WaitMount()
 }
 
-func mountOptions(o Options, log *logger) fuse.MountOptions {
+func mountOptions(o Options, log *logger.Logger) fuse.MountOptions {
 	// Without default_permissions: the kernel would go by modes, which say less than access control lists, and nothing of the
 	// files under an image. Nodes ask the source.
 	options := []string{"ro", "nosuid", "nodev", "noexec"}
@@ -121,7 +123,7 @@ func mountOptions(o Options, log *logger) fuse.MountOptions {
 		Logger:      stdlog.New(log, "", 0),
 		Debug:       o.Debug,
 		PanicHandler: func(p any) fuse.Status {
-			log.panicked("answering a request", p)
+			log.Panicked("answering a request", p)
 			return fuse.EIO
 		},
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
 	"instarfs/guest/show"
 )
@@ -43,7 +44,7 @@ func (f *reasonFile) content(ctx context.Context) (string, syscall.Errno) {
 	patient, done := caller.Patience(f.tree.ctx, ctx)
 	defer done()
 	err := f.failure(patient)
-	if errnoOf(err) == syscall.EINTR {
+	if answer.Errno(err) == syscall.EINTR {
 		return "", syscall.EINTR
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"instarfs/fusefs/logger"
 	"instarfs/fusefs/mountpoint"
 	"instarfs/mountinfo"
 )
@@ -19,7 +20,7 @@ const lastClose = 10 * time.Second
 type Mounted struct {
 	server *fuse.Server
 	point  string // without symbolic links
-	log    *logger
+	log    *logger.Logger
 	cancel context.CancelFunc // ends the runs
 	gone   chan struct{}      // closed when the kernel has let go of the mount
 }
@@ -28,7 +29,7 @@ type Mounted struct {
 // vanishes from the tree at once, and Serve returns after the last close. The error says that the mount could not be
 // ended, or that files were still open after ten seconds; these fail once the process ends.
 func (m *Mounted) Serve(ctx context.Context) error {
-	defer m.log.close()
+	defer m.log.Close()
 	defer m.cancel()
 	select {
 	case <-m.gone:
@@ -44,7 +45,7 @@ func (m *Mounted) Serve(ctx context.Context) error {
 		if err := m.detach(); err != nil {
 			return err
 		}
-		m.log.printf("unmount %s: %s; detached it, waiting up to %v for the last close (a second signal ends at once)",
+		m.log.Printf("unmount %s: %s; detached it, waiting up to %v for the last close (a second signal ends at once)",
 			m.point, strings.TrimSpace(err.Error()), lastClose)
 	}
 	select {

@@ -11,7 +11,9 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
+	"instarfs/fusefs/logger"
 	"instarfs/guest/extent"
 )
 
@@ -23,7 +25,7 @@ type tree struct {
 	source Source
 	draw   Render
 	names  *names
-	log    *logger
+	log    *logger.Logger
 	ctx    context.Context // of the mount
 	shared bool            // others than who mounted are let in
 	stale  stale
@@ -31,7 +33,7 @@ type tree struct {
 	owned  atomic.Uint64 // inodes so far that are each for one caller
 }
 
-func newTree(ctx context.Context, o Options, n *names, log *logger) *tree {
+func newTree(ctx context.Context, o Options, n *names, log *logger.Logger) *tree {
 	t := &tree{source: o.Source, draw: o.Render, names: n, log: log, ctx: ctx, shared: o.AllowOther}
 	t.stale.told = map[staleKey]time.Time{}
 	t.ahead = newAhead(ctx, t)
@@ -52,7 +54,7 @@ func (t *tree) render(image string, v View, m *extent.Map, g Generation) (Render
 	r, err := t.draw(m, v)
 	if err != nil {
 		err = fmt.Errorf("render %s%s: %w", image, v, err)
-		t.log.once(image+v.String(), g, err.Error())
+		t.log.Once(image+v.String(), g, err.Error())
 	}
 	return r, err
 }
@@ -65,9 +67,9 @@ func (t *tree) mapOf(ctx context.Context, who *Caller, image string, g Generatio
 	case errors.Is(context.Cause(ctx), caller.ErrInterrupted):
 		err = caller.ErrInterrupted
 	case errors.Is(err, context.Canceled): // which is the end of the mount
-	case who != nil && mayNot(err): // which is as it should be
+	case who != nil && answer.MayNot(err): // which is as it should be
 	default:
-		t.log.once(image, at, err.Error())
+		t.log.Once(image, at, err.Error())
 	}
 	return m, at, err
 }

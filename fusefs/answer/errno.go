@@ -1,4 +1,4 @@
-package fusefs
+package answer
 
 import (
 	"context"
@@ -8,12 +8,12 @@ import (
 	"instarfs/fusefs/caller"
 )
 
-// errnoOf returns the error number that stands for err in an answer to the kernel. It is the one
-// table of its kind in this package. A Source knows best what its own errors mean, so it puts
-// numbers on them; the rows here are for the contexts of this package and for errors without a
-// number. ESTALE never stands for an error: Open makes the VFS look a name up again with it. Which
-// numbers leave the mount is up to request.answer.
-func errnoOf(err error) syscall.Errno {
+// Errno returns the error number that stands for err in an answer to the kernel, 0 for nil. It is
+// the only such table of the mount. A source knows best what its own errors mean, so it puts numbers
+// on them: by a method Errno() syscall.Errno, or by wrapping a syscall.Errno. The rows here are for
+// the contexts of requests and for errors without a number. ESTALE never stands for an error, since
+// an OPEN makes the VFS look a name up again with it. Which numbers leave the mount is up to Guard.
+func Errno(err error) syscall.Errno {
 	var (
 		typed interface{ Errno() syscall.Errno }
 		plain syscall.Errno
@@ -76,15 +76,15 @@ func (r request) answer(e syscall.Errno) syscall.Errno {
 	return e
 }
 
-// mayNot reports whether an error says that the caller lacks a right, rather than that something is
+// MayNot reports whether an error says that the caller lacks a right, rather than that something is
 // wrong.
-func mayNot(err error) bool {
-	e := errnoOf(err)
+func MayNot(err error) bool {
+	e := Errno(err)
 	return e == syscall.EACCES || e == syscall.EPERM
 }
 
-// failsForAll reports whether an error is not about the caller: no caller can have the map.
-func failsForAll(err error) bool {
+// FailsForAll reports whether an error is not about the caller: no caller can have the map.
+func FailsForAll(err error) bool {
 	var e interface{ ForAll() bool }
 	return errors.As(err, &e) && e.ForAll()
 }

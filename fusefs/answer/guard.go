@@ -1,4 +1,4 @@
-package fusefs
+package answer
 
 import (
 	"context"
@@ -6,25 +6,28 @@ import (
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"instarfs/fusefs/logger"
 )
 
-// guard stands between the kernel and the nodes: no answer to a request that they handle carries an
-// error number but those of request.answer. Requests that they do not handle, go-fuse answers.
-type guard struct {
+// Guard stands between the kernel and the nodes: an answer to a request that they handle carries no
+// error number except those that request.answer allows. go-fuse answers requests that they do not
+// handle.
+type Guard struct {
 	fuse.RawFileSystem
-	ending context.Context // done when the mount is being ended
-	log    *logger
+	Ending context.Context // done when the mount is being ended
+	Log    *logger.Logger  // gets a line for each kind of answer that was changed
 }
 
-// check is the answer to a request, given that of the nodes. name is what the request is about, if
-// it names anything.
-func (g *guard) check(cancel <-chan struct{}, kind, name string, got fuse.Status) fuse.Status {
+// check returns the answer to a request, given the answer of the nodes. name is the file that the
+// request is about, if it names one.
+func (g *Guard) check(cancel <-chan struct{}, kind, name string, got fuse.Status) fuse.Status {
 	if got == fuse.OK {
 		return got
 	}
 	r := request{
 		open: kind == "OPEN", again: kind == "OPEN" || kind == "GETATTR",
-		ending: g.ending.Err() != nil,
+		ending: g.Ending.Err() != nil,
 	}
 	select {
 	case <-cancel:
@@ -35,62 +38,62 @@ func (g *guard) check(cancel <-chan struct{}, kind, name string, got fuse.Status
 	answer := r.answer(e)
 	if answer != e {
 		what := strings.TrimSpace(kind + " " + name)
-		g.log.once(what, Generation{uint64(e)},
+		g.Log.Once(what, [2]uint64{uint64(e)},
 			what+": "+e.Error()+"; the caller is told: "+answer.Error())
 	}
 	return fuse.Status(answer)
 }
 
-func (g *guard) Lookup(
+func (g *Guard) Lookup(
 	cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut,
 ) fuse.Status {
 	return g.check(cancel, "LOOKUP", name, g.RawFileSystem.Lookup(cancel, in, name, out))
 }
 
-func (g *guard) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+func (g *Guard) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
 	return g.check(cancel, "GETATTR", "", g.RawFileSystem.GetAttr(cancel, in, out))
 }
 
-func (g *guard) Readlink(cancel <-chan struct{}, in *fuse.InHeader) ([]byte, fuse.Status) {
+func (g *Guard) Readlink(cancel <-chan struct{}, in *fuse.InHeader) ([]byte, fuse.Status) {
 	target, status := g.RawFileSystem.Readlink(cancel, in)
 	return target, g.check(cancel, "READLINK", "", status)
 }
 
-func (g *guard) Access(cancel <-chan struct{}, in *fuse.AccessIn) fuse.Status {
+func (g *Guard) Access(cancel <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 	return g.check(cancel, "ACCESS", "", g.RawFileSystem.Access(cancel, in))
 }
 
-func (g *guard) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+func (g *Guard) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	return g.check(cancel, "OPEN", "", g.RawFileSystem.Open(cancel, in, out))
 }
 
-func (g *guard) Read(
+func (g *Guard) Read(
 	cancel <-chan struct{}, in *fuse.ReadIn, buf []byte,
 ) (fuse.ReadResult, fuse.Status) {
 	result, status := g.RawFileSystem.Read(cancel, in, buf)
 	return result, g.check(cancel, "READ", "", status)
 }
 
-func (g *guard) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
+func (g *Guard) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
 	return g.check(cancel, "LSEEK", "", g.RawFileSystem.Lseek(cancel, in, out))
 }
 
-func (g *guard) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+func (g *Guard) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	return g.check(cancel, "OPENDIR", "", g.RawFileSystem.OpenDir(cancel, in, out))
 }
 
-func (g *guard) ReadDir(
+func (g *Guard) ReadDir(
 	cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList,
 ) fuse.Status {
 	return g.check(cancel, "READDIR", "", g.RawFileSystem.ReadDir(cancel, in, out))
 }
 
-func (g *guard) ReadDirPlus(
+func (g *Guard) ReadDirPlus(
 	cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList,
 ) fuse.Status {
 	return g.check(cancel, "READDIRPLUS", "", g.RawFileSystem.ReadDirPlus(cancel, in, out))
 }
 
-func (g *guard) StatFs(cancel <-chan struct{}, in *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
+func (g *Guard) StatFs(cancel <-chan struct{}, in *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
 	return g.check(cancel, "STATFS", "", g.RawFileSystem.StatFs(cancel, in, out))
 }

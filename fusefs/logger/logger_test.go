@@ -1,4 +1,4 @@
-package fusefs
+package logger
 
 import (
 	"fmt"
@@ -17,17 +17,17 @@ func testLogNeverBlocks(t *testing.T) {
 	var mu sync.Mutex
 	var lines []string
 	gate := make(chan struct{})
-	l := newLogger(func(line string) {
+	l := New(func(line string) {
 		<-gate
 		mu.Lock()
 		defer mu.Unlock()
 		lines = append(lines, line)
 	})
 	for n := range 2 * logQueue {
-		l.printf("line %d", n)
+		l.Printf("line %d", n)
 	}
 	close(gate)
-	l.close()
+	l.Close()
 	mu.Lock()
 	defer mu.Unlock()
 	if lines[0] != "line 0" || !strings.Contains(strings.Join(lines, "\n"), "log lines were dropped") {
@@ -39,13 +39,13 @@ func TestLogOnce(t *testing.T) { synctest.Test(t, testLogOnce) }
 
 func testLogOnce(t *testing.T) {
 	var lines []string
-	l := newLogger(func(line string) { lines = append(lines, line) })
+	l := New(func(line string) { lines = append(lines, line) })
 	for range 3 {
-		l.once("a", Generation{1, 1}, "a1")
-		l.once("b", Generation{1, 1}, "b1")
+		l.Once("a", [2]uint64{1, 1}, "a1")
+		l.Once("b", [2]uint64{1, 1}, "b1")
 	}
-	l.once("a", Generation{1, 2}, "a2")
-	l.close()
+	l.Once("a", [2]uint64{1, 2}, "a2")
+	l.Close()
 	if got := fmt.Sprint(lines); got != "[a1 b1 a2]" {
 		t.Errorf("log: %s", got)
 	}
@@ -56,17 +56,18 @@ func TestLogIsFitToBeShown(t *testing.T) { synctest.Test(t, testLogIsFitToBeShow
 
 func testLogIsFitToBeShown(t *testing.T) {
 	var lines []string
-	l := newLogger(func(line string) { lines = append(lines, line) })
-	l.printf("mount of %s", "a\n\u009b31m")
-	l.once("a", Generation{}, "b\x1b")
+	l := New(func(line string) { lines = append(lines, line) })
+	l.Printf("mount of %s", "a\n\u009b31m")
+	l.Once("a", [2]uint64{}, "b\x1b")
 	_, _ = l.Write([]byte("go-fuse\u202e\n"))
-	l.panicked("listing \u009b", "p\n")
-	l.close()
+	l.Panicked("listing \u009b", "p\n")
+	l.Close()
 	if len(lines) != 4 {
 		t.Fatalf("%q", lines)
 	}
 	for i, want := range []string{
-		`mount of a\x0a\xc2\x9b31m`, `b\x1b`, `go-fuse\xe2\x80\xae`, `panic while listing \xc2\x9b: p\x0a` + "\n",
+		`mount of a\x0a\xc2\x9b31m`, `b\x1b`, `go-fuse\xe2\x80\xae`,
+		`panic while listing \xc2\x9b: p\x0a` + "\n",
 	} {
 		if got := lines[i]; got != want && (i < 3 || !strings.HasPrefix(got, want+"goroutine ")) {
 			t.Errorf("%q, want %q", got, want)
