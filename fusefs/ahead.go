@@ -82,7 +82,7 @@ func (a *ahead) hand(ctx context.Context, j job) bool {
 // asks notes a request for a map in d; done must be called when it is answered.
 func (d *dir) asks() (done func()) {
 	d.tree.ahead.asked.Add(1)
-	answered := d.visits.begin()
+	answered := d.visits.Begin()
 	return func() {
 		answered()
 		d.tree.ahead.asked.Add(-1)
@@ -125,7 +125,7 @@ func (d *dir) mapAhead(who *Caller, path string) {
 // feed hands out a job for each listed image but the one at path, as long as the directory is
 // visited.
 func (d *dir) feed(who *Caller, path string) {
-	ctx, done := d.visits.during(d.tree.ahead.ctx)
+	ctx, done := d.visits.During(d.tree.ahead.ctx)
 	defer done()
 	var under sync.WaitGroup
 	defer under.Wait()

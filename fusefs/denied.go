@@ -9,6 +9,7 @@ import (
 
 	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
+	"instarfs/fusefs/inode"
 )
 
 // deniedFile is a view for those who may not have it. An inode has one size for all who see it, so
@@ -30,7 +31,7 @@ const forDenied = 1
 func (d *dir) denied(ctx context.Context, image string, v View, info Info, out *fuse.EntryOut) *fs.Inode {
 	f := &deniedFile{tree: d.tree, image: image, view: v, info: info}
 	fileAttributes(&out.Attr, info, 0)
-	ino := inode(image, v, info.Generation, forDenied)
+	ino := inode.Number(image, byte(v), info.Generation, forDenied)
 	return d.NewInode(ctx, f, fs.StableAttr{Mode: syscall.S_IFREG, Ino: ino})
 }
 
@@ -49,11 +50,11 @@ func (f *deniedFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uin
 	if errno := readOnlyOpen(flags); errno != 0 {
 		return nil, 0, errno
 	}
-	again := f.tree.stale.take(ctx, f.image, f.view)
+	again := f.tree.stale.Take(staleKey(ctx, f.image, f.view))
 	patient, done := caller.Patience(f.tree.ctx, ctx)
 	defer done()
 	_, err := f.tree.source.Check(patient, f.tree.caller(ctx), f.image, f.info.Generation)
-	if err == nil && !again && f.tree.stale.note(ctx, f.image, f.view) {
+	if err == nil && !again && f.tree.stale.Note(staleKey(ctx, f.image, f.view)) {
 		return nil, 0, syscall.ESTALE
 	}
 	if err != nil && !answer.MayNot(err) {

@@ -11,6 +11,8 @@ import (
 
 	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
+	"instarfs/fusefs/inode"
+	"instarfs/fusefs/usage"
 )
 
 // racy is how old the last change of a directory must be before the kernel may keep its listing. A later change within
@@ -25,9 +27,8 @@ type dir struct {
 	above *dir   // nil for the root
 	path  string // in the source
 
-	habits habits
-
-	visits visits
+	habits usage.Habits
+	visits usage.Visits
 
 	mu       sync.Mutex
 	mapping  bool      // the images of this directory are being mapped ahead
@@ -39,7 +40,7 @@ var _ = (fs.NodeLookuper)((*dir)(nil))
 
 // Lookup finds a view, a directory or a link. It never runs a guest.
 func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	d.habits.lookedUp(name)
+	d.habits.LookedUp(name)
 	patient, done := caller.Patience(d.tree.ctx, ctx)
 	defer done()
 	who := d.tree.caller(ctx)
@@ -67,7 +68,7 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.
 	case !info.Dir():
 		return nil, syscall.ENOENT
 	}
-	return d.subdirectory(patient, name, file, info, inode(file, 0, info.Generation, 0), out), 0
+	return d.subdirectory(patient, name, file, info, inode.Number(file, 0, info.Generation, 0), out), 0
 }
 
 // viewFor answers the lookup of a view of an image by somebody.
@@ -85,7 +86,7 @@ func (d *dir) viewFor(ctx context.Context, who *Caller, name, image string, v Vi
 			return d.own(ctx, f, image, v, info, out)
 		}
 	}
-	return d.view(ctx, name, image, v, info, inode(image, v, info.Generation, 0), out)
+	return d.view(ctx, name, image, v, info, inode.Number(image, byte(v), info.Generation, 0), out)
 }
 
 // own answers a lookup with an inode that nobody else gets by its name.
@@ -93,7 +94,7 @@ func (d *dir) own(
 	ctx context.Context, f fs.InodeEmbedder, image string, v View, info Info, out *fuse.EntryOut,
 ) *fs.Inode {
 	fileAttributes(&out.Attr, info, 0)
-	ino := inode(image, v, info.Generation, forDenied+d.tree.owned.Add(1))
+	ino := inode.Number(image, byte(v), info.Generation, forDenied+d.tree.owned.Add(1))
 	return d.NewInode(ctx, f, fs.StableAttr{Mode: syscall.S_IFREG, Ino: ino})
 }
 
@@ -212,7 +213,7 @@ func (d *dir) OpendirHandle(ctx context.Context, _ uint32) (fs.FileHandle, uint3
 	if time.Since(info.MTime) < racy {
 		return l, 0, 0
 	}
-	if !d.habits.keep() {
+	if !d.habits.Keep(timeout) {
 		// Errors do no harm: the kernel then uses what it kept, if it kept anything.
 		_ = d.NotifyContent(0, 0)
 	}

@@ -32,7 +32,7 @@
 //
 // A program may come back to the same inode: its file is bind mounted, or named by a descriptor. It then gets the content
 // that somebody has open there; if nobody has, the inode is bound to what the image holds now, after the kernel has dropped
-// its pages (shown.go). FOPEN_DIRECT_IO would not do: sendfile and private mappings go through the inode's pages all the same.
+// its pages (inode.Shown). FOPEN_DIRECT_IO would not do: sendfile and private mappings go through the inode's pages all the same.
 //
 // Maps are held by handles only. Nodes, which live as long as the kernel remembers a name, keep sizes.
 //
@@ -40,7 +40,7 @@
 //
 // Entries and attributes are valid for one second. A replaced image is thus seen by stat within a second, by open at once.
 // Directory listings are kept by the kernel (FOPEN_CACHE_DIR) until the directory's mtime changes; a directory that
-// changed within the last seconds is not kept, because its next change may carry the same mtime. See habits.go for when a
+// changed within the last seconds is not kept, because its next change may carry the same mtime. See usage.Habits for when a
 // listing is read anew all the same.
 //
 // # Failures

@@ -10,6 +10,7 @@ import (
 
 	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
+	"instarfs/fusefs/inode"
 )
 
 // mapFile is a view of one generation of an image.
@@ -35,7 +36,7 @@ type mapFile struct {
 	// latest is what was found out of the image since, with the files under it: another time, and mode.
 	latest Info
 
-	shown   shown
+	shown   inode.Shown
 	readers caller.Readers // who may have the content
 }
 
@@ -103,7 +104,7 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 	defer done()
 	size, known := f.known()
 	// A name leads to this inode for those who may have it. Who else asks was handed a descriptor by one of them.
-	handed := known && f.shown.open()
+	handed := known && f.shown.Open()
 	if !known || !handed && !f.readers.Has(who) && !f.check(patient, who) {
 		f.dir.mapAhead(who, f.image)
 		r, g, err := f.content(patient, who, f.info.Generation)
@@ -181,14 +182,14 @@ var _ = (fs.NodeOpener)((*mapFile)(nil))
 // Open answers a handle on the content of this inode if that is what the image holds now; else it has
 // the name looked up again, which leads to the inode of what the image holds now. When it leads here
 // again, because the file is bind mounted or named by a descriptor, the answer is the content that
-// is open here already, or else what the image holds now: see shown.
+// is open here already, or else what the image holds now: see inode.Shown.
 func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	if errno := readOnlyOpen(flags); errno != 0 {
 		return nil, 0, errno
 	}
 	defer f.dir.asks()()
 	// One ESTALE is allowed, whichever of the two below it is.
-	again := f.tree.stale.take(ctx, f.image, f.view)
+	again := f.tree.stale.Take(staleKey(ctx, f.image, f.view))
 	g, bound := f.generation()
 	who := f.tree.caller(ctx)
 	if !f.mayUse(who) {
@@ -201,11 +202,11 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 		return nil, 0, errno
 	}
 	current := errno == 0 && info.Regular() && info.Generation == g
-	if !current && !again && f.tree.stale.note(ctx, f.image, f.view) {
+	if !current && !again && f.tree.stale.Note(staleKey(ctx, f.image, f.view)) {
 		return nil, 0, syscall.ESTALE
 	}
 	if !current && f.readers.Has(who) {
-		if r := f.shown.join(); r != nil {
+		if r := f.shown.Join(); r != nil {
 			return f.handle(r)
 		}
 	}
@@ -222,15 +223,15 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	if err != nil {
 		return nil, 0, answer.Errno(err)
 	}
-	if _, ok := f.bind(got, r.Size()); !ok && !again && f.tree.stale.note(ctx, f.image, f.view) {
+	if _, ok := f.bind(got, r.Size()); !ok && !again && f.tree.stale.Note(staleKey(ctx, f.image, f.view)) {
 		// The image changed since it was looked at, and the content of this inode is gone.
 		return nil, 0, syscall.ESTALE
 	}
-	r = f.shown.begin(r, func() bool { return f.rebind(got, r.Size(), info) })
+	r = f.shown.Begin(r, func() bool { return f.rebind(got, r.Size(), info) })
 	if has, _ := f.generation(); has == got {
 		f.readers.Add(who)
 	} else if !f.readers.Has(who) {
-		f.shown.leave()
+		f.shown.Leave()
 		return nil, 0, syscall.EBUSY // others have a content open that is not for this caller
 	}
 	return f.handle(r)
@@ -239,10 +240,10 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 // handle answers an OPEN with a handle on r, the content that the inode shows.
 func (f *mapFile) handle(r Rendering) (fs.FileHandle, uint32, syscall.Errno) {
 	// That it may fail is no harm: the kernel then has no such inode, and no pages.
-	f.shown.clean(func() { _ = f.NotifyContent(0, 0) })
-	h, flags, errno := openHandle(&f.Inode, r, f.tree.log, f.shown.leave)
+	f.shown.Clean(func() { _ = f.NotifyContent(0, 0) })
+	h, flags, errno := openHandle(&f.Inode, r, f.tree.log, f.shown.Leave)
 	if errno != 0 {
-		f.shown.leave()
+		f.shown.Leave()
 	}
 	return h, flags, errno
 }

@@ -4,54 +4,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"testing/synctest"
 	"time"
 )
-
-// list is what a READDIRPLUS of some names does.
-func (h *habits) list(names ...string) (canaries int) {
-	for _, name := range names {
-		if h.listed(name) {
-			canaries++
-		}
-	}
-	return canaries
-}
-
-// expire makes the attributes of the last listing as old as if a while had passed.
-func (h *habits) expire() { h.listing = h.listing.Add(-timeout) }
-
-func TestHabits(t *testing.T) { synctest.Test(t, testHabits) }
-
-// testHabits needs time to stand still, or else attributes expire by themselves.
-func testHabits(t *testing.T) {
-	var h habits
-	expect := func(when string, keep bool) {
-		t.Helper()
-		if h.keep() != keep {
-			t.Errorf("%s: keep is %v", when, !keep)
-		}
-	}
-	expect("at first", true)
-	if n := h.list("a", "b"); n != 1 {
-		t.Errorf("%d canaries", n)
-	}
-	h.expire()
-	expect("nobody stats", true)
-	h.list("a", "b")
-	h.lookedUp("a")
-	expect("stats, but what the kernel knows is fresh", true)
-	h.expire()
-	expect("stats", false)
-	h.list("a", "b")
-	h.lookedUp("b")
-	h.expire()
-	expect("one file was opened", true)
-	for range statStorm {
-		h.lookedUp("b")
-	}
-	expect("all names are being looked up", false)
-}
 
 // Commands that list and stat again and again see the same, whichever way they are served.
 func TestRepeatedListing(t *testing.T) {

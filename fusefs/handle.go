@@ -54,7 +54,7 @@ func pushSize(node *fs.Inode, content Rendering) syscall.Errno {
 var _ = (fs.FileReader)((*handle)(nil))
 
 // Read renders straight into the buffer of the reply. The kernel asks for bytes past the end only
-// while it takes a content for longer than it is, as after a change of shown. It learns the end
+// while it takes a content for longer than it is, as after an inode shows another. It learns the end
 // from a READ that is answered with less than was asked; no bytes at all would move the end to
 // where that READ began.
 func (h *handle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {

@@ -11,6 +11,7 @@ import (
 
 	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
+	"instarfs/fusefs/inode"
 )
 
 // link is a symbolic link: to a directory as the source has it, or from the view of one image to
@@ -42,7 +43,7 @@ func (d *dir) link(ctx context.Context, file, target string, v View, info Info, 
 	l := &link{tree: d.tree, path: file, target: target, info: info}
 	l.attributes(&out.Attr)
 	d.tree.setTimeouts(ctx, d, info, out)
-	return d.NewInode(ctx, l, fs.StableAttr{Mode: syscall.S_IFLNK, Ino: inode(file, v, info.Generation, 0)})
+	return d.NewInode(ctx, l, fs.StableAttr{Mode: syscall.S_IFLNK, Ino: inode.Number(file, byte(v), info.Generation, 0)})
 }
 
 func (l *link) attributes(out *fuse.Attr) {

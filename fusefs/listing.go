@@ -12,6 +12,7 @@ import (
 
 	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
+	"instarfs/fusefs/inode"
 )
 
 // listing is an open directory. go-fuse calls it under a lock of the handle.
@@ -98,7 +99,7 @@ func (l *listing) load(ctx context.Context) syscall.Errno {
 		if i.info != nil {
 			g = i.info.Generation
 		}
-		i.ino = inode(i.path, i.view, g, 0)
+		i.ino = inode.Number(i.path, byte(i.view), g, 0)
 	}
 	slices.SortFunc(items, func(a, b item) int { return cmp.Compare(a.ino, b.ino) })
 	dots := []item{{name: ".", mode: syscall.S_IFDIR}, {name: "..", mode: syscall.S_IFDIR}}
@@ -162,7 +163,7 @@ func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 		return nil, syscall.ENOENT
 	}
 	node := l.dir.view(ctx, name, i.path, i.view, *i.info, i.ino, out)
-	if l.dir.habits.listed(name) {
+	if l.dir.habits.Listed(name) {
 		out.SetEntryTimeout(0)
 	}
 	return node, 0

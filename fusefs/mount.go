@@ -11,6 +11,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"instarfs/fusefs/answer"
+	"instarfs/fusefs/inode"
 	"instarfs/fusefs/logger"
 	"instarfs/fusefs/mountpoint"
 )
@@ -71,7 +72,7 @@ func start(o Options, names *names, log *logger.Logger) (*Mounted, error) {
 	nodes := fs.NewNodeFS(&dir{tree: t, path: "."}, &fs.Options{
 		// A mode of 0 stays 0: what the image does not allow, its map does not.
 		NullPermissions: true,
-		RootStableAttr:  &fs.StableAttr{Ino: inode(".", 0, root.Generation, 0)},
+		RootStableAttr:  &fs.StableAttr{Ino: inode.Number(".", 0, root.Generation, 0)},
 		Logger:          stdlog.New(log, "", 0),
 		MountOptions:    options,
 	})

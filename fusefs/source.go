@@ -2,11 +2,11 @@ package fusefs
 
 import (
 	"context"
-	"io"
 	"syscall"
 	"time"
 
 	"instarfs/fusefs/caller"
+	"instarfs/fusefs/inode"
 	"instarfs/guest/extent"
 )
 
@@ -81,10 +81,7 @@ type Source interface {
 }
 
 // Rendering is the content of one view of one map. Equal maps have equal renderings.
-type Rendering interface {
-	Size() int64 // in bytes
-	io.ReaderAt
-}
+type Rendering = inode.Content
 
 // Render makes a view of a map, JSON or Text. It is cheap after the first time for a map; it fails
 // where the view cannot express the map.

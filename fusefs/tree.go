@@ -13,6 +13,7 @@ import (
 
 	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
+	"instarfs/fusefs/inode"
 	"instarfs/fusefs/logger"
 	"instarfs/guest/extent"
 )
@@ -28,14 +29,13 @@ type tree struct {
 	log    *logger.Logger
 	ctx    context.Context // of the mount
 	shared bool            // others than who mounted are let in
-	stale  stale
+	stale  inode.Stale
 	ahead  *ahead
 	owned  atomic.Uint64 // inodes so far that are each for one caller
 }
 
 func newTree(ctx context.Context, o Options, n *names, log *logger.Logger) *tree {
 	t := &tree{source: o.Source, draw: o.Render, names: n, log: log, ctx: ctx, shared: o.AllowOther}
-	t.stale.told = map[staleKey]time.Time{}
 	t.ahead = newAhead(ctx, t)
 	return t
 }
@@ -47,6 +47,11 @@ func (t *tree) caller(ctx context.Context) *Caller {
 		return nil
 	}
 	return caller.Of(ctx)
+}
+
+// staleKey names an OPEN of a view of an image in tree.stale.
+func staleKey(ctx context.Context, image string, v View) inode.StaleKey {
+	return inode.StaleKey{Thread: caller.Thread(ctx), File: image, View: byte(v)}
 }
 
 // render makes a view of a map; a failure is logged once per generation.

@@ -1,4 +1,4 @@
-package fusefs
+package usage
 
 import (
 	"testing"
@@ -9,16 +9,16 @@ import (
 // TestVisits: what is done ahead goes on as long as there are requests, and a moment longer.
 func TestVisits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var v visits
-		first := v.begin()
-		ctx, done := v.during(t.Context())
+		var v Visits
+		first := v.Begin()
+		ctx, done := v.During(t.Context())
 		time.Sleep(time.Hour)
-		second := v.begin()
+		second := v.Begin()
 		first()
 		time.Sleep(time.Hour)
 		second()
 		time.Sleep(visitLinger - time.Nanosecond)
-		third := v.begin()
+		third := v.Begin()
 		time.Sleep(time.Hour)
 		if ctx.Err() != nil {
 			t.Error("ended while there were requests")
@@ -36,14 +36,14 @@ func TestVisits(t *testing.T) {
 		}
 		done()
 		// One that begins after the request was answered ends, too.
-		ctx, done = v.during(t.Context())
+		ctx, done = v.During(t.Context())
 		time.Sleep(visitLinger)
 		synctest.Wait()
 		if ctx.Err() == nil {
 			t.Error("goes on although nobody asks")
 		}
 		done()
-		v.begin()()
+		v.Begin()()
 		time.Sleep(time.Hour)
 	})
 }

@@ -1,4 +1,4 @@
-package fusefs
+package usage
 
 import (
 	"context"
@@ -10,17 +10,17 @@ import (
 // programs that walk through one do not stay away for longer between two files.
 const visitLinger = time.Second
 
-// visits follows the requests for the maps of a directory, so that what is done ahead of them ends
+// Visits follows the requests for the maps of a directory, so that what is done ahead of them ends
 // soon after the last.
-type visits struct {
+type Visits struct {
 	mu     sync.Mutex
 	under  int                // requests under way
 	ended  *time.Timer        // calls cancel; set while none is under way
 	cancel context.CancelFunc // of what is done ahead, nil if nothing is
 }
 
-// begin notes a request; done must be called when it is answered.
-func (v *visits) begin() (done func()) {
+// Begin notes a request; done must be called when it is answered.
+func (v *Visits) Begin() (done func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.under++
@@ -28,16 +28,16 @@ func (v *visits) begin() (done func()) {
 	return v.end
 }
 
-func (v *visits) end() {
+func (v *Visits) end() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.under--
 	v.linger()
 }
 
-// during returns a context for what is done ahead of the requests under way, and of those that
+// During returns a context for what is done ahead of the requests under way, and of those that
 // follow at once. Only one such thing may be done at a time; done must be called at its end.
-func (v *visits) during(ctx context.Context) (_ context.Context, done func()) {
+func (v *Visits) During(ctx context.Context) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -53,14 +53,14 @@ func (v *visits) during(ctx context.Context) (_ context.Context, done func()) {
 }
 
 // linger ends what is done ahead in a while if no request is under way. Precondition: mu is held.
-func (v *visits) linger() {
+func (v *Visits) linger() {
 	if v.under == 0 && v.cancel != nil && v.ended == nil {
 		v.ended = time.AfterFunc(visitLinger, v.cancel)
 	}
 }
 
 // stop takes that back. Precondition: mu is held.
-func (v *visits) stop() {
+func (v *Visits) stop() {
 	if v.ended != nil {
 		v.ended.Stop()
 		v.ended = nil
