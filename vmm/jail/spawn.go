@@ -97,32 +97,28 @@ func (s *spawner) start(lease *ledger.Lease) (*child, error) {
 	}
 	defer unix.Close(guest)
 	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+	// Neither end blocks: a child whose log is full goes on without it.
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		unix.Close(host)
 		return nil, fmt.Errorf("pipe: %w", err)
 	}
 	defer unix.Close(pipe[1])
-	// The child's end blocks, the host's does not: each is a file of its own.
-	err = unix.SetNonblock(pipe[0], true)
-	if err == nil {
-		var pid int
-		pid, err = syscall.ForkExec(pathOf(s.program), []string{"instarfs-guest"}, &syscall.ProcAttr{
-			Dir: "/", Env: environment,
-			Files: []uintptr{channelFD: uintptr(guest), spareFD: uintptr(pipe[1]), logFD: uintptr(pipe[1]),
-				programFD: uintptr(s.program)},
-			Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
-		})
-		if err == nil {
-			return &child{
-				channel: channel{fd: host, buf: make([]byte, handshakeLen)},
-				cpu:     time.Duration(s.cpu) * time.Second,
-				pid:     pid, log: pipe[0], listener: -1, statm: -1, lease: lease, gone: make(chan struct{}),
-			}, nil
-		}
+	pid, err := syscall.ForkExec(pathOf(s.program), []string{"instarfs-guest"}, &syscall.ProcAttr{
+		Dir: "/", Env: environment,
+		Files: []uintptr{channelFD: uintptr(guest), spareFD: uintptr(pipe[1]), logFD: uintptr(pipe[1]),
+			programFD: uintptr(s.program)},
+		Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+	})
+	if err != nil {
+		unix.Close(host)
+		unix.Close(pipe[0])
+		return nil, err
 	}
-	unix.Close(host)
-	unix.Close(pipe[0])
-	return nil, err
+	return &child{
+		channel: channel{fd: host, buf: make([]byte, handshakeLen)},
+		cpu:     time.Duration(s.cpu) * time.Second,
+		pid:     pid, log: pipe[0], listener: -1, statm: -1, lease: lease, gone: make(chan struct{}),
+	}, nil
 }
 
 // fork has the child go on as a process in namespaces of its own, which is a child of this thread too.
