@@ -86,7 +86,7 @@ func agentPool(t testing.TB, o session.Options) *Pool {
 	return newPoolOf(t, program, o)
 }
 
-// script is what the hostile guest does.
+// does is a script, what the hostile guest does.
 type does []byte
 
 func (d does) add(kind, n uint32, payload []byte) does {
@@ -131,8 +131,14 @@ func (d does) send(kind, n uint32, parts ...[]byte) does {
 	return d.add(jailtest.Send, 1, message(kind, n, parts...))
 }
 
-// flood sends a message for ever.
-func (d does) flood(message []byte) does { return d.add(jailtest.Send, 0, message) }
+// ask asks for a read and receives the answer.
+func (d does) ask(sector uint64, length uint32) does {
+	d = d.send(abi.MsgRead, 1, request(sector, length))
+	for ; length > 0; length -= min(length, abi.MaxData) {
+		d = d.add(jailtest.Receive, abi.HeaderLen+min(length, abi.MaxData), nil)
+	}
+	return d
+}
 
 // good maps a disk of 4096 bytes, as a guest should.
 func (d does) good() does {

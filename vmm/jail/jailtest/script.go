@@ -11,6 +11,7 @@ const (
 	Want            // ends with a panic unless the last system call returned N, an int32
 	Send            // sends the payload N times, for ever if N is 0
 	Receive         // receives N bytes
+	Ask             // sends the payload and receives N bytes, for ever
 	Foreign         // makes system call N by the ABI of 32-bit x86
 	Spin            // computes for ever on N threads
 	Threads         // makes threads for ever, each of which waits

@@ -38,6 +38,10 @@ func misbehave(p *process.Port) {
 			}
 		case jailtest.Receive:
 			p.Receive(make([]byte, h.N))
+		case jailtest.Ask:
+			for answer := make([]byte, h.N); ; p.Receive(answer) {
+				p.Send(payload)
+			}
 		case jailtest.Foreign:
 			foreign(h.N)
 		case jailtest.Spin:
