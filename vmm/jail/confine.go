@@ -21,9 +21,10 @@ const nobody = 65534
 const (
 	addressLimit = 1 << 30
 	dataLimit    = 96 << 20
-	threadLimit  = 64  // in a user namespace of its own
-	cpuSpare     = 10  // seconds of a child's start, and of what the host is late
-	maxCPU       = 1e6 // seconds
+	stackLimit   = 1 << 20 // of the first thread, in addition to dataLimit
+	threadLimit  = 64      // in a user namespace of its own
+	cpuSpare     = 10      // seconds of a child's start, and of what the host is late
+	maxCPU       = 1e6     // seconds
 )
 
 // The Go runtime does not start under every limit of addresses: it wants 1.2 GiB, and can do without
@@ -185,6 +186,7 @@ func enclose(l level, root bool, cpu uint64, m *Measures) *script {
 	}
 	limit("addresses", unix.RLIMIT_AS, addressLimit)
 	limit("memory", unix.RLIMIT_DATA, dataLimit)
+	limit("stack", unix.RLIMIT_STACK, stackLimit)
 	limit("processor time", unix.RLIMIT_CPU, cpu)
 	limit("file size", unix.RLIMIT_FSIZE, 0)
 	limit("core dumps", unix.RLIMIT_CORE, 0)

@@ -107,13 +107,16 @@ func (s *spawner) start(lease *ledger.Lease) (*child, error) {
 		Dir: "/", Env: environment,
 		Files: []uintptr{channelFD: uintptr(guest), spareFD: uintptr(pipe[1]), logFD: uintptr(pipe[1]),
 			programFD: uintptr(s.program)},
-		Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+		// A terminal signals the session of its foreground processes, which is for the host to handle.
+		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	})
 	if err != nil {
 		unix.Close(host)
 		unix.Close(pipe[0])
 		return nil, err
 	}
+	// When memory runs out, a guest ends before its host. Where this fails that is the kernel's choice.
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("1000"), 0)
 	return &child{
 		channel: channel{fd: host, buf: make([]byte, handshakeLen)},
 		cpu:     time.Duration(s.cpu) * time.Second,
