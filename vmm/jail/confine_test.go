@@ -42,9 +42,6 @@ func TestLandlockAttr(t *testing.T) {
 }
 
 func TestMissing(t *testing.T) {
-	all := Measures{
-		Namespaces: true, UserNamespace: true, EmptyRoot: true, Landlock: true, OtherUser: true, Reporting: true,
-	}
 	if s := all.Missing(); s != "" {
 		t.Errorf("of all: %q", s)
 	}
