@@ -168,7 +168,8 @@ func isFault(s unix.Signal) bool {
 // outOfMemory reports whether a log begins as that of a Go program that gets no more memory does.
 // That a hostile child can say so changes nothing but the words.
 func outOfMemory(log string) bool {
-	return strings.HasPrefix(log, "fatal error: runtime: out of memory") ||
+	return strings.HasPrefix(log, "fatal error: out of memory") ||
+		strings.HasPrefix(log, "fatal error: runtime: out of memory") ||
 		strings.HasPrefix(log, "fatal error: runtime: cannot allocate memory") ||
 		strings.HasPrefix(log, "runtime: out of memory")
 }
