@@ -174,12 +174,13 @@ func enclose(l level, root bool, cpu uint64, m *Measures) *script {
 	for c := range uint64(unix.CAP_LAST_CAP + 1) {
 		s.Add(unix.SYS_PRCTL, value(unix.PR_CAPBSET_DROP), value(c), value(0), value(0), value(0))
 	}
+	m.OtherUser = true
 	if l == userNamespace || root {
 		s.Add(unix.SYS_SETGROUPS, value(0), value(0)) // which a user namespace may forbid
-		s.demand("change the group", unix.SYS_SETRESGID, value(nobody), value(nobody), value(nobody))
-		s.demand("change the user", unix.SYS_SETRESUID, value(nobody), value(nobody), value(nobody))
+		// Nobody may be nobody in the user namespace that this process is root of.
+		s.try(&m.OtherUser, unix.SYS_SETRESGID, value(nobody), value(nobody), value(nobody))
+		s.try(&m.OtherUser, unix.SYS_SETRESUID, value(nobody), value(nobody), value(nobody))
 	}
-	m.OtherUser = true
 	limit := func(what string, resource int, n uint64) {
 		n = inherited(resource, n)
 		s.demand("limit of "+what, unix.SYS_PRLIMIT64, value(0), value(uint64(resource)), s.Bytes(rlimit(n)), value(0))
