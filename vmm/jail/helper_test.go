@@ -29,18 +29,20 @@ const giveUp = time.Minute
 // built is where the hostile guest is built; empty if no test wanted it. TestMain removes it.
 var built string
 
+// hostileName is the built program.
+func hostileName() string { return filepath.Join(built, "hostile") }
+
 // hostileProgram builds the hostile guest, once.
 var hostileProgram = sync.OnceValues(func() (program []byte, err error) {
 	if built, err = os.MkdirTemp("", "instarfs-hostile"); err != nil {
 		return nil, err
 	}
-	name := filepath.Join(built, "hostile")
-	cmd := exec.Command("go", "build", "-o", name, "./jailtest/hostile")
+	cmd := exec.Command("go", "build", "-o", hostileName(), "./jailtest/hostile")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%v: %w: %s", cmd, err, out)
 	}
-	return os.ReadFile(name)
+	return os.ReadFile(hostileName())
 })
 
 var testBudget = session.Budget{Time: time.Minute, Exits: 20000, Read: 16 << 20, Extents: 1000}
