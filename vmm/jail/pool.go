@@ -160,6 +160,9 @@ func (p *Pool) promise() bool {
 
 // take returns a child that has had no job: one that is ready, or a new one.
 func (p *Pool) take(ctx context.Context) (*child, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	p.mu.Lock()
 	closed, claim := p.closed, p.coming > 0
 	if claim {
