@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"instarfs/guest/abi"
 	"instarfs/guest/img"
 	"instarfs/vmm/jail/jailtest"
+	"instarfs/vmm/ledger"
 	"instarfs/vmm/session"
 	"instarfs/vmm/turns"
 )
@@ -108,4 +110,87 @@ func awaitState(t testing.TB, pid int, want string) {
 		}
 		return nil
 	})
+}
+
+// endlessRuns starts runs that never end, waits until as many are in the slow lane, and returns what
+// ends them.
+func endlessRuns(t *testing.T, p *Pool, n, seated int, owner uint64) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			ctx := turns.With(ctx, owner)
+			_, err := p.Run(ctx, does{}.add(jailtest.Spin, 2, nil).job())
+			if !errors.Is(err, context.Canceled) || errors.As(err, new(*session.GuestError)) {
+				t.Error(err)
+			}
+		})
+	}
+	eventually(t, func() error {
+		if k := p.host.Seated(); k < seated {
+			return fmt.Errorf("%d long runs", k)
+		}
+		return nil
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+// TestEndlessRunsGiveWay: with one processor and a few guests that never end, others are served. Of
+// those that never end one at most is not stopped.
+func TestEndlessRunsGiveWay(t *testing.T) {
+	before, books := inUse(t), ledger.New(1<<30)
+	p := newPool(t, session.Options{Memory: books, Turns: turns.New(1)})
+	stop := endlessRuns(t, p, 4, 4, 1)
+	for range 20 {
+		mustMap(t, p)
+	}
+	turn, err := p.host.Enter(t.Context()) // while this one is taken nobody else of the fast lane runs
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		states := map[string]int{}
+		for _, pid := range children(t, os.Getpid()) {
+			states[state(t, pid)]++
+		}
+		if states["T"] < 4 || states["R"]+states["S"] > 1 {
+			return fmt.Errorf("states of the children: %v", states)
+		}
+		return nil
+	})
+	turn.Leave()
+	stop()
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	settled(t, before, books)
+}
+
+// TestSeats: of more endless runs than seats the rest have no child, and get their seat when one is
+// free.
+func TestSeats(t *testing.T) {
+	before, books := inUse(t), ledger.New(1<<30)
+	p := newPool(t, session.Options{Memory: books, Turns: turns.New(1), Seats: 2})
+	first := endlessRuns(t, p, 2, 2, 1)
+	second := endlessRuns(t, p, 3, 2, 2)
+	eventually(t, func() error {
+		// Two are under way, another waits for its job.
+		if n := len(children(t, os.Getpid())); n > 3 {
+			return fmt.Errorf("%d children", n)
+		}
+		return nil
+	})
+	mustMap(t, p)
+	first()
+	second()
+	if n := p.host.Seated(); n != 0 {
+		t.Errorf("%d seats are taken by nobody", n)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	settled(t, before, books)
 }

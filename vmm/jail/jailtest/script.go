@@ -15,6 +15,7 @@ const (
 	Foreign         // makes system call N by the ABI of 32-bit x86
 	Spin            // computes for ever on N threads
 	Threads         // makes threads for ever, each of which waits
+	Fill            // writes to N MiB of memory, and keeps them
 	Allocate        // writes to more and more memory
 	Crash           // dereferences a nil pointer
 )

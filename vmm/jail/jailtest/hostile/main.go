@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/binary"
+	"math"
 	"runtime"
 
 	"instarfs/guest/abi"
@@ -54,8 +55,10 @@ func misbehave(p *process.Port) {
 				}()
 				runtime.Gosched()
 			}
+		case jailtest.Fill:
+			fill(h.N)
 		case jailtest.Allocate:
-			allocate()
+			fill(math.MaxUint32)
 		case jailtest.Crash:
 			var none *int
 			*none = 1
@@ -76,14 +79,16 @@ func spin(n int) {
 	}
 }
 
-// allocate writes to more and more memory.
-func allocate() {
-	var list [][]byte
-	for {
+// kept is memory that was filled.
+var kept [][]byte
+
+// fill writes to n MiB of memory.
+func fill(n uint32) {
+	for range n {
 		b := make([]byte, 1<<20)
 		for i := range b {
 			b[i] = 1
 		}
-		list = append(list, b)
+		kept = append(kept, b)
 	}
 }
