@@ -174,7 +174,10 @@ func (p *Pool) take(ctx context.Context) (*child, error) {
 	}
 	if claim {
 		if c := <-p.ready; c != nil {
-			return c, nil
+			if !c.awaitEnd(0) {
+				return c, nil
+			}
+			c.close() // when memory runs out the kernel ends those first that wait
 		}
 	}
 	return p.spawn()

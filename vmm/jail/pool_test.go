@@ -101,6 +101,23 @@ func readyChild(t testing.TB) (pid int) {
 	return pid
 }
 
+// TestChildThatEndsWhileItWaits: a run is served by another child than one that was ready and that
+// somebody killed.
+func TestChildThatEndsWhileItWaits(t *testing.T) {
+	p := newPool(t, session.Options{})
+	if err := p.Warm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	pid := onlyChild(t)
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+	mustMap(t, p)
+}
+
 // TestUnreadableImage: what the host saw when a read failed reaches the caller, with offset and error
 // number; the next run works.
 func TestUnreadableImage(t *testing.T) {
