@@ -138,7 +138,10 @@ func (p *Pool) finish(c *child) {
 
 // replenish starts children for the next runs until as many are ready, or on their way, as should be.
 func (p *Pool) replenish() {
-	for p.promise() {
+	p.mu.Lock()
+	eager := p.eager
+	p.mu.Unlock()
+	for eager && p.promise() {
 		p.alive.Go(func() {
 			c, _ := p.spawn() // the next run tries itself if that fails, and says why
 			p.ready <- c
@@ -151,7 +154,7 @@ func (p *Pool) replenish() {
 func (p *Pool) promise() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || !p.eager || p.coming == cap(p.ready) {
+	if p.closed || p.coming == cap(p.ready) {
 		return false
 	}
 	p.coming++

@@ -101,6 +101,32 @@ func readyChild(t testing.TB) (pid int) {
 	return pid
 }
 
+// TestWarm: a child that Warm made ready serves the first run, also where none is kept ready.
+func TestWarm(t *testing.T) {
+	p := newPool(t, session.Options{})
+	p.eager = false // as if Ahead were 0
+	for range 2 {
+		if err := p.Warm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pid := onlyChild(t)
+	image := newSlow(does{}.ask(1024, 512).good())
+	done := make(chan error)
+	go func() {
+		_, err := p.Run(t.Context(), image.job())
+		done <- err
+	}()
+	<-image.reading
+	if now := onlyChild(t); now != pid {
+		t.Errorf("child %d was ready, %d runs", pid, now)
+	}
+	close(image.release)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestChildThatEndsWhileItWaits: a run is served by another child than one that was ready and that
 // somebody killed.
 func TestChildThatEndsWhileItWaits(t *testing.T) {
