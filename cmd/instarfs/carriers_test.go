@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"instarfs/cmd/instarfs/options"
 	"instarfs/needs"
 )
 
@@ -27,7 +28,7 @@ func testIsolation(t testing.TB) isolation {
 	t.Helper()
 	how := isolationAuto
 	if s := os.Getenv(isolationOfTests); s != "" {
-		if err := setOneOf(&how, isolationChoices...)(s); err != nil {
+		if err := options.OneOf(&how, isolationChoices...)(s); err != nil {
 			t.Fatalf("%s=%s: %v", isolationOfTests, s, err)
 		}
 	}

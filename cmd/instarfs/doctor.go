@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"instarfs/guest/img"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"instarfs/guest/img"
 	"instarfs/guest/show"
 )
 

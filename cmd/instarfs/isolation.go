@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"instarfs/cmd/instarfs/options"
 	"instarfs/guest/payload"
 	"instarfs/vmm"
 	"instarfs/vmm/chain"
@@ -23,8 +24,9 @@ const (
 	isolationProcess                  // a confined process
 )
 
-var isolationChoices = []choice[isolation]{
-	{"auto", isolationAuto}, {"kvm", isolationKVM}, {"process", isolationProcess},
+var isolationChoices = []options.Choice[isolation]{
+	options.Word("auto", isolationAuto), options.Word("kvm", isolationKVM),
+	options.Word("process", isolationProcess),
 }
 
 // guests are a pool of one carrier or another.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"instarfs/cmd/instarfs/options"
 	"instarfs/guest/fault"
 	"instarfs/guest/show"
 )
@@ -34,10 +35,10 @@ func mapCommand(e *env) *cobra.Command {
 		DisableFlagsInUseLine: true,
 	}
 	a := newMapArgs()
-	options := a.rows()
-	addFlags(cmd, options) // for the help
+	rows := a.rows()
+	options.AddFlags(cmd, rows) // for the help
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		err := a.parse(getopt(args, options))
+		err := a.parse(options.Split(args, rows))
 		for _, w := range a.warnings {
 			e.say("%s", w)
 		}

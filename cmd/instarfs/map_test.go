@@ -292,8 +292,8 @@ func TestMapHelp(t *testing.T) {
 		}
 		for _, o := range newMapArgs().rows() {
 			// --image-opts and --object are only known in order to be refused.
-			if known := strings.Contains(tool.stdout.String(), "--"+o.long); known != (o.long != "image-opts" && o.long != "object") {
-				t.Errorf("%q: --%s is in the help: %t", args, o.long, known)
+			if known := strings.Contains(tool.stdout.String(), "--"+o.Long); known != (o.Long != "image-opts" && o.Long != "object") {
+				t.Errorf("%q: --%s is in the help: %t", args, o.Long, known)
 			}
 		}
 		if !strings.Contains(tool.stdout.String(), "Exit status:\n    0  the map is printed\n    1 ") {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"instarfs/cmd/instarfs/options"
 	"instarfs/guest/show"
 	"instarfs/render"
 )
@@ -35,26 +36,26 @@ var errOneName = errors.New("expecting one image file name")
 
 // rows returns the rows of the options of map, which set a. --object is here for its
 // prefixes; it is refused like --image-opts.
-func (a *mapArgs) rows() []option {
-	own := []option{
-		{short: 'f', long: "format", arg: "FMT", qemu: true, set: a.setFormat,
-			help: "the format of the image; without it, the content decides"},
-		{long: "output", arg: "FORM", usual: "human", qemu: true, set: setOneOf(&a.view,
-			choice[render.View]{"human", render.Text}, choice[render.View]{"json", render.JSON}),
-			help: "human or json"},
-		{short: 's', long: "start-offset", arg: "OFF", qemu: true, set: a.number(&a.options.Window.Start),
-			help: "begin at this byte of the disk"},
-		{short: 'l', long: "max-length", arg: "LEN", qemu: true, set: a.number(&a.length),
-			help: "stop after this many bytes"},
-		{long: "image-opts", qemu: true, set: a.refuse("image-opts")},
-		{long: "object", arg: "OBJECT", qemu: true, set: a.refuse("object")},
-		{long: "sector-size", arg: "N", usual: "65536", set: setSectorSize(&a.options.SectorSize),
-			help: "block size of the device that the guest sees: a power of two, 512 to 65536"},
-		{long: "depth", arg: "0", set: a.setDepth,
-			help: "map this file alone: what a backing file holds is not present"},
+func (a *mapArgs) rows() []options.Option {
+	own := []options.Option{
+		{Short: 'f', Long: "format", Arg: "FMT", Qemu: true, Set: a.setFormat,
+			Help: "the format of the image; without it, the content decides"},
+		{Long: "output", Arg: "FORM", Usual: "human", Qemu: true, Set: options.OneOf(&a.view,
+			options.Word("human", render.Text), options.Word("json", render.JSON)),
+			Help: "human or json"},
+		{Short: 's', Long: "start-offset", Arg: "OFF", Qemu: true, Set: a.number(&a.options.Window.Start),
+			Help: "begin at this byte of the disk"},
+		{Short: 'l', Long: "max-length", Arg: "LEN", Qemu: true, Set: a.number(&a.length),
+			Help: "stop after this many bytes"},
+		{Long: "image-opts", Qemu: true, Set: a.refuse("image-opts")},
+		{Long: "object", Arg: "OBJECT", Qemu: true, Set: a.refuse("object")},
+		{Long: "sector-size", Arg: "N", Usual: "65536", Set: options.SectorSize(&a.options.SectorSize),
+			Help: "block size of the device that the guest sees: a power of two, 512 to 65536"},
+		{Long: "depth", Arg: "0", Set: a.setDepth,
+			Help: "map this file alone: what a backing file holds is not present"},
 	}
-	help := option{short: 'h', long: "help", qemu: true, help: "print this help",
-		set: func(string) error { return errHelp }}
+	help := options.Option{Short: 'h', Long: "help", Qemu: true, Help: "print this help",
+		Set: func(string) error { return errHelp }}
 	return append(append(own, a.sharedOptions.rows()...), help)
 }
 
@@ -66,7 +67,7 @@ func (a *mapArgs) setFormat(name string) error {
 // number returns a set function for a number of bytes as the profile's qemu-img reads it.
 func (a *mapArgs) number(to *uint64) func(string) error {
 	return func(s string) error {
-		n, hexSuffix, err := parseNumber(s, a.words().modern)
+		n, hexSuffix, err := options.ParseNumber(s, a.words().modern)
 		if hexSuffix && a.Release.IsQemu() {
 			a.warnings = append(a.warnings,
 				"warning: Using a multiplier suffix on hex numbers is deprecated: "+s)
@@ -80,7 +81,7 @@ func (a *mapArgs) number(to *uint64) func(string) error {
 
 // setDepth takes the one depth that can be asked for.
 func (a *mapArgs) setDepth(s string) error {
-	if n, _, err := parseNumber(s, false); err != nil || n != 0 {
+	if n, _, err := options.ParseNumber(s, false); err != nil || n != 0 {
 		return errors.New("must be 0, the file itself")
 	}
 	a.options.TopOnly = true
@@ -97,26 +98,26 @@ func (a *mapArgs) refuse(name string) func(string) error {
 
 // parse makes sense of the command line in the order in which qemu-img does. The profile is known
 // even if it fails.
-func (a *mapArgs) parse(items []item, names []string) error {
+func (a *mapArgs) parse(items []options.Item, names []string) error {
 	for _, it := range items {
-		if it.option != nil && it.option.long == "qemu-version" {
-			if err := it.option.assign(it.value); err != nil {
+		if it.Option != nil && it.Option.Long == "qemu-version" {
+			if err := it.Option.Assign(it.Value); err != nil {
 				return err
 			}
 		}
 	}
-	var output *item
+	var output *options.Item
 	for _, it := range items {
 		switch {
-		case it.problem != nil:
-			return it.problem
-		case it.option.long == "qemu-version":
+		case it.Problem != nil:
+			return it.Problem
+		case it.Option.Long == "qemu-version":
 			continue
-		case it.option.long == "output" && !a.words().modern:
+		case it.Option.Long == "output" && !a.words().modern:
 			output = &it // which is checked later, the last of several only
 			continue
 		}
-		if err := it.option.assign(it.value); err != nil {
+		if err := it.Option.Assign(it.Value); err != nil {
 			return err
 		}
 	}
@@ -125,7 +126,7 @@ func (a *mapArgs) parse(items []item, names []string) error {
 	}
 	a.file = names[0]
 	if output != nil {
-		if err := output.option.assign(output.value); err != nil {
+		if err := output.Option.Assign(output.Value); err != nil {
 			return err
 		}
 	}

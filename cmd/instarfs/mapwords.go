@@ -3,9 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"instarfs/guest/img"
 	"strings"
 
+	"instarfs/cmd/instarfs/options"
+	"instarfs/guest/img"
 	"instarfs/guest/show"
 )
 
@@ -26,16 +27,16 @@ func wordsOf(release img.Release) words {
 
 // misuse words an error of mapArgs.parse.
 func (w words) misuse(err error) error {
-	var option optionError
-	var value valueError
+	var option options.Problem
+	var value options.ValueError
 	switch {
 	case errors.As(err, new(qemuError)):
 		return err
 	case errors.As(err, &option):
 		return w.option(option)
-	case errors.As(err, &value) && w.qemu && value.option.long == "output":
-		return w.output(value.value)
-	case errors.As(err, &value) && w.qemu && value.option.qemu:
+	case errors.As(err, &value) && w.qemu && value.Option.Long == "output":
+		return w.output(value.Value)
+	case errors.As(err, &value) && w.qemu && value.Option.Qemu:
 		return qemuError{strings.Join(w.number(value), "\ninstarfs: ")}
 	case errors.Is(err, errOneName) && w.qemu:
 		return qemuError{"Expecting one image file name\n" + w.try()}
@@ -58,16 +59,16 @@ func (w words) try() string {
 }
 
 // number is what qemu-img says of a number that is none, or out of range, in lines.
-func (w words) number(n valueError) []string {
-	what := strings.ReplaceAll(n.option.long, "-", " ")
+func (w words) number(n options.ValueError) []string {
+	what := strings.ReplaceAll(n.Option.Long, "-", " ")
 	switch {
-	case errors.Is(n.err, errNumberRange):
+	case errors.Is(n.Err, options.ErrNumberRange):
 		const limits = " specified. Must be between 0 and 9223372036854775807."
 		return []string{"Invalid " + what + limits}
 	case w.newest:
-		return []string{"Invalid " + what + " specified: '" + show.Line(n.value) + "'"}
+		return []string{"Invalid " + what + " specified: '" + show.Line(n.Value) + "'"}
 	case w.modern:
-		return []string{"Invalid " + what + " specified: '" + show.Line(n.value) + "'."}
+		return []string{"Invalid " + what + " specified: '" + show.Line(n.Value) + "'."}
 	}
 	return []string{"Invalid " + what + " specified. You may use k, M, G, T, P or E suffixes for",
 		"kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes."}
@@ -87,7 +88,7 @@ func (w words) output(value string) error {
 }
 
 // option words what getopt found wrong.
-func (w words) option(o optionError) error {
+func (w words) option(o options.Problem) error {
 	switch {
 	case !w.qemu:
 		return fmt.Errorf("map: %w (see 'instarfs map --help')", o)
@@ -96,23 +97,23 @@ func (w words) option(o optionError) error {
 	}
 	text := ""
 	switch {
-	case o.kind == optionUnknown && o.letter != 0:
-		text = "invalid option -- '" + string([]byte{o.letter}) + "'"
-	case o.kind == optionUnknown:
-		text = "unrecognized option '" + o.word + "'"
-	case o.kind == optionAmbiguous:
-		text = "option '" + o.word + "' is ambiguous; possibilities:"
+	case o.Kind == options.Unknown && o.Letter != 0:
+		text = "invalid option -- '" + string([]byte{o.Letter}) + "'"
+	case o.Kind == options.Unknown:
+		text = "unrecognized option '" + o.Word + "'"
+	case o.Kind == options.Ambiguous:
+		text = "option '" + o.Word + "' is ambiguous; possibilities:"
 		for _, name := range w.order() {
-			if strings.HasPrefix(name, o.long) {
+			if strings.HasPrefix(name, o.Long) {
 				text += " '--" + name + "'"
 			}
 		}
-	case o.kind == optionTakesNothing:
-		text = "option '--" + o.long + "' doesn't allow an argument"
-	case o.letter != 0:
-		text = "option requires an argument -- '" + string([]byte{o.letter}) + "'"
+	case o.Kind == options.TakesNothing:
+		text = "option '--" + o.Long + "' doesn't allow an argument"
+	case o.Letter != 0:
+		text = "option requires an argument -- '" + string([]byte{o.Letter}) + "'"
 	default:
-		text = "option '--" + o.long + "' requires an argument"
+		text = "option '--" + o.Long + "' requires an argument"
 	}
 	return getoptError{show.Line(text) + "\n" + w.try()}
 }

@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"instarfs/cmd/instarfs/options"
 )
 
 const mountHelp = `Show, at MOUNTPOINT, the tree of SOURCE with two files for every disk image in it: NAME.map.json and
@@ -27,24 +29,24 @@ TIME is a number of seconds, or like 1m30s. What is limited is told in docs/limi
 const defaultCacheBytes = 256 << 20
 
 // rows returns the rows of the options of mount, but for -o.
-func (o *mountOptions) rows() []option {
-	own := []option{
-		{long: "allow-other", set: setBool(&o.AllowOther),
-			help: "let other users in, as far as the modes of the images let them"},
-		{long: "include", arg: "GLOB", set: setGlobs(&o.Include),
-			help: "list files that match this instead of known extensions (repeatable)"},
-		{long: "exclude", arg: "GLOB", set: setGlobs(&o.Exclude),
-			help: "leave out files and directories that match this (repeatable)"},
-		{long: "cache-bytes", arg: "BYTES", usual: "256M", set: setBytes(&o.CacheBytes, 0),
-			help: "keep maps up to this size, half of --memory at most; suffixes k, M, G"},
-		{long: "debug", set: setBool(&o.Debug), help: "log every request of the kernel"},
+func (o *mountOptions) rows() []options.Option {
+	own := []options.Option{
+		{Long: "allow-other", Set: options.Bool(&o.AllowOther),
+			Help: "let other users in, as far as the modes of the images let them"},
+		{Long: "include", Arg: "GLOB", Set: options.Globs(&o.Include),
+			Help: "list files that match this instead of known extensions (repeatable)"},
+		{Long: "exclude", Arg: "GLOB", Set: options.Globs(&o.Exclude),
+			Help: "leave out files and directories that match this (repeatable)"},
+		{Long: "cache-bytes", Arg: "BYTES", Usual: "256M", Set: options.Bytes(&o.CacheBytes, 0),
+			Help: "keep maps up to this size, half of --memory at most; suffixes k, M, G"},
+		{Long: "debug", Set: options.Bool(&o.Debug), Help: "log every request of the kernel"},
 	}
 	return append(own, o.sharedOptions.rows()...)
 }
 
 func mountCommand(e *env) *cobra.Command {
 	o := &mountOptions{CacheBytes: defaultCacheBytes}
-	options := o.rows()
+	rows := o.rows()
 	var lists []string
 	cmd := &cobra.Command{
 		Use:   "mount [OPTIONS] SOURCE MOUNTPOINT",
@@ -57,14 +59,14 @@ func mountCommand(e *env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Source, o.Mountpoint = args[0], args[1]
 			for _, list := range lists {
-				if err := applyMountOptions(options, list); err != nil {
+				if err := applyMountOptions(rows, list); err != nil {
 					return usageError{fmt.Errorf("mount: -o %w (see 'instarfs mount --help')", err)}
 				}
 			}
 			return runMount(cmd.Context(), e, *o)
 		},
 	}
-	addFlags(cmd, options)
+	options.AddFlags(cmd, rows)
 	cmd.Flags().StringArrayVarP(&lists, "option", "o", nil,
 		"the options above as mount `OPTS`: allow_other,cache_bytes=1G")
 	return cmd
@@ -80,18 +82,18 @@ var ignoredMountOptions = map[string]bool{
 
 // applyMountOptions sets the options that a list of mount options names, with _ for - as mount
 // options are written.
-func applyMountOptions(options []option, list string) error {
+func applyMountOptions(all []options.Option, list string) error {
 	for word := range strings.SplitSeq(list, ",") {
 		key, value, joined := strings.Cut(word, "=")
 		if key == "" || ignoredMountOptions[word] || strings.HasPrefix(word, "x-") || key == "comment" {
 			continue
 		}
 		name := strings.ReplaceAll(key, "_", "-")
-		i := slices.IndexFunc(options, func(o option) bool { return o.long == name })
+		i := slices.IndexFunc(all, func(o options.Option) bool { return o.Long == name })
 		if i < 0 {
 			return fmt.Errorf("%s: unknown mount option", word)
 		}
-		takes := options[i].arg != ""
+		takes := all[i].Arg != ""
 		switch {
 		case takes && !joined:
 			return fmt.Errorf("%s: a value is missing", word)
@@ -100,7 +102,7 @@ func applyMountOptions(options []option, list string) error {
 		case !takes:
 			value = "true"
 		}
-		if err := options[i].set(value); err != nil {
+		if err := all[i].Set(value); err != nil {
 			return fmt.Errorf("%s: %w", word, err)
 		}
 	}

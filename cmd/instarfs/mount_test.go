@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"instarfs/guest/img"
-	"instarfs/vmm/files"
 	"reflect"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"instarfs/guest/img"
+	"instarfs/vmm/files"
 )
 
 func TestMountMistakes(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"instarfs/cmd/instarfs/options"
 	"instarfs/guest/show"
 )
 
@@ -133,7 +134,7 @@ func rootCommand(e *env) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		var value valueError
+		var value options.ValueError
 		if errors.As(err, &value) {
 			err = value // without what pflag says around it
 		}

@@ -1,18 +1,20 @@
-package main
+package options
 
 import (
 	"errors"
 	"fmt"
-	"instarfs/guest/img"
 	"path"
 	"strconv"
 	"strings"
 	"time"
+
+	"instarfs/guest/img"
 )
 
-// The functions of this file make the set function of an option out of where its value goes.
+// The functions of this file return a Set function of an option, which stores the value in *to.
 
-func setBool(to *bool) func(string) error {
+// Bool takes true or false.
+func Bool(to *bool) func(string) error {
 	return func(s string) error {
 		b, err := strconv.ParseBool(s)
 		if err != nil {
@@ -23,16 +25,16 @@ func setBool(to *bool) func(string) error {
 	}
 }
 
-// setList adds every value to a list.
-func setList(to *[]string) func(string) error {
+// List adds every value to a list.
+func List(to *[]string) func(string) error {
 	return func(s string) error {
 		*to = append(*to, s)
 		return nil
 	}
 }
 
-// setGlobs is setList for globs as path.Match knows them.
-func setGlobs(to *[]string) func(string) error {
+// Globs is List for globs of path.Match.
+func Globs(to *[]string) func(string) error {
 	return func(s string) error {
 		if _, err := path.Match(s, ""); err != nil {
 			return errors.New("not a glob: a [ needs its ], and a \\ needs a character after it")
@@ -42,31 +44,35 @@ func setGlobs(to *[]string) func(string) error {
 	}
 }
 
-// choice is one of the names that an option takes, and what it stands for.
-type choice[T any] struct {
-	name  string
+// Choice is one of the words that an option takes, and what it stands for.
+type Choice[T any] struct {
+	word  string
 	value T
 }
 
-func setOneOf[T any](to *T, choices ...choice[T]) func(string) error {
+// Word makes a Choice.
+func Word[T any](word string, value T) Choice[T] { return Choice[T]{word, value} }
+
+// OneOf takes one of the words of at least two choices.
+func OneOf[T any](to *T, choices ...Choice[T]) func(string) error {
 	return func(s string) error {
-		var names []string
+		var words []string
 		for _, c := range choices {
-			if c.name == s {
+			if c.word == s {
 				*to = c.value
 				return nil
 			}
-			names = append(names, c.name)
+			words = append(words, c.word)
 		}
-		last := len(names) - 1
-		return errors.New("must be " + strings.Join(names[:last], ", ") + " or " + names[last])
+		last := len(words) - 1
+		return errors.New("must be " + strings.Join(words[:last], ", ") + " or " + words[last])
 	}
 }
 
-// setBytes takes a number of bytes, at least so many.
-func setBytes(to *uint64, least uint64) func(string) error {
+// Bytes takes a number of bytes that is at least the given one.
+func Bytes(to *uint64, least uint64) func(string) error {
 	return func(s string) error {
-		n, _, err := parseNumber(s, false)
+		n, _, err := ParseNumber(s, false)
 		switch {
 		case err != nil:
 			return err
@@ -78,8 +84,8 @@ func setBytes(to *uint64, least uint64) func(string) error {
 	}
 }
 
-// setCount takes a number from 1 to most.
-func setCount(to *int, most int) func(string) error {
+// Count takes a number from 1 to most.
+func Count(to *int, most int) func(string) error {
 	return func(s string) error {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > most {
@@ -90,7 +96,8 @@ func setCount(to *int, most int) func(string) error {
 	}
 }
 
-func setTime(to *time.Duration) func(string) error {
+// Time takes a duration of more than 0: 90 (seconds), 1.5m, 1h30m.
+func Time(to *time.Duration) func(string) error {
 	return func(s string) (err error) {
 		d, err := parseTime(s)
 		if err == nil {
@@ -103,7 +110,6 @@ func setTime(to *time.Duration) func(string) error {
 var errTime = errors.New("not a time: use a number of seconds, or numbers with h, m, s or ms, " +
 	"more than 0")
 
-// parseTime reads a time: 90, 1.5m, 1h30m.
 func parseTime(s string) (time.Duration, error) {
 	if n, err := strconv.ParseUint(s, 10, 32); err == nil {
 		s = strconv.FormatUint(n, 10) + "s"
@@ -114,17 +120,18 @@ func parseTime(s string) (time.Duration, error) {
 	return 0, errTime
 }
 
-func setVersion(to *img.Release) func(string) error {
+// Release takes a release of qemu-img.
+func Release(to *img.Release) func(string) error {
 	return func(s string) (err error) {
 		*to, err = img.ParseRelease(s)
 		return err
 	}
 }
 
-// setSectorSize takes the sizes of a block that a device may have, bytes.
-func setSectorSize(to *uint32) func(string) error {
+// SectorSize takes the size of a block of a device, bytes: a power of two from 512 to 65536.
+func SectorSize(to *uint32) func(string) error {
 	return func(s string) error {
-		n, _, err := parseNumber(s, false)
+		n, _, err := ParseNumber(s, false)
 		if err != nil || n < 512 || n > 65536 || n&(n-1) != 0 {
 			return errors.New("must be a power of two from 512 to 65536")
 		}

@@ -1,4 +1,4 @@
-package main
+package options
 
 import (
 	"errors"
@@ -10,34 +10,37 @@ import (
 
 // What can be wrong with a number.
 var (
-	errNumber = errors.New("not a number of bytes: use digits, 0x and hexadecimal digits, or a decimal number " +
-		"with a suffix of k, M, G, T, P or E")
-	errNumberRange = errors.New("must be between 0 and " + strconv.FormatInt(math.MaxInt64, 10))
+	ErrNumber = errors.New("not a number of bytes: use digits, 0x and hexadecimal digits, or a " +
+		"decimal number with a suffix of k, M, G, T, P or E")
+	ErrNumberRange = errors.New("must be between 0 and " + strconv.FormatInt(math.MaxInt64, 10))
 )
 
-// parseNumber reads a number of bytes, 0 to 2^63-1, the way qemu-img does: a decimal integer, a
+// ParseNumber reads a number of bytes, 0 to 2^63-1, the way qemu-img does: a decimal integer, a
 // decimal fraction with a suffix, or hexadecimal digits after 0x; the suffix is one letter of
 // bkmgtpe in either case and means a power of 1024. Blanks and a plus sign may stand in front. A
 // fraction is taken as 64 bits and the product rounded to the nearest byte, half up. hexSuffix
 // reports whether a suffix followed hexadecimal digits, which older releases accept with a warning.
 // modern is the way of qemu-img 10.0 and newer: no such suffix, no digits needed in front of a
 // point, and less than 0 is out of range.
-func parseNumber(s string, modern bool) (n uint64, hexSuffix bool, err error) {
+func ParseNumber(s string, modern bool) (n uint64, hexSuffix bool, err error) {
 	s = strings.TrimLeft(s, " \t\n\v\f\r")
 	negative := strings.HasPrefix(s, "-")
 	s = strings.TrimLeft(s[:min(1, len(s))], "+-") + s[min(1, len(s)):]
 	digits, hex := span(s, "0123456789"), false
-	if rest := s[digits:]; digits > 0 && strings.Trim(s[:digits], "0") == "" && (strings.HasPrefix(rest, "x") || strings.HasPrefix(rest, "X")) {
-		// The digits are read again as hexadecimal, which they are only if 0x is all that stands in front.
+	rest := s[digits:]
+	if digits > 0 && strings.Trim(s[:digits], "0") == "" &&
+		(strings.HasPrefix(rest, "x") || strings.HasPrefix(rest, "X")) {
+		// The digits are read again as hexadecimal, which they are only if 0x is all that stands in
+		// front.
 		if digits != 1 || negative {
-			return 0, false, errNumber
+			return 0, false, ErrNumber
 		}
 		s, hex = rest[1:], true
 		digits = span(s, "0123456789abcdefABCDEF")
 	}
 	pointFirst := modern && !hex && len(s) > 1 && s[0] == '.' && s[1] >= '0' && s[1] <= '9'
 	if digits == 0 && !pointFirst {
-		return 0, false, errNumber
+		return 0, false, ErrNumber
 	}
 	base := 10
 	if hex {
@@ -47,16 +50,16 @@ func parseNumber(s string, modern bool) (n uint64, hexSuffix bool, err error) {
 	s = s[digits:]
 	switch {
 	case overflow != nil && s != "", negative && overflow == nil && !(modern && s == ""):
-		return 0, false, errNumber
+		return 0, false, ErrNumber
 	case overflow != nil, negative:
-		return 0, false, errNumberRange
+		return 0, false, ErrNumberRange
 	}
 	var fraction uint64 // in units of 2^-64
 	if !hex && strings.HasPrefix(s, ".") {
 		var one bool
 		if fraction, one, s = parseFraction(s[1:]); one && modern {
 			if whole++; whole == 0 {
-				return 0, false, errNumberRange
+				return 0, false, ErrNumberRange
 			}
 		}
 	}
@@ -64,16 +67,16 @@ func parseNumber(s string, modern bool) (n uint64, hexSuffix bool, err error) {
 	if s != "" {
 		at := strings.IndexByte("bkmgtpe", s[0]|0x20)
 		if at < 0 {
-			return 0, false, errNumber
+			return 0, false, ErrNumber
 		}
 		s, shift, hexSuffix = s[1:], uint(at)*10, hex
 		if hex && modern {
-			return 0, false, errNumber
+			return 0, false, ErrNumber
 		}
 	}
 	switch {
 	case s != "", shift == 0 && fraction != 0:
-		return 0, hexSuffix, errNumber
+		return 0, hexSuffix, ErrNumber
 	case shift == 0:
 		n = whole
 	default:
@@ -81,12 +84,12 @@ func parseNumber(s string, modern bool) (n uint64, hexSuffix bool, err error) {
 		over, product := bits.Mul64(whole, 1<<shift)
 		n, carry := bits.Add64(product, high, low>>63)
 		if over != 0 || carry != 0 || n > math.MaxInt64 {
-			return 0, hexSuffix, errNumberRange
+			return 0, hexSuffix, ErrNumberRange
 		}
 		return n, hexSuffix, nil
 	}
 	if n > math.MaxInt64 {
-		return 0, hexSuffix, errNumberRange
+		return 0, hexSuffix, ErrNumberRange
 	}
 	return n, hexSuffix, nil
 }

@@ -1,0 +1,100 @@
+// Package options describes, splits and parses the options of a command line. A row of a table says
+// all about an option, and serves to parse it, to list it in the help and to find it by other names.
+// Command lines are split the way getopt_long does, and numbers are read the way qemu-img does. An
+// error says what is wrong with a value, and what would be right.
+package options
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// Option is one option of a command: its line in the help, how it is parsed, and what it sets.
+type Option struct {
+	Short byte   // 0 if there is only the long name
+	Long  string // without the dashes
+	Arg   string // the word for its argument in the help, empty if it takes none
+	Help  string // empty for an option that is only known in order to be refused
+	Usual string // the value without the option, as the help shows it; empty if none is shown
+	Qemu  bool   // qemu-img map has it: what abbreviates one of its names does not abbreviate ours
+	// Set takes the value, "true" if the option takes none. It may be called repeatedly. An error
+	// says what is wrong with the value, and not of which option it is.
+	Set func(value string) error
+}
+
+// ValueError is a value that an option does not take.
+type ValueError struct {
+	Option Option
+	Value  string
+	Err    error
+}
+
+func (e ValueError) Error() string {
+	return fmt.Sprintf("--%s '%s': %v", e.Option.Long, e.Value, e.Err)
+}
+
+func (e ValueError) Unwrap() error { return e.Err }
+
+// Assign sets o to a value. The error is a ValueError.
+func (o Option) Assign(value string) error {
+	if err := o.Set(value); err != nil {
+		return ValueError{o, value, err}
+	}
+	return nil
+}
+
+// AddFlags makes flags of a command out of the options that its help lists, in their order.
+func AddFlags(cmd *cobra.Command, options []Option) {
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	for _, o := range options {
+		if o.Help == "" {
+			continue
+		}
+		help, short := o.Help, ""
+		if o.Usual != "" {
+			help += " (default " + o.Usual + ")"
+		}
+		if o.Short != 0 {
+			short = string(rune(o.Short))
+		}
+		flag := flags.VarPF(flagValue{o}, o.Long, short, help)
+		if o.Arg == "" {
+			flag.NoOptDefVal = "true"
+		}
+	}
+}
+
+// flagValue is an option as pflag sees it.
+type flagValue struct{ Option }
+
+// Set implements pflag.Value.
+func (v flagValue) Set(value string) error { return v.Assign(value) }
+
+// String implements pflag.Value. It is no value, as the help shows Option.Usual; but cobra reads
+// whether --help was given.
+func (v flagValue) String() string {
+	if v.Arg == "" {
+		return "false"
+	}
+	return ""
+}
+
+// Type implements pflag.Value: it is the word for the argument.
+func (v flagValue) Type() string {
+	if v.Arg == "" {
+		return "bool"
+	}
+	return v.Arg
+}
+
+// ShortTime returns a time as people type it: 1m and not 1m0s.
+func ShortTime(d time.Duration) string {
+	if d >= time.Minute && d%time.Minute == 0 {
+		return strconv.Itoa(int(d/time.Minute)) + "m"
+	}
+	return d.String()
+}
