@@ -13,10 +13,12 @@ import (
 
 // Mount is one line of the table, see proc_pid_mountinfo(5).
 type Mount struct {
-	Device uint64 // as st_dev of stat(2); subvolumes of btrfs have other numbers
-	Point  string // the path of the directory, without symbolic links
-	Type   string // of the file system
-	Source string // what is mounted: a device, a directory, or anything
+	Device  uint64 // as st_dev of stat(2); subvolumes of btrfs have other numbers
+	Root    string // the directory of the file system that is mounted
+	Point   string // the path of the directory, without symbolic links
+	Type    string // of the file system
+	Source  string // what is mounted: a device, a directory, or anything
+	Options string // of the file system, separated by commas
 }
 
 // Table holds all mounts that this process sees. If one was mounted over another, it comes later.
@@ -28,7 +30,7 @@ func Read() (Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parse(string(text)), nil
+	return Parse(string(text)), nil
 }
 
 // At returns the topmost mount on a directory, whose path has no symbolic links, and whether there
@@ -52,15 +54,15 @@ func (t Table) at(point string) (top Mount, mounted bool) {
 	return top, mounted
 }
 
-// parse reads the text of a table. Fields end at a plain space and lines at a plain newline: the
+// Parse reads the text of a table. Fields end at a plain space and lines at a plain newline: the
 // kernel escapes these two, backslashes and tabs. It leaves everything else in a name unchanged,
 // including other kinds of space and carriage returns. Lines that are no mounts are left out.
-func parse(text string) (t Table) {
+func Parse(text string) (t Table) {
 	for line := range strings.SplitSeq(text, "\n") {
 		// 36 35 98:0 /root /point rw,noatime shared:1 - ext4 /dev/root rw
 		before, after, ok := strings.Cut(line, " - ")
 		where, what := strings.Split(before, " "), strings.Split(after, " ")
-		if !ok || len(where) < 5 || len(what) < 2 {
+		if !ok || len(where) < 5 || len(what) < 3 {
 			continue
 		}
 		device, ok := parseDevice(where[2])
@@ -68,8 +70,8 @@ func parse(text string) (t Table) {
 			continue
 		}
 		t = append(t, Mount{
-			Device: device, Point: unescape(where[4]),
-			Type: unescape(what[0]), Source: unescape(what[1]),
+			Device: device, Root: unescape(where[3]), Point: unescape(where[4]),
+			Type: unescape(what[0]), Source: unescape(what[1]), Options: unescape(what[2]),
 		})
 	}
 	return t

@@ -11,21 +11,21 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	table := parse("22 1 0:21 / / rw - ext4 /dev/root rw\n" +
-		`30 22 0:40 / /mnt/with\040space rw,noatime shared:1 - fuse.instarfs /images\011x ro` + "\n" +
+	table := Parse("22 1 0:21 / / rw - ext4 /dev/root rw\n" +
+		`30 22 0:40 / /mnt/with\040space rw,noatime shared:1 - fuse.instarfs /images\011x rw` + "\n" +
 		`31 22 0:41 / /auto rw - autofs systemd-1 rw` + "\n" +
 		`32 31 0:42 / /auto rw shared:1 master:2 - fuse.other s rw` + "\n" +
 		`33 22 259:43 / /\043\134040\777\09 rw - fuse.x \043s rw` + "\n" +
-		"34 22 0:44 / /a\u3000b\u00a0c\r rw - fuse.y  rw\n" +
+		"34 22 0:44 /sub /a\u3000b\u00a0c\r rw - fuse.y  rw\n" +
 		"35 22 no / /device rw - ext4 s rw\n" +
 		"36 22 8: / /minor rw - ext4 s rw\n" +
 		"short\n")
 	device := unix.Mkdev
 	for point, want := range map[string]Mount{
-		"/mnt/with space":    {device(0, 40), "/mnt/with space", "fuse.instarfs", "/images\tx"},
-		"/auto":              {device(0, 42), "/auto", "fuse.other", "s"},
-		`/#\040\777\09`:      {device(259, 43), `/#\040\777\09`, "fuse.x", "#s"},
-		"/a\u3000b\u00a0c\r": {device(0, 44), "/a\u3000b\u00a0c\r", "fuse.y", ""},
+		"/mnt/with space":    {device(0, 40), "/", "/mnt/with space", "fuse.instarfs", "/images\tx", "rw"},
+		"/auto":              {device(0, 42), "/", "/auto", "fuse.other", "s", "rw"},
+		`/#\040\777\09`:      {device(259, 43), "/", `/#\040\777\09`, "fuse.x", "#s", "rw"},
+		"/a\u3000b\u00a0c\r": {device(0, 44), "/sub", "/a\u3000b\u00a0c\r", "fuse.y", "", "rw"},
 	} {
 		if got, ok := table.at(point); !ok || got != want {
 			t.Errorf("%q: %v %+v", point, ok, got)

@@ -3,7 +3,7 @@ package mountinfo
 import "testing"
 
 func TestServedByProgram(t *testing.T) {
-	table := parse("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n" +
+	table := Parse("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n" +
 		"30 22 0:40 / /images/net rw - fuse.sshfs host: rw\n" +
 		"31 22 0:41 / /media/my\\040disk rw - fuseblk /dev/sdb1 rw\n" +
 		"32 22 0:42 / /images/nfs rw - nfs4 host:/ rw\n" +

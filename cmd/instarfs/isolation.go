@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"instarfs/cmd/instarfs/memory"
 	"instarfs/cmd/instarfs/options"
 	"instarfs/guest/payload"
 	"instarfs/vmm"
@@ -85,7 +86,7 @@ func newMachines(o guestOptions, r allowance) (guests, error) {
 	}
 	most := 0
 	if o.forMaps > 0 {
-		if most, err = machinesThatFit(o.forMaps); err != nil {
+		if most, err = memory.MachinesThatFit(vmm.MachineAddresses, o.forMaps); err != nil {
 			return nil, err
 		}
 	}

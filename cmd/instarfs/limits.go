@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"time"
 
+	"instarfs/cmd/instarfs/memory"
 	"instarfs/vmm/chain"
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/session"
@@ -15,10 +16,6 @@ type limitOptions struct {
 	Guest, Call, Source, Compose, Map time.Duration
 	Memory                            uint64 // bytes, for all maps together
 }
-
-// minMemory is the least that --memory can be, bytes: the program, and a machine or two with small
-// maps.
-const minMemory = 64 << 20
 
 // ownMemory is what the program takes itself, bytes: the runtime, the guest, buffers, what is not
 // collected yet.
@@ -35,9 +32,9 @@ type allowance struct {
 // allowance makes what the options allow, and keeps the heap of the process to it.
 func (l limitOptions) allowance() allowance {
 	if l.Memory == 0 {
-		l.Memory = uint64(defaultMemory())
+		l.Memory = uint64(memory.Default())
 	}
-	limitHeap(int64(l.Memory))
+	memory.LimitHeap(int64(l.Memory))
 	return allowance{
 		bytes: l.Memory, memory: ledger.New(int64(l.Memory) - ownMemory),
 		turns: turns.New(runtime.GOMAXPROCS(0)), limits: l,

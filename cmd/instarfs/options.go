@@ -3,6 +3,7 @@ package main
 import (
 	"strconv"
 
+	"instarfs/cmd/instarfs/memory"
 	"instarfs/cmd/instarfs/options"
 	"instarfs/guest/img"
 	"instarfs/vmm/chain"
@@ -45,7 +46,7 @@ func (o *sharedOptions) rows() []options.Option {
 		{Long: "isolation", Arg: "HOW", Usual: "auto", Set: options.OneOf(&o.Isolation, isolationChoices...),
 			Help: "what guests run in: kvm, process, or auto, which is kvm where that is usable"},
 		{Long: "memory", Arg: "BYTES", Usual: "a share of what the process may have",
-			Set:  options.Bytes(&o.Limits.Memory, minMemory),
+			Set:  options.Bytes(&o.Limits.Memory, memory.Least),
 			Help: "what maps may take in all"},
 		{Long: "guest-time", Arg: "TIME", Usual: options.ShortTime(session.DefaultBudget.Time),
 			Set: options.Time(&o.Limits.Guest), Help: "processor time of a run of the guest"},

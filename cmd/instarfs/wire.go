@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/cmd/instarfs/memory"
 	"instarfs/fusefs"
 	"instarfs/guest/extent"
 	"instarfs/guest/img"
@@ -58,7 +59,7 @@ func newEngine(o sharedOptions) (engine, error) {
 		done()
 		return nil, err
 	}
-	go askForHugePages(min(defaultCacheBytes, shared.bytes/2))
+	go memory.AskForHugePages(min(defaultCacheBytes, shared.bytes/2))
 	return &oneMap{pool, chain.NewEngine(pool, access, shared.chain(0)), done}, nil
 }
 
@@ -119,7 +120,7 @@ func newMountOn(pool guests, shared allowance, o mountOptions) (mounted, error) 
 		return nil, err
 	}
 	limits := shared.chain(o.CacheBytes)
-	go askForHugePages(uint64(limits.Cache))
+	go memory.AskForHugePages(uint64(limits.Cache))
 	engine := chain.NewEngine(pool, access, limits)
 	images := source.New(tree, engine, source.Options{
 		Options: chain.Options{Window: img.Whole, Release: o.Release}, Shared: o.AllowOther,
@@ -165,7 +166,7 @@ func (m *liveMount) Serve(ctx context.Context) error {
 	defer m.pool.Close()
 	serving, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	go giveBack(serving)
+	go memory.GiveBack(serving)
 	return m.Mounted.Serve(ctx)
 }
 

@@ -1,4 +1,4 @@
-package main
+package memory
 
 import (
 	"context"
@@ -12,19 +12,19 @@ const (
 	idleCheck = 15 * time.Second
 	// idleAllocs is how many bytes an idle mount allocates in that time, at most.
 	idleAllocs = 16 << 20
-	// idleHeap is the heap that an idle mount may keep from the system, bytes. To give memory back
-	// and take it again costs more than it is worth for less.
+	// idleHeap is the heap that an idle mount may keep, bytes. For less, giving memory back and
+	// taking it again costs more than it is worth.
 	idleHeap = 256 << 20
 )
 
-// idle tells when a mount that was busy has come to rest. The runtime collects every two minutes
-// then, and gives memory back so slowly that gigabytes stay for hours.
+// idle finds out when a mount that was busy has come to rest. The runtime then collects every two
+// minutes, and gives memory back so slowly that gigabytes stay for hours.
 type idle struct {
 	allocs uint64 // bytes allocated ever, as of the last look
 	rested bool   // memory was given back since the mount was last busy
 }
 
-// due reports whether the memory should be given back now. heap is what the runtime has of the
+// due reports whether the memory should be given back now. heap is what the runtime has from the
 // system, bytes.
 func (i *idle) due(allocs, heap uint64) bool {
 	busy := allocs-i.allocs > idleAllocs
@@ -40,15 +40,15 @@ func (i *idle) due(allocs, heap uint64) bool {
 	return true
 }
 
-// idleMetrics are what is allocated ever, and the parts of the heap that the runtime has of the
+// idleMetrics are what was ever allocated, and the parts of the heap that the runtime has from the
 // system.
 var idleMetrics = []string{
-	"/gc/heap/allocs:bytes", "/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes",
-	"/memory/classes/heap/free:bytes",
+	"/gc/heap/allocs:bytes", "/memory/classes/heap/objects:bytes",
+	"/memory/classes/heap/unused:bytes", "/memory/classes/heap/free:bytes",
 }
 
-// giveBack gives memory back to the system whenever the mount comes to rest, until ctx ends.
-func giveBack(ctx context.Context) {
+// GiveBack gives memory back to the system whenever the mount comes to rest, until ctx ends.
+func GiveBack(ctx context.Context) {
 	tick := time.NewTicker(idleCheck)
 	defer tick.Stop()
 	samples := make([]metrics.Sample, len(idleMetrics))

@@ -1,4 +1,4 @@
-package main
+package memory
 
 import (
 	"testing"
@@ -49,7 +49,7 @@ func TestCgroupMemory(t *testing.T) {
 	if _, ok := cgroupMemory(fstest.MapFS{}); ok {
 		t.Error("a limit without /proc")
 	}
-	if n := defaultMemory(); n < minMemory {
+	if n := Default(); n < Least {
 		t.Errorf("%d bytes by default", n)
 	}
 }
