@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"syscall"
 
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
@@ -24,10 +25,11 @@ type env struct {
 	checkFUSE    func() error // the same of FUSE
 	checkOpen    func() error // the same of opening files beneath a directory
 
-	mayHold func(dir string) bool // files in it may hold a process that has ended, see front.go
+	mayHold func(dir string) bool // files in it may hold a process that was ended, see process.ServeBehind
 
-	behind bool // this process is the child of another, see front.go
-	leave  leaving
+	behind bool // this process is the child of another, see process.ServeBehind
+	// leave sets what must not be left undone when the program ends at once: process.Leaving.Do.
+	leave func(last func(syscall.Signal))
 }
 
 // engine maps images. It is safe for use by many goroutines.

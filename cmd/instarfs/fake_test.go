@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"testing"
 
 	"instarfs/guest/extent"
@@ -87,6 +88,7 @@ type tool struct {
 	engine         fakeEngine
 	mount          fakeMount
 	stdout, stderr bytes.Buffer
+	last           func(syscall.Signal) // what env.leave was given
 }
 
 func newTool() *tool {
@@ -95,6 +97,7 @@ func newTool() *tool {
 		stdout: &t.stdout,
 		stderr: &t.stderr,
 		root:   true,
+		leave:  func(last func(syscall.Signal)) { t.last = last },
 
 		newEngine: func(sharedOptions) (engine, error) { return &t.engine, nil },
 		newMount: func(o mountOptions) (mounted, error) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/cmd/instarfs/process"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
@@ -274,7 +275,7 @@ func TestMapInterrupted(t *testing.T) {
 		tool := newTool()
 		tool.engine.block = true
 		ctx, cancel := context.WithCancelCause(context.Background())
-		cancel(signalError{sig})
+		cancel(process.SignalError{Signal: sig})
 		if got := run(ctx, []string{"map", "a.raw"}, &tool.env); got != code || tool.stdout.Len() > 0 {
 			t.Errorf("exit %d, want %d", got, code)
 		}

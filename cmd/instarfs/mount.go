@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"instarfs/cmd/instarfs/options"
+	"instarfs/cmd/instarfs/process"
 )
 
 const mountHelp = `Show, at MOUNTPOINT, the tree of SOURCE with two files for every disk image in it: NAME.map.json and
@@ -112,7 +113,7 @@ func applyMountOptions(all []options.Option, list string) error {
 // runMount mounts and serves until the mount is gone.
 func runMount(ctx context.Context, e *env, o mountOptions) error {
 	if !e.behind && slices.ContainsFunc(append([]string{o.Source}, o.Access.AllowDirs...), e.mayHold) {
-		return serveBehind(ctx, e)
+		return process.ServeBehind(ctx, e.leave)
 	}
 	o.Log = func(line string) { e.print("instarfs: " + line + "\n") }
 	o.Access.warn(e)
@@ -120,8 +121,8 @@ func runMount(ctx context.Context, e *env, o mountOptions) error {
 	if err != nil {
 		return err
 	}
-	e.leave.do(func(syscall.Signal) { _ = m.Abort() })
-	defer e.leave.do(nil)
+	e.leave(func(syscall.Signal) { _ = m.Abort() })
+	defer e.leave(nil)
 	e.say("mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", o.Source, o.Mountpoint, o.Mountpoint)
 	return m.Serve(ctx)
 }

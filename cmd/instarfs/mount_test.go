@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/cmd/instarfs/process"
 	"instarfs/guest/img"
 	"instarfs/vmm/files"
 )
@@ -62,11 +63,11 @@ func TestMountEndsBySignal(t *testing.T) {
 	tool := newTool()
 	tool.mount.wait = true
 	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(signalError{syscall.SIGINT})
+	cancel(process.SignalError{Signal: syscall.SIGINT})
 	if code := run(ctx, []string{"mount", "/images", "/mnt"}, &tool.env); code != 0 {
 		t.Errorf("exit %d: %s", code, tool.stderr.String())
 	}
-	if tool.env.leave.last != nil {
+	if tool.last != nil {
 		t.Error("a mount that is over would be detached")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"instarfs/cmd/instarfs/options"
+	"instarfs/cmd/instarfs/process"
 	"instarfs/guest/show"
 )
 
@@ -23,11 +24,6 @@ type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
-
-// signalError ends a command that a signal interrupted.
-type signalError struct{ signal syscall.Signal }
-
-func (e signalError) Error() string { return "interrupted by signal: " + e.signal.String() }
 
 // qemuError is a text of qemu-img, which may have more than one line.
 type qemuError struct{ text string }
@@ -48,18 +44,18 @@ func (e abortError) Error() string { return e.assertion }
 // qemu-img know no other: its mistakes on the command line are no usageError.
 func exitCode(err error) int {
 	var usage usageError
-	var sig signalError
+	var sig process.SignalError
 	var abort abortError
-	var status statusError
+	var status process.StatusError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &status):
-		return status.code
+		return status.Code
 	case errors.As(err, &abort):
 		return 128 + int(syscall.SIGABRT)
 	case errors.As(err, &sig):
-		return 128 + int(sig.signal)
+		return sig.Status()
 	case errors.As(err, &usage):
 		return 2
 	default:
@@ -91,7 +87,7 @@ func run(ctx context.Context, args []string, e *env) int {
 func (e *env) report(err error) {
 	var qemu qemuError
 	var getopt getoptError
-	var status statusError
+	var status process.StatusError
 	switch {
 	case errors.As(err, &status): // the process that did the work has said why
 	case errors.Is(err, syscall.EPIPE): // the reader of standard output has left

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"instarfs/cmd/instarfs/process"
 )
 
 func TestRootMistakes(t *testing.T) {
@@ -107,7 +109,7 @@ func TestDoctor(t *testing.T) {
 
 func TestDoctorInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(signalError{15})
+	cancel(process.SignalError{Signal: 15})
 	tool := newTool()
 	tool.engine.block = true
 	if code := run(ctx, []string{"doctor"}, &tool.env); code != 143 {

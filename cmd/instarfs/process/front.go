@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -15,14 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A mount whose source lies on FUSE is served by a child process, and the process that was started
-// waits for it: the kernel does not let a process go, not even when it is killed, while one of its
-// threads waits for the program behind such a file system. The child tells its exit status by a
-// pipe before it tries to end, and the one that people and service managers wait for ends with
-// that, whatever becomes of the child.
-
-// behind is the variable that tells a process that it is such a child. Its value are the numbers of
-// two descriptors.
+// behind is the environment variable that makes a process the child of a front process.
 const behind = "INSTARFS_BEHIND"
 
 const (
@@ -30,30 +23,32 @@ const (
 	verdictFD  = 4 // takes the exit status, one byte
 )
 
-// lastMoment is how long the front process waits for the child to be gone after it told its status.
+// lastMoment is how long the front process waits for the child to end after it sent its status.
 const lastMoment = time.Second
 
-// statusError ends a command with the status of the process that did its work, and said why.
-type statusError struct{ code int }
+// StatusError ends a command with the status of the process that did its work, and that said why.
+type StatusError struct{ Code int }
 
-func (e statusError) Error() string { return "status " + strconv.Itoa(e.code) }
+func (e StatusError) Error() string { return "status " + strconv.Itoa(e.Code) }
 
-// isBehind reports whether this process is the child of a front process.
-func isBehind() bool { return os.Getenv(behind) != "" }
-
-// serveBehind runs this command line once more, in a child, and returns what came of it. Signals go
-// on to the child.
-func serveBehind(ctx context.Context, e *env) error {
+// ServeBehind runs this command line again, in a child, and returns the outcome: nil, a StatusError,
+// or a SignalError. Signals are passed to the child; do is Leaving.Do.
+//
+// It is for a mount whose source lies on FUSE. The kernel does not let a process end, even if it was
+// killed, while one of its threads waits for the program that serves such a file system. The child
+// sends its exit status through a pipe before it tries to end, and this process, which people and
+// service managers wait for, ends with that status whatever becomes of the child.
+func ServeBehind(ctx context.Context, do func(last func(syscall.Signal))) error {
 	c, err := startBehind()
 	if err != nil {
 		return fmt.Errorf("mount: start a process to serve it: %w", err)
 	}
-	e.leave.do(c.signal)
-	defer e.leave.do(nil)
+	do(c.signal)
+	defer do(nil)
 	stop := context.AfterFunc(ctx, func() {
-		var sig signalError
+		var sig SignalError
 		if errors.As(context.Cause(ctx), &sig) {
-			c.signal(sig.signal)
+			c.signal(sig.Signal)
 		}
 	})
 	defer stop()
@@ -92,7 +87,9 @@ func startBehind() (*behindProcess, error) {
 		verdictRead.Close()
 		return nil, err
 	}
-	c := &behindProcess{cmd: cmd, lifeline: lifeWrite, verdict: verdictRead, ended: make(chan error, 1)}
+	c := &behindProcess{
+		cmd: cmd, lifeline: lifeWrite, verdict: verdictRead, ended: make(chan error, 1),
+	}
 	go func() { c.ended <- cmd.Wait() }()
 	return c, nil
 }
@@ -100,7 +97,7 @@ func startBehind() (*behindProcess, error) {
 // signal passes a signal on. The child may be gone already.
 func (c *behindProcess) signal(s syscall.Signal) { _ = c.cmd.Process.Signal(s) }
 
-// status waits for the child's verdict, or for its end where it gives none.
+// status waits for the child's status, or for its end if it sends none.
 func (c *behindProcess) status() error {
 	defer c.lifeline.Close()
 	defer c.verdict.Close()
@@ -116,7 +113,8 @@ func (c *behindProcess) status() error {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		if w, ok := exit.Sys().(syscall.WaitStatus); ok && w.Signaled() {
-			return fmt.Errorf("mount: the process that serves it was ended: %w", signalError{w.Signal()})
+			return fmt.Errorf("mount: the process that serves it was ended: %w",
+				SignalError{w.Signal()})
 		}
 		return fromStatus(exit.ExitCode())
 	}
@@ -127,13 +125,13 @@ func fromStatus(code int) error {
 	if code == 0 {
 		return nil
 	}
-	return statusError{code}
+	return StatusError{code}
 }
 
-// tellFront makes a child of a front process end as by SIGTERM when that one is gone, and returns
-// how it tells it its status. Without a front process there is nobody to tell.
-func tellFront() (tell func(code int)) {
-	if !isBehind() {
+// tellFront makes a child of a front process end as by SIGTERM when that process is gone. It returns
+// a function that sends the exit status to it. Without a front process, that does nothing.
+func (l *Leaving) tellFront() (tell func(code int)) {
+	if !l.behind {
 		return func(int) {}
 	}
 	os.Unsetenv(behind)
@@ -153,8 +151,8 @@ func tellFront() (tell func(code int)) {
 	}
 }
 
-// letGo closes what others may wait for the end of: the pipes behind standard output and standard
-// error stay open as long as a thread that is held.
+// letGo closes the standard streams, whose end others may wait for: a thread that the kernel holds
+// would keep them open.
 func letGo() {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
