@@ -3,6 +3,7 @@ package jail
 import (
 	"encoding/binary"
 	"fmt"
+	"testing"
 
 	"golang.org/x/sys/unix"
 
@@ -10,9 +11,10 @@ import (
 	"instarfs/vmm/session"
 )
 
-// calls are guests that make a system call which is none of theirs. Were it made, and with success or
-// not, the run would end well.
-func calls() (list []hostile) {
+// TestForbiddenCalls: each guest makes a system call which is none of its own. Were it made, whether
+// with success or not, the run would end well.
+func TestForbiddenCalls(t *testing.T) {
+	var list []hostile
 	const shared = unix.MAP_SHARED | unix.MAP_ANONYMOUS
 	refused := func(name string, nr uint64, args ...any) {
 		list = append(list, hostile{name, does{}.call(nr, args...).good(), session.KindSyscall,
@@ -107,5 +109,5 @@ func calls() (list []hostile) {
 	killed("getpid of 32-bit x86", does{}.add(jailtest.Foreign, 20, nil))
 	killed("exit of 32-bit x86", does{}.add(jailtest.Foreign, 1, nil))
 
-	return list
+	mustEnd(t, list)
 }

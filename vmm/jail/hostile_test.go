@@ -171,12 +171,15 @@ func ends() []hostile {
 	}
 }
 
-// TestHostileGuests: each guest does one thing that it must not. Its run ends with an error of that
-// kind which says what happened, another run is served at the same time, and nothing is left of it.
-func TestHostileGuests(t *testing.T) {
+// TestHostileGuests: each guest does one thing that it must not.
+func TestHostileGuests(t *testing.T) { mustEnd(t, append(protocol(), ends()...)) }
+
+// mustEnd runs guests. The run of each ends with an error of its kind which says what happened,
+// another run is served at the same time, and nothing is left of it.
+func mustEnd(t *testing.T, list []hostile) {
 	before, books := inUse(t), ledger.New(1<<30)
 	p := newPool(t, session.Options{Memory: books})
-	for _, h := range append(append(protocol(), ends()...), calls()...) {
+	for _, h := range list {
 		t.Run(h.name, func(t *testing.T) {
 			var sibling sync.WaitGroup
 			sibling.Go(func() { mustMap(t, p) })
@@ -190,6 +193,39 @@ func TestHostileGuests(t *testing.T) {
 		t.Error(err)
 	}
 	settled(t, before, books)
+}
+
+// TestHostileGuestsAtEachLevel: what guests do has the same end wherever they are confined by less.
+func TestHostileGuestsAtEachLevel(t *testing.T) {
+	var self abi.Steps
+	pid := abi.ResultOf(self.Add(unix.SYS_GETPID))
+	self.Add(unix.SYS_TGKILL, pid, pid, abi.Value(uint64(unix.SIGKILL)))
+	for _, l := range levelsHere() {
+		for _, report := range []bool{true, false} {
+			before, books := inUse(t), ledger.New(1<<30)
+			p := newPool(t, session.Options{Memory: books})
+			p.force(l, report)
+			refused := "system call that is not answered"
+			if report {
+				refused = fmt.Sprintf("system call %d", unix.SYS_GETPPID)
+			}
+			list := append(ends(), hostile{"getppid", does{}.call(unix.SYS_GETPPID), session.KindSyscall, refused})
+			if l == bare { // the first process of a namespace cannot kill itself
+				list = append(list, hostile{"SIGKILL", does{}.steps(&self), session.KindMemory, "the kernel killed"})
+			}
+			for _, h := range list {
+				if h.name == "threads" && l != userNamespace {
+					continue // this computer's limit is for all of a user's
+				}
+				h.name = fmt.Sprintf("%v, report %v: %s", l, report, h.name)
+				_, err := p.Run(t.Context(), h.do.job())
+				h.check(t, err)
+			}
+			mustMap(t, p)
+			p.Close()
+			settled(t, before, books)
+		}
+	}
 }
 
 // TestEndlessGuests: guests that never come to an end are stopped by the time that they may have.
