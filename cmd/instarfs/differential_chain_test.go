@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"math/rand"
 	"testing"
 
@@ -10,14 +9,10 @@ import (
 
 // TestDifferentialChains is TestDifferential for chains of up to five layers.
 func TestDifferentialChains(t *testing.T) {
-	for seed := range differences(t) / 3 {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			o := newOracle(t)
-			t.Chdir(o.dir)
-			rng := rand.New(rand.NewSource(int64(seed)))
-			top := qemutest.RandomChain(t, rng, o.dir)
-			settleAll(t, o.dir)
-			compareWindows(t, o, rng, top)
-		})
-	}
+	n := differences(t) / 3
+	compareRandom(t, n, func(t *testing.T, o *oracle, rng *rand.Rand, _ int) func(*testing.T) {
+		top := qemutest.RandomChain(t, rng, o.dir)
+		settleAll(t, o.dir)
+		return func(t *testing.T) { compareWindows(t, o, rng, top) }
+	})
 }

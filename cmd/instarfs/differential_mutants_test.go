@@ -40,11 +40,19 @@ func TestDifferentialMutants(t *testing.T) {
 			t.Chdir(o.dir)
 			n, silent := differences(t), 0
 			for seed := range (n + mutantsEach - 1) / mutantsEach {
+				t.Chdir(o.dir)
 				m := f.make(t, rand.New(rand.NewSource(int64(seed))), o.dir)
+				// All are made before the first is mapped, see batch.
+				var dirs []string
+				var lines [][]string
 				for i := range min(n-seed*mutantsEach, mutantsEach) {
 					rng := rand.New(rand.NewSource(int64(seed*mutantsEach + i)))
-					args := m.next(t, rng)
-					switch err := o.differs(walkedTool(), args); {
+					lines = append(lines, m.next(t, rng))
+					dirs = append(dirs, m.setAside(t))
+				}
+				for i, args := range lines {
+					t.Chdir(dirs[i])
+					switch err := (&oracle{dirs[i], o.releases}).differs(walkedTool(), args); {
 					case errors.Is(err, errNoAnswer):
 						silent++
 						t.Logf("%d/%d: %v", seed, i, err)
@@ -53,6 +61,7 @@ func TestDifferentialMutants(t *testing.T) {
 						m.keep(t, fmt.Sprintf("%d-%d", seed, i))
 					}
 				}
+				t.Chdir(o.dir)
 				m.remove(t)
 			}
 			if silent > n/20+1 {
@@ -116,6 +125,28 @@ func writeSparse(t *testing.T, name string, b []byte) {
 		t.Fatal(err)
 	}
 	settle(t, name)
+}
+
+// setAside moves the changed file to a directory of its own, with the others beside it.
+func (m *mutant) setAside(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		to := filepath.Join(dir, e.Name())
+		if e.Name() == m.changed {
+			err = os.Rename(e.Name(), to)
+		} else {
+			err = os.Link(e.Name(), to)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // keep saves the changed file among the artifacts of the test.

@@ -86,25 +86,50 @@ func TestDifferentialInGuests(t *testing.T) {
 	})
 }
 
-func testDifferential(t *testing.T, real *tool, n int) {
-	for seed := range n {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+// batch is how many images are made before the first of them is mapped. A map waits until its image
+// has been quiet for a moment, and so all of a batch are waited for at the same time.
+const batch = 25
+
+// compareRandom makes n random images, each in a directory of its own, and compares them in subtests
+// that are named by their seeds. make is called in the directory, and returns what compares.
+func compareRandom(
+	t *testing.T, n int, make func(t *testing.T, o *oracle, rng *rand.Rand, seed int) (compare func(*testing.T)),
+) {
+	t.Helper()
+	for from := 0; from < n; from += batch {
+		var dirs []string
+		var compare []func(*testing.T)
+		for seed := from; seed < min(n, from+batch); seed++ {
 			o := newOracle(t)
 			t.Chdir(o.dir)
-			rng := rand.New(rand.NewSource(int64(seed)))
-			name := "image"
-			switch seed % 6 {
-			case 0:
-				qemutest.RandomRaw(t, rng, o.dir, name)
-			case 1:
-				qemutest.RandomQcow2(t, rng, o.dir, name)
-				qemutest.CorruptQcow2(t, rng, filepath.Join(o.dir, name))
-			case 2:
-				crafted(t, rng, name)
-			default:
-				qemutest.RandomQcow2(t, rng, o.dir, name)
-			}
-			settle(t, name)
+			dirs = append(dirs, o.dir)
+			compare = append(compare, make(t, o, rand.New(rand.NewSource(int64(seed))), seed))
+		}
+		for i := range compare {
+			t.Run(fmt.Sprint(from+i), func(t *testing.T) {
+				t.Chdir(dirs[i])
+				compare[i](t)
+			})
+		}
+	}
+}
+
+func testDifferential(t *testing.T, real *tool, n int) {
+	compareRandom(t, n, func(t *testing.T, o *oracle, rng *rand.Rand, seed int) func(*testing.T) {
+		name := "image"
+		switch seed % 6 {
+		case 0:
+			qemutest.RandomRaw(t, rng, o.dir, name)
+		case 1:
+			qemutest.RandomQcow2(t, rng, o.dir, name)
+			qemutest.CorruptQcow2(t, rng, filepath.Join(o.dir, name))
+		case 2:
+			crafted(t, rng, name)
+		default:
+			qemutest.RandomQcow2(t, rng, o.dir, name)
+		}
+		settle(t, name)
+		return func(t *testing.T) {
 			windows := [][]string{nil}
 			for range 3 {
 				start, length := formattest.RandomWindow(rng, 1<<(9+rng.Intn(18)))
@@ -116,8 +141,8 @@ func testDifferential(t *testing.T, real *tool, n int) {
 					o.compareWith(t, real, strings.Join(append(w, output, name), "\x00"))
 				}
 			}
-		})
-	}
+		}
+	})
 }
 
 // crafted writes an image whose tables no writer would make.

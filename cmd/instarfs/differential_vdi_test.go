@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math/rand"
-	"os"
 	"strings"
 	"testing"
 
@@ -26,22 +25,17 @@ func TestDifferentialVdi(t *testing.T) {
 // differBlocks compares n random images with the installed qemu-img. makeImage makes the file
 // "image" in a directory, and returns the options with which to map it.
 func differBlocks(t *testing.T, n int, makeImage func(rng *rand.Rand, dir string) []string) {
-	o := newOracle(t)
-	t.Chdir(o.dir)
-	for seed := range n {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			rng := rand.New(rand.NewSource(int64(seed)))
-			if err := os.RemoveAll("image"); err != nil {
-				t.Fatal(err)
-			}
-			options := makeImage(rng, o.dir)
-			settle(t, "image")
+	t.Helper()
+	compareRandom(t, n, func(t *testing.T, o *oracle, rng *rand.Rand, _ int) func(*testing.T) {
+		options := makeImage(rng, o.dir)
+		settle(t, "image")
+		return func(t *testing.T) {
 			start, length := formattest.RandomWindow(rng, 1<<(9+rng.Intn(18)))
 			window := []string{"--output=json", "-s", fmt.Sprint(start), "-l", fmt.Sprint(length)}
 			for _, args := range [][]string{{"--output=json"}, {"--output=human"}, window} {
 				o.compareWith(t, walkedTool(),
 					strings.Join(append(append(args, options...), "image"), "\x00"))
 			}
-		})
-	}
+		}
+	})
 }

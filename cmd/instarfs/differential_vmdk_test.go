@@ -14,16 +14,14 @@ import (
 // three kinds full of odd entries, descriptors of such files, chains, and damaged ones.
 func TestDifferentialVmdk(t *testing.T) {
 	real := walkedTool()
-	for seed := range differences(t) / 5 {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			o := newOracle(t)
-			t.Chdir(o.dir)
-			rng := rand.New(rand.NewSource(int64(seed)))
-			name := "image.vmdk"
-			paths := qemutest.RandomVmdk(t, rng, o.dir, name)
-			if seed%4 == 3 {
-				qemutest.CorruptVmdk(t, rng, paths[rng.Intn(len(paths))])
-			}
+	n := differences(t) / 5
+	compareRandom(t, n, func(t *testing.T, o *oracle, rng *rand.Rand, seed int) func(*testing.T) {
+		name := "image.vmdk"
+		paths := qemutest.RandomVmdk(t, rng, o.dir, name)
+		if seed%4 == 3 {
+			qemutest.CorruptVmdk(t, rng, paths[rng.Intn(len(paths))])
+		}
+		return func(t *testing.T) {
 			var force []string
 			if rng.Intn(4) == 0 {
 				force = []string{"-f", "vmdk"}
@@ -40,6 +38,6 @@ func TestDifferentialVmdk(t *testing.T) {
 					name)
 				o.compareWith(t, real, strings.Join(window, "\x00"))
 			}
-		})
-	}
+		}
+	})
 }
