@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/needs"
 )
 
@@ -53,7 +54,7 @@ func TestAddressSpaceLimits(t *testing.T) {
 			cmd.Stderr = &said
 			out, err := cmd.Output()
 			switch {
-			case works && limit > fewAddresses && limit < manyAddresses && testIsolation(t) == isolationProcess:
+			case works && limit > fewAddresses && limit < manyAddresses && testIsolation(t) == guests.Process:
 				// The Go runtime of a guest may not start, and nothing comes before it there.
 				if err != nil && !strings.Contains(said.String(), "(ulimit -v)") {
 					t.Errorf("limit of %d MiB: %v, says %.200s", limit>>20, err, said.String())
@@ -66,7 +67,7 @@ func TestAddressSpaceLimits(t *testing.T) {
 		}
 	}
 	for _, limit := range []uint64{fewAddresses, 1200000000} {
-		if limit > fewAddresses && testIsolation(t) == isolationProcess {
+		if limit > fewAddresses && testIsolation(t) == guests.Process {
 			continue
 		}
 		dir := t.TempDir()

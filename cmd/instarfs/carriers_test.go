@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/cmd/instarfs/options"
 	"instarfs/needs"
 )
@@ -24,9 +25,9 @@ func chooseIsolation() {
 }
 
 // testIsolation is what carries the runs of tests that do not say.
-func testIsolation(t testing.TB) isolation {
+func testIsolation(t testing.TB) guests.Isolation {
 	t.Helper()
-	how := isolationAuto
+	how := guests.Auto
 	if s := os.Getenv(isolationOfTests); s != "" {
 		if err := options.OneOf(&how, isolationChoices...)(s); err != nil {
 			t.Fatalf("%s=%s: %v", isolationOfTests, s, err)
@@ -45,11 +46,11 @@ func withIsolation(args []string) []string {
 }
 
 // eachCarrier runs f for every carrier. .ci/test leaves the subtests kvm out where there is none.
-func eachCarrier(t *testing.T, f func(t *testing.T, how isolation)) {
+func eachCarrier(t *testing.T, f func(t *testing.T, how guests.Isolation)) {
 	t.Helper()
 	t.Run("kvm", func(t *testing.T) {
 		needs.KVM(t)
-		f(t, isolationKVM)
+		f(t, guests.KVM)
 	})
-	t.Run("process", func(t *testing.T) { f(t, isolationProcess) })
+	t.Run("process", func(t *testing.T) { f(t, guests.Process) })
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/guest/format/formattest"
 	"instarfs/guest/format/qcow2/qcow2test"
 	"instarfs/guest/format/qemutest"
@@ -26,9 +27,9 @@ func (e keptEngine) Close() error {
 }
 
 // realGuests are those of a carrier until the test ends.
-func realGuests(t *testing.T, how isolation) guests {
+func realGuests(t *testing.T, how guests.Isolation) guests.Pool {
 	t.Helper()
-	g, _, err := newGuests(guestOptions{isolation: how, ahead: 1}, limitOptions{}.allowance())
+	g, _, err := guests.New(guests.Options{Isolation: how, Ahead: 1}, guests.Limits{}.Allow())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,7 @@ const inGuests = 30
 
 // TestDifferentialInGuests maps the first of the images of TestDifferential in guests.
 func TestDifferentialInGuests(t *testing.T) {
-	eachCarrier(t, func(t *testing.T, how isolation) {
+	eachCarrier(t, func(t *testing.T, how guests.Isolation) {
 		testDifferential(t, toolOn(realGuests(t, how)), inGuests)
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/guest/img"
 	"instarfs/guest/show"
 )
@@ -87,12 +88,12 @@ func runDoctor(ctx context.Context, e *env) error {
 func (e *env) findCarriers(ctx context.Context) []finding {
 	machine := finding{name: "kvm", err: e.checkKVM()}
 	if machine.err == nil {
-		machine.err = e.testRun(ctx, isolationKVM)
+		machine.err = e.testRun(ctx, guests.KVM)
 	}
 	process := finding{name: "process"}
 	missing := ""
 	if missing, process.err = e.checkProcess(ctx); process.err == nil {
-		process.err = e.testRun(ctx, isolationProcess)
+		process.err = e.testRun(ctx, guests.Process)
 	}
 	if missing != "" {
 		process.note = "confined without: " + missing
@@ -108,7 +109,7 @@ func (e *env) findCarriers(ctx context.Context) []finding {
 }
 
 // testRun maps a small raw image, which takes all that a map takes.
-func (e *env) testRun(ctx context.Context, how isolation) error {
+func (e *env) testRun(ctx context.Context, how guests.Isolation) error {
 	dir, err := os.MkdirTemp("", "instarfs-doctor-")
 	if err != nil {
 		return fmt.Errorf("make a directory for a test image: %w (is TMPDIR writable?)", err)

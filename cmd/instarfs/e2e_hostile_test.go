@@ -17,6 +17,7 @@ import (
 	"testing"
 	"unicode"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/guest/format/qcow2/qcow2test"
 )
 
@@ -111,7 +112,7 @@ func TestHostileImages(t *testing.T) {
 	s := serve(t, source)
 	all := func() (mapped, refused int) { return s.openHostile(t, names, want) }
 	all()
-	if testIsolation(t) == isolationProcess {
+	if testIsolation(t) == guests.Process {
 		// Each has descriptors of the mount's, and is started after the run that took the one before.
 		await(t, "all processes that wait for a run are there", func() bool {
 			return s.resources().guests == runtime.GOMAXPROCS(0)+1

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/guest/format/qcow2/qcow2test"
 	"instarfs/guest/img"
 	"instarfs/vmm/chain"
@@ -97,7 +98,7 @@ func TestMapOfBlockDevice(t *testing.T) {
 
 // removingRunner removes the file whose map it is about to make.
 type removingRunner struct {
-	guests
+	guests.Pool
 	file string
 }
 
@@ -105,7 +106,7 @@ func (r *removingRunner) Run(ctx context.Context, job *session.Job) (*session.La
 	if err := os.Remove(r.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return r.guests.Run(ctx, job)
+	return r.Pool.Run(ctx, job)
 }
 
 // A file that is removed while it is mapped has the content that it had. The next map finds none.

@@ -43,7 +43,7 @@ func TestMountOfChains(t *testing.T) {
 	source, dir := chainTree(t), t.TempDir()
 	var mu sync.Mutex
 	var lines []string
-	c := &counted{guests: walkedGuests{}}
+	c := &counted{Pool: walkedGuests{}}
 	mountOn(t, c, mountOptions{Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes,
 		Log: func(line string) {
 			mu.Lock()

@@ -8,35 +8,36 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/needs"
 	"instarfs/vmm/session"
 )
 
 // counted counts runs.
 type counted struct {
-	guests
+	guests.Pool
 	runs atomic.Int64
 }
 
 func (c *counted) Run(ctx context.Context, job *session.Job) (*session.Layer, error) {
 	c.runs.Add(1)
-	return c.guests.Run(ctx, job)
+	return c.Pool.Run(ctx, job)
 }
 
 // mountCounted mounts in this process, real guests and all, and returns what counts them.
 func mountCounted(t *testing.T, source, dir string) *counted {
 	t.Helper()
-	c := &counted{guests: realGuests(t, testIsolation(t))}
+	c := &counted{Pool: realGuests(t, testIsolation(t))}
 	log := func(line string) { t.Errorf("log: %s", line) }
 	mountOn(t, c, mountOptions{Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes, Log: log})
 	return c
 }
 
 // mountOn mounts in this process until the test ends.
-func mountOn(t *testing.T, g guests, o mountOptions) {
+func mountOn(t *testing.T, g guests.Pool, o mountOptions) {
 	t.Helper()
 	needs.FUSE(t)
-	m, err := newMountOn(g, limitOptions{}.allowance(), o)
+	m, err := newMountOn(g, guests.Limits{}.Allow(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

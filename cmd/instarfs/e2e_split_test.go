@@ -27,7 +27,7 @@ func TestMountOfSplitDisks(t *testing.T) {
 		t.Fatal(out)
 	}
 	settleAll(t, source)
-	c := &counted{guests: walkedGuests{}}
+	c := &counted{Pool: walkedGuests{}}
 	mountOn(t, c, mountOptions{Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes, Log: func(line string) { t.Errorf("log: %s", line) }})
 	images := []string{"split.vmdk", "flat.vmdk", "over.vmdk", "over.qcow2", "disk.vdi", "disk.vhd"}
 	same := func() {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/guest/format/bochs/bochstest"
 	"instarfs/guest/format/cloop/clooptest"
 	"instarfs/guest/format/luks/lukstest"
@@ -16,7 +17,7 @@ import (
 // with qemu-img: both must say the same.
 func TestEveryFormatInGuests(t *testing.T) { eachCarrier(t, testEveryFormat) }
 
-func testEveryFormat(t *testing.T, how isolation) {
+func testEveryFormat(t *testing.T, how guests.Isolation) {
 	tables := func(format string) func(*testing.T, *rand.Rand, string) string {
 		return func(t *testing.T, rng *rand.Rand, dir string) string {
 			qemutest.RandomTables(t, rng, dir, "image", format)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/cmd/instarfs/process"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
@@ -140,9 +141,12 @@ func TestMapSharesOptions(t *testing.T) {
 	want := sharedOptions{
 		Access: accessOptions{References: files.None, AllowDirs: []string{"a,b", "c"}, MaxDepth: 3, ForceShare: true,
 			OwnRights: true},
-		Limits:    limitOptions{2 * time.Minute, 5 * time.Second, 3 * time.Second, time.Hour, 90 * time.Second, 1 << 30},
+		Limits: guests.Limits{
+			Guest: 2 * time.Minute, Call: 5 * time.Second, Source: 3 * time.Second,
+			Compose: time.Hour, Map: 90 * time.Second, Memory: 1 << 30,
+		},
 		Release:   img.NewRelease(8, 2),
-		Isolation: isolationProcess,
+		Isolation: guests.Process,
 	}
 	if !reflect.DeepEqual(asked, want) || tool.engine.asked.Release != want.Release {
 		t.Errorf("%+v, %+v, want %+v", asked, tool.engine.asked, want)

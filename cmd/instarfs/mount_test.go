@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/cmd/instarfs/process"
 	"instarfs/guest/img"
 	"instarfs/vmm/files"
@@ -79,7 +80,10 @@ func TestMountOptions(t *testing.T) {
 			Release: img.NewRelease(8, 2),
 			Access: accessOptions{References: files.None, AllowDirs: []string{"/a,b", "c"}, MaxDepth: 3,
 				ForceShare: true, OwnRights: true},
-			Limits: limitOptions{2 * time.Minute, 5 * time.Second, 3 * time.Second, time.Hour, 90 * time.Second, 1 << 30},
+			Limits: guests.Limits{
+				Guest: 2 * time.Minute, Call: 5 * time.Second, Source: 3 * time.Second,
+				Compose: time.Hour, Map: 90 * time.Second, Memory: 1 << 30,
+			},
 		}}
 	plain := mountOptions{Source: "/images", Mountpoint: "/mnt", CacheBytes: defaultCacheBytes}
 	split := all

@@ -3,6 +3,7 @@ package main
 import (
 	"strconv"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/cmd/instarfs/memory"
 	"instarfs/cmd/instarfs/options"
 	"instarfs/guest/img"
@@ -16,10 +17,15 @@ import (
 // are without any option.
 type sharedOptions struct {
 	Access  accessOptions
-	Limits  limitOptions
+	Limits  guests.Limits
 	Release img.Release
 	// Isolation is what carries the runs of the guest.
-	Isolation isolation
+	Isolation guests.Isolation
+}
+
+var isolationChoices = []options.Choice[guests.Isolation]{
+	options.Word("auto", guests.Auto), options.Word("kvm", guests.KVM),
+	options.Word("process", guests.Process),
 }
 
 // rows returns the rows of the options that set o. A row here is all that an option needs: it is

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	case walkedChild:
 		tool := walkedTool()
 		tool.env.newMount = func(o mountOptions) (mounted, error) {
-			return newMountOn(walkedGuests{}, o.Limits.allowance(), o)
+			return newMountOn(walkedGuests{}, o.Limits.Allow(), o)
 		}
 		tool.env.stdout, tool.env.stderr, tool.env.mayHold = os.Stdout, os.Stderr, mountinfo.ServedByProgram
 		os.Exit(start(os.Args[1:], &tool.env))

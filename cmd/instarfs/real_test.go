@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/needs"
 )
 
@@ -50,7 +51,7 @@ func (i image) make(t *testing.T, dir string) {
 // In a fresh qcow2 of 64 KiB clusters the refcount table is at 0x10000, the L1 table at 0x30000, the first L2 table at 0x40000.
 func TestMapOfRealImages(t *testing.T) { eachCarrier(t, testRealImages) }
 
-func testRealImages(t *testing.T, how isolation) {
+func testRealImages(t *testing.T, how guests.Isolation) {
 	o := newOracle(t)
 	t.Chdir(o.dir)
 	real := newTool()

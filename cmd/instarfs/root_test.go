@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/cmd/instarfs/process"
 )
 
@@ -87,7 +88,7 @@ func TestDoctor(t *testing.T) {
 
 	tool = newTool()
 	tool.newEngine = func(o sharedOptions) (engine, error) {
-		if o.Isolation == isolationProcess {
+		if o.Isolation == guests.Process {
 			return sizedEngine{}, nil
 		}
 		return &tool.engine, nil

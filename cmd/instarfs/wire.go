@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/cmd/instarfs/guests"
 	"instarfs/cmd/instarfs/memory"
 	"instarfs/fusefs"
 	"instarfs/guest/extent"
@@ -18,7 +19,6 @@ import (
 	"instarfs/render"
 	"instarfs/vmm/chain"
 	"instarfs/vmm/files"
-	"instarfs/vmm/kvm"
 	"instarfs/vmm/source"
 )
 
@@ -33,8 +33,8 @@ func wire() *env {
 		newEngine:    newEngine,
 		newMount:     newMount,
 		payload:      payload.Agent,
-		checkKVM:     checkKVM,
-		checkProcess: checkProcess,
+		checkKVM:     guests.CheckKVM,
+		checkProcess: guests.CheckProcess,
 		checkFUSE:    checkFUSE,
 		checkOpen:    files.CheckOpenat2,
 		mayHold:      mountinfo.ServedByProgram,
@@ -43,7 +43,7 @@ func wire() *env {
 
 // oneMap is the engine of a single map: nothing is kept.
 type oneMap struct {
-	pool   guests
+	pool   guests.Pool
 	engine *chain.Engine
 	done   func() // lets go of what the engine may open
 }
@@ -53,14 +53,14 @@ func newEngine(o sharedOptions) (engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	shared := o.Limits.allowance()
-	pool, _, err := newGuests(guestOptions{isolation: o.Isolation}, shared)
+	shared := o.Limits.Allow()
+	pool, _, err := guests.New(guests.Options{Isolation: o.Isolation}, shared)
 	if err != nil {
 		done()
 		return nil, err
 	}
-	go memory.AskForHugePages(min(defaultCacheBytes, shared.bytes/2))
-	return &oneMap{pool, chain.NewEngine(pool, access, shared.chain(0)), done}, nil
+	go memory.AskForHugePages(min(defaultCacheBytes, shared.Bytes/2))
+	return &oneMap{pool, chain.NewEngine(pool, access, shared.Chain(0)), done}, nil
 }
 
 // Map implements engine.
@@ -82,7 +82,7 @@ func (m *oneMap) Close() error {
 // liveMount is a mount and what stands behind it.
 type liveMount struct {
 	*fusefs.Mounted
-	pool guests
+	pool guests.Pool
 	tree *files.Tree
 	done func() // lets go of the other directories
 }
@@ -91,10 +91,10 @@ func newMount(o mountOptions) (mounted, error) {
 	if err := files.CheckOpenat2(); err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
 	}
-	shared := o.Limits.allowance()
+	shared := o.Limits.Allow()
 	// One more than map ahead.
-	pool, note, err := newGuests(guestOptions{
-		isolation: o.Isolation, ahead: runtime.GOMAXPROCS(0) + 1, forMaps: shared.bytes, log: o.Log,
+	pool, note, err := guests.New(guests.Options{
+		Isolation: o.Isolation, Ahead: runtime.GOMAXPROCS(0) + 1, ForMaps: shared.Bytes, Log: o.Log,
 	}, shared)
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
@@ -107,7 +107,7 @@ func newMount(o mountOptions) (mounted, error) {
 }
 
 // newMountOn mounts on a pool, which it takes over, and which has the same resources.
-func newMountOn(pool guests, shared allowance, o mountOptions) (mounted, error) {
+func newMountOn(pool guests.Pool, shared guests.Allowance, o mountOptions) (mounted, error) {
 	tree, err := files.OpenTree(o.Source)
 	if err != nil {
 		pool.Close()
@@ -119,7 +119,7 @@ func newMountOn(pool guests, shared allowance, o mountOptions) (mounted, error) 
 		tree.Close()
 		return nil, err
 	}
-	limits := shared.chain(o.CacheBytes)
+	limits := shared.Chain(o.CacheBytes)
 	go memory.AskForHugePages(uint64(limits.Cache))
 	engine := chain.NewEngine(pool, access, limits)
 	images := source.New(tree, engine, source.Options{
@@ -220,14 +220,6 @@ func (s imageSource) Check(ctx context.Context, who *fusefs.Caller, path string,
 func (s imageSource) Map(ctx context.Context, who *fusefs.Caller, path string) (*extent.Map, fusefs.Generation, error) {
 	m, g, err := s.Source.Map(ctx, caller(who), path)
 	return m, fusefs.Generation(g), err
-}
-
-func checkKVM() error {
-	s, err := kvm.Open("/dev/kvm")
-	if err != nil {
-		return err
-	}
-	return s.Close()
 }
 
 func checkFUSE() error {
