@@ -39,7 +39,8 @@ func (p *Port) Job() []byte {
 	return p.config[:]
 }
 
-// Done ends the job: produced records are in the ring or were handed over, and the result is encoded.
+// Done ends the job: produced records are in the ring or were handed over, and the result is
+// encoded.
 func (p *Port) Done(produced uint64, result []byte) {
 	left := produced - p.handed
 	p.send(abi.MsgDone, uint32(left), p.ring[:left*abi.RecordLen], result)

@@ -1,6 +1,6 @@
-// Package process is the guest's side of a host that runs it as a process: it makes the system calls
-// that confine it, receives its job, and hands on what it finds. Package vmm/jail is the other side.
-// All policy is there.
+// Package process is the guest's side of a host that runs it as a process: it makes the system
+// calls that confine it, receives its job, and hands on what it finds. Package vmm/jail is the
+// other side. All policy is there.
 package process
 
 import (

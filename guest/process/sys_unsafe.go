@@ -9,11 +9,12 @@ import (
 
 const eINTR = ^uintptr(4 - 1) // -EINTR
 
-// read fills some of b, which is not empty, from a descriptor. It returns 0 at the end of the stream
-// and for every error.
+// read fills some of b, which is not empty, from a descriptor. It returns 0 at the end of the
+// stream and for every error.
 func read(fd uintptr, b []byte) int {
 	for {
-		n := syscall6(sysRead, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
+		n := syscall6(sysRead, fd,
+			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
 		if n != eINTR {
 			return bounded(n, len(b))
 		}

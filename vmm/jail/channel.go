@@ -10,7 +10,7 @@ import (
 	"instarfs/guest/abi"
 )
 
-// tick is the longest that the host waits for a child without a look at its time.
+// tick is how long the host waits for a child, at most, before it checks the child's time.
 const tick = 10 * time.Millisecond
 
 var (
@@ -18,20 +18,20 @@ var (
 	errClosed = errors.New("the channel is closed")
 )
 
-// channel is the host's end of a child's stream. What comes is copied into memory of the host, as
-// much of it as there is, and taken apart there.
+// channel is the host's end of a child's stream. It copies what arrives into memory of the host, as
+// much as there is, and splits it into messages there.
 type channel struct {
 	fd   int
-	buf  []byte // memory for what comes: a message must fit
-	in   []byte // the part of buf that came and was not returned yet
-	out  []byte // what is to be sent
-	sent int    // bytes of out that were
+	buf  []byte // memory for received bytes: a message must fit
+	in   []byte // the part of buf that was received and not returned yet
+	out  []byte // bytes to send
+	sent int    // how many bytes of out were sent
 }
 
 // bufLen holds the longest message of a child.
 const bufLen = abi.HeaderLen + abi.MaxMessage
 
-// newPair makes a stream. The host's end blocks for a tick at most.
+// newPair makes a stream. Calls on the host's end block for a tick at most.
 func newPair() (host, child int, err error) {
 	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -48,9 +48,9 @@ func newPair() (host, child int, err error) {
 	return p[0], p[1], nil
 }
 
-// receive returns the next message, once it is there as a whole. Its payload is valid until the next
-// receive. The error is errTick if it is not there after a tick, even if a part of it came, or
-// errClosed; or the header is not that of any message a child may send.
+// receive returns the next message. Its payload is valid until the next call. The error is
+// errTick if the message is not complete after a tick, even if part of it arrived; errClosed; or
+// one that says that the header announces a longer message than a child may send.
 func (c *channel) receive() (h abi.Header, payload []byte, err error) {
 	for end := time.Now().Add(tick); ; {
 		if len(c.in) >= abi.HeaderLen {
@@ -73,9 +73,9 @@ func (c *channel) receive() (h abi.Header, payload []byte, err error) {
 	}
 }
 
-// more copies what has come to the end of c.in.
+// more appends what has arrived to c.in.
 func (c *channel) more() error {
-	// What is left moves to the front, over what was returned.
+	// Bytes not returned yet move to the front, over those that were.
 	have := copy(c.buf, c.in)
 	c.in = c.buf[:have]
 	for {
@@ -93,17 +93,18 @@ func (c *channel) more() error {
 	}
 }
 
-// put adds a message to what is to be sent.
+// put appends a message to the bytes to send.
 func (c *channel) put(kind, n uint32, payload []byte) {
-	c.out = append(c.out, make([]byte, abi.HeaderLen)...)
-	abi.Header{Kind: kind, N: n, Length: uint32(len(payload))}.Encode(c.out[len(c.out)-abi.HeaderLen:])
+	var b [abi.HeaderLen]byte
+	abi.Header{Kind: kind, N: n, Length: uint32(len(payload))}.Encode(b[:])
+	c.out = append(c.out, b[:]...)
 	c.out = append(c.out, payload...)
 }
 
-// maxSend is how many bytes are sent by one call. The kernel waits a tick for each 32 KiB.
+// maxSend is how many bytes one call sends: the kernel waits up to a tick for each 32 KiB.
 const maxSend = 32 << 10
 
-// flush sends what was put. The error is errTick if not all could be sent within a tick, or
+// flush sends what was put. The error is errTick if not everything could be sent within a tick, or
 // errClosed.
 func (c *channel) flush() error {
 	for end := time.Now().Add(tick); c.sent < len(c.out); {
@@ -125,7 +126,7 @@ func (c *channel) flush() error {
 	return nil
 }
 
-// receiveFD receives one byte and the descriptor that comes with it.
+// receiveFD receives one byte and the descriptor that is attached to it.
 func (c *channel) receiveFD() (fd int, err error) {
 	var b [1]byte
 	control := make([]byte, unix.CmsgSpace(4))

@@ -19,7 +19,7 @@ import (
 type child struct {
 	channel
 	pid      int
-	log      int           // read end of the pipe that the Go runtime writes to; does not block
+	log      int           // read end, nonblocking, of the pipe that the Go runtime writes to
 	listener int           // of refused system calls, -1 if there is none
 	statm    int           // /proc/PID/statm, -1 if it could not be opened
 	cpu      time.Duration // the limit of its processor time
@@ -29,13 +29,13 @@ type child struct {
 
 	end    sync.Once
 	mu     sync.Mutex // guards reaped, and the process number with it
-	reaped bool       // the number may be another process's by now
+	reaped bool       // the process number may belong to another process now
 	gone   chan struct{}
 	status unix.WaitStatus // how it ended; this and usage are valid once gone is closed
 	usage  unix.Rusage
 }
 
-// signal sends a signal, from any goroutine, as long as the process number is the child's.
+// signal sends a signal unless the process was reaped. Any goroutine may call it.
 func (c *child) signal(s unix.Signal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,7 +44,7 @@ func (c *child) signal(s unix.Signal) {
 	}
 }
 
-// kill ends the process, from any goroutine, and does not wait for that.
+// kill ends the process and does not wait until it is gone. Any goroutine may call it.
 func (c *child) kill() {
 	c.signal(unix.SIGKILL)
 	c.end.Do(func() {
@@ -55,7 +55,7 @@ func (c *child) kill() {
 	})
 }
 
-// reap waits for the end of the process.
+// reap waits until the process ends.
 func (c *child) reap() {
 	for unix.Waitid(unix.P_PID, c.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}
@@ -69,7 +69,7 @@ func (c *child) reap() {
 	c.reaped = true
 }
 
-// close ends the process and frees what the host has of it. It returns when the process is gone.
+// close ends the process, waits until it is gone, and frees what the host holds for it.
 func (c *child) close() {
 	c.kill()
 	<-c.gone
@@ -81,11 +81,11 @@ func (c *child) close() {
 	c.lease.Free()
 }
 
-// stop and proceed take the processors from the child and give them back. The child does not notice.
+// stop keeps the child from running until proceed. The child does not notice.
 func (c *child) stop()    { c.signal(unix.SIGSTOP) }
 func (c *child) proceed() { c.signal(unix.SIGCONT) }
 
-// logged is what the child wrote to its log so far, capped: hostile.
+// logged returns what the child wrote to its log so far, capped. It is hostile.
 func (c *child) logged() string {
 	b := make([]byte, session.MaxLog)
 	n := 0
@@ -102,10 +102,10 @@ func (c *child) logged() string {
 	return string(b[:n])
 }
 
-// endTime is how long a child whose stream has ended may take to end itself.
+// endTime is how long a child may take to end after its stream has ended.
 const endTime = time.Second
 
-// death says how a child ended whose stream has ended.
+// death returns how a child ended whose stream has ended.
 func (c *child) death() *session.GuestError {
 	own := c.awaitEnd(endTime)
 	c.kill()
@@ -138,7 +138,7 @@ func (c *child) death() *session.GuestError {
 	return e
 }
 
-// spent is the processor time that a process had which is gone.
+// spent returns the processor time that the process used. The process must be gone.
 func (c *child) spent() time.Duration {
 	return time.Duration(c.usage.Utime.Nano() + c.usage.Stime.Nano())
 }
@@ -165,8 +165,8 @@ func isFault(s unix.Signal) bool {
 	return false
 }
 
-// outOfMemory reports whether a log begins as that of a Go program that gets no more memory does.
-// That a hostile child can say so changes nothing but the words.
+// outOfMemory reports whether a log begins like that of a Go program that gets no more memory. A
+// hostile child can write that too, which changes only the words of the error.
 func outOfMemory(log string) bool {
 	return strings.HasPrefix(log, "fatal error: out of memory") ||
 		strings.HasPrefix(log, "fatal error: runtime: out of memory") ||
@@ -177,7 +177,7 @@ func outOfMemory(log string) bool {
 // startTime bounds each step of a child's start, which takes a millisecond.
 const startTime = 10 * time.Second
 
-// await calls f again until it takes less than a tick.
+// await calls f until its error is not errTick, for startTime at most.
 func (c *child) await(f func() error) error {
 	for until := time.Now().Add(startTime); ; {
 		err := f()
@@ -190,7 +190,7 @@ func (c *child) await(f func() error) error {
 	}
 }
 
-// carryOut has the child make the steps of a script.
+// carryOut sends a script to the child and waits for the results.
 func (c *child) carryOut(s *script) error {
 	c.put(abi.MsgSteps, uint32(s.Len()), s.Encode())
 	if err := c.await(c.flush); err != nil {
@@ -224,7 +224,7 @@ func (c *child) answer() (h abi.Header, payload []byte, err error) {
 	return h, payload, err
 }
 
-// failed is an error of the channel during the start, with how the child ended.
+// failed returns an error of the channel during the start, or how the child ended if it did.
 func (c *child) failed(err error) error {
 	if err == errClosed {
 		return c.death()
@@ -232,7 +232,7 @@ func (c *child) failed(err error) error {
 	return err
 }
 
-// lastResult is the result of the last step of the last script.
+// lastResult returns the result of the last step of the last script.
 func (c *child) lastResult() uint64 {
 	return binary.NativeEndian.Uint64(c.results[len(c.results)-8:])
 }

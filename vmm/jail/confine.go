@@ -12,18 +12,19 @@ import (
 	"instarfs/guest/abi"
 )
 
-// nobody is the user and the group of a child as it sees itself, and as all see it where the host is
-// root.
+// nobody is the user and the group of a child in its own user namespace. Where the host is root,
+// it is nobody for everyone.
 const nobody = 65534
 
-// Limits of a child. The Go runtime reserves a few hundred MiB of addresses that it never uses;
-// what it may write to is dataLimit. Its garbage is collected long before that is used up.
+// Limits of a child. The Go runtime reserves a few hundred MiB of addresses that it never uses,
+// so dataLimit bounds the memory that the child may write to. The garbage collector runs long
+// before that is used up.
 const (
 	addressLimit = 1 << 30
 	dataLimit    = 96 << 20
 	stackLimit   = 1 << 20 // of the first thread, in addition to dataLimit
 	threadLimit  = 64      // in a user namespace of its own
-	cpuSpare     = 10      // seconds of a child's start, and of what the host is late
+	cpuSpare     = 10      // seconds for the child's start, and for a host that is late to stop it
 	maxCPU       = 1e6     // seconds
 )
 
@@ -45,23 +46,26 @@ func explain(err error) error {
 		own.Cur>>20, fewAddresses>>20, manyAddresses>>20, err)
 }
 
-// environment is that of a child: the knobs of the Go runtime, and nothing of the host's.
-var environment = []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=40MiB", "GODEBUG=asyncpreemptoff=1"}
+// environment is the child's environment: settings of the Go runtime, and nothing of the host's.
+var environment = []string{
+	"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=40MiB", "GODEBUG=asyncpreemptoff=1",
+}
 
-// level is how much of a child's own world the kernel lets a host make, from all to none.
+// level says which namespaces a child gets, from all to none: as many as the kernel permits.
 type level int
 
 // The levels, in the order in which they are tried.
 const (
 	userNamespace level = iota // namespaces of all kinds, owned by a user namespace
-	namespaces                 // the same without a user namespace, for which the host must be root
+	namespaces                 // the same without a user namespace, which only root can make
 	bare                       // none
 	levels
 )
 
-// flags are those of clone(2) that make the namespaces of a level.
+// flags returns the flags of clone(2) that make the namespaces of a level.
 func (l level) flags() uintptr {
-	const own = unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWNS
+	const own = unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS |
+		unix.CLONE_NEWNS
 	switch l {
 	case userNamespace:
 		return own | unix.CLONE_NEWUSER
@@ -71,7 +75,7 @@ func (l level) flags() uintptr {
 	return 0
 }
 
-// Measures are what confines the children of a pool in addition to the least that they must have: a
+// Measures says what confines the children of a pool in addition to what every child must have: a
 // filter of system calls, no_new_privs, and resource limits.
 type Measures struct {
 	Namespaces    bool // process numbers, network, IPC, host name and mounts of its own
@@ -79,13 +83,13 @@ type Measures struct {
 	EmptyRoot     bool // no file can be named
 	Landlock      bool // no file may be opened, no socket connected
 	OtherUser     bool // a child of root is not root
-	Reporting     bool // the number of a refused system call is known
+	Reporting     bool // errors give the number of a refused system call
 
 	// Refused is why more was not possible, if the kernel or a policy refused it.
 	Refused error
 }
 
-// Missing says what is not in force, in words for people; "" if nothing is missing.
+// Missing names the measures that are not in force, for people. It returns "" if all are.
 func (m Measures) Missing() string {
 	list := m.missing(Measures{true, true, true, true, true, true, nil})
 	text := strings.Join(list, ", ")
@@ -95,7 +99,7 @@ func (m Measures) Missing() string {
 	return text
 }
 
-// missing names what is in force in wanted and not in m.
+// missing names the measures that are in force in wanted but not in m.
 func (m Measures) missing(wanted Measures) (list []string) {
 	for _, x := range []struct {
 		wanted, have bool
@@ -115,11 +119,11 @@ func (m Measures) missing(wanted Measures) (list []string) {
 	return list
 }
 
-// script is a list of steps and what is made of their results.
+// script is a list of steps, and how to judge their results.
 type script struct {
 	abi.Steps
 	must map[int]string // steps that must succeed, and what they are
-	may  map[int]*bool  // steps that need not; all of those that share a bool must
+	may  map[int]*bool  // steps that need not; the bool becomes false if one of its steps fails
 }
 
 func newScript() *script { return &script{must: map[int]string{}, may: map[int]*bool{}} }
@@ -131,7 +135,7 @@ func (s *script) demand(what string, nr uint64, args ...abi.Arg) int {
 	return i
 }
 
-// try adds a step that need not succeed; ok becomes whether it and all others with ok did.
+// try adds a step that need not succeed. judge sets ok to whether all steps with that ok succeeded.
 func (s *script) try(ok *bool, nr uint64, args ...abi.Arg) int {
 	i := s.Add(nr, args...)
 	s.may[i] = ok
@@ -139,7 +143,7 @@ func (s *script) try(ok *bool, nr uint64, args ...abi.Arg) int {
 	return i
 }
 
-// judge looks at the results of the steps.
+// judge checks the results of the steps. The error names the first that had to succeed and did not.
 func (s *script) judge(results []byte) error {
 	if len(results) != 8*s.Len() {
 		return fmt.Errorf("%d bytes of results for %d steps", len(results), s.Len())
@@ -161,29 +165,29 @@ func (s *script) judge(results []byte) error {
 
 func value(v uint64) abi.Arg { return abi.Value(v) }
 
-// enclose sets up all that holds from the next program on: an empty root, another user, limits, no
-// capabilities and no way to get any, Landlock.
+// enclose returns the steps whose effect survives the next exec: an empty root, another user,
+// limits, no capabilities and no way to gain any, Landlock.
 func enclose(l level, root bool, cpu uint64, m *Measures) *script {
 	s := newScript()
 	s.Add(unix.SYS_CLOSE_RANGE, value(programFD+1), value(1<<32-1), value(0))
-	s.demand("close the program", unix.SYS_FCNTL, value(programFD), value(unix.F_SETFD), value(unix.FD_CLOEXEC))
+	s.demand("close the program", unix.SYS_FCNTL,
+		value(programFD), value(unix.F_SETFD), value(unix.FD_CLOEXEC))
 	if l != bare {
 		emptyRoot(s, &m.EmptyRoot)
 	}
-	// A user namespace gave all capabilities, root has some.
+	// The creator of a user namespace has all capabilities in it, and root has some anyway.
 	for c := range uint64(unix.CAP_LAST_CAP + 1) {
 		s.Add(unix.SYS_PRCTL, value(unix.PR_CAPBSET_DROP), value(c), value(0), value(0), value(0))
 	}
 	m.OtherUser = true
 	if l == userNamespace || root {
-		s.Add(unix.SYS_SETGROUPS, value(0), value(0)) // which a user namespace may forbid
-		// Nobody may be nobody in the user namespace that this process is root of.
+		s.Add(unix.SYS_SETGROUPS, value(0), value(0)) // a user namespace may forbid it
+		// If this process is root of a user namespace only, nobody may have no user in it.
 		s.try(&m.OtherUser, unix.SYS_SETRESGID, value(nobody), value(nobody), value(nobody))
 		s.try(&m.OtherUser, unix.SYS_SETRESUID, value(nobody), value(nobody), value(nobody))
 	}
 	limit := func(what string, resource int, n uint64) {
-		n = inherited(resource, n)
-		s.demand("limit of "+what, unix.SYS_PRLIMIT64, value(0), value(uint64(resource)), s.Bytes(rlimit(n)), value(0))
+		s.limit(what, resource, inherited(resource, n))
 	}
 	limit("addresses", unix.RLIMIT_AS, addressLimit)
 	limit("memory", unix.RLIMIT_DATA, dataLimit)
@@ -194,17 +198,18 @@ func enclose(l level, root bool, cpu uint64, m *Measures) *script {
 	limit("locked memory", unix.RLIMIT_MEMLOCK, 0)
 	limit("message queues", unix.RLIMIT_MSGQUEUE, 0)
 	if l == userNamespace {
-		// Elsewhere it counts what all processes of the user have.
+		// Elsewhere the limit counts the threads of all processes of the user.
 		limit("threads", unix.RLIMIT_NPROC, threadLimit)
 	}
 	header := binary.LittleEndian.AppendUint32(nil, unix.LINUX_CAPABILITY_VERSION_3)
-	s.demand("drop capabilities", unix.SYS_CAPSET, s.Bytes(append(header, 0, 0, 0, 0)), s.Bytes(make([]byte, 24)))
-	s.demand("no_new_privs", unix.SYS_PRCTL, value(unix.PR_SET_NO_NEW_PRIVS), value(1), value(0), value(0), value(0))
+	s.demand("drop capabilities", unix.SYS_CAPSET,
+		s.Bytes(append(header, 0, 0, 0, 0)), s.Bytes(make([]byte, 24)))
+	s.prctl("no_new_privs", unix.PR_SET_NO_NEW_PRIVS, 1)
 	landlock(s, &m.Landlock)
 	return s
 }
 
-// inherited is n, or the limit of this process if that is lower: a child cannot raise it.
+// inherited returns n, or this process's limit if that is lower: a child cannot raise it.
 func inherited(resource int, n uint64) uint64 {
 	var own unix.Rlimit
 	if unix.Getrlimit(resource, &own) == nil {
@@ -213,51 +218,63 @@ func inherited(resource int, n uint64) uint64 {
 	return n
 }
 
-// cpuLimit is the processor time in seconds of a child whose run may take d. Only a child that
-// computes on many processors reaches it before its run ends.
+// cpuLimit returns the limit of processor time, in seconds, of a child whose run may take d. Only a
+// child that computes on several processors reaches it before its run ends.
 func cpuLimit(d time.Duration) uint64 {
 	return inherited(unix.RLIMIT_CPU, uint64(min(math.Ceil(d.Seconds())+cpuSpare, maxCPU)))
 }
 
-func rlimit(n uint64) []byte {
-	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, n), n)
+// limit adds a step that sets both limits of a resource, the soft and the hard one.
+func (s *script) limit(what string, resource int, n uint64) {
+	le := binary.LittleEndian
+	both := s.Bytes(le.AppendUint64(le.AppendUint64(nil, n), n)) // struct rlimit64
+	s.demand("limit of "+what, unix.SYS_PRLIMIT64,
+		value(0), value(uint64(resource)), both, value(0))
 }
 
-// emptyRoot makes the root of a mount namespace an empty file system that cannot be written.
+// prctl adds a step that sets an option of the process.
+func (s *script) prctl(what string, option, v uint64) {
+	s.demand(what, unix.SYS_PRCTL, value(option), value(v), value(0), value(0), value(0))
+}
+
+// emptyRoot adds steps that make an empty, read-only file system the root of the mount namespace.
 func emptyRoot(s *script, ok *bool) {
 	none, slash, dot := s.String("none"), s.String("/"), s.String(".")
-	over := s.String("/proc") // a directory that there is: the program was executed by it
+	over := s.String("/proc") // a directory that exists: the program was executed by a path in it
 	s.try(ok, unix.SYS_MOUNT, none, slash, value(0), value(unix.MS_REC|unix.MS_PRIVATE), value(0))
 	s.try(ok, unix.SYS_MOUNT, none, over, s.String("tmpfs"),
-		value(unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC), s.String("size=4k,nr_inodes=2,mode=555"))
+		value(unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC),
+		s.String("size=4k,nr_inodes=2,mode=555"))
 	s.try(ok, unix.SYS_CHDIR, over)
 	s.try(ok, unix.SYS_PIVOT_ROOT, dot, dot)
 	s.try(ok, unix.SYS_UMOUNT2, dot, value(unix.MNT_DETACH))
 	s.try(ok, unix.SYS_CHDIR, slash)
 }
 
-// landlock forbids all that this kernel's Landlock knows, without an exception.
+// landlock adds steps that forbid everything that this kernel's Landlock can, without exceptions.
 func landlock(s *script, ok *bool) {
 	attr := landlockAttr(landlockVersion())
 	if attr == nil {
 		return
 	}
-	rules := s.try(ok, unix.SYS_LANDLOCK_CREATE_RULESET, s.Bytes(attr), value(uint64(len(attr))), value(0))
+	rules := s.try(ok, unix.SYS_LANDLOCK_CREATE_RULESET,
+		s.Bytes(attr), value(uint64(len(attr))), value(0))
 	s.try(ok, unix.SYS_LANDLOCK_RESTRICT_SELF, abi.ResultOf(rules), value(0))
 	s.Add(unix.SYS_CLOSE, abi.ResultOf(rules))
 }
 
-// landlockVersion is the version of Landlock in this kernel, 0 if there is none.
+// landlockVersion returns the version of this kernel's Landlock, 0 if there is none.
 func landlockVersion() int {
-	v, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	v, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0,
+		unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
 		return 0
 	}
 	return int(v)
 }
 
-// landlockAttr is a struct landlock_ruleset_attr that handles everything of a version: handled
-// accesses to files, to the network, and scopes, as far as the version has them.
+// landlockAttr returns a struct landlock_ruleset_attr that handles everything that a version can:
+// accesses to files, to the network, and scopes. It returns nil for version 0.
 func landlockAttr(version int) []byte {
 	if version < 1 {
 		return nil
@@ -281,7 +298,7 @@ func landlockAttr(version int) []byte {
 	return b
 }
 
-// execute starts the program once more, in what enclose made of the process.
+// execute returns the step that executes the program again, in the process that enclose confined.
 func execute() *script {
 	s := newScript()
 	argv := s.Bytes(make([]byte, 16))
@@ -290,20 +307,18 @@ func execute() *script {
 	for i, v := range environment {
 		s.Point(envp, uint64(8*i), s.String(v))
 	}
-	s.demand("execute the guest", unix.SYS_EXECVEAT, value(programFD), s.String(""), argv, envp, value(unix.AT_EMPTY_PATH))
+	s.demand("execute the guest", unix.SYS_EXECVEAT,
+		value(programFD), s.String(""), argv, envp, value(unix.AT_EMPTY_PATH))
 	return s
 }
 
-// lock installs the filter. With report, a system call that it refuses is reported to a listener,
-// whose descriptor is the result of the last step; else it kills. self is the process number that the
-// child has for itself.
+// lock returns the steps that install the filter. With report, a listener is told of a refused
+// system call; its descriptor is the result of the last step. Without, a refused call kills the
+// child. self is the child's process number in its own namespace.
 func lock(self int, report bool) *script {
 	s := newScript()
-	prctl := func(what string, option, v uint64) {
-		s.demand(what, unix.SYS_PRCTL, value(option), value(v), value(0), value(0), value(0))
-	}
-	prctl("not dumpable", unix.PR_SET_DUMPABLE, 0)
-	prctl("end with the host", unix.PR_SET_PDEATHSIG, uint64(unix.SIGKILL))
+	s.prctl("not dumpable", unix.PR_SET_DUMPABLE, 0)
+	s.prctl("end with the host", unix.PR_SET_PDEATHSIG, uint64(unix.SIGKILL))
 	s.demand("close", unix.SYS_CLOSE, value(spareFD))
 	if report {
 		rules := append(allowed(self), handOver()...)
@@ -316,7 +331,7 @@ func lock(self int, report bool) *script {
 	return s
 }
 
-// seccomp installs a filter for all threads.
+// seccomp adds a step that installs a filter for all threads.
 func seccomp(s *script, f []unix.SockFilter, flags uint64) {
 	var b []byte
 	for _, i := range f {
@@ -324,18 +339,20 @@ func seccomp(s *script, f []unix.SockFilter, flags uint64) {
 		b = append(b, i.Jt, i.Jf)
 		b = binary.LittleEndian.AppendUint32(b, i.K)
 	}
-	// struct sock_fprog
-	prog := s.Bytes(append(binary.LittleEndian.AppendUint64(nil, uint64(len(f))), make([]byte, 8)...))
+	fprog := make([]byte, 16) // struct sock_fprog
+	binary.LittleEndian.PutUint16(fprog, uint16(len(f)))
+	prog := s.Bytes(fprog)
 	s.Point(prog, 8, s.Bytes(b))
-	s.demand("install a filter of system calls (allow seccomp(2) in the container or service that runs this)",
-		unix.SYS_SECCOMP, value(unix.SECCOMP_SET_MODE_FILTER), value(flags|unix.SECCOMP_FILTER_FLAG_TSYNC), prog)
+	const what = "install a filter of system calls " +
+		"(allow seccomp(2) in the container or service that runs this)"
+	s.demand(what, unix.SYS_SECCOMP,
+		value(unix.SECCOMP_SET_MODE_FILTER), value(flags|unix.SECCOMP_FILTER_FLAG_TSYNC), prog)
 }
 
-func noFiles(s *script) {
-	s.demand("limit of descriptors", unix.SYS_PRLIMIT64, value(0), value(unix.RLIMIT_NOFILE), s.Bytes(rlimit(0)), value(0))
-}
+// noFiles adds a step that keeps the child from opening any more descriptors.
+func noFiles(s *script) { s.limit("descriptors", unix.RLIMIT_NOFILE, 0) }
 
-// shut sends the listener to the host and forbids what that took.
+// shut returns the steps that send the listener to the host and forbid the calls that this took.
 func shut(listener uint64) *script {
 	s := newScript()
 	// struct msghdr with one byte of data, and the descriptor as control data of SCM_RIGHTS.

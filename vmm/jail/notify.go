@@ -8,8 +8,8 @@ import (
 	"instarfs/vmm/session"
 )
 
-// refused returns what a child is to blame for that waits for a system call which its filter does not
-// allow; nil if it does not. The call is never made: the child ends with its run.
+// refused returns an error if the child waits in a system call that its filter does not allow, else
+// nil. The kernel never makes the call: the child ends with its run.
 func (c *child) refused() *session.GuestError {
 	if c.listener < 0 {
 		return nil
@@ -22,7 +22,7 @@ func (c *child) refused() *session.GuestError {
 	// six arguments u64.
 	var b [80]byte
 	if receiveNotification(c.listener, &b) != nil {
-		return nil // the thread is gone
+		return nil // the thread has ended
 	}
 	e := session.Errorf(session.KindSyscall, "system call %d", binary.NativeEndian.Uint32(b[16:]))
 	e.RIP = binary.NativeEndian.Uint64(b[24:])

@@ -19,15 +19,16 @@ var pageLen = os.Getpagesize()
 // Options of a Pool.
 type Options struct {
 	Program io.Reader     // the guest program, a static ELF executable
-	Host    *session.Host // what the runs share with others; nil makes one with no limits of its own
-	// Ahead is how many children are kept ready; zero is one, from the second run on: a program that
-	// has a single run starts a single child.
+	Host    *session.Host // what the runs share with others; nil makes one without limits
+	// Ahead is how many children are kept ready. Zero is one, but only after the first run: a
+	// program with a single run starts a single child.
 	Ahead int
-	// Started is called once, when the first child is ready, with what confines all of them.
+	// Started is called once, when the first child is ready. Later children are confined by the
+	// same measures.
 	Started func(Measures)
 }
 
-// Pool runs jobs, each in a child of its own, which was started ahead. It is safe for concurrent use.
+// Pool runs jobs, each in a child of its own that was started ahead. It is safe for concurrent use.
 type Pool struct {
 	host    *session.Host
 	started func(Measures)
@@ -44,8 +45,8 @@ type Pool struct {
 	coming   int        // children in ready, or on their way there and not yet claimed
 	closed   bool
 
-	using sync.RWMutex   // held for reading while a child is started, for writing while program is closed
-	alive sync.WaitGroup // children, and those who start them
+	using sync.RWMutex   // read-locked while a child is started, locked while program is closed
+	alive sync.WaitGroup // runs, and goroutines that start or end children
 }
 
 // NewPool makes a pool. The first child is started by the first run, or by Warm.
@@ -66,7 +67,8 @@ func NewPool(o Options) (*Pool, error) {
 		},
 	}
 	go func() {
-		runtime.LockOSThread() // and never unlocked: all children end with the thread, and it with them
+		// Never unlocked: all children end when this thread does, which is when they have ended.
+		runtime.LockOSThread()
 		for f := range p.work {
 			f()
 		}
@@ -93,8 +95,8 @@ func (p *Pool) Warm(ctx context.Context) error {
 	return nil
 }
 
-// Run carries out a job when it is its turn. Its errors are those of session.Serve, and why no child
-// can be started.
+// Run carries out a job when it is its turn. The error is one of session.Serve, a *bug.Error if the
+// image panics, session.ErrNoGuest if no child can be started, or session.ErrClosed.
 func (p *Pool) Run(ctx context.Context, job *session.Job) (*session.Layer, error) {
 	return p.host.Run(ctx, func(ticket *session.Ticket) (*session.Layer, error) {
 		defer ticket.Leave()
@@ -116,18 +118,19 @@ func (p *Pool) Run(ctx context.Context, job *session.Job) (*session.Layer, error
 }
 
 // run carries out a job on a child that has had none.
-func (c *child) run(ctx context.Context, job *session.Job, ticket *session.Ticket) (layer *session.Layer, err error) {
+func (c *child) run(ctx context.Context, job *session.Job, ticket *session.Ticket) (
+	*session.Layer, error) {
 	b := bufferPool.Get().(*buffers)
 	defer bufferPool.Put(b)
 	c.buf, c.in, c.out = b.in[:], nil, b.out[:0]
-	// Ending the child ends every wait for it.
+	// When the child ends, so does every wait for it.
 	defer context.AfterFunc(ctx, c.kill)()
 	meter := ticket.Meter(ctx, func() {}) // Next looks at its time every tick
 	defer meter.Stop()
 	return session.Serve(meter, c, job)
 }
 
-// finish ends a child, without a wait. From now on there may be more runs.
+// finish ends a child and does not wait for that. More runs may follow, so children are kept ready.
 func (p *Pool) finish(c *child) {
 	c.kill()
 	p.alive.Go(c.close)
@@ -149,8 +152,8 @@ func (p *Pool) replenish() {
 	}
 }
 
-// promise announces a child for the next run, unless enough are waiting already or the pool was
-// closed. Something must be sent to ready afterwards, for which there is room.
+// promise announces a child for the next run, unless enough are ready or the pool was closed. The
+// caller must then send a child or nil to ready, which has room for it.
 func (p *Pool) promise() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -161,7 +164,7 @@ func (p *Pool) promise() bool {
 	return true
 }
 
-// take returns a child that has had no job: one that is ready, or a new one.
+// take returns a child that had no job yet: one that is ready, or a new one.
 func (p *Pool) take(ctx context.Context) (*child, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -180,13 +183,13 @@ func (p *Pool) take(ctx context.Context) (*child, error) {
 			if !c.awaitEnd(0) {
 				return c, nil
 			}
-			c.close() // when memory runs out the kernel ends those first that wait
+			c.close() // it ended: when memory runs out the kernel kills children first
 		}
 	}
 	return p.spawn()
 }
 
-// spawn starts a child with as much around it as works here: what failed once is not tried again.
+// spawn starts a child on the thread that starts all children.
 func (p *Pool) spawn() (c *child, err error) {
 	p.using.RLock()
 	defer p.using.RUnlock()
@@ -205,7 +208,8 @@ func (p *Pool) spawn() (c *child, err error) {
 	return c, err
 }
 
-// spawnHere is spawn on the thread for it.
+// spawnHere starts a child. The first one tries the levels in turn; the first level that works is
+// kept.
 func (p *Pool) spawnHere() (*child, error) {
 	p.mu.Lock()
 	l, measures, known := p.level, p.measures, p.known
@@ -239,7 +243,8 @@ func (p *Pool) spawnHere() (*child, error) {
 	return nil, fmt.Errorf("process isolation: %w", explain(first))
 }
 
-// Close ends the children that wait. Runs under way end by themselves. A second Close does nothing.
+// Close ends the children that are ready. Runs under way continue to their end. A second Close does
+// nothing.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	if p.closed {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sealed makes an executable file in memory that cannot change any more. The descriptor that it
-// returns is for reading: a file that can be written cannot be executed.
+// sealed copies a program into an executable file in memory, and seals it against changes. The
+// descriptor is open for reading only: the kernel does not execute a file that is open for writing.
 func sealed(program io.Reader) (fd int, err error) {
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	w, err := unix.MemfdCreate("instarfs-guest", flags|unix.MFD_EXEC)
@@ -36,5 +36,5 @@ func sealed(program io.Reader) (fd int, err error) {
 	return fd, nil
 }
 
-// pathOf names a descriptor of this process.
+// pathOf returns a path to a descriptor of this process.
 func pathOf(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }

@@ -13,7 +13,7 @@ import (
 	"instarfs/vmm/ledger"
 )
 
-// handshakeLen is memory for the messages of a child's start.
+// handshakeLen is the size of the buffer for messages during a child's start, bytes.
 const handshakeLen = 4096
 
 // spawner starts children.
@@ -24,11 +24,11 @@ type spawner struct {
 	books   *ledger.Ledger
 }
 
-// childCost is the memory of a usual child and of the host's buffers for it, bytes.
+// childCost is the memory of a usual child and of the host's buffers for it, in bytes.
 const childCost = 8 << 20
 
-// spawn starts a child and confines it, as far as a level goes. It must always be called on the same
-// thread: the child ends with that.
+// spawn starts a child and confines it as far as the level goes. Callers must always call it on the
+// same thread: the child ends when that thread does.
 func (s *spawner) spawn(l level, report bool) (*child, Measures, error) {
 	lease := s.books.First()
 	if err := lease.Grow(childCost); err != nil {
@@ -52,8 +52,8 @@ func (s *spawner) spawn(l level, report bool) (*child, Measures, error) {
 	return c, m, nil
 }
 
-// spawnAlike starts a child that is confined by no less than an earlier one. What the kernel did once
-// it may refuse while it lacks something, which the guest of another run may have brought about.
+// spawnAlike starts a child, and fails if that is confined by less than an earlier one. The
+// kernel may refuse a measure when it lacks memory, which a hostile guest may have caused.
 func (s *spawner) spawnAlike(l level, earlier Measures) (*child, error) {
 	c, m, err := s.spawn(l, earlier.Reporting)
 	if err != nil {
@@ -61,13 +61,13 @@ func (s *spawner) spawnAlike(l level, earlier Measures) (*child, error) {
 	}
 	if lost := m.missing(earlier); len(lost) > 0 {
 		c.close()
-		return nil, fmt.Errorf("process isolation: a process was confined without: %s; earlier ones were not",
-			strings.Join(lost, ", "))
+		return nil, fmt.Errorf("process isolation: a process was confined without: %s; "+
+			"earlier ones were not", strings.Join(lost, ", "))
 	}
 	return c, nil
 }
 
-// confine makes of a child that was just started one that waits for its job.
+// confine confines a child that was just started. Afterwards it waits for its job.
 func (s *spawner) confine(c *child, l level, m *Measures) error {
 	self := c.pid
 	if l != bare {
@@ -79,7 +79,7 @@ func (s *spawner) confine(c *child, l level, m *Measures) error {
 	if err := c.carryOut(enclose(l, s.root, s.cpu, m)); err != nil {
 		return err
 	}
-	// If that succeeds there is no answer: the program begins again, and reads the next message.
+	// On success nothing answers: the program starts again and reads the next message.
 	exec := execute()
 	c.put(abi.MsgSteps, uint32(exec.Len()), exec.Encode())
 	door := lock(self, m.Reporting)
@@ -105,9 +105,12 @@ func (s *spawner) start(lease *ledger.Lease) (*child, error) {
 	defer unix.Close(pipe[1])
 	pid, err := syscall.ForkExec(pathOf(s.program), []string{"instarfs-guest"}, &syscall.ProcAttr{
 		Dir: "/", Env: environment,
-		Files: []uintptr{channelFD: uintptr(guest), spareFD: uintptr(pipe[1]), logFD: uintptr(pipe[1]),
-			programFD: uintptr(s.program)},
-		// A terminal signals the session of its foreground processes, which is for the host to handle.
+		Files: []uintptr{
+			channelFD: uintptr(guest), spareFD: uintptr(pipe[1]), logFD: uintptr(pipe[1]),
+			programFD: uintptr(s.program),
+		},
+		// In a session of its own the child gets no Ctrl-C from the terminal: the host handles
+		// that.
 		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	})
 	if err != nil {
@@ -115,16 +118,17 @@ func (s *spawner) start(lease *ledger.Lease) (*child, error) {
 		unix.Close(pipe[0])
 		return nil, err
 	}
-	// When memory runs out, a guest ends before its host. Where this fails that is the kernel's choice.
+	// When memory runs out, the kernel should kill a guest rather than the host. This may fail.
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("1000"), 0)
 	return &child{
 		channel: channel{fd: host, buf: make([]byte, handshakeLen)},
-		cpu:     time.Duration(s.cpu) * time.Second,
-		pid:     pid, log: pipe[0], listener: -1, statm: -1, lease: lease, gone: make(chan struct{}),
+		pid:     pid, log: pipe[0], listener: -1, statm: -1,
+		cpu: time.Duration(s.cpu) * time.Second, lease: lease, gone: make(chan struct{}),
 	}, nil
 }
 
-// fork has the child go on as a process in namespaces of its own, which is a child of this thread too.
+// fork makes the child continue as a new process in namespaces of its own. That is a child of this
+// thread, too.
 func (s *spawner) fork(c *child, l level) error {
 	c.put(abi.MsgFork, uint32(l.flags()|unix.CLONE_PARENT|uintptr(unix.SIGCHLD)), nil)
 	if err := c.await(c.flush); err != nil {
@@ -148,11 +152,12 @@ func (s *spawner) fork(c *child, l level) error {
 	return nil
 }
 
-// mapUsers makes nobody in the user namespace of a process that user here too, or the one that this
-// process is, if it may not say more.
+// mapUsers maps nobody in the user namespace of a process to nobody here or, if this process may
+// not do that, to its own user.
 func (s *spawner) mapUsers(pid int) error {
 	write := func(file string, id int) error {
-		return os.WriteFile(fmt.Sprintf("/proc/%d/%s", pid, file), fmt.Appendf(nil, "%d %d 1", nobody, id), 0)
+		name := fmt.Sprintf("/proc/%d/%s", pid, file)
+		return os.WriteFile(name, fmt.Appendf(nil, "%d %d 1", nobody, id), 0)
 	}
 	if s.root && write("uid_map", nobody) == nil {
 		return write("gid_map", nobody)
@@ -160,7 +165,7 @@ func (s *spawner) mapUsers(pid int) error {
 	if err := write("uid_map", os.Geteuid()); err != nil {
 		return err
 	}
-	// Without privileges a group is mapped only where none can be dropped.
+	// An unprivileged process may map a group only after it has denied setgroups(2).
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/setgroups", pid), []byte("deny"), 0); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ type buffers struct {
 	out [maxOut]byte
 }
 
-// maxOut is how many bytes are sent at once, at most.
+// maxOut is the most bytes that are buffered for sending.
 const maxOut = abi.HeaderLen + abi.MaxData
 
 var bufferPool = sync.Pool{New: func() any { return new(buffers) }}
@@ -29,10 +29,10 @@ func (c *child) Carrier() string { return "process" }
 // Start implements session.Transport.
 func (c *child) Start(config *abi.Config, job *session.Job, disk *session.Disk) error {
 	c.disk = disk
-	// The configuration stands first, and says what of the mirror follows.
+	// The configuration comes first. It says which pieces of the mirror follow.
 	c.put(abi.MsgJob, 1, make([]byte, abi.ConfigLen))
 	err := job.Mirror(config, func(_, n uint64) ([]byte, error) {
-		// A piece that is not there is written over by the next.
+		// The next piece overwrites one that could not be filled.
 		c.out = c.out[:abi.HeaderLen+abi.ConfigLen+mirrored(config)]
 		at := len(c.out)
 		c.out = c.out[:at+int(n)]
@@ -48,7 +48,7 @@ func (c *child) Start(config *abi.Config, job *session.Job, disk *session.Disk) 
 	return nil
 }
 
-// mirrored is how many bytes of the mirror a configuration announces.
+// mirrored returns how many bytes of the mirror a configuration announces.
 func mirrored(c *abi.Config) (n int) {
 	for _, length := range c.MirrorLens() {
 		n += int(length)
@@ -85,12 +85,13 @@ func (c *child) Next(m *session.Meter) (session.Event, error) {
 		case abi.MsgRecords, abi.MsgDone:
 			return c.event(h, payload)
 		default:
-			return session.Event{}, c.Blame(session.KindProtocol, "message of kind %d during a run", h.Kind)
+			return session.Event{}, c.Blame(session.KindProtocol,
+				"message of kind %d during a run", h.Kind)
 		}
 	}
 }
 
-// patiently calls f until it takes less than a tick, and sees in between what the child is doing.
+// patiently calls f until its error is not errTick. In between it checks what the child is doing.
 func (c *child) patiently(m *session.Meter, f func() error) error {
 	for {
 		err := f()
@@ -110,7 +111,7 @@ func (c *child) patiently(m *session.Meter, f func() error) error {
 	}
 }
 
-// giveWay lets others have their turns when that of the child is over.
+// giveWay stops the child when its turn is over, and waits for its next turn.
 func (c *child) giveWay(m *session.Meter) error {
 	if m.Left() > 0 {
 		return nil
@@ -120,8 +121,8 @@ func (c *child) giveWay(m *session.Meter) error {
 	return m.Yield()
 }
 
-// aside calls f, which may wait without a turn. The child is stopped meanwhile, unless f takes less
-// than a tick.
+// aside calls f, which may wait while the run has no turn. If that takes longer than a tick, the
+// child is stopped until f returns.
 func (c *child) aside(f func()) {
 	stopped := make(chan struct{})
 	late := time.AfterFunc(tick, func() {
@@ -135,7 +136,7 @@ func (c *child) aside(f func()) {
 	}
 }
 
-// lost makes of an error of the channel what the run ends with.
+// lost turns an error of the channel into the error of the run.
 func (c *child) lost(err error) error {
 	var errno unix.Errno
 	switch {
@@ -152,7 +153,7 @@ func (c *child) lost(err error) error {
 	return c.Blame(session.KindProtocol, "%v", err)
 }
 
-// event is what a message with records says.
+// event checks a message with records and returns its contents.
 func (c *child) event(h abi.Header, payload []byte) (e session.Event, err error) {
 	if h.N > abi.RingRecords || int(h.N)*abi.RecordLen > len(payload) {
 		return e, c.Blame(session.KindProtocol, "%d records in %d bytes", h.N, len(payload))
@@ -168,8 +169,8 @@ func (c *child) event(h abi.Header, payload []byte) (e session.Event, err error)
 	return e, nil
 }
 
-// serve answers a message with n requests for reads. What they ask for is sent when there is much of
-// it, the rest is left to be sent.
+// serve answers a message with n requests for reads. It sends answers when the buffer is full, and
+// leaves the rest for the next flush.
 func (c *child) serve(m *session.Meter, n uint32, requests []byte) error {
 	if n == 0 || n > abi.MaxRequests || int(n)*abi.ReadLen != len(requests) {
 		return c.Blame(session.KindProtocol, "%d requests in %d bytes", n, len(requests))
@@ -200,7 +201,7 @@ func (c *child) serve(m *session.Meter, n uint32, requests []byte) error {
 	return nil
 }
 
-// read puts the answer to a request of n bytes into what is to be sent.
+// read appends the answer to a request of n bytes to the bytes to send.
 func (c *child) read(sector uint64, n uint32) (ok bool, err error) {
 	at := len(c.out)
 	c.out = c.out[:at+abi.HeaderLen+int(n)]
@@ -221,7 +222,7 @@ func (c *child) Blame(k session.Kind, format string, args ...any) *session.Guest
 	return e
 }
 
-// measure accounts for the memory of the child, which may be all that its limits allow.
+// measure books the memory that the child uses now. The error is that of ledger.Lease.Grow.
 func (c *child) measure() error {
 	var b [128]byte
 	n, err := unix.Pread(c.statm, b[:], 0)
