@@ -51,7 +51,8 @@ func alternating(t testing.TB, n uint64) *session.Job {
 // TestLargeMap: records that fill the ring many times arrive in order.
 func TestLargeMap(t *testing.T) {
 	const n = 1 << 17
-	l, err := agentPool(t, session.Options{Budget: session.DefaultBudget}).Run(t.Context(), alternating(t, n))
+	p := agentPool(t, session.Options{Budget: session.DefaultBudget})
+	l, err := p.Run(t.Context(), alternating(t, n))
 	if err != nil || l.Map.Len() != n || l.VirtualSize != n<<16 {
 		t.Fatalf("%+v, %v", l, err)
 	}

@@ -1,7 +1,6 @@
 package jail
 
 import (
-	"encoding/binary"
 	"fmt"
 	"testing"
 
@@ -11,8 +10,8 @@ import (
 	"instarfs/vmm/session"
 )
 
-// TestForbiddenCalls: each guest makes a system call which is none of its own. Were it made, whether
-// with success or not, the run would end well.
+// TestForbiddenCalls: each guest makes a system call which is none of its own. Were it made,
+// whether with success or not, the run would end well.
 func TestForbiddenCalls(t *testing.T) {
 	var list []hostile
 	const shared = unix.MAP_SHARED | unix.MAP_ANONYMOUS
@@ -21,10 +20,12 @@ func TestForbiddenCalls(t *testing.T) {
 			fmt.Sprintf("forbidden system call: system call %d (at 0x", nr)})
 	}
 	killed := func(name string, do does) {
-		list = append(list, hostile{name, do.good(), session.KindSyscall, "a system call that is not answered"})
+		list = append(list, hostile{name, do.good(), session.KindSyscall,
+			"a system call that is not answered"})
 	}
 	null := string([]byte{0})
-	address := append(binary.NativeEndian.AppendUint16(nil, unix.AF_INET), 0, 80, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0)
+	address := make([]byte, 16) // struct sockaddr_in
+	copy(address, []byte{unix.AF_INET, 0, 0, 80, 127, 0, 0, 1})
 	argv := make([]byte, 16)
 
 	refused("open", unix.SYS_OPEN, "/etc/passwd", 0, 0)

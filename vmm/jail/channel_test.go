@@ -25,7 +25,8 @@ func testChannel(t *testing.T) (c *channel, child int) {
 func TestMessages(t *testing.T) {
 	long := bytes.Repeat([]byte("0123456789abcdef"), abi.MaxMessage/16)
 	stream := bytes.Join([][]byte{
-		message(1, 2, []byte("three")), message(4, 5), message(6, 7, long), message(8, 9, []byte("x")),
+		message(1, 2, []byte("three")), message(4, 5),
+		message(6, 7, long), message(8, 9, []byte("x")),
 	}, nil)
 	for _, piece := range []int{1, 11, 12, 13, 4096, len(stream)} {
 		sent, want := stream, stream
@@ -124,9 +125,10 @@ func TestDrip(t *testing.T) {
 // TestFlush: all that was put arrives, whatever the pace.
 func TestFlush(t *testing.T) {
 	c, child := testChannel(t)
-	c.put(1, 2, []byte("first"))
-	c.put(3, 4, bytes.Repeat([]byte{5}, 3*maxSend))
-	want := append(message(1, 2, []byte("first")), message(3, 4, bytes.Repeat([]byte{5}, 3*maxSend))...)
+	short, long := []byte("first"), bytes.Repeat([]byte{5}, 3*maxSend)
+	c.put(1, 2, short)
+	c.put(3, 4, long)
+	want := append(message(1, 2, short), message(3, 4, long)...)
 	done := make(chan []byte)
 	go func() {
 		got := make([]byte, len(want))

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLandlockAttr: each version of Landlock is asked for all that it knows, and nothing else, for it
-// would refuse that: include/uapi/linux/landlock.h.
+// TestLandlockAttr: each version of Landlock is asked for all that it knows, and nothing else,
+// for it would refuse that: include/uapi/linux/landlock.h.
 func TestLandlockAttr(t *testing.T) {
 	const (
 		firstFS = 0x1fff
@@ -21,9 +21,14 @@ func TestLandlockAttr(t *testing.T) {
 		scopes  = unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | unix.LANDLOCK_SCOPE_SIGNAL
 	)
 	for version, want := range [][]uint64{
-		nil, {firstFS}, {firstFS | refer}, {firstFS | refer | trunc}, {firstFS | refer | trunc, tcp},
-		{firstFS | refer | trunc | ioctl, tcp}, {firstFS | refer | trunc | ioctl, tcp, scopes},
-		{firstFS | refer | trunc | ioctl, tcp, scopes}, {firstFS | refer | trunc | ioctl, tcp, scopes},
+		0: nil,
+		1: {firstFS},
+		2: {firstFS | refer},
+		3: {firstFS | refer | trunc},
+		4: {firstFS | refer | trunc, tcp},
+		5: {firstFS | refer | trunc | ioctl, tcp},
+		6: {firstFS | refer | trunc | ioctl, tcp, scopes},
+		7: {firstFS | refer | trunc | ioctl, tcp, scopes},
 	} {
 		b := landlockAttr(version)
 		if len(b) != 8*len(want) {
@@ -67,8 +72,8 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// TestJudge: what must succeed ends the start if it does not, with its name; what need not counts as
-// done only if all of it was.
+// TestJudge: what must succeed ends the start if it does not, with its name; what need not counts
+// as done only if all of it was.
 func TestJudge(t *testing.T) {
 	results := func(list ...int64) (b []byte) {
 		for _, r := range list {

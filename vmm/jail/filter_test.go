@@ -29,8 +29,8 @@ func (c sysCall) word(off uint32) uint32 {
 	return uint32(c.args[(off-argOffset)/8] >> (off % 8 * 8))
 }
 
-// answer runs a filter. It panics where the kernel would refuse it: at the end, or at an instruction
-// that it does not have.
+// answer runs a filter. It panics where the kernel would refuse it: at the end, or at an
+// instruction that it does not have.
 func answer(f []unix.SockFilter, c sysCall) uint32 {
 	var a uint32
 	for at := 0; ; at++ {
@@ -80,10 +80,13 @@ const minusOne = ^uint64(0)
 
 // usual are the system calls of a guest and arguments that the Go runtime or the guest passes.
 var usual = map[uint32][][]uint64{
-	unix.SYS_READ:          {{0}},
-	unix.SYS_WRITEV:        {{0}},
-	unix.SYS_WRITE:         {{2}},
-	unix.SYS_MMAP:          {{0, 4096, 0, 0x22, minusOne}, {0, 4096, 3, 0x22, minusOne}, {1 << 20, 4096, 3, 0x32, minusOne}},
+	unix.SYS_READ:   {{0}},
+	unix.SYS_WRITEV: {{0}},
+	unix.SYS_WRITE:  {{2}},
+	unix.SYS_MMAP: {
+		{0, 4096, 0, 0x22, minusOne}, {0, 4096, 3, 0x22, minusOne},
+		{1 << 20, 4096, 3, 0x32, minusOne},
+	},
 	unix.SYS_CLONE:         {{0x50f00}, {0x50f00 | unix.CLONE_SETTLS}},
 	unix.SYS_PRCTL:         {{0x53564d41}},
 	unix.SYS_TGKILL:        {{testSelf, 43, 6}},
@@ -91,14 +94,15 @@ var usual = map[uint32][][]uint64{
 	unix.SYS_CLOCK_GETTIME: {{0}, {1}},
 	unix.SYS_MADVISE:       {{0, 0, 4}, {0, 0, 8}, {0, 0, 14}, {0, 0, 15}, {0, 0, 25}},
 
-	unix.SYS_MUNMAP: {{}}, unix.SYS_SCHED_YIELD: {{}}, unix.SYS_NANOSLEEP: {{}}, unix.SYS_GETPID: {{}},
-	unix.SYS_GETTID: {{}}, unix.SYS_SIGALTSTACK: {{}}, unix.SYS_RT_SIGACTION: {{}},
+	unix.SYS_MUNMAP: {{}}, unix.SYS_SCHED_YIELD: {{}}, unix.SYS_NANOSLEEP: {{}},
+	unix.SYS_GETPID: {{}}, unix.SYS_GETTID: {{}}, unix.SYS_SIGALTSTACK: {{}},
+	unix.SYS_RT_SIGACTION:   {{}},
 	unix.SYS_RT_SIGPROCMASK: {{}}, unix.SYS_RT_SIGRETURN: {{}}, unix.SYS_RESTART_SYSCALL: {{}},
 	unix.SYS_EXIT: {{}}, unix.SYS_EXIT_GROUP: {{}},
 }
 
-// TestFilterAllowsTheUsual: every call of usual is allowed, and no number that is not there, whatever
-// its arguments.
+// TestFilterAllowsTheUsual: every call of usual is allowed, and no number that is not there,
+// whatever its arguments.
 func TestFilterAllowsTheUsual(t *testing.T) {
 	for nr := range uint32(1000) {
 		calls, ok := usual[nr]
@@ -118,9 +122,9 @@ func TestFilterAllowsTheUsual(t *testing.T) {
 	}
 }
 
-// TestFilterConditions: a usual call with one argument changed is refused, unless the kernel does not
-// look at what changed. All arguments with a condition are ints to the kernel, or flags of which it
-// knows no more than 32 bits.
+// TestFilterConditions: a usual call with one argument changed is refused, unless the kernel does
+// not look at what changed. All arguments with a condition are ints to the kernel, or flags of
+// which it knows no more than 32 bits.
 func TestFilterConditions(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -143,7 +147,7 @@ func TestFilterConditions(t *testing.T) {
 		{"locked memory", unix.SYS_MMAP, []uint64{0, 4096, 3, 0x2022, minusOne}},
 		{"droppable memory", unix.SYS_MMAP, []uint64{0, 4096, 3, 0x28, minusOne}},
 		{"process", unix.SYS_CLONE, []uint64{uint64(unix.SIGCHLD)}},
-		{"vfork", unix.SYS_CLONE, []uint64{unix.CLONE_VM | unix.CLONE_VFORK | uint64(unix.SIGCHLD)}},
+		{"vfork", unix.SYS_CLONE, []uint64{unix.CLONE_VM | unix.CLONE_VFORK | 17}},
 		{"thread in a namespace", unix.SYS_CLONE, []uint64{0x50f00 | unix.CLONE_NEWNET}},
 		{"thread with files of its own", unix.SYS_CLONE, []uint64{0x50f00 &^ unix.CLONE_FILES}},
 		{"traced thread", unix.SYS_CLONE, []uint64{0x50f00 | unix.CLONE_PTRACE}},
@@ -184,7 +188,9 @@ func TestFilterConditions(t *testing.T) {
 // TestFilterOfOtherABIs: what is no call of this machine's ABI kills, the usual numbers included.
 func TestFilterOfOtherABIs(t *testing.T) {
 	for _, nr := range append(slices.Collect(maps.Keys(usual)), 1000) {
-		for _, arch := range []uint32{unix.AUDIT_ARCH_I386, unix.AUDIT_ARCH_ARM, unix.AUDIT_ARCH_PPC64LE, 0} {
+		for _, arch := range []uint32{
+			unix.AUDIT_ARCH_I386, unix.AUDIT_ARCH_ARM, unix.AUDIT_ARCH_PPC64LE, 0,
+		} {
 			if a := answer(testFilter, sysCall{nr: nr, arch: arch}); a != kill {
 				t.Errorf("call %d of architecture %#x: %#x", nr, arch, a)
 			}

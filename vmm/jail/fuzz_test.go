@@ -17,15 +17,15 @@ import (
 // FuzzTransport runs a session with a stream of bytes in place of a child. It must end, by a result
 // or with an error that blames the guest, and take no more memory than its buffers and its budget.
 func FuzzTransport(f *testing.F) {
-	one := records(whole(4096))
-	end := message(abi.MsgDone, 1, one, result(abi.Result{Format: 1, Extents: 1, VirtualSize: 4096}))
+	end := does{}.good()[abi.HeaderLen:]
 	read := message(abi.MsgRead, 2, request(3, 512), request(0, 4096))
 	half := records(whole(2048), whole(2048))
 	le.PutUint64(half[abi.RecordLen:], 2048) // where the second starts
 	for _, seed := range [][]byte{
-		nil, end, append(read, end...), end[:20], message(99, 0), message(abi.MsgRead, 1, request(0, 1<<20)),
-		append(message(abi.MsgRecords, 1, half[:abi.RecordLen]),
-			message(abi.MsgDone, 1, half[abi.RecordLen:], result(abi.Result{Format: 1, Extents: 2, VirtualSize: 4096}))...),
+		nil, end, append(read, end...), end[:20], message(99, 0),
+		message(abi.MsgRead, 1, request(0, 1<<20)),
+		append(message(abi.MsgRecords, 1, half[:abi.RecordLen]), message(abi.MsgDone, 1,
+			half[abi.RecordLen:], result(abi.Result{Format: 1, Extents: 2, VirtualSize: 4096}))...),
 		bytes.Repeat(message(abi.MsgRead, 1, request(1<<40, 512)), 3),
 		message(abi.MsgRead, 1, request(0, math.MaxUint32)),
 	} {
@@ -56,8 +56,8 @@ func FuzzTransport(f *testing.F) {
 	})
 }
 
-// streamChild is a child that is no process: what it sends is given, what it receives is dropped. end
-// waits until it is gone.
+// streamChild is a child that is no process: what it sends is given, what it receives is dropped.
+// end waits until it is gone.
 func streamChild(t *testing.T, stream []byte, books *ledger.Ledger) (c *child, end func()) {
 	host, guest, err := newPair()
 	if err != nil {

@@ -62,7 +62,9 @@ func newPoolOf(t testing.TB, program []byte, o session.Options) *Pool {
 	if o.Budget == (session.Budget{}) {
 		o.Budget = testBudget
 	}
-	p, err := NewPool(Options{Program: bytes.NewReader(program), Host: session.NewHost(o), Ahead: 1})
+	p, err := NewPool(Options{
+		Program: bytes.NewReader(program), Host: session.NewHost(o), Ahead: 1,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,9 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -21,8 +19,8 @@ import (
 	"instarfs/vmm/session"
 )
 
-// asHost makes the test binary a host of guests: it does the deeds of this list, by name and in this
-// order, with the hostile guest on its standard input.
+// asHost makes the test binary a host of guests: it does the deeds of this list, by name and in
+// this order, with the hostile guest on its standard input.
 const asHost = "INSTARFS_TEST_JAIL_HOST"
 
 // otherHost is a program that is a host, which does some deeds.
@@ -36,7 +34,8 @@ func otherHost(t *testing.T, deeds ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { program.Close() })
-	// By its own name no other user could execute it: the go command keeps it in a private directory.
+	// By its own name no other user could execute it: the go command keeps it in a private
+	// directory.
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), asHost+"="+strings.Join(deeds, " "), "GORACE=atexit_sleep_ms=10")
 	cmd.Stdin, cmd.Stderr = program, os.Stderr
@@ -74,28 +73,30 @@ var deeds = map[string]func(*host) error{
 	"fail":    (*host).fail,
 	"endless": (*host).endless,
 
-	"lock-out-user-namespaces": denying(rule{unix.SYS_CLONE, []cond{{0, unix.CLONE_NEWUSER, unix.CLONE_NEWUSER}}}),
-	"lock-out-namespaces": denying(
-		rule{unix.SYS_CLONE, []cond{{0, unix.CLONE_NEWUSER, unix.CLONE_NEWUSER}}},
-		rule{unix.SYS_CLONE, []cond{{0, unix.CLONE_NEWPID, unix.CLONE_NEWPID}}}),
-	"lock-out-mounts":   denying(rule{unix.SYS_MOUNT, nil}, rule{unix.SYS_PIVOT_ROOT, nil}),
-	"lock-out-landlock": denying(rule{unix.SYS_LANDLOCK_CREATE_RULESET, nil}),
-	"lock-out-reports": denying(rule{unix.SYS_SECCOMP, []cond{
-		{1, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER}}}),
-	"lock-out-seccomp": denying(rule{unix.SYS_SECCOMP, nil}),
+	"lock-out-user-namespaces": denying(unix.EPERM, with(unix.SYS_CLONE, 0, unix.CLONE_NEWUSER)),
+	"lock-out-namespaces": denying(unix.EPERM,
+		with(unix.SYS_CLONE, 0, unix.CLONE_NEWUSER), with(unix.SYS_CLONE, 0, unix.CLONE_NEWPID)),
+	"lock-out-mounts":   denying(unix.EPERM, rule{unix.SYS_MOUNT, nil}),
+	"lock-out-landlock": denying(unix.EPERM, rule{unix.SYS_LANDLOCK_CREATE_RULESET, nil}),
+	"lock-out-reports": denying(unix.EPERM,
+		with(unix.SYS_SECCOMP, 1, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER)),
+	"lock-out-seccomp": denying(unix.EPERM, rule{unix.SYS_SECCOMP, nil}),
+	// As a limit of processes would: that would strike the threads of this program, too.
+	"lock-out-processes": denying(unix.EAGAIN,
+		rule{unix.SYS_CLONE, []cond{without(0, unix.CLONE_THREAD)}}),
 
-	"addresses-4g":   limiting(unix.RLIMIT_AS, 4<<30),
-	"few-files":      fewFiles,
-	"few-processes":  fewProcesses,
-	"many-files":     limiting(unix.RLIMIT_NOFILE, 1000),
-	"many-processes": limiting(unix.RLIMIT_NPROC, 1000),
-	"empty-root":     emptyDirectory,
+	"addresses-4g": limiting(unix.RLIMIT_AS, 4<<30),
+	// No descriptor is lower, and free.
+	"no-files":   limiting(unix.RLIMIT_NOFILE, 3),
+	"many-files": limiting(unix.RLIMIT_NOFILE, 1000),
+	"empty-root": emptyDirectory,
 }
 
 // open makes the pool.
 func (h *host) open() (err error) {
 	h.pool, err = NewPool(Options{
-		Program: bytes.NewReader(h.program), Host: session.NewHost(session.Options{Budget: testBudget}),
+		Program: bytes.NewReader(h.program),
+		Host:    session.NewHost(session.Options{Budget: testBudget}),
 		Started: func(m Measures) { h.missing = m.Missing() },
 	})
 	return err
@@ -114,13 +115,14 @@ func (h *host) serve() error {
 			return fmt.Errorf("a good guest: %w", err)
 		}
 	}
+	own, sigkill := os.Getpid(), int(unix.SIGKILL)
 	for _, bad := range []struct {
 		do   does
 		kind session.Kind
 	}{
 		{does{}.call(unix.SYS_OPENAT, unix.AT_FDCWD, "/", 0).good(), session.KindSyscall},
-		{does{}.call(unix.SYS_KILL, os.Getpid(), int(unix.SIGKILL)).good(), session.KindSyscall},
-		{does{}.call(unix.SYS_TGKILL, os.Getpid(), os.Getpid(), int(unix.SIGKILL)).good(), session.KindSyscall},
+		{does{}.call(unix.SYS_KILL, own, sigkill).good(), session.KindSyscall},
+		{does{}.call(unix.SYS_TGKILL, own, own, sigkill).good(), session.KindSyscall},
 		{does{}.add(jailtest.Allocate, 0, nil), session.KindMemory},
 		{does{}.add(jailtest.Crash, 0, nil), session.KindExit},
 	} {
@@ -154,18 +156,21 @@ func (h *host) endless() error {
 	return err
 }
 
-// denying is what a service manager or a container runtime does: system calls have no permission.
-func denying(rules ...rule) func(*host) error {
+// with is a system call with an argument that has a bit.
+func with(nr uint32, arg int, bit uint32) rule { return rule{nr, []cond{{arg, bit, bit}}} }
+
+// denying is what a service manager or a container runtime does: system calls fail.
+func denying(e unix.Errno, rules ...rule) func(*host) error {
 	return func(*host) error {
-		f := filter(rules, unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM), unix.SECCOMP_RET_ALLOW)
+		f := filter(rules, unix.SECCOMP_RET_ERRNO|uint32(e), unix.SECCOMP_RET_ALLOW)
 		program := unix.SockFprog{Len: uint16(len(f)), Filter: &f[0]}
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return err
 		}
-		_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
-			uintptr(unsafe.Pointer(&program)))
-		if e != 0 {
-			return e
+		_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+			unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+		if errno != 0 {
+			return errno
 		}
 		return nil
 	}
@@ -184,34 +189,6 @@ func limiting(resource int, n uint64) func(*host) error {
 		}
 		return syscall.Setrlimit(resource, (*syscall.Rlimit)(&l))
 	}
-}
-
-// fewFiles leaves no descriptor.
-func fewFiles(h *host) error {
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return err
-	}
-	return limiting(unix.RLIMIT_NOFILE, uint64(len(list)-1))(h)
-}
-
-// fewProcesses leaves no thread. First it has the Go runtime make as many as this program needs.
-func fewProcesses(h *host) error {
-	const enough = 30
-	var made sync.WaitGroup
-	made.Add(enough)
-	release := make(chan struct{})
-	for range enough {
-		go func() {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			made.Done()
-			<-release
-		}()
-	}
-	made.Wait()
-	close(release)
-	return limiting(unix.RLIMIT_NPROC, 1)(h)
 }
 
 // emptyDirectory makes a directory without anything the root.

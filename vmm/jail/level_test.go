@@ -23,7 +23,7 @@ func TestNoWeakerChild(t *testing.T) {
 			continue
 		}
 		if !errors.Is(err, session.ErrNoGuest) || strings.Contains(err.Error(), "\n") ||
-			!strings.Contains(err.Error(), "confined without: user namespace, namespaces, empty root") {
+			!strings.Contains(err.Error(), "without: user namespace, namespaces, empty root") {
 			t.Error(err)
 		}
 		p.Close()

@@ -41,7 +41,7 @@ func TestPanicEndsItsRunOnly(t *testing.T) {
 		_, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: image, Size: 1 << 20})
 		var ours *bug.Error
 		if !errors.As(err, &ours) || !strings.Contains(err.Error(), "injected into ") ||
-			!strings.Contains(err.Error(), "(panic_test.go:") || strings.Contains(err.Error(), "\n") {
+			!strings.Contains(ours.Where, "panic_test.go:") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("Peek %v: %v", peek, err)
 		}
 		mustMap(t, p)

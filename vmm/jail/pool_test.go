@@ -29,7 +29,8 @@ func checkRaw(l *session.Layer, err error, n int) error {
 		return err
 	}
 	const want = extent.Present | extent.Data | extent.Offset | extent.Holes | extent.Bare
-	if e := l.Map.At(0); l.VirtualSize != uint64(n) || l.Map.Len() != 1 || e.Length != uint64(n) || e.Flags != want {
+	e := l.Map.At(0)
+	if l.VirtualSize != uint64(n) || l.Map.Len() != 1 || e.Length != uint64(n) || e.Flags != want {
 		return fmt.Errorf("layer %+v of extent %+v", l, e)
 	}
 	return nil
@@ -87,8 +88,8 @@ func TestOneRunAChild(t *testing.T) {
 	}
 }
 
-// readyChild waits until this process has one child, which waits for its job, and returns it. Before
-// that a child is two processes in turn.
+// readyChild waits until this process has one child, which waits for its job, and returns it.
+// Before that a child is two processes in turn.
 func readyChild(t testing.TB) (pid int) {
 	t.Helper()
 	eventually(t, func() error {
@@ -144,14 +145,15 @@ func TestChildThatEndsWhileItWaits(t *testing.T) {
 	mustMap(t, p)
 }
 
-// TestUnreadableImage: what the host saw when a read failed reaches the caller, with offset and error
-// number; the next run works.
+// TestUnreadableImage: what the host saw when a read failed reaches the caller, with offset and
+// error number; the next run works.
 func TestUnreadableImage(t *testing.T) {
 	p := agentPool(t, session.Options{})
 	for range 2 {
-		_, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: failing{unix.EIO}, Size: 1 << 20})
-		if !errors.Is(err, unix.EIO) || !strings.Contains(err.Error(), "read of 65536 bytes at offset 0: ") ||
-			session.IsFault(err) {
+		job := &session.Job{Window: img.Whole, Image: failing{unix.EIO}, Size: 1 << 20}
+		_, err := p.Run(t.Context(), job)
+		if !errors.Is(err, unix.EIO) || session.IsFault(err) ||
+			!strings.Contains(err.Error(), "read of 65536 bytes at offset 0: ") {
 			t.Error(err)
 		}
 		l, err := p.Run(t.Context(), rawJob(1024))
@@ -297,8 +299,8 @@ func TestCloseLeavesTheRunUnderWay(t *testing.T) {
 	settled(t, before, nil)
 }
 
-// TestMemory: a child is booked before it is started, and what it takes while it runs. Where that does
-// not fit it is the end of its run only.
+// TestMemory: a child is booked before it is started, and what it takes while it runs. Where that
+// does not fit it is the end of its run only.
 func TestMemory(t *testing.T) {
 	before := inUse(t)
 	books := ledger.New(childCost / 2)
@@ -321,8 +323,8 @@ func TestMemory(t *testing.T) {
 	settled(t, before, books)
 }
 
-// TestChildEndsWithItsHost: a host that is killed leaves no child, neither one that waits nor one that
-// runs.
+// TestChildEndsWithItsHost: a host that is killed leaves no child, neither one that waits nor one
+// that runs.
 func TestChildEndsWithItsHost(t *testing.T) {
 	for _, lockOut := range []string{"", "lock-out-user-namespaces ", "lock-out-namespaces "} {
 		cmd := otherHost(t, strings.Fields(lockOut+"serve endless")...)

@@ -3,7 +3,6 @@ package jail
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,7 +14,8 @@ import (
 
 // all are the measures that a computer with everything has.
 var all = Measures{
-	Namespaces: true, UserNamespace: true, EmptyRoot: true, Landlock: true, OtherUser: true, Reporting: true,
+	Namespaces: true, UserNamespace: true, EmptyRoot: true, Landlock: true, OtherUser: true,
+	Reporting: true,
 }
 
 // force makes a pool start its children at a level, and with or without reports.
@@ -145,7 +145,8 @@ func openFiles(t *testing.T, pid int) {
 		t.Errorf("descriptors %s", got)
 	}
 	for fd, want := range map[string]string{"0": "socket:[", "2": "pipe:["} {
-		if to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, fd)); !strings.HasPrefix(to, want) {
+		to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, fd))
+		if !strings.HasPrefix(to, want) {
 			t.Errorf("descriptor %s is %s, %v", fd, to, err)
 		}
 	}
@@ -173,7 +174,8 @@ func surroundings(t *testing.T, pid int, l level) {
 			}
 		}
 		mounts := procFile(t, pid, "mountinfo")
-		if strings.Count(mounts, "\n") != 1 || !strings.Contains(mounts, " / / ro,nosuid,nodev,noexec") {
+		if strings.Count(mounts, "\n") != 1 ||
+			!strings.Contains(mounts, " / / ro,nosuid,nodev,noexec") {
 			t.Errorf("mounts: %s", mounts)
 		}
 	}
@@ -195,8 +197,9 @@ func limits(t *testing.T, pid int, l level) {
 	t.Helper()
 	text := procFile(t, pid, "limits")
 	want := map[string]uint64{
-		"address space": addressLimit, "data size": dataLimit, "stack size": stackLimit, "cpu time": 60 + cpuSpare,
-		"file size": 0, "core file size": 0, "locked memory": 0, "msgqueue size": 0, "open files": 0,
+		"address space": addressLimit, "data size": dataLimit, "stack size": stackLimit,
+		"cpu time": 60 + cpuSpare, "file size": 0, "core file size": 0, "locked memory": 0,
+		"msgqueue size": 0, "open files": 0,
 	}
 	if l == userNamespace {
 		want["processes"] = threadLimit
@@ -215,7 +218,8 @@ func ownership(t *testing.T, pid int) {
 	t.Helper()
 	for _, name := range []string{"mem", "environ", "maps", "fd"} {
 		var st unix.Stat_t
-		if err := unix.Stat(filepath.Join("/proc", fmt.Sprint(pid), name), &st); err != nil || st.Uid != 0 {
+		err := unix.Stat(fmt.Sprintf("/proc/%d/%s", pid, name), &st)
+		if err != nil || st.Uid != 0 {
 			t.Errorf("%s belongs to user %d, %v", name, st.Uid, err)
 		}
 	}

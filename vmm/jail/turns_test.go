@@ -112,8 +112,8 @@ func awaitState(t testing.TB, pid int, want string) {
 	})
 }
 
-// endlessRuns starts runs that never end, waits until as many are in the slow lane, and returns what
-// ends them.
+// endlessRuns starts runs that never end, waits until as many are in the slow lane, and returns
+// what ends them.
 func endlessRuns(t *testing.T, p *Pool, n, seated int, owner uint64) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -147,7 +147,8 @@ func TestEndlessRunsGiveWay(t *testing.T) {
 	for range 20 {
 		mustMap(t, p)
 	}
-	turn, err := p.host.Enter(t.Context()) // while this one is taken nobody else of the fast lane runs
+	// While the test has the turn of the fast lane one run at most has that of the slow lane.
+	turn, err := p.host.Enter(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
-// Package jailtest says what a hostile guest does, in tests of package jail: a script at the start of
-// its image. Command hostile carries it out.
+// Package jailtest says what a hostile guest does, in tests of package jail: a script at the
+// start of its image. Command hostile carries it out.
 package jailtest
 
 import "instarfs/guest/abi"

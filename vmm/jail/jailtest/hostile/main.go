@@ -1,5 +1,6 @@
-// Command hostile is a guest for tests of package jail. It starts as the map guest does, lets itself
-// be confined, and then does what a script at the start of its image says: see package jailtest.
+// Command hostile is a guest for tests of package jail. It starts as the map guest does, lets
+// itself be confined, and then does what a script at the start of its image says: see package
+// jailtest.
 package main
 
 import (
