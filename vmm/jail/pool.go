@@ -100,7 +100,9 @@ func (p *Pool) Warm(ctx context.Context) error {
 func (p *Pool) Run(ctx context.Context, job *session.Job) (*session.Layer, error) {
 	return p.host.Run(ctx, func(ticket *session.Ticket) (*session.Layer, error) {
 		defer ticket.Leave()
-		p.alive.Add(1)
+		if !p.begin() {
+			return nil, session.ErrClosed
+		}
 		defer p.alive.Done()
 		c, err := p.take(ctx)
 		if err != nil {
@@ -115,6 +117,17 @@ func (p *Pool) Run(ctx context.Context, job *session.Job) (*session.Layer, error
 		})
 		return layer, err
 	})
+}
+
+// begin counts a run among what is alive. It reports false if the pool was closed.
+func (p *Pool) begin() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.alive.Add(1)
+	return true
 }
 
 // run carries out a job on a child that has had none.
@@ -170,14 +183,11 @@ func (p *Pool) take(ctx context.Context) (*child, error) {
 		return nil, context.Cause(ctx)
 	}
 	p.mu.Lock()
-	closed, claim := p.closed, p.coming > 0
+	claim := p.coming > 0
 	if claim {
 		p.coming--
 	}
 	p.mu.Unlock()
-	if closed {
-		return nil, session.ErrClosed
-	}
 	if claim {
 		if c := <-p.ready; c != nil {
 			if !c.awaitEnd(0) {
