@@ -41,3 +41,21 @@ func TestCPULimit(t *testing.T) {
 		}
 	}
 }
+
+// TestOutOfMemory: the Go runtime has many words for it (throw in runtime/*.go).
+func TestOutOfMemory(t *testing.T) {
+	for log, want := range map[string]bool{
+		"fatal error: runtime: out of memory\n\nruntime stack:\n":                            true,
+		"fatal error: runtime: cannot allocate memory\n":                                     true,
+		"fatal error: out of memory allocating heap arena metadata\n":                        true,
+		"fatal error: pageAlloc: out of memory\n":                                            true,
+		"fatal error: all goroutines are asleep - deadlock!\n":                               false,
+		"panic: out of memory\n":                                                             false,
+		"runtime: failed to create new OS thread (have 64 already; errno=11)\nout of memory": false,
+		"": false,
+	} {
+		if outOfMemory(log) != want {
+			t.Errorf("%q: %v", log, !want)
+		}
+	}
+}

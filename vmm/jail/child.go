@@ -168,10 +168,9 @@ func isFault(s unix.Signal) bool {
 // outOfMemory reports whether a log begins like that of a Go program that gets no more memory. A
 // hostile child can write that too, which changes only the words of the error.
 func outOfMemory(log string) bool {
-	return strings.HasPrefix(log, "fatal error: out of memory") ||
-		strings.HasPrefix(log, "fatal error: runtime: out of memory") ||
-		strings.HasPrefix(log, "fatal error: runtime: cannot allocate memory") ||
-		strings.HasPrefix(log, "runtime: out of memory")
+	first, _, _ := strings.Cut(log, "\n")
+	return strings.HasPrefix(first, "fatal error: ") &&
+		(strings.Contains(first, "out of memory") || strings.Contains(first, "cannot allocate memory"))
 }
 
 // startTime bounds each step of a child's start, which takes a millisecond.
