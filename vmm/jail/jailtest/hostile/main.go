@@ -71,12 +71,13 @@ func misbehave(p *process.Port) {
 func spin(n int) {
 	runtime.GOMAXPROCS(n)
 	for range n - 1 {
-		go func() {
-			for {
-			}
-		}()
+		go forever()
 	}
-	for {
+	forever()
+}
+
+func forever() {
+	for { //lint:ignore SA5002 this is what it is for
 	}
 }
 
