@@ -2,6 +2,7 @@ package jail
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -35,9 +36,15 @@ const (
 	manyAddresses = 3 << 29
 )
 
-// explain says more of an error of a child that did not start, where a limit that it inherited is a
+// explain says more of an error of a child that did not start, where a limit of this process is a
 // likely cause.
 func explain(err error) error {
+	switch {
+	case errors.Is(err, unix.EMFILE):
+		return fmt.Errorf("%w (raise the limit of open files: ulimit -n, LimitNOFILE=)", err)
+	case errors.Is(err, unix.EAGAIN):
+		return fmt.Errorf("%w (raise the limit of processes: ulimit -u, LimitNPROC=, pids.max)", err)
+	}
 	var own unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_AS, &own) != nil || own.Cur <= fewAddresses || own.Cur >= manyAddresses {
 		return err

@@ -49,7 +49,7 @@ func TestEnvironments(t *testing.T) {
 	}{
 		{"root", asRoot, "serve", served},
 		{"user", asOther, "serve", served},
-		{"root of a user namespace", asItsOwnRoot, "serve", served},
+		{"root of a user namespace", asItsOwnRoot, "serve", served + "other user"},
 
 		{"no user namespaces", asRoot, "lock-out-user-namespaces serve", served + "user namespace"},
 		{"no user namespaces for a user", asOther, "lock-out-user-namespaces serve", bare},

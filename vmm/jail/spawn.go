@@ -69,16 +69,18 @@ func (s *spawner) spawnAlike(l level, earlier Measures) (*child, error) {
 
 // confine confines a child that was just started. Afterwards it waits for its job.
 func (s *spawner) confine(c *child, l level, m *Measures) error {
-	self := c.pid
+	self, other := c.pid, true
 	if l != bare {
 		self = 1
-		if err := s.fork(c, l); err != nil {
+		var err error
+		if other, err = s.fork(c, l); err != nil {
 			return err
 		}
 	}
 	if err := c.carryOut(enclose(l, s.root, s.cpu, m)); err != nil {
 		return err
 	}
+	m.OtherUser = m.OtherUser && other
 	// On success nothing answers: the program starts again and reads the next message.
 	exec := execute()
 	c.put(abi.MsgSteps, uint32(exec.Len()), exec.Encode())
@@ -128,48 +130,48 @@ func (s *spawner) start(lease *ledger.Lease) (*child, error) {
 }
 
 // fork makes the child continue as a new process in namespaces of its own. That is a child of this
-// thread, too.
-func (s *spawner) fork(c *child, l level) error {
+// thread, too. other reports whether it can be another user than a host that is root.
+func (s *spawner) fork(c *child, l level) (other bool, err error) {
 	c.put(abi.MsgFork, uint32(l.flags()|unix.CLONE_PARENT|uintptr(unix.SIGCHLD)), nil)
 	if err := c.await(c.flush); err != nil {
-		return c.failed(err)
+		return false, c.failed(err)
 	}
 	h, _, err := c.answer()
 	pid := int32(h.N)
 	switch {
 	case err != nil:
-		return err
+		return false, err
 	case h.Kind != abi.MsgForked:
-		return fmt.Errorf("message %d instead of a process", h.Kind)
+		return false, fmt.Errorf("message %d instead of a process", h.Kind)
 	case pid <= 0:
-		return fmt.Errorf("namespaces: %w", unix.Errno(-pid))
+		return false, fmt.Errorf("namespaces: %w", unix.Errno(-pid))
 	}
 	c.reap() // the old process
 	c.pid, c.reaped = int(pid), false
 	if l == userNamespace {
 		return s.mapUsers(c.pid)
 	}
-	return nil
+	return true, nil
 }
 
 // mapUsers maps nobody in the user namespace of a process to nobody here or, if this process may
-// not do that, to its own user.
-func (s *spawner) mapUsers(pid int) error {
+// not do that, to its own user. other reports whether a host that is root is not that user.
+func (s *spawner) mapUsers(pid int) (other bool, err error) {
 	write := func(file string, id int) error {
 		name := fmt.Sprintf("/proc/%d/%s", pid, file)
 		return os.WriteFile(name, fmt.Appendf(nil, "%d %d 1", nobody, id), 0)
 	}
 	if s.root && write("uid_map", nobody) == nil {
-		return write("gid_map", nobody)
+		return true, write("gid_map", nobody)
 	}
 	if err := write("uid_map", os.Geteuid()); err != nil {
-		return err
+		return false, err
 	}
 	// An unprivileged process may map a group only after it has denied setgroups(2).
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/setgroups", pid), []byte("deny"), 0); err != nil {
-		return err
+		return false, err
 	}
-	return write("gid_map", os.Getegid())
+	return !s.root, write("gid_map", os.Getegid())
 }
 
 // takeListener takes over the listener of the child's filter.

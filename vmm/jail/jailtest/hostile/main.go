@@ -77,7 +77,8 @@ func spin(n int) {
 }
 
 func forever() {
-	for { //lint:ignore SA5002 this is what it is for
+	//lint:ignore SA5002 this is what it is for
+	for {
 	}
 }
 
