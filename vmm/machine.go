@@ -14,6 +14,7 @@ import (
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/session"
+	"instarfs/vmm/threads"
 	"instarfs/vmm/virtio"
 )
 
@@ -143,7 +144,7 @@ func (m *machine) load(program io.ReaderAt) error {
 	if err != nil {
 		return err
 	}
-	m.proc = &process{pages: pages, threads: newScheduler(), mmapNext: mmapVA}
+	m.proc = &process{pages: pages, threads: threads.New(), mmapNext: mmapVA}
 	return start(m.cpu, pages.root, entry, sp)
 }
 
@@ -270,7 +271,7 @@ func (m *machine) syscall() error {
 // resume has the program go on at CPL3 with r. The processor may be at CPL0, by an exception, or by SYSCALL on hardware; on
 // a PVM-type KVM SYSCALL stays at CPL3.
 func (m *machine) resume(r *kvm.Regs, s *kvm.Sregs) error {
-	userSegments(s, m.proc.threads.current.fs)
+	userSegments(s, m.proc.threads.Current.FS)
 	if err := m.cpu.SetSregs(s); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/session"
+	"instarfs/vmm/threads"
 )
 
 // System calls of x86-64 Linux (arch/x86/entry/syscalls/syscall_64.tbl) that the Go runtime makes.
@@ -47,7 +48,7 @@ func errno(e int64) uint64 { return uint64(-e) }
 // process is the state behind the system calls of one guest program: what a kernel would keep.
 type process struct {
 	pages    *paging
-	threads  scheduler
+	threads  threads.Scheduler
 	mmapNext uint64
 	lazy     []span // mappings that get memory where they are touched
 	starved  bool   // memory was asked for and there was none
@@ -62,7 +63,7 @@ type span struct{ start, end uint64 }
 func (p *process) clone(pages *paging) *process {
 	c := *p
 	c.pages = pages
-	c.threads = p.threads.clone()
+	c.threads = p.threads.Clone()
 	c.lazy = slices.Clone(p.lazy)
 	c.log = nil
 	return &c
@@ -88,13 +89,13 @@ func (p *process) syscall(r *kvm.Regs) *session.GuestError {
 	case _SYS_GETPID:
 		r.RAX = 1
 	case _SYS_GETTID:
-		r.RAX = p.threads.current.id
+		r.RAX = p.threads.Current.ID
 	case _SYS_ARCH_PRCTL:
 		if r.RDI != _ARCH_SET_FS || r.RSI >= systemVA {
 			r.RAX = errno(_EINVAL)
 			break
 		}
-		p.threads.current.fs, r.RAX = r.RSI, 0
+		p.threads.Current.FS, r.RAX = r.RSI, 0
 	case _SYS_SCHED_GETAFFINITY:
 		// One processor: the mask is one word.
 		r.RAX = p.out(r.RDX, 1, 8)
@@ -104,7 +105,7 @@ func (p *process) syscall(r *kvm.Regs) *session.GuestError {
 	case _SYS_CLONE:
 		child := *r
 		child.RAX, child.RSP = 0, r.RSI
-		fs := p.threads.current.fs
+		fs := p.threads.Current.FS
 		if r.RDI&_CLONE_SETTLS != 0 {
 			fs = r.R8
 		}
@@ -112,7 +113,7 @@ func (p *process) syscall(r *kvm.Regs) *session.GuestError {
 			r.RAX = errno(_EPERM)
 			break
 		}
-		if r.RAX = p.threads.spawn(child, fs); r.RAX == 0 {
+		if r.RAX = p.threads.Spawn(child, fs); r.RAX == 0 {
 			r.RAX = errno(_EAGAIN)
 		}
 	case _SYS_FUTEX:
@@ -232,7 +233,7 @@ func (p *process) out(va, word, ok uint64) uint64 {
 func (p *process) futex(r *kvm.Regs) *session.GuestError {
 	switch r.RSI & _FUTEX_CMD {
 	case _FUTEX_WAKE:
-		r.RAX = p.threads.wake(r.RDI, r.RDX)
+		r.RAX = p.threads.Wake(r.RDI, r.RDX)
 	case _FUTEX_WAIT:
 		var b [4]byte
 		p.touch(r.RDI, len(b))
@@ -245,7 +246,7 @@ func (p *process) futex(r *kvm.Regs) *session.GuestError {
 			break
 		}
 		r.RAX = 0
-		p.threads.current.futex, p.threads.current.timed = r.RDI, r.R10 != 0
+		p.threads.Current.Futex, p.threads.Current.Timed = r.RDI, r.R10 != 0
 		return p.switchThread(r)
 	default:
 		r.RAX = errno(_EINVAL)
@@ -255,10 +256,10 @@ func (p *process) futex(r *kvm.Regs) *session.GuestError {
 
 // switchThread parks the current thread, whose registers are in r, and puts those of the next one there.
 func (p *process) switchThread(r *kvm.Regs) *session.GuestError {
-	p.threads.current.regs = *r
-	if !p.threads.yield() {
+	p.threads.Current.Regs = *r
+	if !p.threads.Yield() {
 		return session.Errorf(session.KindDeadlock, "every thread of the program waits")
 	}
-	*r = p.threads.current.regs
+	*r = p.threads.Current.Regs
 	return nil
 }

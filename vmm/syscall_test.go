@@ -7,6 +7,7 @@ import (
 
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/session"
+	"instarfs/vmm/threads"
 )
 
 // testProcess is a process whose program has one page of data at dataVA, without a machine.
@@ -15,7 +16,7 @@ func testProcess(t testing.TB) *process {
 	if err := p.mapRange(dataVA, pageLen, userWrite); err != nil {
 		t.Fatal(err)
 	}
-	return &process{pages: p, threads: newScheduler(), mmapNext: mmapVA}
+	return &process{pages: p, threads: threads.New(), mmapNext: mmapVA}
 }
 
 // call makes one system call and returns what the program gets.
@@ -237,8 +238,8 @@ func FuzzSyscall(f *testing.F) {
 			if _, err := p.call(uint64(in[0]), pick(in[1]), pick(in[2]), pick(in[3]), pick(in[1]+1), pick(in[2]+1)); err != nil {
 				break
 			}
-			if p.threads.current.fs >= systemVA || len(p.threads.waiting) >= maxThreads || len(p.log) > session.MaxLog {
-				t.Fatalf("fs %#x, %d threads wait, %d bytes of log", p.threads.current.fs, len(p.threads.waiting), len(p.log))
+			if p.threads.Current.FS >= systemVA || len(p.log) > session.MaxLog {
+				t.Fatalf("fs %#x, %d bytes of log", p.threads.Current.FS, len(p.log))
 			}
 		}
 		if !bytes.Equal(trap, snapPage(t, p.pages, trapVA)) || !bytes.Equal(gdts, snapPage(t, p.pages, gdtVA)) || p.pages.next > endFrame {

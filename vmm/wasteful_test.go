@@ -13,6 +13,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/img"
 	"instarfs/vmm/session"
+	"instarfs/vmm/threads"
 )
 
 // zeroes is an endless image.
@@ -84,7 +85,7 @@ var wasteful = map[string]func(a *asm){
 	"system calls":    func(a *asm) { a.forever(func() { a.syscall(_SYS_GETPID) }) },
 	"empty ring":      func(a *asm) { a.forever(func() { a.bell(abi.BellRing) }) },
 	"threads": func(a *asm) {
-		for range maxThreads {
+		for range threads.Max {
 			a.syscall(_SYS_CLONE, 0, dataVA+64)
 		}
 		a.forever(func() { a.syscall(_SYS_SCHED_YIELD) })
