@@ -1,13 +1,16 @@
-// Package vmm runs the map guest: a Go program at CPL3 of a tiny KVM machine, over one read-only block device, and gives
-// back what it found as checked extents. It runs any program that keeps the protocol of package abi; it knows no path, no
-// image format and no file system.
+// Package vmm carries a run of the map guest in a virtual machine: a Go program at CPL3 of a tiny KVM
+// machine, over one read-only block device. It is the first carrier of package session. It runs any
+// program that keeps the protocol of package abi; it knows no path, no image format and no file
+// system.
 //
 // # Trust
 //
-// The guest is taken to be hostile from its first instruction: the image that it parses may own it. It can read and write
-// its own memory, the shared window and the device's registers, and ring doorbells. Every number that it leaves there is
-// checked where the host reads it (stream.go, run.go, packages abi and virtio); nothing it does makes the host panic, wait,
-// or allocate beyond its Budget. What it does against the rules ends its run with a *GuestError, and its machine.
+// The guest is taken to be hostile from its first instruction: the image that it parses may own it.
+// It can read and write its own memory, the shared window and the device's registers, and ring
+// doorbells. Every number that it leaves there is checked where the host reads it: in package session,
+// which takes extents and the result out of the window while the guest stands still, in packages abi
+// and virtio, and in syscall.go. Nothing the guest does makes the host panic, wait, or allocate beyond
+// its Budget. What it does against the rules ends its run with a *session.GuestError, and its machine.
 //
 // # Memory
 //
