@@ -35,18 +35,20 @@ type child struct {
 	usage  unix.Rusage
 }
 
-// signal sends a signal unless the process was reaped. Any goroutine may call it.
-func (c *child) signal(s unix.Signal) {
+// signal sends a signal unless the process was reaped. Any goroutine may call it. That the host may
+// send signals was seen when the child was started.
+func (c *child) signal(s unix.Signal) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.reaped {
-		_ = unix.Kill(c.pid, s)
+	if c.reaped {
+		return nil
 	}
+	return unix.Kill(c.pid, s)
 }
 
 // kill ends the process and does not wait until it is gone. Any goroutine may call it.
 func (c *child) kill() {
-	c.signal(unix.SIGKILL)
+	_ = c.signal(unix.SIGKILL)
 	c.end.Do(func() {
 		go func() {
 			defer close(c.gone)
@@ -72,6 +74,8 @@ func (c *child) reap() {
 // close ends the process, waits until it is gone, and frees what the host holds for it.
 func (c *child) close() {
 	c.kill()
+	// One that the host may not kill has had no job yet, and ends with its stream.
+	_ = unix.Shutdown(c.fd, unix.SHUT_RDWR)
 	<-c.gone
 	for _, fd := range []int{c.fd, c.log, c.listener, c.statm} {
 		if fd >= 0 {
@@ -82,8 +86,8 @@ func (c *child) close() {
 }
 
 // stop keeps the child from running until proceed. The child does not notice.
-func (c *child) stop()    { c.signal(unix.SIGSTOP) }
-func (c *child) proceed() { c.signal(unix.SIGCONT) }
+func (c *child) stop()    { _ = c.signal(unix.SIGSTOP) }
+func (c *child) proceed() { _ = c.signal(unix.SIGCONT) }
 
 // logged returns what the child wrote to its log so far, capped. It is hostile.
 func (c *child) logged() string {
@@ -201,10 +205,15 @@ func (c *child) carryOut(s *script) error {
 // done waits for the results of a script.
 func (c *child) done(s *script) error {
 	h, payload, err := c.answer()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case h.Kind != abi.MsgStepsDone:
+	}
+	return c.judge(s, h, payload)
+}
+
+// judge keeps and judges the results of a script.
+func (c *child) judge(s *script, h abi.Header, payload []byte) error {
+	if h.Kind != abi.MsgStepsDone {
 		return fmt.Errorf("message %d instead of results", h.Kind)
 	}
 	c.results = append(c.results[:0], payload...)

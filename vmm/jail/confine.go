@@ -173,10 +173,11 @@ func (s *script) judge(results []byte) error {
 func value(v uint64) abi.Arg { return abi.Value(v) }
 
 // enclose returns the steps whose effect survives the next exec: an empty root, another user,
-// limits, no capabilities and no way to gain any, Landlock.
-func enclose(l level, root bool, cpu uint64, m *Measures) *script {
+// limits, no capabilities and no way to gain any, Landlock. closed becomes whether what was inherited
+// is closed.
+func enclose(l level, root bool, cpu uint64, m *Measures, closed *bool) *script {
 	s := newScript()
-	s.Add(unix.SYS_CLOSE_RANGE, value(programFD+1), value(1<<32-1), value(0))
+	s.try(closed, unix.SYS_CLOSE_RANGE, value(programFD+1), value(1<<32-1), value(0))
 	s.demand("close the program", unix.SYS_FCNTL,
 		value(programFD), value(unix.F_SETFD), value(unix.FD_CLOEXEC))
 	if l != bare {

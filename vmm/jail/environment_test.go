@@ -30,6 +30,16 @@ func asItsOwnRoot(cmd *exec.Cmd) {
 
 func asRoot(*exec.Cmd) {}
 
+// withoutKill is root in a container that may not send signals to others.
+func withoutKill(cmd *exec.Cmd) {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	cmd.Path = "/usr/bin/setpriv"
+	cmd.Args = []string{"setpriv", "--bounding-set=-kill", "--inh-caps=-kill", self}
+}
+
 // TestEnvironments: wherever a host runs, its guests are confined as far as that lets them be,
 // and it says what is missing; or none can be started, and it says in one line why.
 func TestEnvironments(t *testing.T) {
@@ -71,6 +81,12 @@ func TestEnvironments(t *testing.T) {
 			"too many open files"},
 		{"no processes", asOther, "open lock-out-processes fail",
 			"resource temporarily unavailable"},
+		{"no close_range", asRoot, "lock-out-close-range serve", served},
+		{"no close_range, and a file to inherit", asRoot, "lock-out-close-range leak descriptors",
+			"descriptor 0\ndescriptor 2\n"},
+		{"a file to inherit", asRoot, "leak descriptors", "descriptor 0\ndescriptor 2\n"},
+		{"no execveat", asRoot, "open lock-out-exec fail", "execute the guest: operation not permitted"},
+		{"no signals", withoutKill, "open lock-out-namespaces fail", "(give CAP_KILL to"},
 		{"no /proc", asRoot, "empty-root open", "is /proc mounted?"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -73,6 +73,11 @@ var deeds = map[string]func(*host) error{
 	"fail":    (*host).fail,
 	"endless": (*host).endless,
 
+	"descriptors": (*host).descriptors,
+	"leak":        leak,
+
+	"lock-out-close-range":     denying(unix.ENOSYS, rule{unix.SYS_CLOSE_RANGE, nil}),
+	"lock-out-exec":            denying(unix.EPERM, rule{unix.SYS_EXECVEAT, nil}),
 	"lock-out-user-namespaces": denying(unix.EPERM, with(unix.SYS_CLONE, 0, unix.CLONE_NEWUSER)),
 	"lock-out-namespaces": denying(unix.EPERM,
 		with(unix.SYS_CLONE, 0, unix.CLONE_NEWUSER), with(unix.SYS_CLONE, 0, unix.CLONE_NEWPID)),
@@ -147,6 +152,32 @@ func (h *host) fail() (err error) {
 		return fmt.Errorf("want no guest: %w", err)
 	}
 	fmt.Println(err)
+	return nil
+}
+
+// leak opens a file that programs which this one executes inherit.
+func leak(*host) error {
+	_, err := unix.Open("/proc/self/status", unix.O_RDONLY, 0)
+	return err
+}
+
+// descriptors prints those of a child that waits for its job.
+func (h *host) descriptors() error {
+	if err := h.open(); err != nil {
+		return err
+	}
+	c, err := h.pool.spawn()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.pid))
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		fmt.Printf("descriptor %s\n", e.Name())
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package jail
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -48,7 +49,10 @@ func (s *spawner) spawn(l level, report bool) (*child, Measures, error) {
 	if err != nil {
 		c.statm = -1 // its limits hold all the same
 	}
-	c.stop()
+	if err := c.signal(unix.SIGSTOP); err != nil {
+		c.close()
+		return nil, m, fmt.Errorf("stop a process: %w (give CAP_KILL to the container or service that runs this)", err)
+	}
 	return c, m, nil
 }
 
@@ -77,18 +81,54 @@ func (s *spawner) confine(c *child, l level, m *Measures) error {
 			return err
 		}
 	}
-	if err := c.carryOut(enclose(l, s.root, s.cpu, m)); err != nil {
+	var closed bool
+	if err := c.carryOut(enclose(l, s.root, s.cpu, m, &closed)); err != nil {
 		return err
 	}
+	if !closed {
+		if err := c.closeEach(); err != nil {
+			return err
+		}
+	}
 	m.OtherUser = m.OtherUser && other
-	// On success nothing answers: the program starts again and reads the next message.
-	exec := execute()
-	c.put(abi.MsgSteps, uint32(exec.Len()), exec.Encode())
 	door := lock(self, m.Reporting)
-	if err := c.carryOut(door); err != nil || !m.Reporting {
+	if err := c.executeAnd(door); err != nil || !m.Reporting {
 		return err
 	}
 	return c.takeListener()
+}
+
+// closeEach closes what the child inherited, where close_range(2) is not to be had.
+func (c *child) closeEach() error {
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.pid))
+	if err != nil {
+		return fmt.Errorf("close what a process inherited: %w", err)
+	}
+	s := newScript()
+	for _, e := range list {
+		if fd, err := strconv.ParseUint(e.Name(), 10, 31); err == nil && fd > programFD {
+			s.demand("close what a process inherited", unix.SYS_CLOSE, value(fd))
+		}
+	}
+	return c.carryOut(s)
+}
+
+// executeAnd executes the program again, which then carries out a script.
+func (c *child) executeAnd(s *script) error {
+	exec := execute()
+	c.put(abi.MsgSteps, uint32(exec.Len()), exec.Encode())
+	c.put(abi.MsgSteps, uint32(s.Len()), s.Encode())
+	if err := c.await(c.flush); err != nil {
+		return c.failed(err)
+	}
+	h, payload, err := c.answer()
+	if err == nil && h.Kind == abi.MsgStepsDone && h.N == uint32(exec.Len()) {
+		err = exec.judge(payload) // on success only the new program answers
+	}
+	if err != nil {
+		return err
+	}
+	return c.judge(s, h, payload)
 }
 
 // start executes the program.
