@@ -105,7 +105,8 @@ func (b *bench) smallIn(where, pattern string, process bool) error {
 			}
 		}
 	}
-	b.report.row(b.carrier+": (a) first `cat` of the map of a small qcow2, "+where, first, "`qemu-img map`",
+	b.report.row(b.carrier+": (a) first `cat` of the map of a small qcow2, "+where, first,
+		"`qemu-img map`",
 		qemu)
 	b.report.row("— `cat` of an ordinary file of these bytes, which is the floor", plain,
 		"`qemu-img map`", qemu)
@@ -115,7 +116,8 @@ func (b *bench) smallIn(where, pattern string, process bool) error {
 		"`qemu-img map`", qemu)
 	b.report.row("— the same `cat` again", again, "`qemu-img map`", qemu)
 	if process {
-		b.report.row(b.carrier+": (e) `instarfs map` of a small qcow2, as one process", alone, "`qemu-img map`",
+		b.report.row(b.carrier+": (e) `instarfs map` of a small qcow2, as one process", alone,
+			"`qemu-img map`",
 			qemu)
 	}
 	return m.end()
@@ -179,8 +181,10 @@ func (b *bench) large() error {
 	what := fmt.Sprintf("a qcow2 of %d extents", extents)
 	b.report.row(b.carrier+": (b) first `cat` of the map of "+what, first, "`qemu-img map`", qemu)
 	b.report.row(b.carrier+": (c) the same `cat` again", again, "`qemu-img map`", qemu)
-	b.report.row(b.carrier+": (e) `instarfs map` of "+what+", as one process", process, "`qemu-img map`", qemu)
-	b.report.note(b.carrier+": (f) resident memory of the mount: %.1f bytes for each of %d cached extents "+
+	b.report.row(b.carrier+": (e) `instarfs map` of "+what+", as one process", process,
+		"`qemu-img map`", qemu)
+	b.report.note(b.carrier+
+		": (f) resident memory of the mount: %.1f bytes for each of %d cached extents "+
 		"(%.1f MiB before, %.1f MiB after).",
 		float64(after-before)/float64(images*extents), images*extents, mib(before), mib(after))
 	return m.end()

@@ -7,8 +7,8 @@
 //
 //	sparse.raw      data, holes of the host file, a last sector that is incomplete
 //	empty.qcow2     nothing allocated: one extent
-//	mixed.qcow2     data, zero and compressed clusters, a zero cluster that keeps its host cluster;
-//	                the size is not a multiple of the cluster size
+//	mixed.qcow2     data, zero and compressed clusters, a zero cluster that keeps its host
+//	                cluster; the size is not a multiple of the cluster size
 //	extended.qcow2  extended L2 entries: data, zeroes and nothing in one cluster
 //	broken.qcow2    an L2 entry that points into the middle of a cluster, between data
 //

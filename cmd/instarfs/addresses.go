@@ -21,7 +21,8 @@ var loweredFrom uint64
 
 // tooFewAddresses is what entry prints before it ends the program with status 1.
 var tooFewAddresses = "instarfs: the address space is limited to less than 896 MiB, of which the " +
-	"Go runtime reserves 690: raise the limit to 1 GiB or more (ulimit -v, prlimit --as, LimitAS=)\n"
+	"Go runtime reserves 690: raise the limit to 1 GiB or more (ulimit -v, prlimit --as, " +
+	"LimitAS=)\n"
 
 // restoreAddresses undoes what entry did to the limit.
 func restoreAddresses() {

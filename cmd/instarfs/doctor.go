@@ -25,7 +25,8 @@ func doctorCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Check whether this machine can run instarfs, and say what to do if not",
-		Long: "Check whether KVM or confined processes, and FUSE, are usable, by starting the map guest on a small image, " +
+		Long: "Check whether KVM or confined processes, and FUSE, are usable, by starting the " +
+			"map guest on a small image, " +
 			"and say what to do if not." +
 			exitHelp("all is well", "something is missing"),
 		Args: expect(),
@@ -60,7 +61,8 @@ func runDoctor(ctx context.Context, e *env) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("doctor: %w", context.Cause(ctx))
 	}
-	findings = append(findings, finding{name: "fuse", err: e.checkFUSE()}, finding{name: "openat2", err: e.checkOpen()})
+	findings = append(findings, finding{name: "fuse", err: e.checkFUSE()},
+		finding{name: "openat2", err: e.checkOpen()})
 	if !e.root {
 		findings = append(findings, finding{name: "fusermount3", err: findFusermount()})
 	}
@@ -134,14 +136,16 @@ func (e *env) testRun(ctx context.Context, how guests.Isolation) error {
 	case err != nil:
 		return err
 	case res.VirtualSize != size:
-		return fmt.Errorf("the map guest says that an image of %d bytes has %d", size, res.VirtualSize)
+		return fmt.Errorf("the map guest says that an image of %d bytes has %d", size,
+			res.VirtualSize)
 	}
 	return nil
 }
 
 func findFusermount() error {
 	if _, err := exec.LookPath("fusermount3"); err != nil {
-		return errors.New("fusermount3, which mounts for users other than root, is not found: install the package fuse3")
+		return errors.New("fusermount3, which mounts for users other than root, is not found: " +
+			"install the package fuse3")
 	}
 	return nil
 }
@@ -153,8 +157,9 @@ func openDevice(name, missing, forbidden string) error {
 	case errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("%s does not exist: %s", name, missing)
 	case errors.Is(err, syscall.EPERM):
-		return fmt.Errorf("%s is not allowed here: give it to the container (--device %s) or to the "+
-			"service (DeviceAllow=%s rw)", name, name, name)
+		return fmt.Errorf(
+			"%s is not allowed here: give it to the container (--device %s) or to the "+
+				"service (DeviceAllow=%s rw)", name, name, name)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("no permission to open %s: %s", name, forbidden)
 	case err != nil:

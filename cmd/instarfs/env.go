@@ -10,7 +10,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// env is all that the commands meet outside of themselves. wire makes the real one, tests make others.
+// env is all that the commands meet outside of themselves. wire makes the real one, tests make
+// others.
 type env struct {
 	stdout, stderr io.Writer
 	terminal       bool // stderr is a terminal
@@ -25,7 +26,8 @@ type env struct {
 	checkFUSE    func() error // the same of FUSE
 	checkOpen    func() error // the same of opening files beneath a directory
 
-	mayHold func(dir string) bool // files in it may hold a process that was ended, see process.ServeBehind
+	// files in it may hold a process that was ended, see process.ServeBehind
+	mayHold func(dir string) bool
 
 	behind bool // this process is the child of another, see process.ServeBehind
 	// leave sets what must not be left undone when the program ends at once: process.Leaving.Do.
@@ -34,9 +36,10 @@ type env struct {
 
 // engine maps images. It is safe for use by many goroutines.
 type engine interface {
-	// Map maps the image in the file called name, which is also the name that the map shows. The error is a whole line: map,
-	// the name, why. In a qemu-img profile the error of an image that qemu-img does not open is a qemuTexter, and a walk that fails
-	// is a result with Failed and a Map that ends where qemu-img's output ends; otherwise it is an error.
+	// Map maps the image in the file called name, which is also the name that the map shows. The
+	// error is a whole line: map, the name, why. In a qemu-img profile the error of an image that
+	// qemu-img does not open is a qemuTexter, and a walk that fails is a result with Failed and a
+	// Map that ends where qemu-img's output ends; otherwise it is an error.
 	Map(ctx context.Context, name string, o mapOptions) (*mapResult, error)
 	Close() error
 }
@@ -50,7 +53,8 @@ type mapOptions struct {
 	TopOnly    bool // do not look into the backing file
 }
 
-// mapResult is what an engine found. Map.Start is that of the window even if the disk ends before it.
+// mapResult is what an engine found. Map.Start is that of the window even if the disk ends before
+// it.
 type mapResult struct {
 	Map         *extent.Map
 	VirtualSize uint64 // bytes
@@ -59,8 +63,8 @@ type mapResult struct {
 	Warnings    []*fault.Fault
 }
 
-// qemuTexter is an error of which qemu-img may have words of its own: what it prints behind "Could not open 'NAME': ", and what on a
-// line of its own before that.
+// qemuTexter is an error of which qemu-img may have words of its own: what it prints behind "Could
+// not open 'NAME': ", and what on a line of its own before that.
 type qemuTexter interface {
 	QemuText() string
 	QemuStderr() []string

@@ -29,7 +29,8 @@ func mapCommand(e *env) *cobra.Command {
 		Use:   "map [OPTIONS] FILENAME",
 		Short: "Print the allocation map of one image, as qemu-img map does",
 		Long: mapHelp + "\n\nExit status:\n    0  the map is printed" +
-			"\n    1  anything else, a wrong command line too, as with qemu-img; standard error says why" +
+			"\n    1  anything else, a wrong command line too, as with qemu-img; standard error " +
+			"says why" +
 			"\n  134  with --qemu-version, where that qemu-img aborts" + signalHelp,
 		DisableFlagParsing:    true,
 		DisableFlagsInUseLine: true,
@@ -65,9 +66,11 @@ func runMap(ctx context.Context, e *env, a *mapArgs) error {
 	if err != nil {
 		return err
 	}
-	if !a.Release.IsQemu() && a.options.Window.Start > 0 && a.options.Window.Start >= res.VirtualSize {
-		return mapError(a.file, fmt.Errorf("--start-offset %d is at or past the end of the disk, which has %d bytes",
-			a.options.Window.Start, res.VirtualSize))
+	if !a.Release.IsQemu() && a.options.Window.Start > 0 &&
+		a.options.Window.Start >= res.VirtualSize {
+		return mapError(a.file,
+			fmt.Errorf("--start-offset %d is at or past the end of the disk, which has %d bytes",
+				a.options.Window.Start, res.VirtualSize))
 	}
 	return printMap(e, a, res)
 }
@@ -101,7 +104,8 @@ func mapFile(ctx context.Context, e *env, a *mapArgs, name string) (*mapResult, 
 		if errors.As(err, &f) && aborts(f) {
 			return nil, abortError{f.Message()}
 		}
-		return nil, qemuError{fmt.Sprintf("Could not open '%s': %s", show.Line(a.file), qemu.QemuText())}
+		return nil, qemuError{fmt.Sprintf("Could not open '%s': %s", show.Line(a.file),
+			qemu.QemuText())}
 	default:
 		return nil, err
 	}

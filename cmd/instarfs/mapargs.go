@@ -43,13 +43,15 @@ func (a *mapArgs) rows() []options.Option {
 		{Long: "output", Arg: "FORM", Usual: "human", Qemu: true, Set: options.OneOf(&a.view,
 			options.Word("human", render.Text), options.Word("json", render.JSON)),
 			Help: "human or json"},
-		{Short: 's', Long: "start-offset", Arg: "OFF", Qemu: true, Set: a.number(&a.options.Window.Start),
+		{Short: 's', Long: "start-offset", Arg: "OFF", Qemu: true,
+			Set:  a.number(&a.options.Window.Start),
 			Help: "begin at this byte of the disk"},
 		{Short: 'l', Long: "max-length", Arg: "LEN", Qemu: true, Set: a.number(&a.length),
 			Help: "stop after this many bytes"},
 		{Long: "image-opts", Qemu: true, Set: a.refuse("image-opts")},
 		{Long: "object", Arg: "OBJECT", Qemu: true, Set: a.refuse("object")},
-		{Long: "sector-size", Arg: "N", Usual: "65536", Set: options.SectorSize(&a.options.SectorSize),
+		{Long: "sector-size", Arg: "N", Usual: "65536",
+			Set:  options.SectorSize(&a.options.SectorSize),
 			Help: "block size of the device that the guest sees: a power of two, 512 to 65536"},
 		{Long: "depth", Arg: "0", Set: a.setDepth,
 			Help: "map this file alone: what a backing file holds is not present"},
@@ -135,7 +137,8 @@ func (a *mapArgs) parse(items []options.Item, names []string) error {
 	case a.unsupported == "image-opts" && a.hasFormat && isQemu:
 		return qemuError{"--image-opts and --format are mutually exclusive"}
 	case a.unsupported != "":
-		return fmt.Errorf("--%s is not supported (instarfs accepts FILENAME directly; see docs/quirks.md)",
+		return fmt.Errorf(
+			"--%s is not supported (instarfs accepts FILENAME directly; see docs/quirks.md)",
 			a.unsupported)
 	case a.hasFormat && a.options.Format == "" && isQemu:
 		return qemuError{"Could not open '" + show.Line(a.file) + "': Unknown driver ''"}

@@ -12,8 +12,9 @@ import (
 	"instarfs/render"
 )
 
-// fileName is the name of the file to open, which is also the name that the map shows. By default it is what was typed. In a
-// qemu-img profile a colon before the first slash ends the name of a protocol, of which we have file only.
+// fileName is the name of the file to open, which is also the name that the map shows. By default
+// it is what was typed. In a qemu-img profile a colon before the first slash ends the name of a
+// protocol, of which we have file only.
 func fileName(typed string, p img.Release) (string, error) {
 	if !p.IsQemu() {
 		if typed == "" {
@@ -34,7 +35,8 @@ func fileName(typed string, p img.Release) (string, error) {
 		}
 	}
 	if name == "" {
-		return "", qemuError{fmt.Sprintf("Could not open '%s': The 'file' block driver requires a file name",
+		return "", qemuError{fmt.Sprintf(
+			"Could not open '%s': The 'file' block driver requires a file name",
 			show.Line(typed))}
 	}
 	return name, nil
@@ -48,8 +50,8 @@ func cutProtocol(name string) (protocol, rest string, ok bool) {
 	return name[:i], name[i+1:], true
 }
 
-// printMap prints the map and what is said of it. In a qemu-img profile what was printed before a failure stays, and nobody
-// minds whether standard output takes it.
+// printMap prints the map and what is said of it. In a qemu-img profile what was printed before a
+// failure stays, and nobody minds whether standard output takes it.
 func printMap(e *env, a *mapArgs, res *mapResult) error {
 	if a.Release.IsQemu() {
 		return printLikeQemu(e, a, res)
@@ -105,8 +107,8 @@ func aborts(f *fault.Fault) bool {
 	return yes
 }
 
-// stdioBuffer is how many bytes the C library gathers before it writes them to a file or pipe; those gathered when a program
-// aborts are lost.
+// stdioBuffer is how many bytes the C library gathers before it writes them to a file or pipe;
+// those gathered when a program aborts are lost.
 const stdioBuffer = 4096
 
 // warnOfOpening prints what qemu-img finds when it opens an image, whatever is mapped of it.

@@ -73,12 +73,13 @@ func mountCommand(e *env) *cobra.Command {
 	return cmd
 }
 
-// ignoredMountOptions are those that mount(8) hands to every file system. A mount of ours is always read-only, nosuid, nodev
-// and noexec, whatever they say.
+// ignoredMountOptions are those that mount(8) hands to every file system. A mount of ours is always
+// read-only, nosuid, nodev and noexec, whatever they say.
 var ignoredMountOptions = map[string]bool{
-	"ro": true, "rw": true, "dev": true, "nodev": true, "suid": true, "nosuid": true, "exec": true, "noexec": true,
-	"atime": true, "noatime": true, "relatime": true, "auto": true, "noauto": true, "user": true, "nouser": true,
-	"nofail": true, "_netdev": true, "defaults": true,
+	"ro": true, "rw": true, "dev": true, "nodev": true, "suid": true, "nosuid": true,
+	"exec": true, "noexec": true, "atime": true, "noatime": true, "relatime": true, "auto": true,
+	"noauto": true, "user": true, "nouser": true, "nofail": true, "_netdev": true,
+	"defaults": true,
 }
 
 // applyMountOptions sets the options that a list of mount options names, with _ for - as mount
@@ -86,7 +87,8 @@ var ignoredMountOptions = map[string]bool{
 func applyMountOptions(all []options.Option, list string) error {
 	for word := range strings.SplitSeq(list, ",") {
 		key, value, joined := strings.Cut(word, "=")
-		if key == "" || ignoredMountOptions[word] || strings.HasPrefix(word, "x-") || key == "comment" {
+		if key == "" || ignoredMountOptions[word] || strings.HasPrefix(word, "x-") ||
+			key == "comment" {
 			continue
 		}
 		name := strings.ReplaceAll(key, "_", "-")
@@ -112,7 +114,8 @@ func applyMountOptions(all []options.Option, list string) error {
 
 // runMount mounts and serves until the mount is gone.
 func runMount(ctx context.Context, e *env, o mountOptions) error {
-	if !e.behind && slices.ContainsFunc(append([]string{o.Source}, o.Access.AllowDirs...), e.mayHold) {
+	if !e.behind && slices.ContainsFunc(append([]string{o.Source}, o.Access.AllowDirs...),
+		e.mayHold) {
 		return process.ServeBehind(ctx, e.leave)
 	}
 	o.Log = func(line string) { e.print("instarfs: " + line + "\n") }
@@ -123,6 +126,7 @@ func runMount(ctx context.Context, e *env, o mountOptions) error {
 	}
 	e.leave(func(syscall.Signal) { _ = m.Abort() })
 	defer e.leave(nil)
-	e.say("mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", o.Source, o.Mountpoint, o.Mountpoint)
+	e.say("mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", o.Source, o.Mountpoint,
+		o.Mountpoint)
 	return m.Serve(ctx)
 }

@@ -17,8 +17,8 @@ const (
 	clearLine     = "\r\x1b[K"
 )
 
-// progress tells on a terminal that something takes its time, in a line that updates itself. The function it returns
-// ends that and leaves the terminal as it was.
+// progress tells on a terminal that something takes its time, in a line that updates itself. The
+// function it returns ends that and leaves the terminal as it was.
 func (e *env) progress(what string) (stop func()) {
 	if !e.terminal {
 		return func() {}
@@ -46,7 +46,8 @@ func (e *env) tick(what string, done <-chan struct{}) {
 			}
 			return
 		case <-next.C:
-			_, _ = fmt.Fprintf(e.stderr, "%sinstarfs: %s, %d s", clearLine, what, int(time.Since(start).Seconds()))
+			_, _ = fmt.Fprintf(e.stderr, "%sinstarfs: %s, %d s", clearLine, what,
+				int(time.Since(start).Seconds()))
 			next.Reset(progressEvery)
 		}
 	}

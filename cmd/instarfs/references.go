@@ -26,7 +26,8 @@ func (a *accessOptions) warn(e *env) {
 		e.say("warning: --references any: images decide which of this computer's files are opened")
 	}
 	if a.OwnRights {
-		e.say("warning: --reference-rights mount: files that images name are opened with the rights of this process, " +
+		e.say("warning: --reference-rights mount: files that images name are opened with the " +
+			"rights of this process, " +
 			"also those that the images' owners may not read")
 	}
 }

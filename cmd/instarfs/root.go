@@ -15,9 +15,10 @@ import (
 	"instarfs/guest/show"
 )
 
-// The rules of what the commands print: data goes to standard output, all else to standard error, one line each, beginning
-// with "instarfs: ", without a capital in front or a full stop at the end. A line says what was tried, on which file, why it
-// went wrong and what to do. The texts of a qemu-img profile are qemu-img's instead.
+// The rules of what the commands print: data goes to standard output, all else to standard error,
+// one line each, beginning with "instarfs: ", without a capital in front or a full stop at the end.
+// A line says what was tried, on which file, why it went wrong and what to do. The texts of a
+// qemu-img profile are qemu-img's instead.
 
 // usageError is a command line that makes no sense.
 type usageError struct{ err error }
@@ -40,8 +41,9 @@ type abortError struct{ assertion string }
 
 func (e abortError) Error() string { return e.assertion }
 
-// exitCode is the only place where exit statuses are decided. map answers 1 where others answer 2, because scripts made for
-// qemu-img know no other: its mistakes on the command line are no usageError.
+// exitCode is the only place where exit statuses are decided. map answers 1 where others answer 2,
+// because scripts made for qemu-img know no other: its mistakes on the command line are no
+// usageError.
 func exitCode(err error) int {
 	var usage usageError
 	var sig process.SignalError
@@ -63,9 +65,11 @@ func exitCode(err error) int {
 	}
 }
 
-// exitHelp is the part of a command's help that tells its exit statuses, beginning with what success and failure mean.
+// exitHelp is the part of a command's help that tells its exit statuses, beginning with what
+// success and failure mean.
 func exitHelp(success, failure string) string {
-	return "\n\nExit status:\n    0  " + success + "\n    1  " + failure + "\n    2  the command line makes no sense" + signalHelp
+	return "\n\nExit status:\n    0  " + success + "\n    1  " + failure +
+		"\n    2  the command line makes no sense" + signalHelp
 }
 
 const signalHelp = "\n  130  ended by SIGINT; 143 by SIGTERM; 129 by SIGHUP"
@@ -114,8 +118,10 @@ func rootCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "instarfs",
 		Short: "Show the allocation maps of disk images as files",
-		Long: "instarfs shows which parts of a disk image hold data, as qemu-img map does, but as files of a mount. Images are\n" +
-			"parsed in a small virtual machine, so that one made to attack its reader gets hold of nothing." +
+		Long: "instarfs shows which parts of a disk image hold data, as qemu-img map does, but " +
+			"as files of a mount. Images are\n" +
+			"parsed in a small virtual machine, so that one made to attack its reader gets hold " +
+			"of nothing." +
 			exitHelp("done", "failed; one line on standard error says why"),
 		Version:           moduleVersion(),
 		SilenceErrors:     true,
@@ -123,7 +129,8 @@ func rootCommand(e *env) *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command '%s' (see 'instarfs --help')", args[0])}
+				return usageError{fmt.Errorf("unknown command '%s' (see 'instarfs --help')",
+					args[0])}
 			}
 			return usageError{errors.New("a command is missing (see 'instarfs --help')")}
 		},
@@ -150,7 +157,8 @@ func expect(names ...string) cobra.PositionalArgs {
 		if len(names) > 0 {
 			want = strings.Join(names, " and ")
 		}
-		return usageError{fmt.Errorf("%sexpecting %s, got %d (see '%s --help')", prefix(c), want, len(args), c.CommandPath())}
+		return usageError{fmt.Errorf("%sexpecting %s, got %d (see '%s --help')", prefix(c), want,
+			len(args), c.CommandPath())}
 	}
 }
 

@@ -19,8 +19,10 @@ func versionCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of the program and of the guest in it",
-		Long: "Print the version of the program, the SHA-256 of the map guest in it, and the Go release that built it. " +
-			"With -v, also what can carry its runs here." + exitHelp("done", "the output could not be written"),
+		Long: "Print the version of the program, the SHA-256 of the map guest in it, and the Go " +
+			"release that built it. " +
+			"With -v, also what can carry its runs here." +
+			exitHelp("done", "the output could not be written"),
 		Args: expect(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := versionText(e)
@@ -36,7 +38,8 @@ func versionCommand(e *env) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also say what can carry runs of the guest")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false,
+		"also say what can carry runs of the guest")
 	return cmd
 }
 
@@ -49,7 +52,8 @@ func versionText(e *env) (string, error) {
 		}
 		guest = fmt.Sprintf("sha256:%x", sum.Sum(nil))
 	}
-	return fmt.Sprintf("instarfs %s\nguest %s\n%s %s/%s\n", moduleVersion(), guest, runtime.Version(),
+	return fmt.Sprintf("instarfs %s\nguest %s\n%s %s/%s\n", moduleVersion(), guest,
+		runtime.Version(),
 		runtime.GOOS, runtime.GOARCH), nil
 }
 
@@ -69,7 +73,8 @@ func carrierText(ctx context.Context, e *env) string {
 // version is what make found out with git describe; the linker sets it.
 var version string
 
-// moduleVersion is version, or what go install and go build noted: the version of the module, or the commit.
+// moduleVersion is version, or what go install and go build noted: the version of the module, or
+// the commit.
 func moduleVersion() string {
 	if version != "" {
 		return version

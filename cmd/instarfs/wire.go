@@ -65,12 +65,14 @@ func newEngine(o sharedOptions) (engine, error) {
 
 // Map implements engine.
 func (m *oneMap) Map(ctx context.Context, name string, o mapOptions) (*mapResult, error) {
-	c := chain.Options{Format: o.Format, Window: o.Window, SectorSize: o.SectorSize, Release: o.Release, TopOnly: o.TopOnly}
+	c := chain.Options{Format: o.Format, Window: o.Window, SectorSize: o.SectorSize,
+		Release: o.Release, TopOnly: o.TopOnly}
 	r, err := m.engine.MapFile(ctx, name, c)
 	if err != nil {
 		return nil, err
 	}
-	return &mapResult{Map: r.Map, VirtualSize: r.VirtualSize, Format: r.Format, Failed: r.Failed, Warnings: r.Warnings}, nil
+	return &mapResult{Map: r.Map, VirtualSize: r.VirtualSize, Format: r.Format, Failed: r.Failed,
+		Warnings: r.Warnings}, nil
 }
 
 // Close implements engine.
@@ -148,7 +150,8 @@ func newMountOn(pool guests.Pool, shared guests.Allowance, o mountOptions) (moun
 		done()
 		return nil, err
 	}
-	// The first reader should not have to wait for the guest's boot. If it fails, that reader is told why.
+	// The first reader should not have to wait for the guest's boot. If it fails, that reader is
+	// told why.
 	go func() { _ = pool.Warm(context.Background()) }()
 	return &liveMount{m, pool, tree, done}, nil
 }
@@ -180,13 +183,16 @@ func caller(who *fusefs.Caller) *files.Caller { return (*files.Caller)(who) }
 
 func info(i source.Info) fusefs.Info {
 	return fusefs.Info{
-		Mode: i.Mode, UID: i.UID, GID: i.GID, MTime: i.MTime, Generation: fusefs.Generation(i.Generation),
-		Link: i.Link, LinkType: i.LinkType, Alone: i.Alone,
+		Mode: i.Mode, UID: i.UID, GID: i.GID, MTime: i.MTime,
+		Generation: fusefs.Generation(i.Generation),
+		Link:       i.Link, LinkType: i.LinkType, Alone: i.Alone,
 	}
 }
 
 // ReadDir implements fusefs.Source.
-func (s imageSource) ReadDir(ctx context.Context, who *fusefs.Caller, dir string) ([]fusefs.Entry, error) {
+func (s imageSource) ReadDir(
+	ctx context.Context, who *fusefs.Caller, dir string,
+) ([]fusefs.Entry, error) {
 	list, err := s.Source.ReadDir(ctx, caller(who), dir)
 	entries := make([]fusefs.Entry, len(list))
 	for i, e := range list {
@@ -201,7 +207,9 @@ func (s imageSource) CheckDir(ctx context.Context, who *fusefs.Caller, dir strin
 }
 
 // Stat implements fusefs.Source.
-func (s imageSource) Stat(ctx context.Context, who *fusefs.Caller, path string) (fusefs.Info, error) {
+func (s imageSource) Stat(
+	ctx context.Context, who *fusefs.Caller, path string,
+) (fusefs.Info, error) {
 	i, err := s.Source.Stat(ctx, caller(who), path)
 	return info(i), err
 }
@@ -212,12 +220,16 @@ func (s imageSource) Cached(path string, g fusefs.Generation) (*extent.Map, bool
 }
 
 // Check implements fusefs.Source.
-func (s imageSource) Check(ctx context.Context, who *fusefs.Caller, path string, g fusefs.Generation) (bool, error) {
+func (s imageSource) Check(
+	ctx context.Context, who *fusefs.Caller, path string, g fusefs.Generation,
+) (bool, error) {
 	return s.Source.Check(ctx, caller(who), path, chain.Generation(g))
 }
 
 // Map implements fusefs.Source.
-func (s imageSource) Map(ctx context.Context, who *fusefs.Caller, path string) (*extent.Map, fusefs.Generation, error) {
+func (s imageSource) Map(
+	ctx context.Context, who *fusefs.Caller, path string,
+) (*extent.Map, fusefs.Generation, error) {
 	m, g, err := s.Source.Map(ctx, caller(who), path)
 	return m, fusefs.Generation(g), err
 }

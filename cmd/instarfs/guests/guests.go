@@ -39,7 +39,8 @@ type Pool interface {
 // Options say which guests are wanted.
 type Options struct {
 	Isolation Isolation
-	Ahead     int // guests that are kept ready from the first run on; 0 for a program that maps once
+	// guests that are kept ready from the first run on; 0 for a program that maps once
+	Ahead int
 	// ForMaps is how many bytes of the address space maps may take, in addition to machines; 0 if
 	// that does not matter.
 	ForMaps uint64
@@ -70,7 +71,8 @@ func New(o Options, r Allowance) (g Pool, note string, err error) {
 	return replaceMachines(o, r, err)
 }
 
-// replaceMachines makes processes in place of virtual machines. err says why there are none of those.
+// replaceMachines makes processes in place of virtual machines. err says why there are none of
+// those.
 func replaceMachines(o Options, r Allowance, err error) (g Pool, note string, _ error) {
 	processes, second := newProcesses(o, r)
 	if second != nil {

@@ -17,8 +17,8 @@ type Limits struct {
 	Memory                            uint64 // bytes, for all maps together
 }
 
-// ownMemory is what the program itself takes, bytes: the runtime, the guest, buffers, and what is not
-// collected yet.
+// ownMemory is what the program itself takes, bytes: the runtime, the guest, buffers, and what is
+// not collected yet.
 const ownMemory = 48 << 20
 
 // Allowance is what runs and compositions may use together.
@@ -56,8 +56,8 @@ func (r Allowance) seats() int {
 	return int(max(1, min(r.Bytes/4/machine, most)))
 }
 
-// Chain returns the limits of package chain. It may keep maps of so many bytes, but not of more than
-// half of the memory.
+// Chain returns the limits of package chain. It may keep maps of so many bytes, but not of more
+// than half of the memory.
 func (r Allowance) Chain(cache uint64) chain.Limits {
 	return chain.Limits{
 		Cache: int64(min(cache, r.Bytes/2)), Memory: r.memory, Turns: r.turns,

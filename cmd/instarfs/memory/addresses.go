@@ -13,7 +13,8 @@ import (
 const (
 	// spareAddresses is what a mount needs in addition to its maps and machines: buffers, threads.
 	spareAddresses = 128 << 20
-	// leastSpare is what it cannot do without if it has one machine only: the heap grows by as much.
+	// leastSpare is what it cannot do without if it has one machine only: the heap grows by as
+	// much.
 	leastSpare = 64 << 20
 )
 
@@ -35,8 +36,8 @@ func freeAddresses() uint64 {
 	return l.Cur - min(l.Cur, pages*uint64(os.Getpagesize()))
 }
 
-// addressesForMaps returns how much of the address space maps may take: half, because the other half
-// is for machines; math.MaxInt64 without a limit.
+// addressesForMaps returns how much of the address space maps may take: half, because the other
+// half is for machines; math.MaxInt64 without a limit.
 func addressesForMaps() int64 {
 	free := freeAddresses()
 	if free == math.MaxUint64 {

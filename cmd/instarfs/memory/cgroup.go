@@ -10,8 +10,8 @@ import (
 	"instarfs/mountinfo"
 )
 
-// cgroupMemory returns the tightest limit of memory of the cgroup of this process and of those above
-// it. root is /.
+// cgroupMemory returns the tightest limit of memory of the cgroup of this process and of those
+// above it. root is /.
 func cgroupMemory(root fs.FS) (limit int64, ok bool) {
 	groups, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {

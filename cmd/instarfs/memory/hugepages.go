@@ -12,9 +12,9 @@ const heapRoom = 1 << 30
 
 // AskForHugePages asks the kernel to back the first n bytes of the heap with huge pages, which it
 // does if the system leaves that to programs, as many distributions set it. The map of a million
-// extents is five thousand small pages, each a fault when it is touched first: on virtual processors
-// for which the hypervisor keeps page tables these take longer than all else. Only speed depends on
-// it, so failure is no error. It takes some milliseconds.
+// extents is five thousand small pages, each a fault when it is touched first: on virtual
+// processors for which the hypervisor keeps page tables these take longer than all else. Only speed
+// depends on it, so failure is no error. It takes some milliseconds.
 func AskForHugePages(n uint64) {
 	if freeAddresses() < math.MaxUint64 {
 		return // under a limit, other things need them more

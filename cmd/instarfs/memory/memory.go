@@ -22,8 +22,8 @@ const (
 	machineRoom = 24 << 20
 )
 
-// Default returns how much maps may take if the user does not say: a share of what there is for this
-// process, and at least Least.
+// Default returns how much maps may take if the user does not say: a share of what there is for
+// this process, and at least Least.
 func Default() int64 {
 	n := int64(math.MaxInt64)
 	var info unix.Sysinfo_t
@@ -38,6 +38,6 @@ func Default() int64 {
 }
 
 // LimitHeap keeps the heap, with what is not collected yet, to n bytes less the room for machines,
-// or to GOMEMLIMIT if that is less. What is reachable is bounded elsewhere, so the heap never has to
-// be collected again and again.
+// or to GOMEMLIMIT if that is less. What is reachable is bounded elsewhere, so the heap never has
+// to be collected again and again.
 func LimitHeap(n int64) { debug.SetMemoryLimit(min(debug.SetMemoryLimit(-1), n-machineRoom)) }

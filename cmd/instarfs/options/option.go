@@ -1,7 +1,7 @@
 // Package options describes, splits and parses the options of a command line. A row of a table says
-// all about an option, and serves to parse it, to list it in the help and to find it by other names.
-// Command lines are split the way getopt_long does, and numbers are read the way qemu-img does. An
-// error says what is wrong with a value, and what would be right.
+// all about an option, and serves to parse it, to list it in the help and to find it by other
+// names. Command lines are split the way getopt_long does, and numbers are read the way qemu-img
+// does. An error says what is wrong with a value, and what would be right.
 package options
 
 import (

@@ -31,13 +31,13 @@ type StatusError struct{ Code int }
 
 func (e StatusError) Error() string { return "status " + strconv.Itoa(e.Code) }
 
-// ServeBehind runs this command line again, in a child, and returns the outcome: nil, a StatusError,
-// or a SignalError. Signals are passed to the child; do is Leaving.Do.
+// ServeBehind runs this command line again, in a child, and returns the outcome: nil, a
+// StatusError, or a SignalError. Signals are passed to the child; do is Leaving.Do.
 //
-// It is for a mount whose source lies on FUSE. The kernel does not let a process end, even if it was
-// killed, while one of its threads waits for the program that serves such a file system. The child
-// sends its exit status through a pipe before it tries to end, and this process, which people and
-// service managers wait for, ends with that status whatever becomes of the child.
+// It is for a mount whose source lies on FUSE. The kernel does not let a process end, even if it
+// was killed, while one of its threads waits for the program that serves such a file system. The
+// child sends its exit status through a pipe before it tries to end, and this process, which people
+// and service managers wait for, ends with that status whatever becomes of the child.
 func ServeBehind(ctx context.Context, do func(last func(syscall.Signal))) error {
 	c, err := startBehind()
 	if err != nil {
@@ -128,8 +128,8 @@ func fromStatus(code int) error {
 	return StatusError{code}
 }
 
-// tellFront makes a child of a front process end as by SIGTERM when that process is gone. It returns
-// a function that sends the exit status to it. Without a front process, that does nothing.
+// tellFront makes a child of a front process end as by SIGTERM when that process is gone. It
+// returns a function that sends the exit status to it. Without a front process, that does nothing.
 func (l *Leaving) tellFront() (tell func(code int)) {
 	if !l.behind {
 		return func(int) {}

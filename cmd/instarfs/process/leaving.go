@@ -1,5 +1,6 @@
-// Package process is the life of the program as a process: what signals mean to it, what it must not
-// leave undone when it ends at once, and how it ends although the kernel holds one of its threads.
+// Package process is the life of the program as a process: what signals mean to it, what it must
+// not leave undone when it ends at once, and how it ends although the kernel holds one of its
+// threads.
 package process
 
 import (

@@ -19,8 +19,8 @@ func (e SignalError) Status() int { return 128 + int(e.Signal) }
 
 // UntilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP; the cause is a
 // SignalError. The second SIGINT or SIGTERM ends the program at once, unless SIGHUP came first:
-// systemd ends a session with SIGTERM and SIGHUP together, in either order. A SIGHUP that was ignored
-// from the start, as by nohup(1), stays ignored.
+// systemd ends a session with SIGTERM and SIGHUP together, in either order. A SIGHUP that was
+// ignored from the start, as by nohup(1), stays ignored.
 func (l *Leaving) UntilSignal(parent context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 4)
@@ -49,8 +49,8 @@ func (l *Leaving) UntilSignal(parent context.Context) context.Context {
 // maxDump is how much DumpOnSignal prints, bytes: a kilobyte for each of some thousand goroutines.
 const maxDump = 16 << 20
 
-// DumpOnSignal makes SIGQUIT and SIGABRT print what all goroutines are doing and end the program with
-// status 2, as the Go runtime does, but only after what must not be left undone.
+// DumpOnSignal makes SIGQUIT and SIGABRT print what all goroutines are doing and end the program
+// with status 2, as the Go runtime does, but only after what must not be left undone.
 func (l *Leaving) DumpOnSignal() {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGQUIT, syscall.SIGABRT)
