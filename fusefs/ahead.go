@@ -10,15 +10,16 @@ import (
 	"time"
 )
 
-// sweep is how soon the second cold open in a directory must follow the first to be taken for one of many.
+// sweep is how soon the second cold open in a directory must follow the first to be taken for one
+// of many.
 const sweep = 2 * time.Second
 
-// aheadPause is how long a directory is left alone after its images were mapped ahead: what is cold then was evicted, or
-// replaced, and comes one by one.
+// aheadPause is how long a directory is left alone after its images were mapped ahead: what is cold
+// then was evicted, or replaced, and comes one by one.
 const aheadPause = time.Second
 
-// ahead maps the images of a directory before they are asked for. ls -l stats one file after the other, so that a single
-// guest would work at a time.
+// ahead maps the images of a directory before they are asked for. ls -l stats one file after the
+// other, so that a single guest would work at a time.
 type ahead struct {
 	tree *tree
 	ctx  context.Context // of the mount
@@ -89,8 +90,9 @@ func (d *dir) asks() (done func()) {
 	}
 }
 
-// openedCold notes that an image of d was opened whose map was not at hand. Who opens one file after the other, and stats none
-// before, is served ahead from the second on; a single open costs a single run.
+// openedCold notes that an image of d was opened whose map was not at hand. Who opens one file
+// after the other, and stats none before, is served ahead from the second on; a single open costs a
+// single run.
 func (d *dir) openedCold(who *Caller, path string) {
 	d.mu.Lock()
 	again := time.Since(d.coldAt) < sweep
@@ -101,7 +103,8 @@ func (d *dir) openedCold(who *Caller, path string) {
 	}
 }
 
-// mapAhead starts to map the listed images of d, those that follow the one at path first. It does not wait.
+// mapAhead starts to map the listed images of d, those that follow the one at path first. It does
+// not wait.
 func (d *dir) mapAhead(who *Caller, path string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -133,7 +136,8 @@ func (d *dir) feed(who *Caller, path string) {
 	if errno != 0 {
 		return // whoever lists the directory is told
 	}
-	items = slices.DeleteFunc(items, func(i item) bool { return i.view != listed[0] || i.mode != syscall.S_IFREG })
+	items = slices.DeleteFunc(items,
+		func(i item) bool { return i.view != listed[0] || i.mode != syscall.S_IFREG })
 	first := slices.IndexFunc(items, func(i item) bool { return i.path == path }) + 1
 	for _, i := range slices.Concat(items[first:], items[:max(first-1, 0)]) {
 		image, _, _ := splitName(i.name)
@@ -145,8 +149,8 @@ func (d *dir) feed(who *Caller, path string) {
 	}
 }
 
-// learn maps an image of d and tells the size to those of its nodes that the kernel knows. Failures are logged where they
-// happen.
+// learn maps an image of d and tells the size to those of its nodes that the kernel knows. Failures
+// are logged where they happen.
 func (d *dir) learn(ctx context.Context, who *Caller, name string) {
 	path := join(d.path, name)
 	defer func() {

@@ -28,7 +28,9 @@ type deniedFile struct {
 const forDenied = 1
 
 // denied answers a lookup by somebody who may not have the view.
-func (d *dir) denied(ctx context.Context, image string, v View, info Info, out *fuse.EntryOut) *fs.Inode {
+func (d *dir) denied(
+	ctx context.Context, image string, v View, info Info, out *fuse.EntryOut,
+) *fs.Inode {
 	f := &deniedFile{tree: d.tree, image: image, view: v, info: info}
 	fileAttributes(&out.Attr, info, 0)
 	ino := inode.Number(image, byte(v), info.Generation, forDenied)
@@ -46,7 +48,9 @@ func (f *deniedFile) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrO
 var _ = (fs.NodeOpener)((*deniedFile)(nil))
 
 // Open refuses, unless the name was looked up for one and is opened by another who may.
-func (f *deniedFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+func (f *deniedFile) Open(
+	ctx context.Context, flags uint32,
+) (fs.FileHandle, uint32, syscall.Errno) {
 	if errno := readOnlyOpen(flags); errno != 0 {
 		return nil, 0, errno
 	}

@@ -15,8 +15,9 @@ import (
 	"instarfs/fusefs/usage"
 )
 
-// racy is how old the last change of a directory must be before the kernel may keep its listing. A later change within
-// the same tick of the source's clock (1 to 10 ms; 2 s on FAT) would leave the mtime as it is, and the listing stale.
+// racy is how old the last change of a directory must be before the kernel may keep its listing. A
+// later change within the same tick of the source's clock (1 to 10 ms; 2 s on FAT) would leave the
+// mtime as it is, and the listing stale.
 const racy = 3 * time.Second
 
 // dir mirrors a directory of the source.
@@ -39,7 +40,9 @@ type dir struct {
 var _ = (fs.NodeLookuper)((*dir)(nil))
 
 // Lookup finds a view, a directory or a link. It never runs a guest.
-func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+func (d *dir) Lookup(
+	ctx context.Context, name string, out *fuse.EntryOut,
+) (*fs.Inode, syscall.Errno) {
 	d.habits.LookedUp(name)
 	patient, done := caller.Patience(d.tree.ctx, ctx)
 	defer done()
@@ -68,11 +71,14 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.
 	case !info.Dir():
 		return nil, syscall.ENOENT
 	}
-	return d.subdirectory(patient, name, file, info, inode.Number(file, 0, info.Generation, 0), out), 0
+	return d.subdirectory(patient, name, file, info, inode.Number(file, 0, info.Generation, 0),
+		out), 0
 }
 
 // viewFor answers the lookup of a view of an image by somebody.
-func (d *dir) viewFor(ctx context.Context, who *Caller, name, image string, v View, info Info, out *fuse.EntryOut) *fs.Inode {
+func (d *dir) viewFor(
+	ctx context.Context, who *Caller, name, image string, v View, info Info, out *fuse.EntryOut,
+) *fs.Inode {
 	if v == reason {
 		f := &reasonFile{tree: d.tree, who: who, image: image, info: info}
 		return d.own(ctx, f, image, v, info, out)
@@ -108,7 +114,8 @@ func (d *dir) view(
 	if node != nil {
 		f, _ = node.Operations().(*mapFile)
 	}
-	// What lies under an image is part of its generation, and unknown until the image is mapped: the inode stays the same then.
+	// What lies under an image is part of its generation, and unknown until the image is mapped:
+	// the inode stays the same then.
 	if f == nil || !f.shared() || node.StableAttr() != id && !f.has(info.Generation) {
 		f = &mapFile{tree: d.tree, dir: d, image: image, view: v, info: info}
 		node = d.NewInode(ctx, f, id)
@@ -124,7 +131,9 @@ func (d *dir) view(
 }
 
 // subdirectory answers the lookup of a directory.
-func (d *dir) subdirectory(ctx context.Context, name, file string, info Info, ino uint64, out *fuse.EntryOut) *fs.Inode {
+func (d *dir) subdirectory(
+	ctx context.Context, name, file string, info Info, ino uint64, out *fuse.EntryOut,
+) *fs.Inode {
 	attributes(&out.Attr, info, keepDir)
 	d.tree.setTimeouts(ctx, d, info, out)
 	id := fs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino}
@@ -136,7 +145,8 @@ func (d *dir) subdirectory(ctx context.Context, name, file string, info Info, in
 
 var _ = (fs.NodeGetattrer)((*dir)(nil))
 
-// Getattr answers the attributes of the source's directory. Its mtime is what the kernel's copy of the listing hangs on.
+// Getattr answers the attributes of the source's directory. Its mtime is what the kernel's copy of
+// the listing hangs on.
 func (d *dir) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	info, errno := d.stat(ctx, d.path)
 	if errno != 0 {
@@ -197,7 +207,8 @@ func (d *dir) public(ctx context.Context) bool {
 
 var _ = (fs.NodeOpendirHandler)((*dir)(nil))
 
-// OpendirHandle leaves it to the kernel whether to ask for the listing or to use the one it kept, if that serves well.
+// OpendirHandle leaves it to the kernel whether to ask for the listing or to use the one it kept,
+// if that serves well.
 func (d *dir) OpendirHandle(ctx context.Context, _ uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	who := d.tree.caller(ctx)
 	if who != nil {

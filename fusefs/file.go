@@ -22,18 +22,21 @@ type mapFile struct {
 	image string // path in the source
 	view  View
 	info  Info // of the image when its name was looked up
-	// owner is for whom the inode was made because it was not known whether he may have the content;
-	// nil where that was known. The kernel tells the size of an inode, as soon as it knows it, to all
-	// who have the inode in any way. So nobody else makes it known, until it turns out that he may.
+	// owner is for whom the inode was made because it was not known whether he may have the
+	// content; nil where that was known. The kernel tells the size of an inode, as soon as it knows
+	// it, to all who have the inode in any way. So nobody else makes it known, until it turns out
+	// that he may.
 	owner *Caller
 
 	mu sync.Mutex
-	// Once bound, the inode has the content of generation gen, of size bytes, as long as a handle on
-	// it is open. That is info.Generation unless the image changed between the lookup and the run.
+	// Once bound, the inode has the content of generation gen, of size bytes, as long as a handle
+	// on it is open. That is info.Generation unless the image changed between the lookup and the
+	// run.
 	bound bool
 	gen   Generation
 	size  int64
-	// latest is what was found out of the image since, with the files under it: another time, and mode.
+	// latest is what was found out of the image since, with the files under it: another time, and
+	// mode.
 	latest Info
 
 	shown   inode.Shown
@@ -59,8 +62,8 @@ func (f *mapFile) known() (int64, bool) {
 	return f.bind(f.info.Generation, r.Size())
 }
 
-// bind makes g the content of the inode unless it has another; it returns the size of what the inode is bound to, and
-// whether that is g.
+// bind makes g the content of the inode unless it has another; it returns the size of what the
+// inode is bound to, and whether that is g.
 func (f *mapFile) bind(g Generation, size int64) (int64, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -81,7 +84,9 @@ func (f *mapFile) generation() (g Generation, bound bool) {
 }
 
 // content makes the view, running a guest if need be, of generation g if that is at hand.
-func (f *mapFile) content(ctx context.Context, who *Caller, g Generation) (Rendering, Generation, error) {
+func (f *mapFile) content(
+	ctx context.Context, who *Caller, g Generation,
+) (Rendering, Generation, error) {
 	m, g, err := f.tree.mapOf(ctx, who, f.image, g)
 	if err != nil {
 		return nil, g, err
@@ -92,8 +97,8 @@ func (f *mapFile) content(ctx context.Context, who *Caller, g Generation) (Rende
 
 var _ = (fs.NodeGetattrer)((*mapFile)(nil))
 
-// Getattr answers the exact size. A view that cannot be made has size 0: whoever lists a directory is not to be bothered. Who may not
-// have it is shown another inode, see deniedFile.
+// Getattr answers the exact size. A view that cannot be made has size 0: whoever lists a directory
+// is not to be bothered. Who may not have it is shown another inode, see deniedFile.
 func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	defer f.dir.asks()()
 	who := f.tree.caller(ctx)
@@ -103,7 +108,8 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 	patient, done := caller.Patience(f.tree.ctx, ctx)
 	defer done()
 	size, known := f.known()
-	// A name leads to this inode for those who may have it. Who else asks was handed a descriptor by one of them.
+	// A name leads to this inode for those who may have it. Who else asks was handed a descriptor
+	// by one of them.
 	handed := known && f.shown.Open()
 	if !known || !handed && !f.readers.Has(who) && !f.check(patient, who) {
 		f.dir.mapAhead(who, f.image)
@@ -179,10 +185,10 @@ func (f *mapFile) Access(ctx context.Context, mask uint32) syscall.Errno {
 
 var _ = (fs.NodeOpener)((*mapFile)(nil))
 
-// Open answers a handle on the content of this inode if that is what the image holds now; else it has
-// the name looked up again, which leads to the inode of what the image holds now. When it leads here
-// again, because the file is bind mounted or named by a descriptor, the answer is the content that
-// is open here already, or else what the image holds now: see inode.Shown.
+// Open answers a handle on the content of this inode if that is what the image holds now; else it
+// has the name looked up again, which leads to the inode of what the image holds now. When it leads
+// here again, because the file is bind mounted or named by a descriptor, the answer is the content
+// that is open here already, or else what the image holds now: see inode.Shown.
 func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	if errno := readOnlyOpen(flags); errno != 0 {
 		return nil, 0, errno
@@ -223,7 +229,8 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 	if err != nil {
 		return nil, 0, answer.Errno(err)
 	}
-	if _, ok := f.bind(got, r.Size()); !ok && !again && f.tree.stale.Note(staleKey(ctx, f.image, f.view)) {
+	if _, ok := f.bind(got, r.Size()); !ok && !again &&
+		f.tree.stale.Note(staleKey(ctx, f.image, f.view)) {
 		// The image changed since it was looked at, and the content of this inode is gone.
 		return nil, 0, syscall.ESTALE
 	}
@@ -264,7 +271,8 @@ func (f *mapFile) rebind(g Generation, size int64, info Info) (changed bool) {
 	return changed
 }
 
-// update takes over what is known of an image that was looked at, if its content is that of the inode.
+// update takes over what is known of an image that was looked at, if its content is that of the
+// inode.
 func (f *mapFile) update(info Info) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

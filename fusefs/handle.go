@@ -31,10 +31,12 @@ func openHandle(
 	return h, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
 }
 
-// smallContent is how many bytes are handed over at once: a map of a few dozen extents, which spares its reader a request.
+// smallContent is how many bytes are handed over at once: a map of a few dozen extents, which
+// spares its reader a request.
 const smallContent = 4096
 
-// pushSize tells the kernel the size of content, by storing its last byte in the page cache of node, or all of it.
+// pushSize tells the kernel the size of content, by storing its last byte in the page cache of
+// node, or all of it.
 func pushSize(node *fs.Inode, content Rendering) syscall.Errno {
 	size := content.Size()
 	from := size - 1
@@ -54,8 +56,8 @@ func pushSize(node *fs.Inode, content Rendering) syscall.Errno {
 var _ = (fs.FileReader)((*handle)(nil))
 
 // Read renders straight into the buffer of the reply. The kernel asks for bytes past the end only
-// while it takes a content for longer than it is, as after an inode shows another. It learns the end
-// from a READ that is answered with less than was asked; no bytes at all would move the end to
+// while it takes a content for longer than it is, as after an inode shows another. It learns the
+// end from a READ that is answered with less than was asked; no bytes at all would move the end to
 // where that READ began.
 func (h *handle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	if off > h.content.Size() {

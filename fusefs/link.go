@@ -39,11 +39,14 @@ func viewOfLink(target string, v View) string {
 }
 
 // link answers the lookup of a link.
-func (d *dir) link(ctx context.Context, file, target string, v View, info Info, out *fuse.EntryOut) *fs.Inode {
+func (d *dir) link(
+	ctx context.Context, file, target string, v View, info Info, out *fuse.EntryOut,
+) *fs.Inode {
 	l := &link{tree: d.tree, path: file, target: target, info: info}
 	l.attributes(&out.Attr)
 	d.tree.setTimeouts(ctx, d, info, out)
-	return d.NewInode(ctx, l, fs.StableAttr{Mode: syscall.S_IFLNK, Ino: inode.Number(file, byte(v), info.Generation, 0)})
+	return d.NewInode(ctx, l,
+		fs.StableAttr{Mode: syscall.S_IFLNK, Ino: inode.Number(file, byte(v), info.Generation, 0)})
 }
 
 func (l *link) attributes(out *fuse.Attr) {

@@ -55,14 +55,16 @@ func (d *dir) items(ctx context.Context, who *Caller) ([]item, syscall.Errno) {
 		}
 		image, _, hidden := splitName(e.Name)
 		switch {
-		case e.Type == syscall.S_IFREG, e.Info.LinkType == syscall.S_IFREG, !e.Known && e.Type != syscall.S_IFDIR:
+		case e.Type == syscall.S_IFREG, e.Info.LinkType == syscall.S_IFREG,
+			!e.Known && e.Type != syscall.S_IFDIR:
 			if d.tree.names.image(first.path) && d.fits(e.Name, first.path) {
 				for _, v := range listed {
 					first.name, first.view = e.Name+v.String(), v
 					items = append(items, first)
 				}
 			}
-		case e.Type == syscall.S_IFLNK && e.Info.LinkType != syscall.S_IFDIR: // to nothing that is shown
+		case e.Type == syscall.S_IFLNK && e.Info.LinkType != syscall.S_IFDIR:
+			// to nothing that is shown
 		case d.tree.names.dir(first.path) && !(hidden && images[image]):
 			first.name = e.Name
 			items = append(items, first)
@@ -76,13 +78,14 @@ func (d *dir) fits(name, path string) bool {
 	if len(name)+len(JSON.String()) <= nameMax {
 		return true
 	}
-	d.tree.log.Once(path, Generation{}, fmt.Sprintf("%s is not shown: with %s its name would exceed %d bytes; rename it",
-		path, JSON, nameMax))
+	d.tree.log.Once(path, Generation{},
+		fmt.Sprintf("%s is not shown: with %s its name would exceed %d bytes; rename it",
+			path, JSON, nameMax))
 	return false
 }
 
-// load makes the listing, in the order of inode numbers. These are hashes, and fts(3), which is find, sorts large
-// directories by them: twice the time for a listing that is in another order.
+// load makes the listing, in the order of inode numbers. These are hashes, and fts(3), which is
+// find, sorts large directories by them: twice the time for a listing that is in another order.
 func (l *listing) load(ctx context.Context) syscall.Errno {
 	if l.loaded {
 		return 0
@@ -141,9 +144,12 @@ func (l *listing) Seekdir(ctx context.Context, off uint64) syscall.Errno {
 
 var _ = (fs.FileLookuper)((*listing)(nil))
 
-// Lookup answers READDIRPLUS, mostly for the name that was read last. Of what is not for everybody, or not known, it answers
-// nothing, which is no error there: the kernel looks such names up one by one.
-func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+// Lookup answers READDIRPLUS, mostly for the name that was read last. Of what is not for everybody,
+// or not known, it answers nothing, which is no error there: the kernel looks such names up one by
+// one.
+func (l *listing) Lookup(
+	ctx context.Context, name string, out *fuse.EntryOut,
+) (*fs.Inode, syscall.Errno) {
 	if l.next == 0 || l.items[l.next-1].name != name {
 		return l.dir.Lookup(ctx, name, out)
 	}

@@ -18,12 +18,14 @@ import (
 
 // Options says what is mounted where.
 type Options struct {
-	Source     Source
-	SourceDir  string // the directory that Source mirrors: for the overlap check, and what mount(8) shows
+	Source Source
+	// the directory that Source mirrors: for the overlap check, and what mount(8) shows
+	SourceDir  string
 	Mountpoint string
 	Render     Render
-	// Include and Exclude are globs (path.Match) that are compared to the name of a file and to its path below the source.
-	// Include replaces the list of extensions; Exclude also hides directories and beats Include.
+	// Include and Exclude are globs (path.Match) that are compared to the name of a file and to its
+	// path below the source. Include replaces the list of extensions; Exclude also hides
+	// directories and beats Include.
 	Include, Exclude []string
 	AllowOther       bool // let other users in, as far as the modes of the images let them
 	Debug            bool // log every request and its reply
@@ -35,7 +37,8 @@ type Options struct {
 const (
 	// maxWrite bounds the size of a READ; the kernel's own bound is max_pages_limit, 1 MiB.
 	maxWrite = 1 << 20
-	// readAheadKB is how far the kernel reads ahead, KiB. First reads are twice as fast as with the default of 128.
+	// readAheadKB is how far the kernel reads ahead, KiB. First reads are twice as fast as with the
+	// default of 128.
 	readAheadKB = 4096
 )
 
@@ -76,7 +79,8 @@ func start(o Options, names *names, log *logger.Logger) (*Mounted, error) {
 		Logger:          stdlog.New(log, "", 0),
 		MountOptions:    options,
 	})
-	server, err := serve(point, &answer.Guard{RawFileSystem: nodes, Ending: ctx, Log: log}, &options)
+	server, err := serve(point, &answer.Guard{RawFileSystem: nodes, Ending: ctx, Log: log},
+		&options)
 	if err != nil {
 		cancel()
 		// What fusermount3 has to say ends in a newline.
@@ -107,8 +111,8 @@ func serve(point string, raw fuse.RawFileSystem, o *fuse.MountOptions) (*fuse.Se
 }
 
 func mountOptions(o Options, log *logger.Logger) fuse.MountOptions {
-	// Without default_permissions: the kernel would go by modes, which say less than access control lists, and nothing of the
-	// files under an image. Nodes ask the source.
+	// Without default_permissions: the kernel would go by modes, which say less than access control
+	// lists, and nothing of the files under an image. Nodes ask the source.
 	options := []string{"ro", "nosuid", "nodev", "noexec"}
 	return fuse.MountOptions{
 		AllowOther: o.AllowOther,
@@ -116,7 +120,8 @@ func mountOptions(o Options, log *logger.Logger) fuse.MountOptions {
 		FsName:     o.SourceDir,
 		Name:       strings.TrimPrefix(mountpoint.FSType, "fuse."),
 		MaxWrite:   maxWrite,
-		// Splicing never paid, and with requests of 1 MiB every READ would log that its pipe is too small.
+		// Splicing never paid, and with requests of 1 MiB every READ would log that its pipe is too
+		// small.
 		DisableSplice: true,
 		DisableXAttrs: true,
 		// root needs no helper; without CAP_SYS_ADMIN the helper is tried all the same.

@@ -35,7 +35,8 @@ func (n *names) image(file string) bool {
 // dir reports whether a directory is listed.
 func (n *names) dir(dir string) bool { return !matchAny(n.exclude, dir) }
 
-// matchAny reports whether a glob matches the last element of a path or all of it. The globs were checked by newNames.
+// matchAny reports whether a glob matches the last element of a path or all of it. The globs were
+// checked by newNames.
 func matchAny(globs []string, file string) bool {
 	for _, glob := range globs {
 		if ok, _ := path.Match(glob, path.Base(file)); ok {

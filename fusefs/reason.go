@@ -14,9 +14,9 @@ import (
 	"instarfs/guest/show"
 )
 
-// reasonFile is NAME.map.err: the line that says why an image cannot be mapped or shown in one of its views, empty when it
-// can. A failure may pass while the image stays the same, so every lookup makes an inode of its own, and the first request
-// that needs the content fixes it.
+// reasonFile is NAME.map.err: the line that says why an image cannot be mapped or shown in one of
+// its views, empty when it can. A failure may pass while the image stays the same, so every lookup
+// makes an inode of its own, and the first request that needs the content fixes it.
 type reasonFile struct {
 	fs.Inode
 	readOnly
@@ -30,7 +30,8 @@ type reasonFile struct {
 	text  string
 }
 
-// content is the file's text. It runs a guest if need be; the only error is that the wait was interrupted.
+// content is the file's text. It runs a guest if need be; the only error is that the wait was
+// interrupted.
 func (f *reasonFile) content(ctx context.Context) (string, syscall.Errno) {
 	if !f.who.Is(f.tree.caller(ctx)) {
 		return "", syscall.ESTALE // which has the name looked up for this caller
@@ -75,7 +76,9 @@ func (f *reasonFile) failure(ctx context.Context) error {
 var _ = (fs.NodeGetattrer)((*reasonFile)(nil))
 
 // Getattr answers the exact size.
-func (f *reasonFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+func (f *reasonFile) Getattr(
+	ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut,
+) syscall.Errno {
 	text, errno := f.content(ctx)
 	if errno != 0 {
 		return errno
@@ -88,7 +91,9 @@ func (f *reasonFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.Att
 var _ = (fs.NodeOpener)((*reasonFile)(nil))
 
 // Open answers a handle on the text.
-func (f *reasonFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+func (f *reasonFile) Open(
+	ctx context.Context, flags uint32,
+) (fs.FileHandle, uint32, syscall.Errno) {
 	if errno := readOnlyOpen(flags); errno != 0 {
 		return nil, 0, errno
 	}

@@ -25,9 +25,10 @@ type Mounted struct {
 	gone   chan struct{}      // closed when the kernel has let go of the mount
 }
 
-// Serve serves until somebody unmounts, or ctx is done; then it unmounts. A mount that is busy is detached, so that it
-// vanishes from the tree at once, and Serve returns after the last close. The error says that the mount could not be
-// ended, or that files were still open after ten seconds; these fail once the process ends.
+// Serve serves until somebody unmounts, or ctx is done; then it unmounts. A mount that is busy is
+// detached, so that it vanishes from the tree at once, and Serve returns after the last close. The
+// error says that the mount could not be ended, or that files were still open after ten seconds;
+// these fail once the process ends.
 func (m *Mounted) Serve(ctx context.Context) error {
 	defer m.log.Close()
 	defer m.cancel()
@@ -45,7 +46,8 @@ func (m *Mounted) Serve(ctx context.Context) error {
 		if err := m.detach(); err != nil {
 			return err
 		}
-		m.log.Printf("unmount %s: %s; detached it, waiting up to %v for the last close (a second signal ends at once)",
+		m.log.Printf("unmount %s: %s; detached it, waiting up to %v for the last close (a second "+
+			"signal ends at once)",
 			m.point, strings.TrimSpace(err.Error()), lastClose)
 	}
 	select {
@@ -56,8 +58,8 @@ func (m *Mounted) Serve(ctx context.Context) error {
 	}
 }
 
-// Abort detaches the mount without waiting for anybody. The process is expected to end, which fails the requests that are
-// under way. It may be called while Serve runs.
+// Abort detaches the mount without waiting for anybody. The process is expected to end, which fails
+// the requests that are under way. It may be called while Serve runs.
 func (m *Mounted) Abort() error {
 	m.cancel()
 	select {

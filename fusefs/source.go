@@ -16,9 +16,12 @@ type Generation [2]uint64
 
 // Info is what a stat of the source tells.
 type Info struct {
-	Mode       uint32 // st_mode: type and permission bits, no wider than what the file allows to whole classes of users
-	UID, GID   uint32
-	MTime      time.Time // of an image: the newest of its known layers, if the caller may read them all
+	// st_mode: type and permission bits, no wider than what the file allows to whole classes of
+	// users
+	Mode     uint32
+	UID, GID uint32
+	// of an image: the newest of its known layers, if the caller may read them all
+	MTime      time.Time
 	Generation Generation
 	// Of a symbolic link to something in the tree: its target, relative to its directory, and the
 	// type bits of what the owner of the link reaches by it, 0 if nothing.

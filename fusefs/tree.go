@@ -64,8 +64,11 @@ func (t *tree) render(image string, v View, m *extent.Map, g Generation) (Render
 	return r, err
 }
 
-// mapOf returns the map of an image as it is now if who may have it, preferably the one of generation g. ctx is that of patience.
-func (t *tree) mapOf(ctx context.Context, who *Caller, image string, g Generation) (*extent.Map, Generation, error) {
+// mapOf returns the map of an image as it is now if who may have it, preferably the one of
+// generation g. ctx is that of patience.
+func (t *tree) mapOf(
+	ctx context.Context, who *Caller, image string, g Generation,
+) (*extent.Map, Generation, error) {
 	m, at, err := t.mapFor(ctx, who, image, g)
 	switch {
 	case err == nil:
@@ -79,7 +82,9 @@ func (t *tree) mapOf(ctx context.Context, who *Caller, image string, g Generatio
 	return m, at, err
 }
 
-func (t *tree) mapFor(ctx context.Context, who *Caller, image string, g Generation) (*extent.Map, Generation, error) {
+func (t *tree) mapFor(
+	ctx context.Context, who *Caller, image string, g Generation,
+) (*extent.Map, Generation, error) {
 	if m, ok := t.source.Cached(image, g); ok {
 		known, err := t.source.Check(ctx, who, image, g)
 		if err != nil {
@@ -92,8 +97,8 @@ func (t *tree) mapFor(ctx context.Context, who *Caller, image string, g Generati
 	return t.source.Map(ctx, who, image)
 }
 
-// setTimeouts says how long the kernel may use an answer about a file in d for whoever asks. To know
-// the inode of a name is to know its size, which statx(2) tells without asking the mount.
+// setTimeouts says how long the kernel may use an answer about a file in d for whoever asks. To
+// know the inode of a name is to know its size, which statx(2) tells without asking the mount.
 func (t *tree) setTimeouts(ctx context.Context, d *dir, info Info, out *fuse.EntryOut) {
 	if d.public(ctx) && t.visible(info) {
 		out.SetEntryTimeout(timeout)
@@ -101,13 +106,15 @@ func (t *tree) setTimeouts(ctx context.Context, d *dir, info Info, out *fuse.Ent
 	}
 }
 
-// visible reports whether all who can look a file up may know its attributes, the size of a map included.
+// visible reports whether all who can look a file up may know its attributes, the size of a map
+// included.
 func (t *tree) visible(info Info) bool {
 	return !t.shared || !info.Regular() || info.Alone && info.Mode&keepFile == keepFile
 }
 
-// attributes fills in what a stat of the source says. A map tells about allocation, so its file is never more accessible
-// than the image: the image's owner and group, and of its mode what keep leaves.
+// attributes fills in what a stat of the source says. A map tells about allocation, so its file is
+// never more accessible than the image: the image's owner and group, and of its mode what keep
+// leaves.
 func attributes(out *fuse.Attr, i Info, keep uint32) {
 	out.Mode = i.Mode & (syscall.S_IFMT | keep)
 	out.Owner = fuse.Owner{Uid: i.UID, Gid: i.GID}
@@ -126,7 +133,8 @@ const (
 func fileAttributes(out *fuse.Attr, i Info, size int64) {
 	attributes(out, i, keepFile)
 	out.Size = uint64(size)
-	// 512-byte blocks as du counts them: content exists in memory at most, but a size without blocks looks like a hole.
+	// 512-byte blocks as du counts them: content exists in memory at most, but a size without
+	// blocks looks like a hole.
 	out.Blocks = (out.Size + 511) / 512
 	out.Blksize = 4096
 }
@@ -144,7 +152,8 @@ const (
 
 var _ = (fs.NodeAccesser)((*readOnly)(nil))
 
-// Access leaves permissions to the kernel. Without this method access(2) would ask for attributes, and so run a guest.
+// Access leaves permissions to the kernel. Without this method access(2) would ask for attributes,
+// and so run a guest.
 func (readOnly) Access(_ context.Context, mask uint32) syscall.Errno { return readOnlyAccess(mask) }
 
 func readOnlyAccess(mask uint32) syscall.Errno {
@@ -164,7 +173,8 @@ func (readOnly) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 
 // readOnlyOpen refuses an open for writing.
 func readOnlyOpen(flags uint32) syscall.Errno {
-	if flags&syscall.O_ACCMODE != syscall.O_RDONLY || flags&(syscall.O_TRUNC|syscall.O_APPEND) != 0 {
+	if flags&syscall.O_ACCMODE != syscall.O_RDONLY ||
+		flags&(syscall.O_TRUNC|syscall.O_APPEND) != 0 {
 		return syscall.EROFS
 	}
 	return 0

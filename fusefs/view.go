@@ -20,13 +20,15 @@ func (v View) String() string { return suffixes[v] }
 // listed are the views that listings show, in their order.
 var listed = [...]View{JSON, Text}
 
-// nameMax is NAME_MAX: the most bytes of a file name. The kernel drops a listing that holds a longer one.
+// nameMax is NAME_MAX: the most bytes of a file name. The kernel drops a listing that holds a
+// longer one.
 const nameMax = 255
 
 // splitName splits the name of a view into that of its image and the view.
 func splitName(name string) (image string, v View, ok bool) {
 	for v := JSON; v <= reason; v++ {
-		if image, ok := strings.CutSuffix(name, suffixes[v]); ok && image != "" && image != "." && image != ".." {
+		if image, ok := strings.CutSuffix(name, suffixes[v]); ok && image != "" && image != "." &&
+			image != ".." {
 			return image, v, true
 		}
 	}

@@ -9,10 +9,11 @@ import (
 )
 
 // Errno returns the error number that stands for err in an answer to the kernel, 0 for nil. It is
-// the only such table of the mount. A source knows best what its own errors mean, so it puts numbers
-// on them: by a method Errno() syscall.Errno, or by wrapping a syscall.Errno. The rows here are for
-// the contexts of requests and for errors without a number. ESTALE never stands for an error, since
-// an OPEN makes the VFS look a name up again with it. Which numbers leave the mount is up to Guard.
+// the only such table of the mount. A source knows best what its own errors mean, so it puts
+// numbers on them: by a method Errno() syscall.Errno, or by wrapping a syscall.Errno. The rows here
+// are for the contexts of requests and for errors without a number. ESTALE never stands for an
+// error, since an OPEN makes the VFS look a name up again with it. Which numbers leave the mount is
+// up to Guard.
 func Errno(err error) syscall.Errno {
 	var (
 		typed interface{ Errno() syscall.Errno }

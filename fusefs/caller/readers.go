@@ -9,8 +9,8 @@ import (
 const maxReaders = 64
 
 // Readers are the callers who may have a content, as was found out when they asked before. A stat
-// of an open file goes by it, because the image may be another by then. Nil callers are always among
-// them. It is safe for concurrent use; the zero value is ready.
+// of an open file goes by it, because the image may be another by then. Nil callers are always
+// among them. It is safe for concurrent use; the zero value is ready.
 type Readers struct {
 	mu    sync.Mutex
 	known map[string]bool

@@ -21,8 +21,8 @@ type rights struct {
 	capEff       uint64
 }
 
-// parseRights reads a /proc/TID/status, see proc_pid_status(5). Uid and Gid have four numbers: real,
-// effective, saved, and the one for files.
+// parseRights reads a /proc/TID/status, see proc_pid_status(5). Uid and Gid have four numbers:
+// real, effective, saved, and the one for files.
 func parseRights(status []byte) (r rights, ok bool) {
 	const all = 1<<4 - 1
 	found := 0

@@ -1,5 +1,5 @@
-// Package logger passes lines to a log that may be slow, without ever making the caller wait: whoever
-// reads the log may be waiting for the mount. All text is made fit to be shown.
+// Package logger passes lines to a log that may be slow, without ever making the caller wait:
+// whoever reads the log may be waiting for the mount. All text is made fit to be shown.
 package logger
 
 import (

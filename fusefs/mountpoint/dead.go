@@ -20,8 +20,8 @@ const (
 
 var errNoAnswer = errors.New("no answer")
 
-// within returns what f returns, or errNoAnswer if that takes longer than limit. f then continues on
-// a goroutine of its own: a thread that waits in the kernel cannot be called back.
+// within returns what f returns, or errNoAnswer if that takes longer than limit. f then continues
+// on a goroutine of its own: a thread that waits in the kernel cannot be called back.
 func within[T any](limit time.Duration, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -69,9 +69,11 @@ func clearDead(real, point string, log Log) error {
 		}
 		switch err := ask(real); {
 		case errors.Is(err, errNoAnswer):
-			return fmt.Errorf("mount at %s: the server of what is mounted there (%s, type %s) does "+
-				"not answer within %v: it may be stopped; let it continue, or detach its mount with: "+
-				"umount -l %s",
+			return fmt.Errorf(
+				"mount at %s: the server of what is mounted there (%s, type %s) does "+
+					"not answer within %v: it may be stopped; let it continue, or detach its "+
+					"mount with: "+
+					"umount -l %s",
 				point, m.Source, m.Type, statfsTime, real)
 		case !errors.Is(err, unix.ENOTCONN):
 			return nil // it lives, or fails in a way that the checks that follow see too

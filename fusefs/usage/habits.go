@@ -1,6 +1,6 @@
-// Package usage watches how programs use a directory of the mount, so that it is served well: whether
-// they go on to stat what they listed, and whether they are still there. The types are safe for
-// concurrent use, and their zero values are directories that nobody used yet.
+// Package usage watches how programs use a directory of the mount, so that it is served well:
+// whether they go on to stat what they listed, and whether they are still there. The types are safe
+// for concurrent use, and their zero values are directories that nobody used yet.
 package usage
 
 import (
@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// statStorm is how many lookups of single names after a listing show that all names are being looked
-// up.
+// statStorm is how many lookups of single names after a listing show that all names are being
+// looked up.
 const statStorm = 8
 
 // Habits reports whether those who list a directory go on to stat what they found. Both kinds must
 // be served well. ls is served by the listing that the kernel keeps; ls -l by a READDIRPLUS, which
-// sends the attributes of everything at once. With the kept listing, ls -l would look up every single
-// name when the attributes have expired, twenty times as slow. The server sees no stat that the
-// kernel answers by itself, so one name of each listing, the canary, has an entry timeout of 0: a
-// program that stats all names asks for it.
+// sends the attributes of everything at once. With the kept listing, ls -l would look up every
+// single name when the attributes have expired, twenty times as slow. The server sees no stat that
+// the kernel answers by itself, so one name of each listing, the canary, has an entry timeout of 0:
+// a program that stats all names asks for it.
 type Habits struct {
 	mu      sync.Mutex
 	listing time.Time // when the kernel began to read the directory
@@ -26,8 +26,8 @@ type Habits struct {
 	stats   bool // the last who listed the directory went on to stat
 }
 
-// Keep is called when the directory is opened, and reports whether the kernel should use the listing
-// that it kept. The kernel believes attributes for the given time.
+// Keep is called when the directory is opened, and reports whether the kernel should use the
+// listing that it kept. The kernel believes attributes for the given time.
 func (h *Habits) Keep(believed time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
