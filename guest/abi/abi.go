@@ -1,6 +1,6 @@
-// Package abi is the boundary between host and guest: addresses, doorbells, and the bytes of configuration, extent
-// records and result. Both sides compile it, so neither repeats a constant. All numbers are little-endian at fixed
-// offsets; nothing is cast to a struct.
+// Package abi is the boundary between host and guest: addresses, doorbells, and the bytes of
+// configuration, extent records and result. Both sides compile it, so neither repeats a constant.
+// All numbers are little-endian at fixed offsets; nothing is cast to a struct.
 //
 // The guest sees one shared window of memory and one page of registers:
 //
@@ -30,7 +30,8 @@ const (
 	DoorbellGPA = DeviceGPA + 0x1000
 )
 
-// Guest-virtual addresses, all in the lower half: on a PVM-type KVM the upper half belongs to the host.
+// Guest-virtual addresses, all in the lower half: on a PVM-type KVM the upper half belongs to the
+// host.
 const (
 	SharedVA   = 0x7e0000000000
 	DeviceVA   = 0x7f0000000000
@@ -55,7 +56,8 @@ const (
 	BuffersLen = DMALen - 0x2000
 )
 
-// Doorbells: offsets from DoorbellVA or DoorbellGPA. A write of BellLen bytes rings; no other access is allowed.
+// Doorbells: offsets from DoorbellVA or DoorbellGPA. A write of BellLen bytes rings; no other
+// access is allowed.
 const (
 	BellLen = 4
 
@@ -68,9 +70,9 @@ const (
 // QueueSize is the number of descriptors of the block device's virtqueue.
 const QueueSize = 1024
 
-// The mirror shows the first MirrorLen bytes of the device at their own offsets, but not all of them: the first block, and
-// the MirrorPieceLen bytes that begin at each multiple of MirrorStride, the default cluster size of qcow2, where metadata
-// begins. What is there costs the guest no exit.
+// The mirror shows the first MirrorLen bytes of the device at their own offsets, but not all of
+// them: the first block, and the MirrorPieceLen bytes that begin at each multiple of MirrorStride,
+// the default cluster size of qcow2, where metadata begins. What is there costs the guest no exit.
 const (
 	MirrorPieces   = 8
 	MirrorStride   = 65536

@@ -33,8 +33,8 @@ type Config struct {
 	// [0] is the magic, [12] the number of devices, which is 1, [32] Version.
 }
 
-// MirrorPiece is how many bytes of the mirror begin at i*MirrorStride: the first block of the device,
-// or MirrorPieceLen.
+// MirrorPiece is how many bytes of the mirror begin at i*MirrorStride: the first block of the
+// device, or MirrorPieceLen.
 func (c *Config) MirrorPiece(i uint64) uint64 {
 	if i == 0 {
 		return uint64(c.SectorSize)
@@ -77,7 +77,8 @@ func DecodeConfig(b []byte) (c Config, err error) {
 		Flags: le.Uint32(b[4:]), SectorSize: le.Uint32(b[8:]),
 		Window: img.Window{Start: le.Uint64(b[16:]), End: le.Uint64(b[24:])},
 		Format: img.Format(le.Uint32(b[36:])), DeviceSize: le.Uint64(b[40:]),
-		Allocated: le.Uint64(b[48:]), Release: img.Release(le.Uint32(b[56:])), Mirror: le.Uint32(b[60:]),
+		Allocated: le.Uint64(b[48:]), Release: img.Release(le.Uint32(b[56:])),
+		Mirror: le.Uint32(b[60:]),
 	}
 	switch {
 	case le.Uint32(b[32:]) != Version:

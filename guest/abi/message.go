@@ -4,10 +4,10 @@ import (
 	"encoding/binary"
 )
 
-// A guest that is a process has no memory in common with the host. It reaches the host by messages on
-// a stream: a header of HeaderLen bytes, then as many bytes as the header says. Before its job it
-// carries out Steps, which confine it, and may go on as another process: MsgForked comes from the old
-// one, all else from the new one. Then it gets one job, and asks for what it reads:
+// A guest that is a process has no memory in common with the host. It reaches the host by messages
+// on a stream: a header of HeaderLen bytes, then as many bytes as the header says. Before its job
+// it carries out Steps, which confine it, and may go on as another process: MsgForked comes from
+// the old one, all else from the new one. Then it gets one job, and asks for what it reads:
 //
 //	host                                   guest
 //	MsgSteps   n steps                ->

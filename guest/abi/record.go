@@ -14,7 +14,9 @@ const (
 
 // PutRecord writes an extent to the first RecordLen bytes of b:
 // start u64 [0], length u64 [8], offset u64 [16], flags u32 [24], file u32 [28].
-func PutRecord(b []byte, e extent.Extent) { PutFields(b, e.Start, e.Length, e.Offset, e.Flags, e.File) }
+func PutRecord(b []byte, e extent.Extent) {
+	PutFields(b, e.Start, e.Length, e.Offset, e.Flags, e.File)
+}
 
 // PutFields is PutRecord for who has no extent.Extent yet, and a million of them to write.
 func PutFields(b []byte, start, length, offset uint64, flags extent.Flags, file uint16) {
@@ -32,8 +34,8 @@ func Lengthen(b []byte, more uint64) {
 	le.PutUint64(b[8:], le.Uint64(b[8:])+more)
 }
 
-// Record reads an extent from the first RecordLen bytes of b. ok is false when flags or file do not fit their types; all
-// else is for extent.Builder to check.
+// Record reads an extent from the first RecordLen bytes of b. ok is false when flags or file do not
+// fit their types; all else is for extent.Builder to check.
 func Record(b []byte) (e extent.Extent, ok bool) {
 	le := binary.LittleEndian
 	_ = b[RecordLen-1]

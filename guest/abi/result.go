@@ -8,8 +8,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// Layout of an encoded Result, ResultLen bytes at most: a header, faults, references, then text that
-// faults and references point into.
+// Layout of an encoded Result, ResultLen bytes at most: a header, faults, references, then text
+// that faults and references point into.
 const (
 	ResultMagic = 0x4D505253 // "MPRS"
 
@@ -19,7 +19,8 @@ const (
 
 	// MaxFaults bounds the faults of a run. What is found beyond is counted as the last one.
 	MaxFaults = 64
-	// MaxReferences bounds the other files that an image names. A twoGbMaxExtent VMDK of 2 TiB has 1024.
+	// MaxReferences bounds the other files that an image names. A twoGbMaxExtent VMDK of 2 TiB has
+	// 1024.
 	MaxReferences = 2048
 
 	// TextLen is how many bytes all texts of a result may have together.
@@ -52,8 +53,9 @@ type Result struct {
 	Faults      []RoleFault     // [28] their number
 	References  []img.Reference // [32] their number
 	// [36] is the number of text bytes.
-	// Overhang are the bytes at the end of VirtualSize that belong to the last grain of an extent of a VMDK and not to the
-	// extent, which ends within that grain. qemu-img lets them cover the beginning of the next extent.
+	// Overhang are the bytes at the end of VirtualSize that belong to the last grain of an extent
+	// of a VMDK and not to the extent, which ends within that grain. qemu-img lets them cover the
+	// beginning of the next extent.
 	Overhang uint64 // [40]
 }
 
@@ -116,7 +118,8 @@ func (r *Result) Encode(b []byte) (int, error) {
 	return textOffset(len(r.Faults), len(r.References)) + text, nil
 }
 
-// The ways in which a Result is refused. All of them mean that the guest does not keep the protocol.
+// The ways in which a Result is refused. All of them mean that the guest does not keep the
+// protocol.
 var (
 	ErrResultMagic  = errors.New("result: wrong magic")
 	ErrResultCounts = errors.New("result: counts beyond their limits")
@@ -133,8 +136,9 @@ func DecodeResult(b []byte) (*Result, error) {
 		return nil, ErrResultMagic
 	}
 	r := &Result{
-		Format: img.Format(le.Uint32(b[4:])), Extents: le.Uint64(b[8:]), VirtualSize: le.Uint64(b[16:]),
-		Error: fault.Class(le.Uint32(b[24:])), Overhang: le.Uint64(b[40:]),
+		Format: img.Format(le.Uint32(b[4:])), Extents: le.Uint64(b[8:]),
+		VirtualSize: le.Uint64(b[16:]),
+		Error:       fault.Class(le.Uint32(b[24:])), Overhang: le.Uint64(b[40:]),
 	}
 	faults, references, text := le.Uint32(b[28:]), le.Uint32(b[32:]), le.Uint32(b[36:])
 	if faults > MaxFaults || references > MaxReferences || text > TextLen {
@@ -148,7 +152,8 @@ func DecodeResult(b []byte) (*Result, error) {
 	if !r.Error.Known() {
 		return nil, ErrResultCodes
 	}
-	// Texts follow each other as Encode puts them: were they free to overlap, a small page could claim gigabytes.
+	// Texts follow each other as Encode puts them: were they free to overlap, a small page could
+	// claim gigabytes.
 	used := uint32(0)
 	get := func(at []byte) (string, bool) {
 		off, n := le.Uint32(at), le.Uint32(at[4:])
@@ -160,7 +165,8 @@ func DecodeResult(b []byte) (*Result, error) {
 	}
 	for i := range int(faults) {
 		p := b[resultHeaderLen+i*faultLen:][:faultLen]
-		f := RoleFault{Role(le.Uint32(p)), &fault.Fault{Reason: fault.Reason(le.Uint32(p[4:])), Offset: le.Uint64(p[8:])}}
+		f := RoleFault{Role(le.Uint32(p)),
+			&fault.Fault{Reason: fault.Reason(le.Uint32(p[4:])), Offset: le.Uint64(p[8:])}}
 		known := le.Uint32(p[4:]) <= 0xffff && f.Reason.Known() && f.Reason != fault.None
 		if f.Role < RoleRun || f.Role > RoleRefuse || !known {
 			return nil, ErrResultCodes

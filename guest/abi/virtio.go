@@ -54,8 +54,9 @@ const (
 	FeatureVersion1    = 1 << 32
 )
 
-// Split virtqueue (2.7): the descriptor table has 16 bytes an entry, addr u64, len u32, flags u16, next u16; the available
-// ring is flags u16, idx u16, then a u16 an entry; the used ring flags u16, idx u16, then id u32, len u32 an entry.
+// Split virtqueue (2.7): the descriptor table has 16 bytes an entry, addr u64, len u32, flags u16,
+// next u16; the available ring is flags u16, idx u16, then a u16 an entry; the used ring flags u16,
+// idx u16, then id u32, len u32 an entry.
 const (
 	DescLen      = 16
 	DescFlagNext = 1
@@ -68,7 +69,8 @@ const (
 	UsedEntryLen   = 8
 )
 
-// Block requests (5.2.6): a header of type u32, reserved u32, sector u64, then data, then one byte of status.
+// Block requests (5.2.6): a header of type u32, reserved u32, sector u64, then data, then one byte
+// of status.
 const (
 	BlkHeaderLen = 16
 	BlkTypeIn    = 0

@@ -18,7 +18,8 @@ func store32(addr uintptr, v uint32)
 //go:noescape
 func load32(addr uintptr) uint32
 
-// pointer makes a pointer of an address that the host mapped before the program started, outside of the Go heap.
+// pointer makes a pointer of an address that the host mapped before the program started, outside of
+// the Go heap.
 //
 //go:noescape
 func pointer(addr uintptr) unsafe.Pointer
@@ -29,7 +30,8 @@ func sharedWindow() []byte { return unsafe.Slice((*byte)(pointer(abi.SharedVA)),
 // physical is the guest-physical address of b when all of it lies in the shared window.
 func physical(b []byte) (gpa uint64, ok bool) {
 	at := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b))))
-	if at < abi.SharedVA || at-abi.SharedVA > abi.SharedLen || uint64(len(b)) > abi.SharedLen-(at-abi.SharedVA) {
+	if at < abi.SharedVA || at-abi.SharedVA > abi.SharedLen ||
+		uint64(len(b)) > abi.SharedLen-(at-abi.SharedVA) {
 		return 0, false
 	}
 	return abi.SharedGPA + (at - abi.SharedVA), true

@@ -35,17 +35,20 @@ type device struct {
 
 func newDevice(shared []byte) *device { return &device{shared: shared} }
 
-// initialise brings the device up (virtio 1.2, 3.1.1). It reports whether the device is the one that is expected.
+// initialise brings the device up (virtio 1.2, 3.1.1). It reports whether the device is the one
+// that is expected.
 func (d *device) initialise() bool {
 	const dev = abi.DeviceVA
-	if load32(dev+abi.MagicValue) != abi.MagicNumber || load32(dev+abi.MMIOVersion) != abi.ModernVersion ||
+	if load32(dev+abi.MagicValue) != abi.MagicNumber ||
+		load32(dev+abi.MMIOVersion) != abi.ModernVersion ||
 		load32(dev+abi.DeviceID) != abi.BlockDeviceID {
 		return false
 	}
 	store32(dev+abi.DeviceStatus, 0)
 	status := uint32(abi.StatusAcknowledge | abi.StatusDriver)
 	store32(dev+abi.DeviceStatus, status)
-	// Read-only is what the device is; block size and capacity come with the configuration of each run.
+	// Read-only is what the device is; block size and capacity come with the configuration of each
+	// run.
 	for sel, bits := range []uint32{abi.FeatureBlkReadOnly, abi.FeatureVersion1 >> 32} {
 		store32(dev+abi.DeviceFeaturesSel, uint32(sel))
 		if load32(dev+abi.DeviceFeatures)&bits != bits {

@@ -5,7 +5,8 @@ import (
 	"math"
 )
 
-// The ways in which a sequence can be wrong. All of them mean that whoever made it is not to be trusted.
+// The ways in which a sequence can be wrong. All of them mean that whoever made it is not to be
+// trusted.
 var (
 	ErrGap      = errors.New("extent does not start where the one before it ended")
 	ErrEmpty    = errors.New("extent of length 0")
@@ -17,8 +18,8 @@ var (
 	ErrStates   = errors.New("more different states than a map can hold")
 )
 
-// Builder makes a Map from extents in order. It checks each one, and merges neighbours that are one extent.
-// It is for one goroutine; the zero value is not usable.
+// Builder makes a Map from extents in order. It checks each one, and merges neighbours that are one
+// extent. It is for one goroutine; the zero value is not usable.
 type Builder struct {
 	m       Map
 	limit   int
@@ -32,12 +33,14 @@ type Builder struct {
 	index    map[State]uint16
 }
 
-// NewBuilder starts a map of the window [start, end), of at most limit extents. A limit of 0 means none.
+// NewBuilder starts a map of the window [start, end), of at most limit extents. A limit of 0 means
+// none.
 func NewBuilder(start, end uint64, limit int) *Builder {
 	if end < start {
 		end = start
 	}
-	return &Builder{m: Map{start: start, end: end}, limit: limit, last: Extent{Start: start}, index: map[State]uint16{}}
+	return &Builder{m: Map{start: start, end: end}, limit: limit, last: Extent{Start: start},
+		index: map[State]uint16{}}
 }
 
 // Next is the first byte that no extent covers yet.
@@ -166,7 +169,8 @@ func (c chunk) resize(n, used int) chunk {
 	return r
 }
 
-// flush hands the scratch chunk over to the map: as it is when it is full, else in a copy of just the size it needs.
+// flush hands the scratch chunk over to the map: as it is when it is full, else in a copy of just
+// the size it needs.
 func (b *Builder) flush() {
 	c := b.scratch
 	if b.used < len(c.start) {
@@ -178,7 +182,8 @@ func (b *Builder) flush() {
 	b.scratch, b.used = chunk{}, 0
 }
 
-// Finish returns the map of the whole window. files are the names that State.File counts; it may be nil for layer maps.
+// Finish returns the map of the whole window. files are the names that State.File counts; it may be
+// nil for layer maps.
 func (b *Builder) Finish(files []string) (*Map, error) {
 	if b.Next() != b.m.end {
 		return nil, ErrShort
@@ -191,8 +196,8 @@ func (b *Builder) Finish(files []string) (*Map, error) {
 	return b.done(files), nil
 }
 
-// Cut returns the map of what was added except the pending extent, the way qemu-img prints a walk that fails: what still
-// grows when the error strikes is lost. The window of the result ends there.
+// Cut returns the map of what was added except the pending extent, the way qemu-img prints a walk
+// that fails: what still grows when the error strikes is lost. The window of the result ends there.
 func (b *Builder) Cut(files []string) *Map {
 	b.m.end = b.last.Start
 	return b.done(files)

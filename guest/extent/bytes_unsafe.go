@@ -4,7 +4,8 @@ import "unsafe"
 
 // Bytes is the memory that the map holds on to, in bytes.
 func (m *Map) Bytes() int {
-	n := int(unsafe.Sizeof(*m)) + cap(m.states)*int(unsafe.Sizeof(State{})) + cap(m.chunks)*int(unsafe.Sizeof(chunk{}))
+	n := int(unsafe.Sizeof(*m)) + cap(m.states)*int(unsafe.Sizeof(State{})) +
+		cap(m.chunks)*int(unsafe.Sizeof(chunk{}))
 	for _, c := range m.chunks {
 		n += cap(c.start)*8 + cap(c.offset)*8 + cap(c.state)*2
 	}

@@ -1,7 +1,7 @@
 package extent
 
-// Columns is a run of extents the way a Map stores them, for those who pass over many of them and cannot spend a call on
-// each. Nobody may change the slices.
+// Columns is a run of extents the way a Map stores them, for those who pass over many of them and
+// cannot spend a call on each. Nobody may change the slices.
 type Columns struct {
 	Start, Offset []uint64
 	State         []uint16 // indexes of Map.States
@@ -18,7 +18,8 @@ func (m *Map) Columns(i, hi int) Columns {
 	if next := i - from + to; next < m.n {
 		end = m.chunks[next/chunkLen].start[next%chunkLen]
 	}
-	return Columns{Start: c.start[from:to], Offset: c.offset[from:to], State: c.state[from:to], End: end, states: m.states}
+	return Columns{Start: c.start[from:to], Offset: c.offset[from:to], State: c.state[from:to],
+		End: end, states: m.states}
 }
 
 // Len is the number of extents.
@@ -37,7 +38,8 @@ func (c *Columns) Next(j int) uint64 {
 
 // At returns extent j.
 func (c *Columns) At(j int) Extent {
-	return Extent{Start: c.Start[j], Length: c.Next(j) - c.Start[j], Offset: c.Offset[j], State: c.states[c.State[j]]}
+	return Extent{Start: c.Start[j], Length: c.Next(j) - c.Start[j], Offset: c.Offset[j],
+		State: c.states[c.State[j]]}
 }
 
 // States are the different states of the map. Nobody may change them.

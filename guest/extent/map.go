@@ -5,20 +5,20 @@ import (
 	"sync"
 )
 
-// chunkLen is the number of extents a chunk holds: small enough that the unused rest of the last chunk of a map costs
-// nothing worth counting, large enough that chunk headers do not either.
+// chunkLen is the number of extents a chunk holds: small enough that the unused rest of the last
+// chunk of a map costs nothing worth counting, large enough that chunk headers do not either.
 const chunkLen = 4096
 
-// chunk holds up to chunkLen extents as columns, 18 bytes an extent. Lengths are not stored: an extent ends where the
-// next one starts.
+// chunk holds up to chunkLen extents as columns, 18 bytes an extent. Lengths are not stored: an
+// extent ends where the next one starts.
 type chunk struct {
 	start  []uint64
 	offset []uint64
 	state  []uint16 // index into Map.states
 }
 
-// Map is an immutable sequence of extents that tiles the window [Start, End) without gap or overlap; neighbours differ.
-// It is safe for use by many goroutines.
+// Map is an immutable sequence of extents that tiles the window [Start, End) without gap or
+// overlap; neighbours differ. It is safe for use by many goroutines.
 type Map struct {
 	chunks     []chunk
 	states     []State
@@ -38,7 +38,8 @@ type memo struct {
 // Len is the number of extents.
 func (m *Map) Len() int { return m.n }
 
-// Start is the first byte of the window. A map of an empty window keeps the offset that was asked for.
+// Start is the first byte of the window. A map of an empty window keeps the offset that was asked
+// for.
 func (m *Map) Start() uint64 { return m.start }
 
 // End is the first byte after the window.
@@ -60,10 +61,12 @@ func (m *Map) At(i int) Extent {
 	default:
 		end = m.end
 	}
-	return Extent{Start: c.start[j], Length: end - c.start[j], Offset: c.offset[j], State: m.states[c.state[j]]}
+	return Extent{Start: c.start[j], Length: end - c.start[j], Offset: c.offset[j],
+		State: m.states[c.state[j]]}
 }
 
-// Find returns the index of the extent that holds byte off of the disk, or Len when off is outside the window.
+// Find returns the index of the extent that holds byte off of the disk, or Len when off is outside
+// the window.
 func (m *Map) Find(off uint64) int {
 	if off < m.start || off >= m.end {
 		return m.n

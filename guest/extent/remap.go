@@ -1,8 +1,8 @@
 package extent
 
-// Remap returns the same extents with every state replaced by change of it, sharing all else with m: its cost does not
-// depend on the number of extents. ok is false, and nothing is returned, when two states would become one, for then
-// neighbours might be one extent.
+// Remap returns the same extents with every state replaced by change of it, sharing all else with
+// m: its cost does not depend on the number of extents. ok is false, and nothing is returned, when
+// two states would become one, for then neighbours might be one extent.
 func (m *Map) Remap(files []string, change func(State) State) (r *Map, ok bool) {
 	states := make([]State, len(m.states))
 	seen := make(map[State]bool, len(states))

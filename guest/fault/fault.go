@@ -1,6 +1,7 @@
-// Package fault says what can be wrong with an image, as numbers: the guest finds a fault, the ABI carries it, the host
-// words it. Tables (reason.go, and a file a format) name every reason once, for both sides, so that no text made by a guest is needed to
-// tell a person what happened. The package formats with strconv: the guest must not link fmt.
+// Package fault says what can be wrong with an image, as numbers: the guest finds a fault, the ABI
+// carries it, the host words it. Tables (reason.go, and a file a format) name every reason once,
+// for both sides, so that no text made by a guest is needed to tell a person what happened. The
+// package formats with strconv: the guest must not link fmt.
 package fault
 
 import (
@@ -59,12 +60,12 @@ func Quoting(r Reason, off uint64, text string) *Fault {
 // Class is what a caller can do about f.
 func (f *Fault) Class() Class { return f.Reason.row().class }
 
-// Bare reports whether qemu-img names the file once more in front of the message, as it does when a driver gives an error
-// number and no text.
+// Bare reports whether qemu-img names the file once more in front of the message, as it does when a
+// driver gives an error number and no text.
 func (f *Fault) Bare() bool { return f.Reason.row().bare }
 
-// Told is what qemu-img says of f behind "Could not open 'NAME': " when it opens the image of that name. It may have more lines than
-// one.
+// Told is what qemu-img says of f behind "Could not open 'NAME': " when it opens the image of that
+// name. It may have more lines than one.
 func (f *Fault) Told(name string) string {
 	w := f.Reason.row()
 	text := w.told

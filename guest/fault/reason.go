@@ -1,7 +1,7 @@
 package fault
 
-// Reason is one row of a table. Numbers cross the ABI: host and guest are of one build, so they may change between builds.
-// Those of a block follow each other from a multiple of blockLen on.
+// Reason is one row of a table. Numbers cross the ABI: host and guest are of one build, so they may
+// change between builds. Those of a block follow each other from a multiple of blockLen on.
 type Reason uint16
 
 // blockLen is how many reasons a block may have.
@@ -47,9 +47,11 @@ var blocks = [...][]row{
 type row struct {
 	class       Class
 	field, text string
-	// bare: qemu's driver gives an error number and no text of its own, so that qemu-img names the file once more in front.
+	// bare: qemu's driver gives an error number and no text of its own, so that qemu-img names the
+	// file once more in front.
 	bare bool
-	// told is what qemu-img says where its words are not those of text; there may be more than one line.
+	// told is what qemu-img says where its words are not those of text; there may be more than one
+	// line.
 	told string
 	// hint is what qemu-img adds on a line of its own, after a warning without the end of the line.
 	hint string
@@ -79,23 +81,30 @@ const (
 
 // The verbs of texts are explained at Fault.expand.
 var general = [...]row{
-	None:              {class: OK, field: "nothing", text: "no error"},
-	DeviceRead:        {class: IO, field: "device", text: "Input/output error"},
-	DeviceTooLarge:    {class: LimitExceeded, field: "device", text: "file of {0} bytes is too large"},
-	UnknownFormat:     {class: InvalidOption, field: "format", text: "unknown format number {0}"},
-	BadConfig:         {class: InvalidOption, field: "configuration", text: "field {0} of the configuration is not understood"},
-	TooManyReferences: {class: LimitExceeded, field: "references", text: "more than {0} references to other files"},
-	NoMemory:          {class: LimitExceeded, field: "guest memory", text: "no {0} bytes of memory are left"},
+	None:       {class: OK, field: "nothing", text: "no error"},
+	DeviceRead: {class: IO, field: "device", text: "Input/output error"},
+	DeviceTooLarge: {class: LimitExceeded, field: "device",
+		text: "file of {0} bytes is too large"},
+	UnknownFormat: {class: InvalidOption, field: "format", text: "unknown format number {0}"},
+	BadConfig: {class: InvalidOption, field: "configuration",
+		text: "field {0} of the configuration is not understood"},
+	TooManyReferences: {class: LimitExceeded, field: "references",
+		text: "more than {0} references to other files"},
+	NoMemory: {class: LimitExceeded, field: "guest memory",
+		text: "no {0} bytes of memory are left"},
 	NoSize: {class: LimitExceeded, field: "number of sectors", stops: true,
-		text: "the size of the disk in bytes has more than 64 bits", ends: "Failed to get size for '{file}'"},
+		text: "the size of the disk in bytes has more than 64 bits",
+		ends: "Failed to get size for '{file}'"},
 	SizeWraps: {class: LimitExceeded, field: "number of sectors",
-		text: "the size of the disk in bytes does not fit in 64 bits", ends: "Could not read file metadata: File too large"},
+		text: "the size of the disk in bytes does not fit in 64 bits",
+		ends: "Could not read file metadata: File too large"},
 }
 
 const RawTooLarge Reason = rawBlock
 
 var raw = [...]row{
-	RawTooLarge - rawBlock: {class: LimitExceeded, field: "length of the file", text: "Could not refresh total sector count: File too large"},
+	RawTooLarge - rawBlock: {class: LimitExceeded, field: "length of the file",
+		text: "Could not refresh total sector count: File too large"},
 }
 
 func (r Reason) row() row {

@@ -15,7 +15,8 @@ const (
 	kinds
 )
 
-var kindNames = [kinds]string{Backing: "backing file", DataFile: "data file", ExtentFile: "extent file"}
+var kindNames = [kinds]string{Backing: "backing file", DataFile: "data file",
+	ExtentFile: "extent file"}
 
 // Known reports whether k is one of the kinds.
 func (k Kind) Known() bool { return k > 0 && k < kinds }

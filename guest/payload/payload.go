@@ -1,5 +1,5 @@
-// Package payload carries the built map guest inside the host program. The file is made by `make guest` and never
-// committed; without it the package still builds, so that a fresh clone vets.
+// Package payload carries the built map guest inside the host program. The file is made by `make
+// guest` and never committed; without it the package still builds, so that a fresh clone vets.
 package payload
 
 import (
@@ -14,8 +14,8 @@ var bin embed.FS
 // ErrNotBuilt says that the host was built before the guest.
 var ErrNotBuilt = errors.New("the map guest is not built into this binary: run make")
 
-// Agent is the guest program, a static x86-64 ELF executable. It is read from where it lies: a copy would be 450 pages more for a
-// short-lived program to touch.
+// Agent is the guest program, a static x86-64 ELF executable. It is read from where it lies: a copy
+// would be 450 pages more for a short-lived program to touch.
 func Agent() (*io.SectionReader, error) {
 	f, err := bin.Open("bin/agent")
 	if err != nil {

@@ -19,8 +19,8 @@ type forkMemory struct {
 // maxForkSteps is how many steps a message to a new process may have.
 const maxForkSteps = 256
 
-// fork is clone(2) without a stack of its own. The new process does not return: it carries out steps
-// for the host, until one of them executes a program.
+// fork is clone(2) without a stack of its own. The new process does not return: it carries out
+// steps for the host, until one of them executes a program.
 //
 // The new process has this thread alone, and the Go runtime in it believes that it has more: if it
 // ever handed the processor to another one, it would wait for ever. It does that in the prologue of

@@ -50,8 +50,8 @@ func Serve(job func(*Port)) {
 	}
 }
 
-// fork continues as a new process, which carries out steps and then executes the program again. This
-// one tells the host which it is, and ends.
+// fork continues as a new process, which carries out steps and then executes the program again.
+// This one tells the host which it is, and ends.
 func (p *Port) fork(flags uint32) {
 	pid := fork(uintptr(flags), new(forkMemory))
 	p.send(abi.MsgForked, uint32(pid))

@@ -56,7 +56,8 @@ func bounded(n uintptr, most int) int {
 // bytes.
 func CarryOut(n int, payload []byte) []byte {
 	results := make([]byte, 8*n)
-	carryOut(uintptr(n), unsafe.Pointer(unsafe.SliceData(payload)), unsafe.Pointer(unsafe.SliceData(results)))
+	carryOut(uintptr(n), unsafe.Pointer(unsafe.SliceData(payload)),
+		unsafe.Pointer(unsafe.SliceData(results)))
 	runtime.KeepAlive(payload)
 	return results
 }

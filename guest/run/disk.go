@@ -81,9 +81,9 @@ func (d *disk) read(off uint64, b []byte) *fault.Fault {
 	return d.queue(off/abi.SectorLen, b[:sectors])
 }
 
-// readHead reads the first block, once. A raw image whose format is known is thus never read at all:
-// reading would bring pages into the host's cache, and make what was fallocated and never written
-// look like data.
+// readHead reads the first block, once. A raw image whose format is known is thus never read at
+// all: reading would bring pages into the host's cache, and make what was fallocated and never
+// written look like data.
 func (d *disk) readHead() *fault.Fault {
 	if d.c.Mirror&1 != 0 {
 		return nil

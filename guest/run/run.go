@@ -20,8 +20,8 @@ type Port interface {
 	Buffers() []byte
 	// Reaches reports whether the host can read into b.
 	Reaches(b []byte) bool
-	// Read fills the buffers of at most abi.MaxRequests reads. It returns how many of them succeeded
-	// before the first that did not.
+	// Read fills the buffers of at most abi.MaxRequests reads. It returns how many of them
+	// succeeded before the first that did not.
 	Read(batch []Read) int
 	// Ring is the memory for records, abi.RingLen bytes.
 	Ring() []byte
@@ -94,7 +94,8 @@ func mapImage(c *abi.Config, dev block.Device, out *sink) abi.Result {
 		}
 	}
 	r := abi.Result{
-		Format: driver.Format, VirtualSize: image.Size(), Faults: out.faults, References: image.References(),
+		Format: driver.Format, VirtualSize: image.Size(), Faults: out.faults,
+		References: image.References(),
 	}
 	if o, ok := image.(format.Overhanging); ok {
 		r.Overhang = o.Overhang()

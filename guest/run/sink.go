@@ -52,7 +52,8 @@ func (s *sink) Emit(length uint64, flags extent.Flags, offset uint64, file uint1
 	s.produced++
 }
 
-// Bad implements format.Sink. When the table of faults is full, what follows counts as the last one.
+// Bad implements format.Sink. When the table of faults is full, what follows counts as the last
+// one.
 func (s *sink) Bad(length uint64, f *fault.Fault) {
 	if len(s.faults) < abi.MaxFaults {
 		s.faults = append(s.faults, abi.RoleFault{Role: abi.RoleBad, Fault: f})

@@ -14,8 +14,8 @@ import (
 // Line returns s as one line that a terminal shows as it is. Printable characters stay, those
 // outside of ASCII too. Every byte of any other character, and every byte that is not UTF-8,
 // becomes \xHH: controls of C0 and C1, ends of lines, controls of the direction of text and of
-// other formatting, spaces that are not the ASCII space. The shell reads the result between $' and '.
-// Line of a Line is the same text.
+// other formatting, spaces that are not the ASCII space. The shell reads the result between $' and
+// '. Line of a Line is the same text.
 func Line(s string) string { return escape(s, "", "") }
 
 // Lines is Line of each line of s. Ends of lines stay.
