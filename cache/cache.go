@@ -1,5 +1,6 @@
-// Package cache keeps results that are costly to make, within a budget of bytes, and makes each one once for all that ask
-// for it at the same time. It knows nothing of what it keeps. A Cache is safe for use by many goroutines.
+// Package cache keeps results that are costly to make, within a budget of bytes, and makes each one
+// once for all that ask for it at the same time. It knows nothing of what it keeps. A Cache is safe
+// for use by many goroutines.
 //
 // Errors are never kept: whoever asks after a failed run starts a new one. What failed for good can
 // be kept as a value.
@@ -25,8 +26,8 @@ type entry[V any] struct {
 	cost  int64
 }
 
-// New makes a cache of at most limit bytes, counted in the costs that loaders tell. With a limit of 0 nothing is kept, but
-// runs are still shared.
+// New makes a cache of at most limit bytes, counted in the costs that loaders tell. With a limit of
+// 0 nothing is kept, but runs are still shared.
 func New[K comparable, V any](limit int64) *Cache[K, V] {
 	c := &Cache[K, V]{limit: limit, flight: map[K]*flight[V]{}}
 	// The size of simplelru counts entries, of which any number is welcome: the cost decides.

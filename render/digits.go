@@ -17,7 +17,8 @@ var powers = func() (p [20]uint64) {
 // decimalLen is the number of decimal digits of v, 1 for zero.
 func decimalLen(v uint64) int {
 	v |= 1 // zero has a digit too; no other number gets one more, for powers of ten are even
-	// 1233/4096 is a little more than log10(2): n is the number of digits or one too few, for every length of v in bits.
+	// 1233/4096 is a little more than log10(2): n is the number of digits or one too few, for every
+	// length of v in bits.
 	n := bits.Len64(v) * 1233 >> 12
 	if v >= powers[n] {
 		n++
@@ -25,8 +26,8 @@ func decimalLen(v uint64) int {
 	return n
 }
 
-// eight is the digits of v, below 10^8, with leading zeroes and the first digit in the lowest byte: v is halved into groups
-// of digits three times, all groups of a step in one multiplication.
+// eight is the digits of v, below 10^8, with leading zeroes and the first digit in the lowest byte:
+// v is halved into groups of digits three times, all groups of a step in one multiplication.
 func eight(v uint64) uint64 {
 	v = v/10000 | v%10000<<32
 	q := v * 10486 >> 20 & 0x0000_007f_0000_007f // group / 100
@@ -45,9 +46,10 @@ func (w *width) eight(v uint64) uint64 {
 
 const asciiZeroes = 0x3030_3030_3030_3030
 
-// width remembers the number written last in a column, since the next one is much like it: of the same number of digits, so
-// that the processor can write what follows before the number itself is known, and often of the same digits: all of them up to
-// eight, as lengths are, or those in front of the last eight. The zero value is ready for use.
+// width remembers the number written last in a column, since the next one is much like it: of the
+// same number of digits, so that the processor can write what follows before the number itself is
+// known, and often of the same digits: all of them up to eight, as lengths are, or those in front
+// of the last eight. The zero value is ready for use.
 type width struct {
 	n        int
 	lo, span uint64 // numbers of n digits are those in [lo, lo+span)
@@ -76,7 +78,8 @@ func (w *width) move(v uint64) {
 // digitsRoom is the space that width.put may write into.
 const digitsRoom = 24
 
-// put writes v at the front of b and returns the number of digits. What it writes behind them is garbage.
+// put writes v at the front of b and returns the number of digits. What it writes behind them is
+// garbage.
 func (w *width) put(b *[digitsRoom]byte, v uint64) int {
 	const e8, e16 = 1e8, 1e16
 	switch n := w.of(v); {

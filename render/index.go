@@ -5,11 +5,13 @@ import (
 	"sync"
 )
 
-// blockLen is the number of extents for which the index keeps one position. A read sizes half a block on average before it
-// finds its first byte, under a microsecond; the index costs 8 bytes for 256 extents, nothing beside the 18 of an extent.
+// blockLen is the number of extents for which the index keeps one position. A read sizes half a
+// block on average before it finds its first byte, under a microsecond; the index costs 8 bytes for
+// 256 extents, nothing beside the 18 of an extent.
 const blockLen = 256
 
-// shareLen is the blocks that make it worth while to have another processor size them: some hundred microseconds of work.
+// shareLen is the blocks that make it worth while to have another processor size them: some hundred
+// microseconds of work.
 const shareLen = 256
 
 // index sizes every row once.

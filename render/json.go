@@ -6,8 +6,8 @@ import (
 	"instarfs/guest/extent"
 )
 
-// separator ends every row but the last, which ends in closing. They are of one length, so the size of a row does not
-// depend on its place.
+// separator ends every row but the last, which ends in closing. They are of one length, so the size
+// of a row does not depend on its place.
 const (
 	separator = "},\n"
 	closing   = "]\n"
@@ -16,12 +16,13 @@ const (
 // shown are the flags that JSON tells.
 const shown = extent.Present | extent.Zero | extent.Data | extent.Offset | extent.Compressed
 
-// rowRoom is the space that one JSON row may write into: its longest form (three numbers of 20 digits, a depth of 5, and 118
-// bytes of fixed text) and the bytes that a fixed-size copy writes too many.
+// rowRoom is the space that one JSON row may write into: its longest form (three numbers of 20
+// digits, a depth of 5, and 118 bytes of fixed text) and the bytes that a fixed-size copy writes
+// too many.
 const rowRoom = 256
 
-// The fixed texts of a row are arrays, so that copying one is a few moves of registers and no call. What is copied too much is
-// overwritten by what follows.
+// The fixed texts of a row are arrays, so that copying one is a few moves of registers and no call.
+// What is copied too much is overwritten by what follows.
 var (
 	startKey  = [16]byte([]byte(`{ "start":      `))
 	lengthKey = [16]byte([]byte(`, "length":     `))

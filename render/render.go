@@ -1,7 +1,8 @@
-// Package render turns a map into the bytes that a person or a program reads: JSON and the table of qemu-img map, byte for
-// byte. It is pure: no I/O, no clock, no knowledge of images. A rendering knows its exact size without having been
-// rendered, and renders any part of itself without what lies before, so that a file system can serve it to readers that
-// seek. Everything here is safe for use by many goroutines.
+// Package render turns a map into the bytes that a person or a program reads: JSON and the table of
+// qemu-img map, byte for byte. It is pure: no I/O, no clock, no knowledge of images. A rendering
+// knows its exact size without having been rendered, and renders any part of itself without what
+// lies before, so that a file system can serve it to readers that seek. Everything here is safe for
+// use by many goroutines.
 package render
 
 import (
@@ -22,15 +23,17 @@ const (
 	Text
 )
 
-// ErrNotPlain says that the table of a qemu-img release cannot show an extent: its bytes are stored, but nowhere as they
-// are read. The text is qemu-img's.
-var ErrNotPlain = errors.New("File contains external, encrypted or compressed clusters.") //lint:ignore ST1005 qemu-img's words
+// ErrNotPlain says that the table of a qemu-img release cannot show an extent: its bytes are
+// stored, but nowhere as they are read. The text is qemu-img's.
+// lint:ignore ST1005 qemu-img's words
+var ErrNotPlain = errors.New("File contains external, encrypted or compressed clusters.")
 
 // Rendering is the bytes of one view of a map: a head, then the rows of the extents in order.
 type Rendering struct {
 	head string
 	rows rows
-	// pos[b] is where the first row of block b starts, in bytes after the head; the last element is where all rows end.
+	// pos[b] is where the first row of block b starts, in bytes after the head; the last element is
+	// where all rows end.
 	pos     []int64
 	extents int  // how many extents of the map have their rows here
 	closed  bool // the last row ends in closing instead of separator
@@ -41,8 +44,8 @@ type Rendering struct {
 type rows interface {
 	// size is the bytes of the rows of the extents [lo, hi).
 	size(lo, hi int) int64
-	// fill renders the rows of the extents [lo, hi) into p, leaving out their first skip bytes, until p is full. It
-	// returns the bytes rendered and may use the rest of p as scratch space.
+	// fill renders the rows of the extents [lo, hi) into p, leaving out their first skip bytes,
+	// until p is full. It returns the bytes rendered and may use the rest of p as scratch space.
 	fill(p []byte, skip int64, lo, hi int) int
 }
 
@@ -63,17 +66,19 @@ func formOf(r img.Release, v View, cut bool) form {
 	return form{view: v, strict: r.IsQemu()}
 }
 
-// New renders a complete map. The error is ErrNotPlain, for Text in a qemu-img profile; the rendering then holds the rows
-// before the extent that cannot be shown, which is what qemu-img has printed when it gives up.
+// New renders a complete map. The error is ErrNotPlain, for Text in a qemu-img profile; the
+// rendering then holds the rows before the extent that cannot be shown, which is what qemu-img has
+// printed when it gives up.
 //
-// Map.Files must name the files of the layers first, in the order of their depth, and then all others: the row of an extent
-// without an offset names the file of its layer.
+// Map.Files must name the files of the layers first, in the order of their depth, and then all
+// others: the row of an extent without an offset names the file of its layer.
 func New(m *extent.Map, v View, r img.Release) (*Rendering, error) {
 	return memoized(m, formOf(r, v, false))
 }
 
-// NewCut renders a map that ends where the walk failed, the way qemu-img leaves its output then: the rows, and in JSON
-// neither an end of the list nor an entry for an empty map. The error is that of New.
+// NewCut renders a map that ends where the walk failed, the way qemu-img leaves its output then:
+// the rows, and in JSON neither an end of the list nor an entry for an empty map. The error is that
+// of New.
 func NewCut(m *extent.Map, v View, r img.Release) (*Rendering, error) {
 	return memoized(m, formOf(r, v, true))
 }
@@ -110,7 +115,8 @@ func (r *Rendering) Size() int64 {
 	return int64(len(r.head)) + r.pos[len(r.pos)-1]
 }
 
-// ReadAt implements io.ReaderAt. It takes time in proportion to len(p), allocates nothing, and fails at the end only.
+// ReadAt implements io.ReaderAt. It takes time in proportion to len(p), allocates nothing, and
+// fails at the end only.
 func (r *Rendering) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, errors.New("render: negative offset")
@@ -140,8 +146,8 @@ func (r *Rendering) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// writeLen is the bytes that WriteTo hands over at once: large enough that the calls do not count, small enough for the
-// second-level cache of the processor.
+// writeLen is the bytes that WriteTo hands over at once: large enough that the calls do not count,
+// small enough for the second-level cache of the processor.
 const writeLen = 256 << 10
 
 // WriteTo implements io.WriterTo.
@@ -162,7 +168,8 @@ func (r *Rendering) WriteTo(w io.Writer) (int64, error) {
 	return off, nil
 }
 
-// block finds the block that holds byte off after the head, or the number of blocks if off lies behind them.
+// block finds the block that holds byte off after the head, or the number of blocks if off lies
+// behind them.
 func (r *Rendering) block(off int64) int {
 	ends := r.pos[1:]
 	return sort.Search(len(ends), func(b int) bool { return ends[b] > off })

@@ -5,7 +5,8 @@ import "instarfs/guest/extent"
 // textHead is the first line of the table, columns of 16 characters.
 const textHead = "Offset          Length          Mapped to       File\n"
 
-// columnLen is the width to which a number is padded with blanks. A longer number touches the next column.
+// columnLen is the width to which a number is padded with blanks. A longer number touches the next
+// column.
 const columnLen = 16
 
 // columnsRoom holds the three numbers of a row at their longest, 0x and 16 digits each.
@@ -42,7 +43,8 @@ func mapped(f extent.Flags) string {
 	}
 }
 
-// file is the name of the file that holds the bytes of e: without an offset, that of its layer, see New.
+// file is the name of the file that holds the bytes of e: without an offset, that of its layer, see
+// New.
 func (t text) file(e *extent.Extent) string {
 	i := int(e.Depth)
 	if e.Flags&extent.Offset != 0 {
@@ -128,7 +130,8 @@ func putColumns(b *[columnsRoom]byte, e *extent.Extent) int {
 	return n + pad(b[n:], copy(b[n:], mapped(e.Flags)))
 }
 
-// pad fills the column at the front of b, of which n bytes are written, with blanks. It returns the width of the column.
+// pad fills the column at the front of b, of which n bytes are written, with blanks. It returns the
+// width of the column.
 func pad(b []byte, n int) int {
 	for ; n < columnLen; n++ {
 		b[n] = ' '

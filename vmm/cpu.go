@@ -9,7 +9,8 @@ import (
 
 // Bits of control registers and EFER (SDM vol. 3, 2.5; APM vol. 2, 3.1.7).
 const (
-	cr0PE, cr0MP, cr0ET, cr0NE, cr0WP, cr0AM, cr0PG = 1 << 0, 1 << 1, 1 << 4, 1 << 5, 1 << 16, 1 << 18, 1 << 31
+	cr0PE, cr0MP, cr0ET, cr0NE, cr0WP, cr0AM, cr0PG = 1 << 0, 1 << 1, 1 << 4, 1 << 5, 1 << 16,
+		1 << 18, 1 << 31
 
 	cr4PAE, cr4OSFXSR, cr4OSXMMEXCPT, cr4OSXSAVE = 1 << 5, 1 << 9, 1 << 10, 1 << 18
 
@@ -21,9 +22,9 @@ const (
 // rflagsReserved is the bit of RFLAGS that is always set.
 const rflagsReserved = 1 << 1
 
-// systemPages writes and maps what a processor in 64-bit mode needs beside page tables: GDT, TSS, IDT, the stack of
-// exceptions and the trap page, and maps the shared window and the pages that ring. No code of ours runs at CPL0 but the
-// one instruction of each trap.
+// systemPages writes and maps what a processor in 64-bit mode needs beside page tables: GDT, TSS,
+// IDT, the stack of exceptions and the trap page, and maps the shared window and the pages that
+// ring. No code of ours runs at CPL0 but the one instruction of each trap.
 func systemPages(p *paging) error {
 	pages := []struct {
 		va     uint64
@@ -61,9 +62,10 @@ func systemPages(p *paging) error {
 	return p.mapPage(abi.DoorbellVA, abi.DoorbellGPA, userWrite)
 }
 
-// trapPage is the only code that the host brings. At lstarOffset stands what SYSCALL enters: mov %eax, moffs64 (opcode A3)
-// to the doorbell of system calls; it works at CPL0, where SYSCALL arrives on hardware, and at CPL3, where it stays on a
-// PVM-type KVM. At vectorOffset stand the exception handlers, one hlt each: the address of the exit tells the vector.
+// trapPage is the only code that the host brings. At lstarOffset stands what SYSCALL enters: mov
+// %eax, moffs64 (opcode A3) to the doorbell of system calls; it works at CPL0, where SYSCALL
+// arrives on hardware, and at CPL3, where it stays on a PVM-type KVM. At vectorOffset stand the
+// exception handlers, one hlt each: the address of the exit tells the vector.
 func trapPage() []byte {
 	b := make([]byte, pageLen)
 	for i := range b {
@@ -74,7 +76,8 @@ func trapPage() []byte {
 	return b
 }
 
-// gdt is the descriptor table (SDM vol. 3, 3.4.5). TR is loaded through KVM_SET_SREGS and needs no descriptor here.
+// gdt is the descriptor table (SDM vol. 3, 3.4.5). TR is loaded through KVM_SET_SREGS and needs no
+// descriptor here.
 func gdt() []byte {
 	b := make([]byte, tssSel)
 	le.PutUint64(b[kernelCS:], 0x00af9b000000ffff)
@@ -86,8 +89,9 @@ func gdt() []byte {
 
 const tssLen = 0x68
 
-// tss is the task state segment (SDM vol. 3, 8.7): only RSP0, the stack of exceptions, is used. The I/O permission bitmap
-// lies behind its limit, so that no port is the program's to use (SDM vol. 1, "I/O Permission Bit Map").
+// tss is the task state segment (SDM vol. 3, 8.7): only RSP0, the stack of exceptions, is used. The
+// I/O permission bitmap lies behind its limit, so that no port is the program's to use (SDM vol. 1,
+// "I/O Permission Bit Map").
 func tss() []byte {
 	b := make([]byte, tssLen)
 	le.PutUint64(b[4:], trapStack)
@@ -109,8 +113,10 @@ func idt() []byte {
 
 // userSegments puts the processor at CPL3, with fs as thread pointer.
 func userSegments(s *kvm.Sregs, fs uint64) {
-	data := kvm.Segment{Limit: 0xffffffff, Selector: userSS, Type: 3, Present: 1, DPL: 3, S: 1, DB: 1, G: 1}
-	s.CS = kvm.Segment{Limit: 0xffffffff, Selector: userCS, Type: 11, Present: 1, DPL: 3, S: 1, L: 1, G: 1}
+	data := kvm.Segment{Limit: 0xffffffff, Selector: userSS, Type: 3, Present: 1, DPL: 3, S: 1,
+		DB: 1, G: 1}
+	s.CS = kvm.Segment{Limit: 0xffffffff, Selector: userCS, Type: 11, Present: 1, DPL: 3, S: 1,
+		L: 1, G: 1}
 	s.DS, s.ES, s.SS, s.GS, s.FS = data, data, data, data, data
 	s.FS.Base = fs
 }

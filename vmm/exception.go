@@ -9,10 +9,12 @@ import (
 
 // exceptionNames are the vectors of SDM vol. 3, table 6-1.
 var exceptionNames = [vectors]string{
-	0: "divide error", 1: "debug", 2: "NMI", 3: "breakpoint", 4: "overflow", 5: "bound range exceeded",
-	6: "invalid opcode", 7: "device not available", 8: "double fault", 10: "invalid TSS", 11: "segment not present",
-	12: "stack fault", 13: "general protection fault", 14: "page fault", 16: "x87 error", 17: "alignment check",
-	18: "machine check", 19: "SIMD error", 20: "virtualisation exception", 21: "control protection exception",
+	0: "divide error", 1: "debug", 2: "NMI", 3: "breakpoint", 4: "overflow",
+	5: "bound range exceeded", 6: "invalid opcode", 7: "device not available", 8: "double fault",
+	10: "invalid TSS", 11: "segment not present", 12: "stack fault",
+	13: "general protection fault", 14: "page fault", 16: "x87 error", 17: "alignment check",
+	18: "machine check", 19: "SIMD error", 20: "virtualisation exception",
+	21: "control protection exception",
 }
 
 const vectorPageFault = 14
@@ -20,8 +22,9 @@ const vectorPageFault = 14
 // pushesErrorCode is the set of vectors with an error code on the stack.
 const pushesErrorCode = 1<<8 | 1<<10 | 1<<11 | 1<<12 | 1<<13 | 1<<14 | 1<<17 | 1<<21
 
-// exception deals with an exception of the program, which led to a hlt in the trap page. A page fault in a lazy mapping
-// gets its page, and nil is returned: the program goes on. Everything else is its end.
+// exception deals with an exception of the program, which led to a hlt in the trap page. A page
+// fault in a lazy mapping gets its page, and nil is returned: the program goes on. Everything else
+// is its end.
 func (m *machine) exception() error {
 	var r kvm.Regs
 	var s kvm.Sregs
@@ -71,7 +74,8 @@ func exceptionName(vector uint64) string {
 // frame is what the processor pushes on the exception stack (SDM vol. 3, 6.14.2).
 type frame struct{ code, rip, cs, rflags, rsp uint64 }
 
-// faultPresent is the bit of a page fault's error code that says that there was a page, which forbids the access.
+// faultPresent is the bit of a page fault's error code that says that there was a page, which
+// forbids the access.
 const faultPresent = 1
 
 // frame reads the exception frame at rsp, whose error code is there only for some vectors.
@@ -94,6 +98,7 @@ func (m *machine) frame(rsp uint64, code bool) (f frame, err error) {
 	if code {
 		f.code, b = le.Uint64(b), b[8:]
 	}
-	f.rip, f.cs, f.rflags, f.rsp = le.Uint64(b), le.Uint64(b[8:]), le.Uint64(b[16:]), le.Uint64(b[24:])
+	f.rip, f.cs, f.rflags, f.rsp = le.Uint64(b), le.Uint64(b[8:]), le.Uint64(b[16:]),
+		le.Uint64(b[24:])
 	return f, nil
 }

@@ -5,18 +5,20 @@ import "instarfs/guest/abi"
 const (
 	pageLen = 4096
 
-	// RAM outside of the shared window is handed out page by page from firstFrame: page tables, the guest's program, its
-	// stack, what it maps.
+	// RAM outside of the shared window is handed out page by page from firstFrame: page tables, the
+	// guest's program, its stack, what it maps.
 	firstFrame = pageLen // frame 0 stays unused, so that a zero address is never valid
 	endFrame   = abi.SharedGPA
 
-	// eagerLen is the longest mapping, in bytes, that gets its memory at once. The Go runtime maps a table of 32 MiB of
-	// which it uses a page or two: longer mappings get memory where they are touched, faultLen bytes around.
+	// eagerLen is the longest mapping, in bytes, that gets its memory at once. The Go runtime maps
+	// a table of 32 MiB of which it uses a page or two: longer mappings get memory where they are
+	// touched, faultLen bytes around.
 	eagerLen = 16 << 20
 	faultLen = 16 * pageLen
 )
 
-// Guest-virtual addresses of what the host provides beside abi's. The program may map memory below systemVA only.
+// Guest-virtual addresses of what the host provides beside abi's. The program may map memory below
+// systemVA only.
 const (
 	systemVA = 0x7c0000000000
 

@@ -9,8 +9,9 @@ import (
 
 var errNotGuest = errors.New("the guest program is not a static x86-64 ELF executable")
 
-// load maps the segments of a static ELF executable with the access that its program headers ask for, and returns its
-// entry point. The program is ours, but it is checked like anything else: a truncated build must not become a crash.
+// load maps the segments of a static ELF executable with the access that its program headers ask
+// for, and returns its entry point. The program is ours, but it is checked like anything else: a
+// truncated build must not become a crash.
 func (p *paging) load(program io.ReaderAt) (entry uint64, err error) {
 	f, err := elf.NewFile(program)
 	if err != nil {
@@ -64,14 +65,15 @@ const (
 	_AT_RANDOM = 25
 )
 
-// stack maps the program's stack and puts on it what a Linux kernel would (System V ABI, x86-64 supplement, 3.4.1): argc,
-// argv, the environment, the auxiliary vector. It returns the stack pointer.
+// stack maps the program's stack and puts on it what a Linux kernel would (System V ABI, x86-64
+// supplement, 3.4.1): argc, argv, the environment, the auxiliary vector. It returns the stack
+// pointer.
 func (p *paging) stack() (sp uint64, err error) {
 	if err := p.mapRange(stackTopVA-stackLen, stackLen, userWrite); err != nil {
 		return 0, fmt.Errorf("stack: %w", err)
 	}
-	// Strings first, from the bottom of the last page; AT_RANDOM's 16 bytes are fixed, for a guest has no secrets and one
-	// snapshot serves them all.
+	// Strings first, from the bottom of the last page; AT_RANDOM's 16 bytes are fixed, for a guest
+	// has no secrets and one snapshot serves them all.
 	const strings = stackTopVA - pageLen
 	data := []byte("instarfs-guest-0")
 	words := []uint64{1, strings + uint64(len(data)), 0}

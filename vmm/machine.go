@@ -18,8 +18,8 @@ import (
 	"instarfs/vmm/virtio"
 )
 
-// machine is one virtual machine with its guest program. All of its methods but do, kick and destroy run on its own OS
-// thread, as KVM wants it: by way of do, or of a function sent to work.
+// machine is one virtual machine with its guest program. All of its methods but do, kick and
+// destroy run on its own OS thread, as KVM wants it: by way of do, or of a function sent to work.
 type machine struct {
 	vm    *kvm.VM
 	cpu   *kvm.VCPU
@@ -119,11 +119,13 @@ func (m *machine) destroy() {
 	m.lease.Free()
 }
 
-// kick makes the processor leave the guest as soon as it can, now or at its next entry. It may be called from anywhere.
+// kick makes the processor leave the guest as soon as it can, now or at its next entry. It may be
+// called from anywhere.
 func (m *machine) kick() {
 	m.cpu.SetImmediateExit(true)
-	// SIGURG is what the Go runtime sends its own threads to preempt them, so it is always handled and never kills. The
-	// signal ends a KVM_RUN under way; one that comes before it is covered by the flag.
+	// SIGURG is what the Go runtime sends its own threads to preempt them, so it is always handled
+	// and never kills. The signal ends a KVM_RUN under way; one that comes before it is covered by
+	// the flag.
 	_ = unix.Tgkill(unix.Getpid(), m.tid, unix.SIGURG)
 }
 
@@ -148,8 +150,9 @@ func (m *machine) load(program io.ReaderAt) error {
 	return start(m.cpu, pages.root, entry, sp)
 }
 
-// enter runs the guest until it rings a doorbell that is not a system call, and returns which. Everything else that can
-// happen is answered here, or ends the run: with a *session.GuestError when the guest is to blame.
+// enter runs the guest until it rings a doorbell that is not a system call, and returns which.
+// Everything else that can happen is answered here, or ends the run: with a *session.GuestError
+// when the guest is to blame.
 func (m *machine) enter(b *session.Meter) (bell uint64, err error) {
 	for {
 		if err := b.Exit(); err != nil {
@@ -167,18 +170,22 @@ func (m *machine) enter(b *session.Meter) (bell uint64, err error) {
 			}
 			continue
 		case err != nil:
-			return 0, &session.GuestError{Kind: session.KindCarrier, What: "KVM_RUN: " + err.Error(), Err: err}
+			return 0, &session.GuestError{
+				Kind: session.KindCarrier, What: "KVM_RUN: " + err.Error(), Err: err,
+			}
 		}
 		switch m.cpu.ExitReason() {
 		case kvm.ExitMMIO:
 			a := m.cpu.MMIO()
 			if a.Addr >= abi.DoorbellGPA && a.Addr < abi.DoorbellGPA+pageLen {
 				if !a.Write {
-					return 0, m.Blame(session.KindProtocol, "read of doorbell %#x", a.Addr-abi.DoorbellGPA)
+					return 0, m.Blame(session.KindProtocol, "read of doorbell %#x",
+						a.Addr-abi.DoorbellGPA)
 				}
 				// Of a longer store KVM reports eight bytes at a time; see settle.
 				if a.Len != abi.BellLen {
-					return 0, m.Blame(session.KindProtocol, "write of %d bytes to doorbell %#x", a.Len, a.Addr-abi.DoorbellGPA)
+					return 0, m.Blame(session.KindProtocol, "write of %d bytes to doorbell %#x",
+						a.Len, a.Addr-abi.DoorbellGPA)
 				}
 				if a.Addr != abi.DoorbellGPA+abi.BellSyscall {
 					return a.Addr - abi.DoorbellGPA, nil
@@ -197,18 +204,22 @@ func (m *machine) enter(b *session.Meter) (bell uint64, err error) {
 		case kvm.ExitShutdown:
 			return 0, m.Blame(session.KindTripleFault, "an exception could not be delivered")
 		case kvm.ExitInternalError:
-			return 0, m.Blame(session.KindCarrier, "KVM could not emulate an instruction (suberror %d)", m.cpu.Suberror())
+			return 0, m.Blame(session.KindCarrier,
+				"KVM could not emulate an instruction (suberror %d)", m.cpu.Suberror())
 		case kvm.ExitFailEntry:
-			return 0, m.Blame(session.KindCarrier, "the processor refused to enter the guest (reason %#x)", m.cpu.FailEntryReason())
+			return 0, m.Blame(session.KindCarrier,
+				"the processor refused to enter the guest (reason %#x)", m.cpu.FailEntryReason())
 		default:
-			return 0, m.Blame(session.KindFault, "exit reason %d, which nothing in the guest should cause", m.cpu.ExitReason())
+			return 0, m.Blame(session.KindFault,
+				"exit reason %d, which nothing in the guest should cause", m.cpu.ExitReason())
 		}
 	}
 }
 
-// settle has KVM finish the access that the guest was left for, without entering the guest: only then are its registers
-// consistent (Documentation/virt/kvm/api.rst, KVM_EXIT_MMIO), and what is left of an access would otherwise be reported
-// when the next run enters. It leaves the processor kicked. An error says that there is something left.
+// settle has KVM finish the access that the guest was left for, without entering the guest: only
+// then are its registers consistent (Documentation/virt/kvm/api.rst, KVM_EXIT_MMIO), and what is
+// left of an access would otherwise be reported when the next run enters. It leaves the processor
+// kicked. An error says that there is something left.
 func (m *machine) settle() error {
 	m.cpu.SetImmediateExit(true)
 	switch err := m.cpu.Run(); {
@@ -224,7 +235,8 @@ func (m *machine) settle() error {
 func (m *machine) register(a kvm.MMIO) error {
 	off := a.Addr - abi.DeviceGPA
 	if a.Addr < abi.DeviceGPA || off >= pageLen {
-		return m.Blame(session.KindFault, "access to guest-physical address %#x, where nothing is", a.Addr)
+		return m.Blame(session.KindFault, "access to guest-physical address %#x, where nothing is",
+			a.Addr)
 	}
 	if a.Write {
 		return m.protocol(m.disk.Store(off, a.Len, a.Value))
@@ -268,8 +280,8 @@ func (m *machine) syscall() error {
 	return m.resume(&r, &s)
 }
 
-// resume has the program go on at CPL3 with r. The processor may be at CPL0, by an exception, or by SYSCALL on hardware; on
-// a PVM-type KVM SYSCALL stays at CPL3.
+// resume has the program go on at CPL3 with r. The processor may be at CPL0, by an exception, or by
+// SYSCALL on hardware; on a PVM-type KVM SYSCALL stays at CPL3.
 func (m *machine) resume(r *kvm.Regs, s *kvm.Sregs) error {
 	userSegments(s, m.proc.threads.Current.FS)
 	if err := m.cpu.SetSregs(s); err != nil {

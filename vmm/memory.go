@@ -14,15 +14,17 @@ var le = binary.LittleEndian
 // MachineAddresses is the address space that each machine of a pool takes, bytes.
 const MachineAddresses = abi.RAMLen + 1<<20
 
-// memory is the guest's RAM, from guest-physical address 0, and a record of the pages that the host changed: KVM's log has
-// only the guest's own writes. It is used by the one goroutine that runs the machine.
+// memory is the guest's RAM, from guest-physical address 0, and a record of the pages that the host
+// changed: KVM's log has only the guest's own writes. It is used by the one goroutine that runs the
+// machine.
 type memory struct {
 	b    []byte
 	host bitmap
 }
 
 func newMemory(n int) (*memory, error) {
-	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_SHARED|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil, fmt.Errorf("mmap of %d bytes of guest memory: %w", n, err)
 	}
@@ -56,8 +58,8 @@ func (m *memory) Writable(gpa, n uint64) ([]byte, error) {
 	return b, err
 }
 
-// window is the part of memory that a device may touch: the shared window, so that no request reaches page tables or the
-// guest's program.
+// window is the part of memory that a device may touch: the shared window, so that no request
+// reaches page tables or the guest's program.
 type window struct {
 	*memory
 	start, end uint64

@@ -24,9 +24,10 @@ const (
 
 var errNoFrames = errors.New("guest memory is used up")
 
-// paging owns the guest's page tables, four levels of 4 KiB pages, and hands out its RAM frame by frame. Tables are never
-// taken back: a machine whose tables changed during a run is not reset but thrown away, because a shadow-paging KVM does
-// not see the host's changes to entries that it has already used.
+// paging owns the guest's page tables, four levels of 4 KiB pages, and hands out its RAM frame by
+// frame. Tables are never taken back: a machine whose tables changed during a run is not reset but
+// thrown away, because a shadow-paging KVM does not see the host's changes to entries that it has
+// already used.
 type paging struct {
 	mem  *memory
 	next uint64 // guest-physical address of the next free frame
@@ -51,8 +52,8 @@ func (p *paging) frame() (uint64, error) {
 	return f, nil
 }
 
-// entry is the guest-physical address of va's entry in the lowest table. With make, missing tables are made; without, 0
-// says that there is none.
+// entry is the guest-physical address of va's entry in the lowest table. With make, missing tables
+// are made; without, 0 says that there is none.
 func (p *paging) entry(va uint64, make bool) (uint64, error) {
 	table := p.root
 	for shift := 39; shift > 12; shift -= 9 {
@@ -124,8 +125,8 @@ func (p *paging) mapRange(va, n, access uint64) error {
 	return nil
 }
 
-// physical translates one guest-virtual address. ok is false when its page does not allow the program all of access, some
-// of the bits pteUser and pteWritable.
+// physical translates one guest-virtual address. ok is false when its page does not allow the
+// program all of access, some of the bits pteUser and pteWritable.
 func (p *paging) physical(va, access uint64) (gpa uint64, ok bool) {
 	if va>>47 != 0 {
 		return 0, false
@@ -144,11 +145,14 @@ func (p *paging) physical(va, access uint64) (gpa uint64, ok bool) {
 }
 
 // each calls f with the pieces of n bytes from va page by page, until f fails.
-func (p *paging) each(va uint64, n int, access uint64, f func(gpa uint64, from, to int) error) error {
+func (p *paging) each(
+	va uint64, n int, access uint64, f func(gpa uint64, from, to int) error,
+) error {
 	for from := 0; from < n; {
 		gpa, ok := p.physical(va+uint64(from), access)
 		if !ok {
-			return fmt.Errorf("guest-virtual address %#x is not the program's to use", va+uint64(from))
+			return fmt.Errorf("guest-virtual address %#x is not the program's to use",
+				va+uint64(from))
 		}
 		to := min(n, from+int(pageLen-gpa%pageLen))
 		if err := f(gpa, from, to); err != nil {
@@ -168,8 +172,8 @@ func (p *paging) read(va uint64, b []byte) error {
 	})
 }
 
-// write copies b to guest-virtual va, if the program may write there: the pages of its code and the trap page must not be
-// changed by way of a system call.
+// write copies b to guest-virtual va, if the program may write there: the pages of its code and the
+// trap page must not be changed by way of a system call.
 func (p *paging) write(va uint64, b []byte) error {
 	return p.each(va, len(b), pteUser|pteWritable, func(gpa uint64, from, to int) error {
 		dst, err := p.mem.Writable(gpa, uint64(to-from))

@@ -16,10 +16,11 @@ import (
 
 // Options of a Pool.
 type Options struct {
-	Program io.ReaderAt   // the guest program, a static ELF executable
-	Device  string        // of KVM; empty is /dev/kvm
-	Host    *session.Host // what the runs share with others; nil makes one with no limits of its own
-	Idle    int           // machines kept warm; zero is the number of CPUs
+	Program io.ReaderAt // the guest program, a static ELF executable
+	Device  string      // of KVM; empty is /dev/kvm
+	// what the runs share with others; nil makes one with no limits of its own
+	Host *session.Host
+	Idle int // machines kept warm; zero is the number of CPUs
 }
 
 // Pool runs jobs, each in a machine of its own that stands at the snapshot of a freshly booted
@@ -38,8 +39,9 @@ type Pool struct {
 	coming int // machines in idle, or on their way there and not yet claimed
 	closed bool
 
-	boot  sync.Mutex   // held while the snapshot is made; taken before using and mu
-	using sync.RWMutex // held for reading while sys is used, for writing while it is closed; taken before mu
+	boot sync.Mutex // held while the snapshot is made; taken before using and mu
+	// held for reading while sys is used, for writing while it is closed; taken before mu
+	using sync.RWMutex
 	opts  Options
 }
 
@@ -91,7 +93,9 @@ func (p *Pool) Run(ctx context.Context, job *session.Job) (*session.Layer, error
 	})
 }
 
-func (p *Pool) attempt(ctx context.Context, job *session.Job, ticket *session.Ticket) (*session.Layer, error) {
+func (p *Pool) attempt(
+	ctx context.Context, job *session.Job, ticket *session.Ticket,
+) (*session.Layer, error) {
 	m, err := p.take(ctx)
 	if err != nil {
 		ticket.Leave()
@@ -125,8 +129,8 @@ func (p *Pool) snapshot() *snapshot {
 	return p.snap
 }
 
-// take returns a machine that stands at the snapshot: an idle one, that which was booted, or a new one. Precondition: the
-// caller has a turn.
+// take returns a machine that stands at the snapshot: an idle one, that which was booted, or a new
+// one. Precondition: the caller has a turn.
 func (p *Pool) take(ctx context.Context) (*machine, error) {
 	p.mu.Lock()
 	closed, claim := p.closed, p.coming > 0
@@ -156,7 +160,8 @@ func (p *Pool) take(ctx context.Context) (*machine, error) {
 	return m, nil
 }
 
-// newMachine makes a machine without a program, unless the pool was closed: its KVM descriptor may be another file then.
+// newMachine makes a machine without a program, unless the pool was closed: its KVM descriptor may
+// be another file then.
 func (p *Pool) newMachine() (*machine, error) {
 	p.using.RLock()
 	defer p.using.RUnlock()
@@ -195,8 +200,8 @@ func (p *Pool) put(m *machine) {
 	p.idle <- m
 }
 
-// booted returns the snapshot. Where there is none it makes it first, and returns the machine that it took it from, too: that
-// one stands there already.
+// booted returns the snapshot. Where there is none it makes it first, and returns the machine that
+// it took it from, too: that one stands there already.
 func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 	p.boot.Lock()
 	defer p.boot.Unlock()
@@ -253,7 +258,8 @@ func (m *machine) boot(ctx context.Context, program io.ReaderAt) (snap *snapshot
 	return snap, err
 }
 
-// Close frees the idle machines. Runs under way end by themselves, and free theirs. A second Close does nothing.
+// Close frees the idle machines. Runs under way end by themselves, and free theirs. A second Close
+// does nothing.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	if p.closed {

@@ -8,8 +8,8 @@ import (
 	"instarfs/vmm/virtio"
 )
 
-// snapshot is a machine whose guest has just rung Ready. It is immutable: any number of machines are made from one, and go
-// back to it after each run.
+// snapshot is a machine whose guest has just rung Ready. It is immutable: any number of machines
+// are made from one, and go back to it after each run.
 type snapshot struct {
 	frames map[uint64][]byte // the pages of RAM that were written, by number
 	proc   *process          // without pages
@@ -22,7 +22,8 @@ type snapshot struct {
 
 // takeSnapshot copies a machine that stands behind its Ready doorbell.
 func (m *machine) takeSnapshot() (*snapshot, error) {
-	s := &snapshot{frames: map[uint64][]byte{}, proc: m.proc.clone(nil), paging: *m.proc.pages, disk: m.disk.Registers}
+	s := &snapshot{frames: map[uint64][]byte{}, proc: m.proc.clone(nil), paging: *m.proc.pages,
+		disk: m.disk.Registers}
 	s.paging.mem = nil
 	if err := m.settle(); err != nil {
 		return nil, err
@@ -40,17 +41,19 @@ func (m *machine) takeSnapshot() (*snapshot, error) {
 	return s, err
 }
 
-// maxHot is how many pages may stay in the log of dirty pages from run to run: every run writes the same few dozen, and to
-// copy them back each time is cheaper than the faults that tell which it were. More than these are the traces of a large
-// image; they stay until a run comes that is not of one, for large images seldom come alone.
+// maxHot is how many pages may stay in the log of dirty pages from run to run: every run writes the
+// same few dozen, and to copy them back each time is cheaper than the faults that tell which it
+// were. More than these are the traces of a large image; they stay until a run comes that is not of
+// one, for large images seldom come alone.
 const maxHot = 128
 
 // maxKept is how many pages a run may have written whose machine is kept, 16 MiB: the pages stay
 // with the machine.
 const maxKept = 16 << 20 / pageLen
 
-// written calls f with the number and the bytes of every page that guest or host wrote since the last call, and perhaps of
-// some that were written before; it returns how many of them are in the guest's log.
+// written calls f with the number and the bytes of every page that guest or host wrote since the
+// last call, and perhaps of some that were written before; it returns how many of them are in the
+// guest's log.
 func (m *machine) written(f func(page uint64, b []byte)) (logged int, err error) {
 	if err := m.vm.DirtyLog(m.dirty); err != nil {
 		return 0, err
@@ -95,8 +98,8 @@ func (m *machine) restore(s *snapshot) error {
 	return m.cpu.SetRegs(&s.regs)
 }
 
-// reset brings a machine back to the snapshot that it was made from: every page that guest or host wrote since, and every
-// register. A machine whose page tables changed cannot be reset; see paging.
+// reset brings a machine back to the snapshot that it was made from: every page that guest or host
+// wrote since, and every register. A machine whose page tables changed cannot be reset; see paging.
 func (m *machine) reset(s *snapshot) error {
 	if m.proc.pages.gen != s.paging.gen {
 		return fmt.Errorf("the run changed its page tables")

@@ -69,18 +69,20 @@ func (p *process) clone(pages *paging) *process {
 	return &c
 }
 
-// syscall answers the call in r and sets r to where the program goes on, which may be another thread. A call that the Go
-// runtime does not make ends the run.
+// syscall answers the call in r and sets r to where the program goes on, which may be another
+// thread. A call that the Go runtime does not make ends the run.
 func (p *process) syscall(r *kvm.Regs) *session.GuestError {
 	nr := r.RAX
 	// What SYSRET would do.
-	r.RIP, r.RFLAGS = r.RCX, r.R11&0xcd5|rflagsReserved // only the status flags, DF and the reserved bit
+	// only the status flags, DF and the reserved bit
+	r.RIP, r.RFLAGS = r.RCX, r.R11&0xcd5|rflagsReserved
 	switch nr {
 	case _SYS_WRITE:
 		r.RAX = p.write(r.RDI, r.RSI, r.RDX)
 	case _SYS_MMAP:
 		r.RAX = p.mmap(r.RDI, r.RSI, r.RDX)
-	case _SYS_MUNMAP, _SYS_MADVISE, _SYS_RT_SIGACTION, _SYS_RT_SIGPROCMASK, _SYS_SIGALTSTACK, _SYS_FCNTL:
+	case _SYS_MUNMAP, _SYS_MADVISE, _SYS_RT_SIGACTION, _SYS_RT_SIGPROCMASK, _SYS_SIGALTSTACK,
+		_SYS_FCNTL:
 		r.RAX = 0
 	case _SYS_PRCTL:
 		r.RAX = errno(_EINVAL)
@@ -148,7 +150,8 @@ func (p *process) write(fd, va, n uint64) uint64 {
 	return n
 }
 
-// mmap gives memory to [addr, addr+n), or to the next free range where addr is 0. A reservation (PROT_NONE) takes none.
+// mmap gives memory to [addr, addr+n), or to the next free range where addr is 0. A reservation
+// (PROT_NONE) takes none.
 func (p *process) mmap(addr, n, prot uint64) uint64 {
 	n = (n + pageLen - 1) &^ (pageLen - 1)
 	if n == 0 || n > systemVA || addr%pageLen != 0 {
@@ -181,7 +184,8 @@ func (p *process) mmap(addr, n, prot uint64) uint64 {
 // maxLazy bounds the mappings that are backed by faults. The Go runtime makes one.
 const maxLazy = 64
 
-// fault gives memory to the place of a lazy mapping where the program touched it. ok is false when there is none.
+// fault gives memory to the place of a lazy mapping where the program touched it. ok is false when
+// there is none.
 func (p *process) fault(va uint64) (ok bool, err *session.GuestError) {
 	for _, s := range p.lazy {
 		if va < s.start || va >= s.end {
@@ -196,8 +200,8 @@ func (p *process) fault(va uint64) (ok bool, err *session.GuestError) {
 	return false, nil
 }
 
-// touch does for a system call what the program's own access to n bytes would: lazy mappings, which all lie below systemVA, get
-// memory there.
+// touch does for a system call what the program's own access to n bytes would: lazy mappings, which
+// all lie below systemVA, get memory there.
 func (p *process) touch(va uint64, n int) {
 	for end := min(va+uint64(n), systemVA); va < end; va = va&^(pageLen-1) + pageLen {
 		if _, ok := p.pages.physical(va, 0); !ok {
@@ -207,7 +211,8 @@ func (p *process) touch(va uint64, n int) {
 }
 
 func outOfMemory() *session.GuestError {
-	return session.Errorf(session.KindMemory, "the program needs more than the %d MiB that it has", endFrame>>20)
+	return session.Errorf(session.KindMemory, "the program needs more than the %d MiB that it has",
+		endFrame>>20)
 }
 
 // clock stores a struct timespec of ticks microseconds.
@@ -254,7 +259,8 @@ func (p *process) futex(r *kvm.Regs) *session.GuestError {
 	return nil
 }
 
-// switchThread parks the current thread, whose registers are in r, and puts those of the next one there.
+// switchThread parks the current thread, whose registers are in r, and puts those of the next one
+// there.
 func (p *process) switchThread(r *kvm.Regs) *session.GuestError {
 	p.threads.Current.Regs = *r
 	if !p.threads.Yield() {

@@ -9,7 +9,9 @@ import (
 
 // run carries out a job on a machine that stands at its snapshot. The machine is fit for a reset
 // only if the error is nil or a *fault.Fault, which is the image's own.
-func (m *machine) run(ctx context.Context, job *session.Job, ticket *session.Ticket) (layer *session.Layer, err error) {
+func (m *machine) run(
+	ctx context.Context, job *session.Job, ticket *session.Ticket,
+) (layer *session.Layer, err error) {
 	err = m.until(ctx, func(kick func()) (err error) {
 		meter := ticket.Meter(ctx, kick)
 		defer meter.Stop()

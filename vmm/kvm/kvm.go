@@ -1,6 +1,7 @@
-// Package kvm is the kernel's KVM interface as typed calls, thin enough to be read beside Documentation/virt/kvm/api.rst.
-// Constants and structures keep the kernel's names (include/uapi/linux/kvm.h, arch/x86/include/uapi/asm/kvm.h). It holds
-// no policy: what a guest may do is decided in package vmm.
+// Package kvm is the kernel's KVM interface as typed calls, thin enough to be read beside
+// Documentation/virt/kvm/api.rst. Constants and structures keep the kernel's names
+// (include/uapi/linux/kvm.h, arch/x86/include/uapi/asm/kvm.h). It holds no policy: what a guest may
+// do is decided in package vmm.
 package kvm
 
 import (
@@ -45,7 +46,8 @@ const (
 	_KVM_MEM_LOG_DIRTY_PAGES = 1
 )
 
-// ErrNoKVM says that this machine, or this user, cannot start virtual machines. Errors that wrap it say why and what to do.
+// ErrNoKVM says that this machine, or this user, cannot start virtual machines. Errors that wrap it
+// say why and what to do.
 var ErrNoKVM = errors.New("KVM is not usable")
 
 // System is an open /dev/kvm. It is safe for concurrent use.
@@ -58,7 +60,8 @@ type System struct {
 // Open opens a KVM device, normally /dev/kvm, and checks that it offers what this package uses.
 func Open(path string) (*System, error) {
 	if runtime.GOARCH != "amd64" {
-		return nil, fmt.Errorf("%w: virtual machines of instarfs are for x86-64 only, this is %s", ErrNoKVM, runtime.GOARCH)
+		return nil, fmt.Errorf("%w: virtual machines of instarfs are for x86-64 only, this is %s",
+			ErrNoKVM, runtime.GOARCH)
 	}
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -77,12 +80,14 @@ func openError(path string, err error) error {
 	advice := ""
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
-		advice = ": load the module (modprobe kvm_intel or kvm_amd), or enable virtualisation in the " +
+		advice = ": load the module (modprobe kvm_intel or kvm_amd), or enable virtualisation in " +
+			"the " +
 			"firmware or nested virtualisation on the host"
 	case errors.Is(err, unix.EACCES):
 		advice = ": join its group (usermod -aG kvm USER, then log in again) or run as root"
 	case errors.Is(err, unix.EPERM):
-		advice = ": the device is not allowed here; give it to the container (--device /dev/kvm) or to " +
+		advice = ": the device is not allowed here; give it to the container (--device /dev/kvm) " +
+			"or to " +
 			"the service (DeviceAllow=/dev/kvm rw)"
 	}
 	return fmt.Errorf("%w: open %s: %w%s", ErrNoKVM, path, err, advice)
@@ -99,7 +104,8 @@ func (s *System) check() error {
 	for _, c := range []struct {
 		number uintptr
 		name   string
-	}{{_KVM_CAP_USER_MEMORY, "USER_MEMORY"}, {_KVM_CAP_XCRS, "XCRS"}, {_KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT"}} {
+	}{{_KVM_CAP_USER_MEMORY, "USER_MEMORY"}, {_KVM_CAP_XCRS, "XCRS"},
+		{_KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT"}} {
 		if n, err := ioctl(s.fd, _KVM_CHECK_EXTENSION, c.number); err != nil || n == 0 {
 			return fmt.Errorf("the kernel lacks KVM_CAP_%s", c.name)
 		}
@@ -133,14 +139,17 @@ type VM struct {
 func (s *System) CreateVM() (*VM, error) {
 	fd, err := ioctl(s.fd, _KVM_CREATE_VM, 0)
 	for err == unix.EINTR {
-		// The kernel gives up when a signal is pending, and the Go runtime sends its threads some. Each is gone by now.
+		// The kernel gives up when a signal is pending, and the Go runtime sends its threads some.
+		// Each is gone by now.
 		fd, err = ioctl(s.fd, _KVM_CREATE_VM, 0)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("KVM_CREATE_VM: %w", err)
 	}
-	// Where the kernel is too old for this, DirtyLog starts the log anew each time, which is right too, and slower.
-	c := enableCap{cap: _KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, args: [4]uint64{_KVM_DIRTY_LOG_MANUAL_PROTECT}}
+	// Where the kernel is too old for this, DirtyLog starts the log anew each time, which is right
+	// too, and slower.
+	c := enableCap{cap: _KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+		args: [4]uint64{_KVM_DIRTY_LOG_MANUAL_PROTECT}}
 	err = ioctlPtr(int(fd), _KVM_ENABLE_CAP, &c)
 	return &VM{fd: int(fd), sys: s, manual: err == nil}, nil
 }
@@ -148,18 +157,20 @@ func (s *System) CreateVM() (*VM, error) {
 // Close destroys the machine, unless a vCPU of it is still open.
 func (v *VM) Close() error { return unix.Close(v.fd) }
 
-// SetMemory makes mem, whose pages must stay mapped until the machine is destroyed, guest-physical memory from address 0,
-// with a log of the pages that the guest writes.
+// SetMemory makes mem, whose pages must stay mapped until the machine is destroyed, guest-physical
+// memory from address 0, with a log of the pages that the guest writes.
 func (v *VM) SetMemory(mem []byte) error {
-	r := userspaceMemoryRegion{flags: _KVM_MEM_LOG_DIRTY_PAGES, memorySize: uint64(len(mem)), userspaceAddr: addressOf(mem)}
+	r := userspaceMemoryRegion{flags: _KVM_MEM_LOG_DIRTY_PAGES, memorySize: uint64(len(mem)),
+		userspaceAddr: addressOf(mem)}
 	if err := ioctlPtr(v.fd, _KVM_SET_USER_MEMORY_REGION, &r); err != nil {
 		return fmt.Errorf("KVM_SET_USER_MEMORY_REGION of %d bytes: %w", len(mem), err)
 	}
 	return nil
 }
 
-// DirtyLog fills bitmap, one bit a page and a whole number of words for the memory, with the pages that the guest wrote
-// since ClearDirtyLog, or at least since the last call. Pages in the log are written without a fault.
+// DirtyLog fills bitmap, one bit a page and a whole number of words for the memory, with the pages
+// that the guest wrote since ClearDirtyLog, or at least since the last call. Pages in the log are
+// written without a fault.
 func (v *VM) DirtyLog(bitmap []uint64) error {
 	l := dirtyLog{bitmap: addressOfWords(bitmap)}
 	err := ioctlPtr(v.fd, _KVM_GET_DIRTY_LOG, &l)
@@ -167,7 +178,8 @@ func (v *VM) DirtyLog(bitmap []uint64) error {
 	return named("KVM_GET_DIRTY_LOG", err)
 }
 
-// ClearDirtyLog takes the pages in bitmap out of the log: the next write to one of them is noticed again, by a fault.
+// ClearDirtyLog takes the pages in bitmap out of the log: the next write to one of them is noticed
+// again, by a fault.
 func (v *VM) ClearDirtyLog(bitmap []uint64) error {
 	if !v.manual {
 		return nil

@@ -33,16 +33,19 @@ func ioctlPtr[T any](fd int, request uintptr, arg *T) error {
 	return err
 }
 
-// addressOf is the address of memory that was made with mmap, which the garbage collector neither moves nor frees.
+// addressOf is the address of memory that was made with mmap, which the garbage collector neither
+// moves nor frees.
 func addressOf(mem []byte) uint64 { return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(mem)))) }
 
-// addressOfWords is the address of a bitmap that its caller keeps alive during the call: heap objects do not move.
+// addressOfWords is the address of a bitmap that its caller keeps alive during the call: heap
+// objects do not move.
 func addressOfWords(words []uint64) uint64 {
 	return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(words))))
 }
 
-// storeByte stores 0 or 1 where the kernel reads it at any moment. p is the second byte of struct kvm_run, so the aligned
-// word around it is the structure's first one: the bytes beside it (request_interrupt_window, padding) stay 0.
+// storeByte stores 0 or 1 where the kernel reads it at any moment. p is the second byte of struct
+// kvm_run, so the aligned word around it is the structure's first one: the bytes beside it
+// (request_interrupt_window, padding) stay 0.
 func storeByte(p *byte, on bool) {
 	word := (*uint32)(unsafe.Pointer(uintptr(unsafe.Pointer(p)) &^ 3))
 	var v uint32

@@ -99,8 +99,9 @@ type cpuidEntry struct {
 	padding                [3]uint32
 }
 
-// xcr0 is the extended state that a guest gets (SDM vol. 1, 13.3): x87 and SSE, and AVX where the host supports it (bit 2
-// of leaf 0xd). What lies beyond, AVX-512 above all, only makes resets slower.
+// xcr0 is the extended state that a guest gets (SDM vol. 1, 13.3): x87 and SSE, and AVX where the
+// host supports it (bit 2 of leaf 0xd). What lies beyond, AVX-512 above all, only makes resets
+// slower.
 func (c *cpuid2) xcr0() uint64 {
 	const x87, sse, avx = 1, 2, 4
 	for _, e := range c.entries[:min(c.nent, maxCPUIDEntries)] {

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exit reasons (KVM_EXIT_x of kvm.h) that a guest of ours can cause; the others are only named in errors.
+// Exit reasons (KVM_EXIT_x of kvm.h) that a guest of ours can cause; the others are only named in
+// errors.
 const (
 	ExitIO            = 2
 	ExitHlt           = 5
@@ -34,14 +35,16 @@ type VCPU struct {
 	run []byte // struct kvm_run, shared with the kernel
 }
 
-// CreateVCPU makes the machine's only processor, with all features that the host supports and AVX enabled.
+// CreateVCPU makes the machine's only processor, with all features that the host supports and AVX
+// enabled.
 func (v *VM) CreateVCPU() (*VCPU, error) {
 	fd, err := ioctl(v.fd, _KVM_CREATE_VCPU, 0)
 	if err != nil {
 		return nil, fmt.Errorf("KVM_CREATE_VCPU: %w", err)
 	}
 	c := &VCPU{fd: int(fd)}
-	if c.run, err = unix.Mmap(c.fd, 0, v.sys.mmapLen, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+	if c.run, err = unix.Mmap(c.fd, 0, v.sys.mmapLen, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_SHARED); err != nil {
 		unix.Close(c.fd)
 		return nil, fmt.Errorf("mmap of struct kvm_run: %w", err)
 	}
@@ -67,21 +70,24 @@ func (c *VCPU) Close() error {
 	return err
 }
 
-// Run enters the guest until it exits. unix.EINTR means that a signal came, or that Kick was called: Run may be called
-// again. It goes through unix.Syscall and not RawSyscall, so that the Go scheduler knows that the thread is away.
+// Run enters the guest until it exits. unix.EINTR means that a signal came, or that Kick was
+// called: Run may be called again. It goes through unix.Syscall and not RawSyscall, so that the Go
+// scheduler knows that the thread is away.
 func (c *VCPU) Run() error {
 	_, err := ioctl(c.fd, _KVM_RUN, 0)
 	return err
 }
 
-// SetImmediateExit makes every following Run return unix.EINTR at once (true), or enter the guest (false). Together with a
-// signal to the thread that is in Run it stops a guest without a race. It may be called from any thread.
+// SetImmediateExit makes every following Run return unix.EINTR at once (true), or enter the guest
+// (false). Together with a signal to the thread that is in Run it stops a guest without a race. It
+// may be called from any thread.
 func (c *VCPU) SetImmediateExit(on bool) { storeByte(&c.run[runImmediateExit], on) }
 
 // ExitReason is why Run returned nil.
 func (c *VCPU) ExitReason() uint32 { return binary.LittleEndian.Uint32(c.run[runExitReason:]) }
 
-// MMIO is an access of the guest to an address without memory. A read is answered with SetMMIO before the next Run.
+// MMIO is an access of the guest to an address without memory. A read is answered with SetMMIO
+// before the next Run.
 type MMIO struct {
 	Addr  uint64 // guest-physical
 	Len   uint32 // bytes, 1 to 8
@@ -110,10 +116,14 @@ func (c *VCPU) FailEntryReason() uint64 { return binary.LittleEndian.Uint64(c.ru
 func (c *VCPU) Suberror() uint32 { return binary.LittleEndian.Uint32(c.run[runUnion:]) }
 
 // Regs reads the general registers.
-func (c *VCPU) Regs(r *Regs) error { return named("KVM_GET_REGS", ioctlPtr(c.fd, _KVM_GET_REGS, r)) }
+func (c *VCPU) Regs(r *Regs) error {
+	return named("KVM_GET_REGS", ioctlPtr(c.fd, _KVM_GET_REGS, r))
+}
 
 // SetRegs writes the general registers.
-func (c *VCPU) SetRegs(r *Regs) error { return named("KVM_SET_REGS", ioctlPtr(c.fd, _KVM_SET_REGS, r)) }
+func (c *VCPU) SetRegs(r *Regs) error {
+	return named("KVM_SET_REGS", ioctlPtr(c.fd, _KVM_SET_REGS, r))
+}
 
 // Sregs reads the segment and control registers.
 func (c *VCPU) Sregs(s *Sregs) error {

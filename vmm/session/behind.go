@@ -26,7 +26,8 @@ var ringPool = sync.Pool{New: func() any { return new([abi.RingLen]byte) }}
 // newBehind starts decoding into d, which is the goroutine's until wait returns.
 func newBehind(d *decoder) *behind {
 	b := &behind{
-		work: make(chan []byte, ringCopies), free: make(chan *[abi.RingLen]byte, ringCopies), done: make(chan struct{}),
+		work: make(chan []byte, ringCopies), free: make(chan *[abi.RingLen]byte, ringCopies),
+		done: make(chan struct{}),
 	}
 	for range ringCopies {
 		b.free <- ringPool.Get().(*[abi.RingLen]byte)

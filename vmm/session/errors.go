@@ -29,13 +29,15 @@ const (
 )
 
 var kindNames = [...]string{
-	"exception", "triple fault", "forbidden system call", "exit", "deadlock", "protocol violation", "out of guest memory",
+	"exception", "triple fault", "forbidden system call", "exit", "deadlock", "protocol violation",
+	"out of guest memory",
 	"time limit", "exit limit", "read limit", "extent limit", "carrier",
 }
 
 func (k Kind) String() string { return kindNames[k] }
 
-// Budget reports whether k means that the run asked for more than it may have, rather than doing something forbidden.
+// Budget reports whether k means that the run asked for more than it may have, rather than doing
+// something forbidden.
 func (k Kind) Budget() bool { return k == KindMemory || k >= KindDeadline && k <= KindExtents }
 
 // ErrClosed says that a pool of guests was closed.

@@ -46,7 +46,8 @@ func NewHost(o Options) *Host {
 	if o.Turns == nil {
 		o.Turns = turns.New(runtime.NumCPU())
 	}
-	h := &Host{Memory: o.Memory, budget: o.Budget, turns: o.Turns, seats: make(chan struct{}, o.Seats)}
+	h := &Host{Memory: o.Memory, budget: o.Budget, turns: o.Turns,
+		seats: make(chan struct{}, o.Seats)}
 	if o.Most > 0 {
 		h.room = make(chan struct{}, o.Most)
 	}

@@ -55,9 +55,9 @@ func (job *Job) config() (abi.Config, error) {
 	return c, nil
 }
 
-// Mirror fills the mirror of the device's start, as far as that costs no more than a copy, and notes
-// in c which pieces there are. place returns the memory for the n bytes of the mirror at off. A raw
-// image whose format is known is not read at all: the guest will not look.
+// Mirror fills the mirror of the device's start, as far as that costs no more than a copy, and
+// notes in c which pieces there are. place returns the memory for the n bytes of the mirror at off.
+// A raw image whose format is known is not read at all: the guest will not look.
 func (job *Job) Mirror(c *abi.Config, place func(off, n uint64) ([]byte, error)) error {
 	if job.Format == img.Raw {
 		return nil

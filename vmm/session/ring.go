@@ -15,8 +15,9 @@ type Ring struct {
 	taken uint64 // records taken in this run
 }
 
-// Take returns the records that the guest produced since the last time, where they are: the ring may
-// wrap. control is the 8 bytes at abi.RingControl, ring the abi.RingLen bytes at abi.RingOffset.
+// Take returns the records that the guest produced since the last time, where they are: the ring
+// may wrap. control is the 8 bytes at abi.RingControl, ring the abi.RingLen bytes at
+// abi.RingOffset.
 func (r *Ring) Take(control, ring []byte) (records [2][]byte, err error) {
 	n := binary.LittleEndian.Uint64(control) - r.taken
 	if n > abi.RingRecords {

@@ -36,8 +36,8 @@ type Event struct {
 }
 
 // Serve carries out a job on a guest that has seen no image yet. The error is a *fault.Fault when
-// the image is to blame, a *GuestError when the guest misbehaved or asked for too much, the reader's
-// error when the image could not be read, or the cause of ctx.
+// the image is to blame, a *GuestError when the guest misbehaved or asked for too much, the
+// reader's error when the image could not be read, or the cause of ctx.
 func Serve(m *Meter, t Transport, job *Job) (*Layer, error) {
 	layer, err := serve(m, t, job)
 	var g *GuestError
@@ -111,7 +111,8 @@ type intake struct {
 }
 
 func newIntake(start uint64, limit int) *intake {
-	return &intake{limit: limit, decoder: decoder{out: extent.NewBuilder(start, math.MaxInt64, limit)}}
+	return &intake{limit: limit,
+		decoder: decoder{out: extent.NewBuilder(start, math.MaxInt64, limit)}}
 }
 
 // take decodes the records of an event: while the guest goes on, unless it has ended.
@@ -180,7 +181,8 @@ func (in *intake) finish(t Transport, job *Job, disk *Disk, result []byte) (*Lay
 	}
 	end := job.Window.Clip(r.VirtualSize).End
 	if err := in.out.Bound(end); err != nil {
-		return nil, t.Blame(KindProtocol, "extents up to %d of a window that ends at %d", in.out.Next(), end)
+		return nil, t.Blame(KindProtocol, "extents up to %d of a window that ends at %d",
+			in.out.Next(), end)
 	}
 	layer := &Layer{
 		Format: r.Format, VirtualSize: r.VirtualSize, Overhang: r.Overhang,

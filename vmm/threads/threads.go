@@ -1,5 +1,6 @@
-// Package threads shares the one processor of a virtual machine among the threads of a guest program,
-// as the scheduler of a kernel would. It knows of a thread only its registers and what it waits for.
+// Package threads shares the one processor of a virtual machine among the threads of a guest
+// program, as the scheduler of a kernel would. It knows of a thread only its registers and what it
+// waits for.
 package threads
 
 import (
@@ -14,8 +15,8 @@ const Max = 16
 // timedOut is what a system call returns whose time is up: -ETIMEDOUT.
 const timedOut = ^uint64(110) + 1
 
-// Thread is a thread of the guest program. Vector registers are not kept: threads change only inside
-// system calls, and across those Go code holds nothing in them.
+// Thread is a thread of the guest program. Vector registers are not kept: threads change only
+// inside system calls, and across those Go code holds nothing in them.
 type Thread struct {
 	ID   uint64
 	Regs kvm.Regs // while another thread has the processor
@@ -26,8 +27,8 @@ type Thread struct {
 	Timed bool
 }
 
-// Scheduler changes the thread that has the processor at a futex wait, a sleep or a yield and nowhere
-// else. It is not safe for concurrent use.
+// Scheduler changes the thread that has the processor at a futex wait, a sleep or a yield and
+// nowhere else. It is not safe for concurrent use.
 type Scheduler struct {
 	Current Thread
 	waiting []Thread // all others, the one that ran longest ago first
@@ -63,9 +64,9 @@ func (s *Scheduler) Wake(futex, n uint64) uint64 {
 	return woken
 }
 
-// Yield gives the processor to another thread. Current has its registers, and says what it waits for.
-// The first thread that can run comes next; if there is none, the first whose wait is timed gets its
-// timeout. ok is false if no thread can run.
+// Yield gives the processor to another thread. Current has its registers, and says what it waits
+// for. The first thread that can run comes next; if there is none, the first whose wait is timed
+// gets its timeout. ok is false if no thread can run.
 func (s *Scheduler) Yield() (ok bool) {
 	s.waiting = append(s.waiting, s.Current)
 	pick := slices.IndexFunc(s.waiting, func(t Thread) bool { return t.Futex == 0 })

@@ -1,7 +1,8 @@
-// Package virtio is the device side of a read-only virtio-blk over virtio-mmio (virtio 1.2, sections 4.2, 2.7 and 5.2,
-// modern, split virtqueue, polled). The driver is the guest: every address, index and length that it wrote is checked
-// where it is used, and a driver that breaks the protocol gets a *ProtocolError, which ends its run. The package knows
-// neither KVM nor files: it sees guest memory through Memory and the disk through Backend.
+// Package virtio is the device side of a read-only virtio-blk over virtio-mmio (virtio 1.2,
+// sections 4.2, 2.7 and 5.2, modern, split virtqueue, polled). The driver is the guest: every
+// address, index and length that it wrote is checked where it is used, and a driver that breaks the
+// protocol gets a *ProtocolError, which ends its run. The package knows neither KVM nor files: it
+// sees guest memory through Memory and the disk through Backend.
 package virtio
 
 import (
@@ -10,9 +11,11 @@ import (
 	"instarfs/guest/abi"
 )
 
-// Memory is the part of guest memory that the device may touch. The slices are valid until the guest runs again.
+// Memory is the part of guest memory that the device may touch. The slices are valid until the
+// guest runs again.
 type Memory interface {
-	// Readable returns the n bytes from guest-physical address gpa, or an error when they are not all inside.
+	// Readable returns the n bytes from guest-physical address gpa, or an error when they are not
+	// all inside.
 	Readable(gpa uint64, n uint64) ([]byte, error)
 	// Writable is Readable for bytes that the device is going to change.
 	Writable(gpa uint64, n uint64) ([]byte, error)
@@ -27,8 +30,8 @@ func violation(format string, args ...any) error {
 	return &ProtocolError{fmt.Sprintf(format, args...)}
 }
 
-// Registers are the state of the device that the driver sets up. They can be copied: a cloned machine takes those of the
-// snapshot.
+// Registers are the state of the device that the driver sets up. They can be copied: a cloned
+// machine takes those of the snapshot.
 type Registers struct {
 	status            uint32
 	deviceFeaturesSel uint32
@@ -78,7 +81,8 @@ func (d *Block) Detach() { d.backend = none{} }
 
 const queueSizeMax = abi.QueueSize
 
-// Load answers a read of a register of n bytes at an offset in the device's page. Reserved registers read as 0.
+// Load answers a read of a register of n bytes at an offset in the device's page. Reserved
+// registers read as 0.
 func (d *Block) Load(off uint64, n uint32) (uint64, error) {
 	if off >= abi.DeviceConfig {
 		return d.loadConfig(off-abi.DeviceConfig, n)
@@ -113,7 +117,8 @@ func (d *Block) Load(off uint64, n uint32) (uint64, error) {
 
 const deviceFeatures uint64 = abi.FeatureBlkReadOnly | abi.FeatureBlkSize | abi.FeatureVersion1
 
-// loadConfig reads the configuration space (5.2.4): capacity u64 at 0 in sectors, blk_size u32 at 20.
+// loadConfig reads the configuration space (5.2.4): capacity u64 at 0 in sectors, blk_size u32 at
+// 20.
 func (d *Block) loadConfig(off uint64, n uint32) (uint64, error) {
 	if n != 4 || off%4 != 0 {
 		return 0, violation("read of %d bytes at configuration offset %#x", n, off)
@@ -129,8 +134,8 @@ func (d *Block) loadConfig(off uint64, n uint32) (uint64, error) {
 	return 0, nil
 }
 
-// Store carries out a write of n bytes to a register. A write to QueueNotify serves every request that is available before
-// it returns. Writes to read-only and reserved registers do nothing.
+// Store carries out a write of n bytes to a register. A write to QueueNotify serves every request
+// that is available before it returns. Writes to read-only and reserved registers do nothing.
 func (d *Block) Store(off uint64, n uint32, value uint64) error {
 	if n != 4 || off%4 != 0 {
 		return violation("write of %d bytes at register %#x", n, off)
@@ -174,7 +179,8 @@ func (d *Block) storeQueue(off uint64, v uint32, low, high func(*uint64)) error 
 	switch off {
 	case abi.QueueNum:
 		if v == 0 || v > queueSizeMax || v&(v-1) != 0 {
-			return violation("queue of %d descriptors, need a power of two up to %d", v, queueSizeMax)
+			return violation("queue of %d descriptors, need a power of two up to %d", v,
+				queueSizeMax)
 		}
 		d.queueNum = v
 	case abi.QueueReady:
@@ -198,7 +204,8 @@ func (d *Block) storeQueue(off uint64, v uint32, low, high func(*uint64)) error 
 	return nil
 }
 
-// setStatus follows 3.1.1: 0 resets, FEATURES_OK sticks only when the driver accepted what the device needs.
+// setStatus follows 3.1.1: 0 resets, FEATURES_OK sticks only when the driver accepted what the
+// device needs.
 func (d *Block) setStatus(v uint32) error {
 	if v == 0 {
 		d.Registers = Registers{}

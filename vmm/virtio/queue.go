@@ -16,8 +16,8 @@ type descriptor struct {
 	next  uint16
 }
 
-// serve answers every request in the available ring. The guest does not run meanwhile, so what is read here stays as it
-// is, and one pass with each index read once is enough.
+// serve answers every request in the available ring. The guest does not run meanwhile, so what is
+// read here stays as it is, and one pass with each index read once is enough.
 func (d *Block) serve() error {
 	if d.status&abi.StatusDriverOK == 0 || d.queueReady == 0 {
 		return violation("notification before the device and its queue are ready")
@@ -37,7 +37,8 @@ func (d *Block) serve() error {
 	}
 	idx := le.Uint16(avail[2:])
 	if n := idx - d.availNext; uint64(n) > num {
-		return violation("available index went from %d to %d in a queue of %d", d.availNext, idx, num)
+		return violation("available index went from %d to %d in a queue of %d", d.availNext, idx,
+			num)
 	}
 	usedIdx := le.Uint16(used[2:])
 	for ; d.availNext != idx; d.availNext++ {
@@ -62,15 +63,17 @@ func (d *Block) at(table []byte, i uint16) (descriptor, error) {
 		return descriptor{}, violation("descriptor %d in a table of %d", i, d.queueNum)
 	}
 	b := table[int(i)*abi.DescLen:]
-	e := descriptor{addr: le.Uint64(b), len: le.Uint32(b[8:]), flags: le.Uint16(b[12:]), next: le.Uint16(b[14:])}
+	e := descriptor{addr: le.Uint64(b), len: le.Uint32(b[8:]), flags: le.Uint16(b[12:]),
+		next: le.Uint16(b[14:])}
 	if e.flags&^(abi.DescFlagNext|abi.DescFlagWrite) != 0 {
 		return e, violation("descriptor %d has flags %#x", i, e.flags)
 	}
 	return e, nil
 }
 
-// request carries out the chain that starts at descriptor head, which must be a header to read, data buffers to write and
-// one byte of status to write. It returns how many bytes the device wrote.
+// request carries out the chain that starts at descriptor head, which must be a header to read,
+// data buffers to write and one byte of status to write. It returns how many bytes the device
+// wrote.
 func (d *Block) request(table []byte, head uint16) (uint32, error) {
 	e, err := d.at(table, head)
 	if err != nil {
@@ -101,8 +104,9 @@ func (d *Block) request(table []byte, head uint16) (uint32, error) {
 		if e.flags&abi.DescFlagNext == 0 {
 			break
 		}
-		// Behind a failure buffers are not even looked at: only bytes that count against the read limit are worth work, or
-		// one notification could ask for a million buffers of many megabytes each.
+		// Behind a failure buffers are not even looked at: only bytes that count against the read
+		// limit are worth work, or one notification could ask for a million buffers of many
+		// megabytes each.
 		if status == abi.BlkStatusOK {
 			buf, err := d.mem.Writable(e.addr, uint64(e.len))
 			if err != nil {
