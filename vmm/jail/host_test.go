@@ -128,7 +128,6 @@ func (h *host) serve() error {
 		{does{}.call(unix.SYS_OPENAT, unix.AT_FDCWD, "/", 0).good(), session.KindSyscall},
 		{does{}.call(unix.SYS_KILL, own, sigkill).good(), session.KindSyscall},
 		{does{}.call(unix.SYS_TGKILL, own, own, sigkill).good(), session.KindSyscall},
-		{does{}.add(jailtest.Allocate, 0, nil), session.KindMemory},
 		{does{}.add(jailtest.Crash, 0, nil), session.KindExit},
 	} {
 		_, err := h.pool.Run(ctx, bad.do.job())
