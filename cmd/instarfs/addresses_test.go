@@ -33,7 +33,8 @@ func linked(t *testing.T) string {
 
 // limited is a command under a limit of its address space, bytes.
 func limited(bytes uint64, program string, args ...string) *exec.Cmd {
-	return exec.Command("prlimit", append([]string{fmt.Sprintf("--as=%d", bytes), program}, args...)...)
+	return exec.Command("prlimit",
+		append([]string{fmt.Sprintf("--as=%d", bytes), program}, args...)...)
 }
 
 // Under a limit of the address space the program works, or says in one line that it cannot; it
@@ -45,8 +46,10 @@ func TestAddressSpaceLimits(t *testing.T) {
 	const mib = 1 << 20
 	for limit, works := range map[uint64]bool{
 		256 * mib: false, 512 * mib: false, 700 * mib: false, leastAddresses - 1: false,
-		leastAddresses: true, 1000 * mib: true, fewAddresses: true, fewAddresses + 1: true, 1100 * mib: true, 1200000000: true,
-		1300 * mib: true, manyAddresses - 1: true, manyAddresses: true, 2048 * mib: true, 8192 * mib: true,
+		leastAddresses: true, 1000 * mib: true, fewAddresses: true, fewAddresses + 1: true,
+		1100 * mib: true, 1200000000: true,
+		1300 * mib: true, manyAddresses - 1: true, manyAddresses: true, 2048 * mib: true,
+		8192 * mib: true,
 	} {
 		for range 5 {
 			cmd := limited(limit, program, "map", image)
@@ -54,15 +57,18 @@ func TestAddressSpaceLimits(t *testing.T) {
 			cmd.Stderr = &said
 			out, err := cmd.Output()
 			switch {
-			case works && limit > fewAddresses && limit < manyAddresses && testIsolation(t) == guests.Process:
+			case works && limit > fewAddresses && limit < manyAddresses &&
+				testIsolation(t) == guests.Process:
 				// The Go runtime of a guest may not start, and nothing comes before it there.
 				if err != nil && !strings.Contains(said.String(), "(ulimit -v)") {
 					t.Errorf("limit of %d MiB: %v, says %.200s", limit>>20, err, said.String())
 				}
 			case works && (err != nil || len(out) == 0 || said.Len() > 0):
-				t.Errorf("limit of %d MiB: %v, %d bytes, says %.200s", limit>>20, err, len(out), said.String())
+				t.Errorf("limit of %d MiB: %v, %d bytes, says %.200s", limit>>20, err, len(out),
+					said.String())
 			case !works && (cmd.ProcessState.ExitCode() != 1 || said.String() != tooFewAddresses):
-				t.Errorf("limit of %d MiB: %v, says %.200s", limit>>20, cmd.ProcessState, said.String())
+				t.Errorf("limit of %d MiB: %v, says %.200s", limit>>20, cmd.ProcessState,
+					said.String())
 			}
 		}
 	}
@@ -76,7 +82,8 @@ func TestAddressSpaceLimits(t *testing.T) {
 			t.Errorf("limit of %d MiB: an empty map", limit>>20)
 		}
 		var l unix.Rlimit
-		if err := unix.Prlimit(s.cmd.Process.Pid, unix.RLIMIT_AS, nil, &l); err != nil || l.Cur != limit {
+		if err := unix.Prlimit(s.cmd.Process.Pid, unix.RLIMIT_AS, nil, &l); err != nil ||
+			l.Cur != limit {
 			t.Errorf("the program runs under a limit of %d: %v, want %d", l.Cur, err, limit)
 		}
 	}

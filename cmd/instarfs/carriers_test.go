@@ -19,7 +19,8 @@ const isolationOfTests = "INSTARFS_TEST_ISOLATION"
 // chooseIsolation makes guests of real programs processes where there is no KVM, without a line in
 // every log that says so.
 func chooseIsolation() {
-	if _, err := os.Stat("/dev/kvm"); errors.Is(err, fs.ErrNotExist) && os.Getenv(isolationOfTests) == "" {
+	if _, err := os.Stat("/dev/kvm"); errors.Is(err, fs.ErrNotExist) &&
+		os.Getenv(isolationOfTests) == "" {
 		os.Setenv(isolationOfTests, "process")
 	}
 }

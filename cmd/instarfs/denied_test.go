@@ -22,7 +22,8 @@ func deny(list string) {
 	if _, err := fmt.Sscan(list, &nr, &errno); err != nil {
 		panic(err)
 	}
-	const load, equal, answer = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K,
+	const load, equal, answer = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS,
+		unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K,
 		unix.BPF_RET | unix.BPF_K
 	code := []unix.SockFilter{
 		{Code: load}, // of struct seccomp_data the first word is the number
@@ -34,7 +35,8 @@ func deny(list string) {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		panic(err)
 	}
-	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
+	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+		unix.SECCOMP_FILTER_FLAG_TSYNC,
 		uintptr(unsafe.Pointer(&program)))
 	if e != 0 {
 		panic(e)
@@ -52,7 +54,8 @@ func TestWithoutOpenat2(t *testing.T) {
 			cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d %d", denied, unix.SYS_OPENAT2, int(e)))
 			out, _ := cmd.CombinedOutput()
 			said := string(out)
-			if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(said, e.Error()) || !strings.Contains(said, "seccomp filter") {
+			if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(said, e.Error()) ||
+				!strings.Contains(said, "seccomp filter") {
 				t.Errorf("%q where openat2 says %v: %v, %s", args, e, cmd.ProcessState, said)
 			}
 			if args[0] == "mount" && strings.Count(said, "\n") != 1 {
@@ -65,7 +68,8 @@ func TestWithoutOpenat2(t *testing.T) {
 	}
 	cmd := child(realChild, "doctor")
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d %d", denied, unix.SYS_SYNC, int(syscall.EPERM)))
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "openat2     ok\n") {
+	if out, err := cmd.CombinedOutput(); err != nil ||
+		!strings.Contains(string(out), "openat2     ok\n") {
 		t.Errorf("doctor where another call is filtered: %v, %s", err, out)
 	}
 }

@@ -27,32 +27,34 @@ func TestDifferentialArchives(t *testing.T) {
 	for format, random := range makers {
 		t.Run(format, func(t *testing.T) {
 			n := differences(t) / 10
-			compareRandom(t, n, func(t *testing.T, o *oracle, rng *rand.Rand, _ int) func(*testing.T) {
-				name := []string{"image", "image.dmg", ".dmg"}[rng.Intn(3)]
-				if err := os.WriteFile(name, random(rng), 0o666); err != nil {
-					t.Fatal(err)
-				}
-				start := int64(160)
-				if format == "dmg" {
-					start = 1024 // randomDmg garbles the tables
-				}
-				if rng.Intn(3) == 0 {
-					qemutest.Garble(t, rng, name, start)
-				}
-				settle(t, name)
-				args := []string{name}
-				if rng.Intn(4) > 0 {
-					args = []string{"-f" + format, name}
-				}
-				return func(t *testing.T) {
-					from, length := formattest.RandomWindow(rng, 1<<(9+rng.Intn(24)))
-					window := []string{"--output=json", "-s", fmt.Sprint(from), "-l",
-						fmt.Sprint(length)}
-					o.compareWith(t, walkedTool(),
-						strings.Join(append([]string{"--output=human"}, args...), "\x00"))
-					o.compareWith(t, walkedTool(), strings.Join(append(window, args...), "\x00"))
-				}
-			})
+			compareRandom(t, n,
+				func(t *testing.T, o *oracle, rng *rand.Rand, _ int) func(*testing.T) {
+					name := []string{"image", "image.dmg", ".dmg"}[rng.Intn(3)]
+					if err := os.WriteFile(name, random(rng), 0o666); err != nil {
+						t.Fatal(err)
+					}
+					start := int64(160)
+					if format == "dmg" {
+						start = 1024 // randomDmg garbles the tables
+					}
+					if rng.Intn(3) == 0 {
+						qemutest.Garble(t, rng, name, start)
+					}
+					settle(t, name)
+					args := []string{name}
+					if rng.Intn(4) > 0 {
+						args = []string{"-f" + format, name}
+					}
+					return func(t *testing.T) {
+						from, length := formattest.RandomWindow(rng, 1<<(9+rng.Intn(24)))
+						window := []string{"--output=json", "-s", fmt.Sprint(from), "-l",
+							fmt.Sprint(length)}
+						o.compareWith(t, walkedTool(),
+							strings.Join(append([]string{"--output=human"}, args...), "\x00"))
+						o.compareWith(t, walkedTool(),
+							strings.Join(append(window, args...), "\x00"))
+					}
+				})
 		})
 	}
 }

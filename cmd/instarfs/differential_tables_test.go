@@ -18,24 +18,25 @@ func TestDifferentialTables(t *testing.T) {
 	for _, f := range []string{"qcow", "qed", "parallels"} {
 		t.Run(f, func(t *testing.T) {
 			n := differences(t) / 4
-			compareRandom(t, n, func(t *testing.T, o *oracle, rng *rand.Rand, _ int) func(*testing.T) {
-				crafted := qemutest.RandomTables(t, rng, o.dir, "image", f)
-				name, top := "image", "-f"+f
-				switch rng.Intn(4) {
-				case 0:
-					qemutest.Garble(t, rng, name, 64)
-				case 1:
-					qemutest.Garble(t, rng, name, 20000)
-				case 2:
-					// The offset of a cluster of a crafted qcow depends on the byte that is
-					// asked for, which a layer above decides.
-					if f != "parallels" && !crafted && overlay(t, rng, name, f) {
-						name = "overlay"
+			compareRandom(t, n,
+				func(t *testing.T, o *oracle, rng *rand.Rand, _ int) func(*testing.T) {
+					crafted := qemutest.RandomTables(t, rng, o.dir, "image", f)
+					name, top := "image", "-f"+f
+					switch rng.Intn(4) {
+					case 0:
+						qemutest.Garble(t, rng, name, 64)
+					case 1:
+						qemutest.Garble(t, rng, name, 20000)
+					case 2:
+						// The offset of a cluster of a crafted qcow depends on the byte that is
+						// asked for, which a layer above decides.
+						if f != "parallels" && !crafted && overlay(t, rng, name, f) {
+							name = "overlay"
+						}
 					}
-				}
-				settle(t, name)
-				return func(t *testing.T) { compareWindows(t, o, rng, top, name) }
-			})
+					settle(t, name)
+					return func(t *testing.T) { compareWindows(t, o, rng, top, name) }
+				})
 		})
 	}
 }

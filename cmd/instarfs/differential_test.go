@@ -91,10 +91,12 @@ func TestDifferentialInGuests(t *testing.T) {
 // has been quiet for a moment, and so all of a batch are waited for at the same time.
 const batch = 25
 
-// compareRandom makes n random images, each in a directory of its own, and compares them in subtests
-// that are named by their seeds. make is called in the directory, and returns what compares.
+// compareRandom makes n random images, each in a directory of its own, and compares them in
+// subtests that are named by their seeds. make is called in the directory, and returns what
+// compares.
 func compareRandom(
-	t *testing.T, n int, make func(t *testing.T, o *oracle, rng *rand.Rand, seed int) (compare func(*testing.T)),
+	t *testing.T, n int,
+	make func(t *testing.T, o *oracle, rng *rand.Rand, seed int) (compare func(*testing.T)),
 ) {
 	t.Helper()
 	for from := 0; from < n; from += batch {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// hangingSource is a source with an image in it, and a directory that is a mount of another instarfs, which answers nothing
-// once it was stopped.
+// hangingSource is a source with an image in it, and a directory that is a mount of another
+// instarfs, which answers nothing once it was stopped.
 func hangingSource(t *testing.T) (source string, stop, goOn func()) {
 	t.Helper()
 	source = smallSource(t)
@@ -63,11 +63,13 @@ func TestSourceThatHangs(t *testing.T) {
 		t.Error("the other file system has no images")
 	}
 	stop()
-	// More than may be under way, of every kind: each reader is killed, and what it asked stays in the kernel.
+	// More than may be under way, of every kind: each reader is killed, and what it asked stays in
+	// the kernel.
 	var readers []*exec.Cmd
 	for i := range 40 {
 		file := s.path("net/" + strconv.Itoa(i) + ".raw.map.json")
-		for _, args := range [][]string{{"cat", file + ".map.json"}, {"stat", file + ".map.txt"}, {"ls", s.path("net")}} {
+		for _, args := range [][]string{{"cat", file + ".map.json"}, {"stat", file + ".map.txt"},
+			{"ls", s.path("net")}} {
 			cmd := exec.Command(args[0], args[1:]...)
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -103,12 +105,14 @@ func TestSourceThatHangs(t *testing.T) {
 	goOn()
 }
 
-// TestCallTime: who waits for a file system that does not answer is told so in time, and the next one at once.
+// TestCallTime: who waits for a file system that does not answer is told so in time, and the next
+// one at once.
 func TestCallTime(t *testing.T) {
 	source, stop, goOn := hangingSource(t)
 	dir := t.TempDir()
 	const callTime = 5 * time.Second
-	s := serveBy(t, child(walkedChild, "mount", "--call-time", callTime.String(), source, dir), source, dir)
+	s := serveBy(t, child(walkedChild, "mount", "--call-time", callTime.String(), source, dir),
+		source, dir)
 	stop()
 	ask := func(i int) error {
 		_, err := os.Stat(s.path("net/" + strconv.Itoa(i) + ".raw.map.json.map.json"))
@@ -134,7 +138,8 @@ func TestCallTime(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if took := time.Since(begin); took > 10*callTime { // half of what it takes if each of them waits
+	if took := time.Since(begin); took > 10*callTime {
+		// half of what it takes if each of them waits
 		t.Errorf("twenty more took %v", took)
 	}
 	goOn()
@@ -144,7 +149,8 @@ func TestCallTime(t *testing.T) {
 	}
 }
 
-// TestFrontProcess: who waits for a mount whose source is served by a program is told what the process behind it did.
+// TestFrontProcess: who waits for a mount whose source is served by a program is told what the
+// process behind it did.
 func TestFrontProcess(t *testing.T) {
 	source, _, _ := hangingSource(t)
 	start := func() (*server, string) {
@@ -159,10 +165,13 @@ func TestFrontProcess(t *testing.T) {
 	if code := s.end(syscall.SIGKILL); code != -1 {
 		t.Errorf("status %d after SIGKILL", code)
 	}
-	await(t, "the mount of a process that was killed is gone", func() bool { return !isMounted(t, dir) })
+	await(t, "the mount of a process that was killed is gone",
+		func() bool { return !isMounted(t, dir) })
 	out, err := child(walkedChild, "mount", source, filepath.Join(source, "net")).CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.HasPrefix(string(out), "instarfs: mount") || strings.Count(string(out), "\n") != 1 {
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 ||
+		!strings.HasPrefix(string(out), "instarfs: mount") ||
+		strings.Count(string(out), "\n") != 1 {
 		t.Errorf("a mount that fails: %v, %q", err, out)
 	}
 }

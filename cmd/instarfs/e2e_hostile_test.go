@@ -23,20 +23,30 @@ import (
 
 // magics are how images of all formats begin.
 var magics = map[string]string{
-	"qcow2-v2": "QFI\xfb\x00\x00\x00\x02", "qcow2-v3": "QFI\xfb\x00\x00\x00\x03", "qcow2-v4": "QFI\xfb\x00\x00\x00\x04",
-	"qcow": "QFI\xfb\x00\x00\x00\x01", "qed": "QED\x00", "vdi": strings.Repeat("<", 64) + "\x7f\x10\xda\xbe", "vmdk": "KDMV",
-	"vmdk3": "COWD", "vmdk-text": "# Disk DescriptorFile\nversion=1\n", "vhd": "conectix", "vhdx": "vhdxfile",
-	"parallels": "WithoutFreeSpace\x02\x00\x00\x00", "parallels2": "WithouFreSpacExt\x02\x00\x00\x00",
-	"luks": "LUKS\xba\xbe\x00\x01", "bochs": "Bochs Virtual HD Image", "cloop": "#!/bin/sh\n#V2.0 Format\nmodprobe cloop",
+	"qcow2-v2": "QFI\xfb\x00\x00\x00\x02", "qcow2-v3": "QFI\xfb\x00\x00\x00\x03",
+	"qcow2-v4": "QFI\xfb\x00\x00\x00\x04",
+	"qcow":     "QFI\xfb\x00\x00\x00\x01", "qed": "QED\x00", "vdi": strings.Repeat("<", 64) +
+		"\x7f\x10\xda\xbe", "vmdk": "KDMV",
+	"vmdk3": "COWD", "vmdk-text": "# Disk DescriptorFile\nversion=1\n", "vhd": "conectix",
+	"vhdx":       "vhdxfile",
+	"parallels":  "WithoutFreeSpace\x02\x00\x00\x00",
+	"parallels2": "WithouFreSpacExt\x02\x00\x00\x00",
+	"luks":       "LUKS\xba\xbe\x00\x01", "bochs": "Bochs Virtual HD Image",
+	"cloop": "#!/bin/sh\n#V2.0 Format\nmodprobe cloop",
 }
 
 // headerFields are the numbers in a qcow2 header: offset and length, bytes.
 var headerFields = [][2]int{
-	{qcow2test.OffMagic, 4}, {qcow2test.OffVersion, 4}, {qcow2test.OffBackingFileOffset, 8}, {qcow2test.OffBackingFileSize, 4},
-	{qcow2test.OffClusterBits, 4}, {qcow2test.OffSize, 8}, {qcow2test.OffCryptMethod, 4}, {qcow2test.OffL1Size, 4},
-	{qcow2test.OffL1TableOffset, 8}, {qcow2test.OffRefcountTableOffset, 8}, {qcow2test.OffRefcountTableSize, 4},
-	{qcow2test.OffNbSnapshots, 4}, {qcow2test.OffSnapshotsOffset, 8}, {qcow2test.OffIncompatible, 8},
-	{qcow2test.OffCompatible, 8}, {qcow2test.OffAutoclear, 8}, {qcow2test.OffRefcountOrder, 4}, {qcow2test.OffHeaderLength, 4},
+	{qcow2test.OffMagic, 4}, {qcow2test.OffVersion, 4}, {qcow2test.OffBackingFileOffset, 8},
+	{qcow2test.OffBackingFileSize, 4},
+	{qcow2test.OffClusterBits, 4}, {qcow2test.OffSize, 8}, {qcow2test.OffCryptMethod, 4},
+	{qcow2test.OffL1Size, 4},
+	{qcow2test.OffL1TableOffset, 8}, {qcow2test.OffRefcountTableOffset, 8},
+	{qcow2test.OffRefcountTableSize, 4},
+	{qcow2test.OffNbSnapshots, 4}, {qcow2test.OffSnapshotsOffset, 8},
+	{qcow2test.OffIncompatible, 8},
+	{qcow2test.OffCompatible, 8}, {qcow2test.OffAutoclear, 8}, {qcow2test.OffRefcountOrder, 4},
+	{qcow2test.OffHeaderLength, 4},
 	{qcow2test.OffCompressionType, 1}, {qcow2test.HeaderLength, 4}, {qcow2test.HeaderLength + 4, 4},
 }
 
@@ -55,7 +65,8 @@ func hostileImages(rng *rand.Rand) map[string][]byte {
 	}
 	overwrite := func(name string, off, n int) {
 		for what, b := range map[string][]byte{
-			"0": make([]byte, n), "ones": slices.Repeat([]byte{0xff}, n), "max": append([]byte{0x7f}, slices.Repeat([]byte{0xff}, n-1)...),
+			"0": make([]byte, n), "ones": slices.Repeat([]byte{0xff}, n),
+			"max":    append([]byte{0x7f}, slices.Repeat([]byte{0xff}, n-1)...),
 			"random": garbage(n), "random-low": append(make([]byte, n-1), garbage(1)...),
 		} {
 			image := slices.Clone(good)
@@ -74,8 +85,10 @@ func hostileImages(rng *rand.Rand) map[string][]byte {
 		overwrite("entry", off, 8)
 	}
 	for _, n := range []int{
-		1, 3, 4, 5, 7, 8, 19, 20, 23, 24, 31, 32, 71, 72, 79, 80, 99, 100, 103, 104, 105, 111, 112, 113, 511, 512, 513, 4095, 4096,
-		l1, l1 + 1, l1 + 8, l1 + 9, l2, l2 + 1, l2 + 8, l2 + 511, l2 + 4095, l2 + 4096, len(good) / 2, len(good) - 1,
+		1, 3, 4, 5, 7, 8, 19, 20, 23, 24, 31, 32, 71, 72, 79, 80, 99, 100, 103, 104, 105, 111, 112,
+		113, 511, 512, 513, 4095, 4096,
+		l1, l1 + 1, l1 + 8, l1 + 9, l2, l2 + 1, l2 + 8, l2 + 511, l2 + 4095, l2 + 4096,
+		len(good) / 2, len(good) - 1,
 	} {
 		images[fmt.Sprintf("cut-%d", n)] = good[:n]
 	}
@@ -92,8 +105,8 @@ func hostileImages(rng *rand.Rand) map[string][]byte {
 // hostileErrnos are what open may say of an image that lies.
 var hostileErrnos = []error{syscall.EUCLEAN, syscall.EOPNOTSUPP, syscall.EFBIG, syscall.ENOKEY}
 
-// TestHostileImages puts images that lie beside a good one. Each has a map, or a reason in one line and an errno that suits
-// it; none of them costs the mount or its other files anything that lasts.
+// TestHostileImages puts images that lie beside a good one. Each has a map, or a reason in one line
+// and an errno that suits it; none of them costs the mount or its other files anything that lasts.
 func TestHostileImages(t *testing.T) {
 	source := t.TempDir()
 	images := hostileImages(rand.New(rand.NewSource(1)))
@@ -113,7 +126,8 @@ func TestHostileImages(t *testing.T) {
 	all := func() (mapped, refused int) { return s.openHostile(t, names, want) }
 	all()
 	if testIsolation(t) == guests.Process {
-		// Each has descriptors of the mount's, and is started after the run that took the one before.
+		// Each has descriptors of the mount's, and is started after the run that took the one
+		// before.
 		await(t, "all processes that wait for a run are there", func() bool {
 			return s.resources().guests == runtime.GOMAXPROCS(0)+1
 		})
@@ -130,7 +144,8 @@ func TestHostileImages(t *testing.T) {
 		return after.descriptors <= before.descriptors+2 && after.guests <= before.guests
 	})
 	if after.resident > before.resident+64<<20 {
-		t.Errorf("resident memory grew from %d to %d bytes over %d images", before.resident, after.resident, len(names))
+		t.Errorf("resident memory grew from %d to %d bytes over %d images", before.resident,
+			after.resident, len(names))
 	}
 	for _, line := range s.log() {
 		if strings.Contains(line, "panic") {
@@ -176,7 +191,8 @@ func (s *server) lookHostile(t *testing.T, name string) bool {
 	if err == nil {
 		checkList(t, name, string(content))
 		if info.Size() != int64(len(content)) || reason != "" {
-			t.Errorf("%s: stat says %d bytes, there are %d; reason %q", name, info.Size(), len(content), reason)
+			t.Errorf("%s: stat says %d bytes, there are %d; reason %q", name, info.Size(),
+				len(content), reason)
 		}
 		return true
 	}
@@ -187,7 +203,8 @@ func (s *server) lookHostile(t *testing.T, name string) bool {
 		t.Errorf("%s: %v: %s", name, err, reason)
 	}
 	line, ended := strings.CutSuffix(reason, "\n")
-	if !ended || !strings.HasPrefix(line, "map ") || !strings.Contains(line, name) || len(line) > 600 ||
+	if !ended || !strings.HasPrefix(line, "map ") || !strings.Contains(line, name) ||
+		len(line) > 600 ||
 		strings.ContainsFunc(line, unicode.IsControl) {
 		t.Errorf("%s: the reason is %q", name, reason)
 	}
@@ -210,7 +227,8 @@ func (s *server) resources() resources {
 	}
 	for _, e := range list {
 		r.descriptors++
-		if to, err := os.Readlink(proc + "fd/" + e.Name()); err == nil && strings.Contains(to, "kvm-vm") {
+		if to, err := os.Readlink(proc + "fd/" + e.Name()); err == nil &&
+			strings.Contains(to, "kvm-vm") {
 			r.guests++
 		}
 	}

@@ -22,7 +22,8 @@ func smallSource(t *testing.T) string {
 	return source
 }
 
-// isMounted reports whether something is mounted at a directory: its device is not that of its parent.
+// isMounted reports whether something is mounted at a directory: its device is not that of its
+// parent.
 func isMounted(t *testing.T, dir string) bool {
 	t.Helper()
 	var here, above unix.Stat_t
@@ -35,15 +36,24 @@ func isMounted(t *testing.T, dir string) bool {
 	return here.Dev != above.Dev
 }
 
-// The first signal unmounts and so does whoever unmounts from outside, both with status 0 and without a word.
+// The first signal unmounts and so does whoever unmounts from outside, both with status 0 and
+// without a word.
 func TestMountEnds(t *testing.T) {
 	source := smallSource(t)
 	for what, end := range map[string]func(*server) int{
-		"SIGINT":          func(s *server) int { return s.end(syscall.SIGINT) },
-		"SIGTERM":         func(s *server) int { return s.end(syscall.SIGTERM) },
-		"SIGHUP":          func(s *server) int { return s.end(syscall.SIGHUP) },
-		"SIGTERM, SIGHUP": func(s *server) int { s.kill(syscall.SIGTERM); return s.end(syscall.SIGHUP) },
-		"SIGHUP, SIGTERM": func(s *server) int { s.kill(syscall.SIGHUP); return s.end(syscall.SIGTERM) },
+		"SIGINT":  func(s *server) int { return s.end(syscall.SIGINT) },
+		"SIGTERM": func(s *server) int { return s.end(syscall.SIGTERM) },
+		"SIGHUP":  func(s *server) int { return s.end(syscall.SIGHUP) },
+		"SIGTERM, SIGHUP": func(
+			s *server) int {
+			s.kill(syscall.SIGTERM)
+			return s.end(syscall.SIGHUP)
+		},
+		"SIGHUP, SIGTERM": func(
+			s *server) int {
+			s.kill(syscall.SIGHUP)
+			return s.end(syscall.SIGTERM)
+		},
 		"umount":          func(s *server) int { s.expect("umount $M"); return s.status() },
 		"fusermount3 -u":  func(s *server) int { s.expect("fusermount3 -u $M"); return s.status() },
 		"umount, unused":  func(s *server) int { s.expect("umount $M"); return s.status() },
@@ -57,7 +67,8 @@ func TestMountEnds(t *testing.T) {
 			t.Errorf("%s: nothing is mounted", what)
 		}
 		if code := end(s); code != 0 || len(s.log()) != 0 || isMounted(t, s.dir) {
-			t.Errorf("%s: status %d, still mounted: %v, log %q", what, code, isMounted(t, s.dir), s.log())
+			t.Errorf("%s: status %d, still mounted: %v, log %q", what, code, isMounted(t, s.dir),
+				s.log())
 		}
 	}
 }
@@ -79,7 +90,8 @@ type holder struct {
 
 func (s *server) hold(name string) *holder {
 	s.t.Helper()
-	h := &holder{cmd: exec.Command("bash", "-c", `exec 3<"$0"; echo open; read -r go; cat <&3`, s.path(name))}
+	h := &holder{cmd: exec.Command("bash", "-c", `exec 3<"$0"; echo open; read -r go; cat <&3`,
+		s.path(name))}
 	in, inErr := h.cmd.StdinPipe()
 	out, outErr := h.cmd.StdoutPipe()
 	if inErr != nil || outErr != nil {
@@ -112,7 +124,8 @@ func TestMountEndsWhileBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "the mount says what it waits for", func() bool { return len(s.log()) > 0 })
-	if line := s.log()[0]; !strings.HasPrefix(line, "instarfs: unmount "+s.dir+": ") || !strings.Contains(line, "waiting up to 10s for the last close") {
+	if line := s.log()[0]; !strings.HasPrefix(line, "instarfs: unmount "+s.dir+": ") ||
+		!strings.Contains(line, "waiting up to 10s for the last close") {
 		t.Errorf("it says %q", line)
 	}
 	if isMounted(t, s.dir) {
@@ -153,12 +166,14 @@ func TestMountAfterKill(t *testing.T) {
 		t.Errorf("after a kill: %.200q, want %.200q", got, want)
 	}
 	await(t, "the log tells of the dead mount", func() bool { return len(next.log()) > 0 })
-	if want := "instarfs: mount at " + s.dir + ": removed a dead mount of " + source; next.log()[0] != want {
+	if want := "instarfs: mount at " + s.dir + ": removed a dead mount of " +
+		source; next.log()[0] != want {
 		t.Errorf("log %q, want %q", next.log(), want)
 	}
 }
 
-// What cannot be mounted ends the program with status 1 and one line that names both places, and leaves nothing mounted.
+// What cannot be mounted ends the program with status 1 and one line that names both places, and
+// leaves nothing mounted.
 func TestMountRefusals(t *testing.T) {
 	source, point := smallSource(t), t.TempDir()
 	inner, outer := filepath.Join(source, "inner"), filepath.Join(point, "outer")
@@ -174,10 +189,15 @@ func TestMountRefusals(t *testing.T) {
 	defer os.Chmod(closed, 0o755)
 	busy := serve(t, source)
 	for _, tc := range []struct{ source, point, want string }{
-		{source, source, "mount " + source + " at " + source + ": the mount point is inside the source; choose one outside"},
-		{source, inner, "mount " + source + " at " + inner + ": the mount point is inside the source; choose one outside"},
-		{outer, point, "mount " + outer + " at " + point + ": the source is inside the mount point; choose one outside"},
-		{source, busy.dir, "mount at " + busy.dir + ": " + source + " (type fuse.instarfs) is mounted there already; unmount it or choose a directory below it"},
+		{source, source, "mount " + source + " at " + source +
+			": the mount point is inside the source; choose one outside"},
+		{source, inner, "mount " + source + " at " + inner +
+			": the mount point is inside the source; choose one outside"},
+		{outer, point, "mount " + outer + " at " + point +
+			": the source is inside the mount point; choose one outside"},
+		{source, busy.dir, "mount at " + busy.dir + ": " + source +
+			" (type fuse.instarfs) is mounted there already; unmount it or choose a directory " +
+			"below it"},
 		{source + "/none", point, "open directory " + source + "/none: no such file or directory"},
 		{source + "/a.qcow2", point, "open directory " + source + "/a.qcow2: not a directory"},
 		{source, point + "/none", "mount at " + point + "/none: no such file or directory"},
@@ -190,8 +210,10 @@ func TestMountRefusals(t *testing.T) {
 		if cmd.ProcessState == nil {
 			t.Fatalf("%v (install the package util-linux)", err)
 		}
-		if code := cmd.ProcessState.ExitCode(); code != 1 || string(out) != "instarfs: "+tc.want+"\n" {
-			t.Errorf("mount %s %s: status %d, says %q, want %q", tc.source, tc.point, code, out, tc.want)
+		if code := cmd.ProcessState.ExitCode(); code != 1 || string(out) != "instarfs: "+tc.want+
+			"\n" {
+			t.Errorf("mount %s %s: status %d, says %q, want %q", tc.source, tc.point, code, out,
+				tc.want)
 		}
 	}
 	if busy.read("a.qcow2.map.json") == "" || isMounted(t, point) {
@@ -212,8 +234,10 @@ func TestMountDumps(t *testing.T) {
 			}
 			code := s.end(signal)
 			said := strings.Join(s.log(), "\n")
-			if code != 2 || isMounted(t, s.dir) || !strings.Contains(said, "goroutine ") || !strings.Contains(said, "fusefs.") {
-				t.Errorf("%v, busy %v: status %d, still mounted: %v, said %.200q", signal, busy, code, isMounted(t, s.dir), said)
+			if code != 2 || isMounted(t, s.dir) || !strings.Contains(said, "goroutine ") ||
+				!strings.Contains(said, "fusefs.") {
+				t.Errorf("%v, busy %v: status %d, still mounted: %v, said %.200q", signal, busy,
+					code, isMounted(t, s.dir), said)
 			}
 		}
 	}
@@ -243,12 +267,14 @@ func TestMountOverStoppedServer(t *testing.T) {
 	s.kill(syscall.SIGSTOP)
 	defer s.kill(syscall.SIGCONT)
 	free := t.TempDir()
-	for _, args := range [][]string{{source, s.dir}, {source, link}, {source, s.dir + "/below"}, {s.dir, free}, {"--allow-dir", s.dir, source, free}} {
+	for _, args := range [][]string{{source, s.dir}, {source, link}, {source, s.dir + "/below"},
+		{s.dir, free}, {"--allow-dir", s.dir, source, free}} {
 		cmd := child(realChild, append([]string{"mount"}, args...)...)
 		start := time.Now()
 		out, _ := cmd.CombinedOutput()
 		said, took := string(out), time.Since(start)
-		if cmd.ProcessState.ExitCode() != 1 || took > patience || strings.Count(said, "\n") != 1 || !strings.Contains(said, "does not answer") {
+		if cmd.ProcessState.ExitCode() != 1 || took > patience || strings.Count(said, "\n") != 1 ||
+			!strings.Contains(said, "does not answer") {
 			t.Errorf("mount %q: %v after %v, says %s", args, cmd.ProcessState, took, said)
 		}
 	}

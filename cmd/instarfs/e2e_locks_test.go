@@ -12,7 +12,8 @@ import (
 	"instarfs/needs"
 )
 
-// lockAsWriter locks an image as a QEMU does that has it open for writing, and returns how to end that.
+// lockAsWriter locks an image as a QEMU does that has it open for writing, and returns how to end
+// that.
 func lockAsWriter(t *testing.T, file string) (unlock func()) {
 	t.Helper()
 	f, err := os.Open(file)
@@ -27,8 +28,8 @@ func lockAsWriter(t *testing.T, file string) (unlock func()) {
 	return func() { f.Close() }
 }
 
-// TestLocksOfCachedMaps: a map that is at hand is refused as one that must be made, each time, as long as a writer has the image,
-// or a file under it, open.
+// TestLocksOfCachedMaps: a map that is at hand is refused as one that must be made, each time, as
+// long as a writer has the image, or a file under it, open.
 func TestLocksOfCachedMaps(t *testing.T) {
 	needs.Qemu(t)
 	source := t.TempDir()
@@ -45,7 +46,8 @@ func TestLocksOfCachedMaps(t *testing.T) {
 		}
 		s := serveBy(t, child(walkedChild, args...), source, dir)
 		for _, c := range []struct{ read, locked string }{
-			{"alone.qcow2", "alone.qcow2"}, {"over.qcow2", "over.qcow2"}, {"over.qcow2", "base.qcow2"},
+			{"alone.qcow2", "alone.qcow2"}, {"over.qcow2", "over.qcow2"},
+			{"over.qcow2", "base.qcow2"},
 		} {
 			open := func() error {
 				_, err := os.ReadFile(s.path(c.read + ".map.json"))

@@ -19,8 +19,8 @@ import (
 	"instarfs/needs"
 )
 
-// slowness is how many times slower than a usual computer this one is: INSTARFS_SLOW, which .ci/test sets where all is emulated.
-// Waits depend on it, and never what is expected.
+// slowness is how many times slower than a usual computer this one is: INSTARFS_SLOW, which
+// .ci/test sets where all is emulated. Waits depend on it, and never what is expected.
 var slowness = func() time.Duration {
 	n, err := strconv.Atoi(os.Getenv("INSTARFS_SLOW"))
 	if err != nil || n < 1 {
@@ -29,7 +29,8 @@ var slowness = func() time.Duration {
 	return time.Duration(n)
 }()
 
-// patience bounds every wait for something that must happen. It is long because it is only ever spent by a failure.
+// patience bounds every wait for something that must happen. It is long because it is only ever
+// spent by a failure.
 var patience = 60 * time.Second * slowness
 
 // server is the real program, mounting, in a process of its own.
@@ -53,12 +54,15 @@ func serve(t *testing.T, source string, options ...string) *server {
 
 func serveAt(t *testing.T, source, dir string, options ...string) *server {
 	t.Helper()
-	return serveBy(t, child(realChild, append(append([]string{"mount"}, options...), source, dir)...), source, dir)
+	return serveBy(t,
+		child(realChild, append(append([]string{"mount"}, options...), source, dir)...), source,
+		dir)
 }
 
 // bound makes a command one of root without the capabilities to pass permissions.
 func bound(cmd *exec.Cmd) *exec.Cmd {
-	b := exec.Command("setpriv", append([]string{"--bounding-set=-dac_override,-dac_read_search"}, cmd.Args...)...)
+	b := exec.Command("setpriv",
+		append([]string{"--bounding-set=-dac_override,-dac_read_search"}, cmd.Args...)...)
 	b.Env = cmd.Env
 	return b
 }
@@ -76,7 +80,8 @@ func serveBy(t *testing.T, cmd *exec.Cmd, source, dir string) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.remove)
-	ready := fmt.Sprintf("instarfs: mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", show.Line(source), show.Line(dir), show.Line(dir))
+	ready := fmt.Sprintf("instarfs: mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s",
+		show.Line(source), show.Line(dir), show.Line(dir))
 	mounted := make(chan struct{})
 	go func() {
 		defer close(s.ended)
@@ -162,8 +167,8 @@ func (s *server) read(name string) string {
 	return string(b)
 }
 
-// bash runs a script with M, the mount, and S, the source, and the variables in env; the result is its standard output and
-// its standard error, and a line about the exit status if it is not 0.
+// bash runs a script with M, the mount, and S, the source, and the variables in env; the result is
+// its standard output and its standard error, and a line about the exit status if it is not 0.
 func (s *server) bash(script string, env ...string) string {
 	s.t.Helper()
 	return bash(s.t, script, append([]string{"M=" + s.dir, "S=" + s.source}, env...)...)

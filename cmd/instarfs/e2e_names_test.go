@@ -15,10 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// oddNames are names that a file may have. The last is as long as one may be of which the view has a name too.
+// oddNames are names that a file may have. The last is as long as one may be of which the view has
+// a name too.
 var oddNames = []string{
-	"sp ace.raw", "line\nfeed.raw", "\x1b[31mred.raw", "ümläut — 日本.raw", "not utf-8 \xff\xfe.raw", "-rf.raw", "a\\b.raw", "'quoted\".raw",
-	"x.map.json.raw", "%s%n.raw", ".hidden.raw", "trailing.raw", "UPPER.RAW", "x:y.raw", strings.Repeat("ß", 121) + ".raw", // 246 bytes
+	"sp ace.raw", "line\nfeed.raw", "\x1b[31mred.raw", "ümläut — 日本.raw", "not utf-8 \xff\xfe.raw",
+	"-rf.raw", "a\\b.raw", "'quoted\".raw",
+	// 246 bytes
+	"x.map.json.raw", "%s%n.raw", ".hidden.raw", "trailing.raw", "UPPER.RAW", "x:y.raw",
+	strings.Repeat("ß", 121) + ".raw",
 }
 
 // Every name works that leaves room for that of the view.
@@ -38,14 +42,16 @@ func TestNames(t *testing.T) {
 	writeAt(t, filepath.Join(source, long), nil)
 	s := serve(t, source)
 	for range 2 {
-		if listed, expected := filesBelow(t, s.dir), slices.Sorted(maps.Keys(want)); !slices.Equal(listed, expected) {
+		if listed, expected := filesBelow(t, s.dir),
+			slices.Sorted(maps.Keys(want)); !slices.Equal(listed, expected) {
 			t.Errorf("listed %q, want %q", listed, expected)
 		}
 		for name, text := range want {
 			if got := s.read(name); got != text {
 				t.Errorf("%q: %q, want %q", name, got, text)
 			}
-			if reason := s.read(strings.TrimSuffix(strings.TrimSuffix(name, ".map.txt"), ".map.json") + ".map.err"); reason != "" {
+			if reason := s.read(strings.TrimSuffix(strings.TrimSuffix(name, ".map.txt"),
+				".map.json") + ".map.err"); reason != "" {
 				t.Errorf("%q: %s", name, reason)
 			}
 		}
@@ -85,8 +91,8 @@ func (o opens) seen(t *testing.T) bool {
 	return n >= unix.SizeofInotifyEvent && binary.NativeEndian.Uint32(b[4:])&unix.IN_OPEN != 0
 }
 
-// What is no regular file is neither listed nor opened, whatever its name. Links that end at a regular file or a directory below the
-// source are shown as links, from one map to another.
+// What is no regular file is neither listed nor opened, whatever its name. Links that end at a
+// regular file or a directory below the source are shown as links, from one map to another.
 func TestSpecialFilesAndLinks(t *testing.T) {
 	source, outside := t.TempDir(), t.TempDir()
 	in := func(name string) string { return filepath.Join(source, name) }
@@ -103,11 +109,15 @@ func TestSpecialFilesAndLinks(t *testing.T) {
 		unix.Mkfifo(in("fifo.raw"), 0o666),
 		unix.Mknod(in("null.img"), unix.S_IFCHR|0o666, 1<<8|3),
 		unix.Mknod(in("block.img"), unix.S_IFBLK|0o666, 7<<8),
-		os.Symlink("sub/a.qcow2", in("inner.qcow2")), os.Symlink("../inner.qcow2", in("sub/up.qcow2")),
+		os.Symlink("sub/a.qcow2", in("inner.qcow2")),
+		os.Symlink("../inner.qcow2", in("sub/up.qcow2")),
 		os.Symlink("sub", in("linked")), os.Symlink(in("sub/a.qcow2"), in("absolute.qcow2")),
-		os.Symlink(secret, in("secret.qcow2")), os.Symlink("../"+filepath.Base(outside)+"/secret.qcow2", in("dotdot.qcow2")),
-		os.Symlink(outside, in("out")), os.Symlink("none", in("dangling.raw")), os.Symlink("self.raw", in("self.raw")),
-		os.Symlink("fifo.raw", in("tofifo.raw")), os.Symlink("/proc/self/environ", in("environ.raw")),
+		os.Symlink(secret, in("secret.qcow2")),
+		os.Symlink("../"+filepath.Base(outside)+"/secret.qcow2", in("dotdot.qcow2")),
+		os.Symlink(outside, in("out")), os.Symlink("none", in("dangling.raw")),
+		os.Symlink("self.raw", in("self.raw")),
+		os.Symlink("fifo.raw", in("tofifo.raw")),
+		os.Symlink("/proc/self/environ", in("environ.raw")),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -123,25 +133,30 @@ func TestSpecialFilesAndLinks(t *testing.T) {
 	s := serve(t, source)
 	want := []string{
 		"absolute.qcow2.map.json", "absolute.qcow2.map.txt",
-		"dir.qcow2/b.raw.map.json", "dir.qcow2/b.raw.map.txt", "inner.qcow2.map.json", "inner.qcow2.map.txt",
-		"linked", "sub/a.qcow2.map.json", "sub/a.qcow2.map.txt", "sub/up.qcow2.map.json", "sub/up.qcow2.map.txt",
+		"dir.qcow2/b.raw.map.json", "dir.qcow2/b.raw.map.txt", "inner.qcow2.map.json",
+		"inner.qcow2.map.txt",
+		"linked", "sub/a.qcow2.map.json", "sub/a.qcow2.map.txt", "sub/up.qcow2.map.json",
+		"sub/up.qcow2.map.txt",
 	}
 	if got := filesBelow(t, s.dir); !slices.Equal(got, want) {
 		t.Errorf("listed %q, want %q", got, want)
 	}
 	list := s.read("sub/a.qcow2.map.json")
-	for _, link := range []string{"inner.qcow2", "sub/up.qcow2", "absolute.qcow2", "linked/a.qcow2"} {
+	for _, link := range []string{"inner.qcow2", "sub/up.qcow2", "absolute.qcow2",
+		"linked/a.qcow2"} {
 		if got := s.read(link + ".map.json"); got != list || list == "" {
 			t.Errorf("%s: %.200q, want %.200q", link, got, list)
 		}
 	}
 	s.bash("ls -lR $M; find $M -size +1; cat $M/*")
 	for _, name := range []string{
-		"fifo.raw", "tofifo.raw", "null.img", "block.img", "socket.img", "secret.qcow2", "dotdot.qcow2", "out/secret.qcow2", "dangling.raw",
+		"fifo.raw", "tofifo.raw", "null.img", "block.img", "socket.img", "secret.qcow2",
+		"dotdot.qcow2", "out/secret.qcow2", "dangling.raw",
 		"self.raw", "environ.raw", "dir.qcow2", "sub",
 	} {
 		for _, view := range []string{".map.json", ".map.txt", ".map.err"} {
-			if _, err := os.ReadFile(s.path(name + view)); !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ELOOP) {
+			if _, err := os.ReadFile(s.path(name + view)); !errors.Is(err, syscall.ENOENT) &&
+				!errors.Is(err, syscall.ELOOP) {
 				t.Errorf("%s%s: %v", name, view, err)
 			}
 		}
@@ -162,7 +177,8 @@ func TestDirectoriesComeAndGo(t *testing.T) {
 		t.Helper()
 		var got []string
 		ok := func() bool {
-			// A walk may meet a directory that vanishes under it, so errors are another reason to look again.
+			// A walk may meet a directory that vanishes under it, so errors are another reason to
+			// look again.
 			got = strings.Fields(s.bash("cd $M && find . -type f -name '*.json' 2>&1 | sort"))
 			return slices.Equal(got, want)
 		}
@@ -170,20 +186,26 @@ func TestDirectoriesComeAndGo(t *testing.T) {
 	}
 	listing()
 	for round := range 2 {
-		writeAt(t, filepath.Join(source, "1/2/3/a.qcow2"), map[int64]string{0: string(variant(round))})
+		writeAt(t, filepath.Join(source, "1/2/3/a.qcow2"),
+			map[int64]string{0: string(variant(round))})
 		writeAt(t, filepath.Join(source, "1/b.raw"), nil)
 		listing("./1/2/3/a.qcow2.map.json", "./1/b.raw.map.json")
-		if got, want := s.read("1/2/3/a.qcow2.map.json"), mapsOf(t, realTool(t), filepath.Join(source, "1/2/3/a.qcow2"))[".map.json"]; got != want {
+		if got, want := s.read("1/2/3/a.qcow2.map.json"),
+			mapsOf(t, realTool(t),
+				filepath.Join(source, "1/2/3/a.qcow2"))[".map.json"]; got != want {
 			t.Errorf("%.200q, want %.200q", got, want)
 		}
-		if err := os.Rename(filepath.Join(source, "1/2"), filepath.Join(source, "two")); err != nil {
+		if err := os.Rename(filepath.Join(source, "1/2"),
+			filepath.Join(source, "two")); err != nil {
 			t.Fatal(err)
 		}
 		listing("./1/b.raw.map.json", "./two/3/a.qcow2.map.json")
-		if got := s.read("two/3/a.qcow2.map.txt"); !strings.Contains(got, source+"/two/3/a.qcow2\n") {
+		if got := s.read("two/3/a.qcow2.map.txt"); !strings.Contains(got, source+
+			"/two/3/a.qcow2\n") {
 			t.Errorf("after a rename: %.300q", got)
 		}
-		if err := errors.Join(os.RemoveAll(filepath.Join(source, "1")), os.RemoveAll(filepath.Join(source, "two"))); err != nil {
+		if err := errors.Join(os.RemoveAll(filepath.Join(source, "1")),
+			os.RemoveAll(filepath.Join(source, "two"))); err != nil {
 			t.Fatal(err)
 		}
 		listing()
@@ -194,7 +216,8 @@ func TestDirectoriesComeAndGo(t *testing.T) {
 	}
 }
 
-// An image that the server may not read has a reason, also for root, who may not pass permissions here.
+// An image that the server may not read has a reason, also for root, who may not pass permissions
+// here.
 func TestUnreadableImage(t *testing.T) {
 	source, dir := smallSource(t), t.TempDir()
 	closed := filepath.Join(source, "closed.qcow2")

@@ -15,7 +15,8 @@ import (
 	"instarfs/needs"
 )
 
-// chainTree makes a directory with a base and overlays, one of them in a subdirectory, and images that name what is not theirs.
+// chainTree makes a directory with a base and overlays, one of them in a subdirectory, and images
+// that name what is not theirs.
 func chainTree(t *testing.T) string {
 	t.Helper()
 	needs.Qemu(t)
@@ -37,8 +38,9 @@ func chainTree(t *testing.T) string {
 	return source
 }
 
-// TestMountOfChains: a mount shows what qemu-img prints when it is given the source, a slash and the path; it refuses what lies
-// outside; and when a layer changes, the maps of all images above it are new.
+// TestMountOfChains: a mount shows what qemu-img prints when it is given the source, a slash and
+// the path; it refuses what lies outside; and when a layer changes, the maps of all images above it
+// are new.
 func TestMountOfChains(t *testing.T) {
 	source, dir := chainTree(t), t.TempDir()
 	var mu sync.Mutex
@@ -54,13 +56,15 @@ func TestMountOfChains(t *testing.T) {
 		t.Helper()
 		for _, v := range []string{"human txt", "json json"} {
 			output, suffix, _ := strings.Cut(v, " ")
-			want, err := exec.Command("qemu-img", "map", "--output="+output, filepath.Join(source, name)).Output()
+			want, err := exec.Command("qemu-img", "map", "--output="+output,
+				filepath.Join(source, name)).Output()
 			if err != nil {
 				t.Fatal(err)
 			}
 			got, err := os.ReadFile(filepath.Join(dir, name+".map."+suffix))
 			// Our own profile tells of compression, which qemu-img 7.2 does not.
-			if plain := strings.ReplaceAll(string(got), `, "compressed": false`, ""); err != nil || plain != string(want) {
+			if plain := strings.ReplaceAll(string(got), `, "compressed": false`, ""); err != nil ||
+				plain != string(want) {
 				t.Errorf("%s as %s: %v\n%s\nwant\n%s", name, output, err, got, want)
 			}
 		}
@@ -84,7 +88,8 @@ func TestMountOfChains(t *testing.T) {
 		errno syscall.Errno
 		text  string
 	}{
-		"out.qcow2":     {syscall.EACCES, `backing file "../outside/secret" is refused: it lies outside of the directories that may be read`},
+		"out.qcow2": {syscall.EACCES,
+			`backing file "../outside/secret" is refused: it lies outside of the directories that may be read`},
 		"passwd.qcow2":  {syscall.EACCES, `backing file "/etc/passwd" is refused: it lies outside`},
 		"linked.qcow2":  {syscall.EACCES, `backing file "link" is refused: it lies outside`},
 		"missing.qcow2": {syscall.ENOENT, `backing file "gone.qcow2" (`},
@@ -97,7 +102,8 @@ func TestMountOfChains(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, want.errno)
 		}
 		said, err := os.ReadFile(filepath.Join(dir, name+".map.err"))
-		if err != nil || !strings.Contains(string(said), want.text) || strings.Count(string(said), "\n") != 1 {
+		if err != nil || !strings.Contains(string(said), want.text) ||
+			strings.Count(string(said), "\n") != 1 {
 			t.Errorf("%s: %q, %v", name, said, err)
 		}
 	}
@@ -108,7 +114,8 @@ func TestMountOfChains(t *testing.T) {
 	mu.Unlock()
 
 	// A write to the base shows in all that is over it, at the next open.
-	if out, err := exec.Command("qemu-io", "-f", "qcow2", "-c", "write 3M 64k", source+"/base.qcow2").CombinedOutput(); err != nil {
+	if out, err := exec.Command("qemu-io", "-f", "qcow2", "-c", "write 3M 64k", source+
+		"/base.qcow2").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	time.Sleep(50 * time.Millisecond)
@@ -126,10 +133,11 @@ func isErrno(err error, want syscall.Errno) bool {
 }
 
 // lookups are the system calls that take a path.
-var lookups = regexp.MustCompile(`(open|openat|openat2|stat|lstat|newfstatat|statx|access|faccessat2|readlink|readlinkat)\(`)
+var lookups = regexp.MustCompile(
+	`(open|openat|openat2|stat|lstat|newfstatat|statx|access|faccessat2|readlink|readlinkat)\(`)
 
-// checkTrace looks for a forbidden path in what strace saw: none is ever opened, not even to see whether it is there, but for what
-// the kernel itself refuses because it leads out of the tree.
+// checkTrace looks for a forbidden path in what strace saw: none is ever opened, not even to see
+// whether it is there, but for what the kernel itself refuses because it leads out of the tree.
 func checkTrace(t *testing.T, log, image, outside string) {
 	t.Helper()
 	trace, err := os.ReadFile(log)
@@ -156,8 +164,10 @@ func checkTrace(t *testing.T, log, image, outside string) {
 			continue
 		}
 		// The link itself is in the tree, and may be read.
-		itself := strings.Contains(line, "NOFOLLOW") || strings.Contains(line, "readlinkat(") && strings.Contains(line, `, "", `)
-		forbidden := strings.Contains(line, `"../outside`) || strings.Contains(line, `"/etc/passwd"`) || strings.Contains(line, `"link"`)
+		itself := strings.Contains(line, "NOFOLLOW") || strings.Contains(line, "readlinkat(") &&
+			strings.Contains(line, `, "", `)
+		forbidden := strings.Contains(line, `"../outside`) ||
+			strings.Contains(line, `"/etc/passwd"`) || strings.Contains(line, `"link"`)
 		refused := strings.Contains(line, "= -1 EXDEV") || strings.Contains(line, "= -1 EAGAIN")
 		if forbidden && !itself && (!strings.Contains(line, "RESOLVE_BENEATH") || !refused) {
 			t.Errorf("%s: %s", image, line)
@@ -175,7 +185,9 @@ func TestNothingForbiddenIsOpened(t *testing.T) {
 	for _, name := range []string{"out.qcow2", "passwd.qcow2", "linked.qcow2", "over.qcow2"} {
 		log := filepath.Join(t.TempDir(), "strace")
 		cmd := child(walkedChild, "map", filepath.Join(source, name))
-		traced := exec.Command("strace", append([]string{"-f", "-y", "-s", "4096", "-o", log, "-e", "trace=file,desc"}, cmd.Args...)...)
+		traced := exec.Command("strace",
+			append([]string{"-f", "-y", "-s", "4096", "-o", log, "-e", "trace=file,desc"},
+				cmd.Args...)...)
 		traced.Env = cmd.Env
 		out, err := traced.CombinedOutput()
 		if refused := name != "over.qcow2"; (err != nil) != refused {
@@ -185,14 +197,16 @@ func TestNothingForbiddenIsOpened(t *testing.T) {
 	}
 }
 
-// TestMountOpensNothingForbidden watches the system calls of a mount while all that is in it is listed and read.
+// TestMountOpensNothingForbidden watches the system calls of a mount while all that is in it is
+// listed and read.
 func TestMountOpensNothingForbidden(t *testing.T) {
 	source := chainTree(t)
 	log := filepath.Join(t.TempDir(), "strace")
 	dir := t.TempDir()
 	cmd := child(walkedChild, "mount", source, dir)
 	// With -D the process that is started is the mount, not the tracer.
-	traced := exec.Command("strace", append([]string{"-D", "-f", "-s", "4096", "-o", log, "-e", "trace=file"}, cmd.Args...)...)
+	traced := exec.Command("strace",
+		append([]string{"-D", "-f", "-s", "4096", "-o", log, "-e", "trace=file"}, cmd.Args...)...)
 	traced.Env = cmd.Env
 	s := serveBy(t, traced, source, dir)
 	s.bash(`ls -lR $M; cat $M/*.map.* $M/sub/*.map.*; cat $M/{out,passwd,linked,missing}.qcow2.map.err`)
@@ -206,8 +220,8 @@ func TestMountOpensNothingForbidden(t *testing.T) {
 	checkTrace(t, log, "passwd.qcow2", filepath.Join(filepath.Dir(source), "outside"))
 }
 
-// TestHundredOverlaysInGuests maps a hundred overlays of one base in a mount, with real guests: a run for each and one for the base,
-// and one more when one of them has changed.
+// TestHundredOverlaysInGuests maps a hundred overlays of one base in a mount, with real guests: a
+// run for each and one for the base, and one more when one of them has changed.
 func TestHundredOverlaysInGuests(t *testing.T) {
 	needs.Qemu(t)
 	source, dir := t.TempDir(), t.TempDir()

@@ -46,7 +46,8 @@ func mapsOf(t *testing.T, real *tool, file string) map[string]string {
 // rename replaces a file by another.
 func rename(t *testing.T, file string, content []byte) {
 	t.Helper()
-	if err := errors.Join(os.WriteFile(file+".new", content, 0o644), os.Rename(file+".new", file)); err != nil {
+	if err := errors.Join(os.WriteFile(file+".new", content, 0o644),
+		os.Rename(file+".new", file)); err != nil {
 		t.Error(err)
 	}
 }
@@ -86,7 +87,8 @@ func lengthen(t *testing.T, file string, content []byte) {
 	}
 }
 
-// A handle that was open before the image changed goes on with the map that it opened; the next one has the new map.
+// A handle that was open before the image changed goes on with the map that it opened; the next one
+// has the new map.
 func TestHandlesKeepTheirMap(t *testing.T) {
 	source := t.TempDir()
 	real := realTool(t)
@@ -106,7 +108,8 @@ func TestHandlesKeepTheirMap(t *testing.T) {
 				}
 				defer f.Close()
 				start := make([]byte, len(want)/2)
-				if _, err := io.ReadFull(f, start); err != nil || string(start) != want[:len(start)] {
+				if _, err := io.ReadFull(f, start); err != nil ||
+					string(start) != want[:len(start)] {
 					t.Errorf("%s%s: reads %.200q, %v, want %.200q", name, view, start, err, want)
 				}
 				handles[view] = f
@@ -115,12 +118,15 @@ func TestHandlesKeepTheirMap(t *testing.T) {
 			after := mapsOf(t, real, file)
 			for view, f := range handles {
 				if got := s.read(name + view); got != after[view] || got == before[view] {
-					t.Errorf("%s%s: after the change an open reads %.200q, want %.200q", name, view, got, after[view])
+					t.Errorf("%s%s: after the change an open reads %.200q, want %.200q", name, view,
+						got, after[view])
 				}
 				rest, err := io.ReadAll(f)
 				whole := make([]byte, len(before[view]))
-				if _, readErr := f.ReadAt(whole, 0); readErr != nil || err != nil || before[view] != string(whole) || !bytes.HasSuffix(whole, rest) {
-					t.Errorf("%s%s: the handle from before reads %.200q, %v, %v", name, view, whole, err, readErr)
+				if _, readErr := f.ReadAt(whole, 0); readErr != nil || err != nil ||
+					before[view] != string(whole) || !bytes.HasSuffix(whole, rest) {
+					t.Errorf("%s%s: the handle from before reads %.200q, %v, %v", name, view, whole,
+						err, readErr)
 				}
 			}
 		}
@@ -134,13 +140,15 @@ type churn struct {
 	one    bool // of known maps
 }
 
-// TestReadersWhileImagesChange has readers in loops meet images that change every few milliseconds. Whatever they get is
-// one map, whole, or EBUSY, and when the images rest it is the map of what they are.
+// TestReadersWhileImagesChange has readers in loops meet images that change every few milliseconds.
+// Whatever they get is one map, whole, or EBUSY, and when the images rest it is the map of what
+// they are.
 func TestReadersWhileImagesChange(t *testing.T) {
 	const variants = 6
 	source := t.TempDir()
 	real := realTool(t)
-	churns := []churn{{"renamed.qcow2", rename, true}, {"rewritten.qcow2", rewrite, false}, {"longer.raw", lengthen, false}}
+	churns := []churn{{"renamed.qcow2", rename, true}, {"rewritten.qcow2", rewrite, false},
+		{"longer.raw", lengthen, false}}
 	contents := make([][]byte, variants)
 	known := map[string]bool{}
 	for n := range contents {
@@ -175,16 +183,19 @@ func TestReadersWhileImagesChange(t *testing.T) {
 				c, view := churns[n%len(churns)], []string{".map.json", ".map.txt"}[n/len(churns)%2]
 				got, err := readBy(n/6, s.path(c.name+view))
 				switch {
-				case errors.Is(err, syscall.EBUSY) || err != nil && strings.Contains(got, "Device or resource busy"):
+				case errors.Is(err, syscall.EBUSY) ||
+					err != nil && strings.Contains(got, "Device or resource busy"):
 					busy.Add(1)
 				case err != nil:
 					t.Errorf("%s%s: %v: %.300s", c.name, view, err, got)
 				case c.one && !known[got]:
-					t.Errorf("%s%s: %d bytes are no map that ever was: %.200q", c.name, view, len(got), got)
+					t.Errorf("%s%s: %d bytes are no map that ever was: %.200q", c.name, view,
+						len(got), got)
 				case view == ".map.json":
 					checkList(t, c.name, got)
 					reads.Add(1)
-				case !strings.HasPrefix(got, "Offset  ") || !strings.HasSuffix(got, c.name+"\n") && strings.Count(got, "\n") > 1:
+				case !strings.HasPrefix(got, "Offset  ") || !strings.HasSuffix(got, c.name+"\n") &&
+					strings.Count(got, "\n") > 1:
 					t.Errorf("%s%s: not a whole table: %.200q", c.name, view, got)
 				default:
 					reads.Add(1)
@@ -238,7 +249,8 @@ func checkList(t *testing.T, name, text string) {
 	var at uint64
 	for _, e := range list {
 		if e.Start != at || e.Length == 0 && len(list) > 1 {
-			t.Errorf("%s: an extent at %d of %d bytes behind one that ends at %d", name, e.Start, e.Length, at)
+			t.Errorf("%s: an extent at %d of %d bytes behind one that ends at %d", name, e.Start,
+				e.Length, at)
 		}
 		at = e.Start + e.Length
 	}
@@ -277,7 +289,8 @@ func TestBusyImage(t *testing.T) {
 		})
 	}
 	reason := s.read("busy.qcow2.map.err")
-	if want := fmt.Sprintf("map %s: the file changes while it is mapped: try again when its writer is done\n", file); reason != want && reason != "" {
+	if want := fmt.Sprintf("map %s: the file changes while it is mapped: try again when its "+
+		"writer is done\n", file); reason != want && reason != "" {
 		t.Errorf("the reason is %q, want %q", reason, want)
 	}
 	stop.Store(true)

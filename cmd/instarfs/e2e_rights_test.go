@@ -20,7 +20,8 @@ const (
 	team = 3000
 )
 
-// as makes a command one of a user, whose only supplementary group is that of his name and, for cat, team.
+// as makes a command one of a user, whose only supplementary group is that of his name and, for
+// cat, team.
 func as(uid int, name string, args ...string) *exec.Cmd {
 	groups := "--clear-groups"
 	if uid == cat {
@@ -32,7 +33,8 @@ func as(uid int, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// openTo makes the directories of a test searchable for all: those of testing.T are for their owner only.
+// openTo makes the directories of a test searchable for all: those of testing.T are for their owner
+// only.
 func openTo(t *testing.T, dir string) {
 	t.Helper()
 	for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
@@ -76,7 +78,8 @@ func rightsTree(t *testing.T) string {
 	return source
 }
 
-// TestRightsOfUsers: of a mount that lets all in, each user gets the maps of those images of which he can read every file.
+// TestRightsOfUsers: of a mount that lets all in, each user gets the maps of those images of which
+// he can read every file.
 func TestRightsOfUsers(t *testing.T) {
 	needs.Qemu(t)
 	source, dir := rightsTree(t), t.TempDir()
@@ -88,14 +91,17 @@ func TestRightsOfUsers(t *testing.T) {
 		{"root/base.qcow2", root}, {"root/secret.raw", root}, {"root/open.qcow2", all},
 		// The owner of the overlay may open its base; these others may not.
 		{"root/over.qcow2", root}, {"root/hidden.qcow2", "root bob"},
-		{"list/l.qcow2", "root cat"}, {"list/d.qcow2", "root bob cat"}, {"list/dir/x.qcow2", "root cat"},
+		{"list/l.qcow2", "root cat"}, {"list/d.qcow2", "root bob cat"},
+		{"list/dir/x.qcow2", "root cat"},
 		{"team/t.qcow2", "root cat"}, {"team/not.qcow2", "root ann bob"},
 		// The owner of the overlay may not open its base, so nobody gets to see it by this overlay.
-		{"ann/o1.qcow2", ""}, {"ann/o2.qcow2", ""}, {"ann/o3.qcow2", ""}, {"ann/o4.qcow2", ""}, {"ann/v.vmdk", ""}, {"ann/e.qcow2", ""}, {"ann/o7.qcow2", ""},
+		{"ann/o1.qcow2", ""}, {"ann/o2.qcow2", ""}, {"ann/o3.qcow2", ""}, {"ann/o4.qcow2", ""},
+		{"ann/v.vmdk", ""}, {"ann/e.qcow2", ""}, {"ann/o7.qcow2", ""},
 		{"ann/o5.qcow2", all}, {"ann/broken.qcow2", ""}, {"ann/broken-base.qcow2", ""},
 		// Ann's overlay names root's, which all may read; that names what root may read.
 		{"ann/o6.qcow2", root},
-		{"ann/l.qcow2", "root bob"}, {"ann/d/p.qcow2", "root bob"}, {"ann/n.qcow2", ""}, {"ann/r.qcow2", all}, {"ann/abs.qcow2", all},
+		{"ann/l.qcow2", "root bob"}, {"ann/d/p.qcow2", "root bob"}, {"ann/n.qcow2", ""},
+		{"ann/r.qcow2", all}, {"ann/abs.qcow2", all},
 		{"ann/dir/open.qcow2", all}, {"ann/dir/base.qcow2", root},
 	} {
 		// Twice: what one user was shown must not be there for the next.
@@ -111,12 +117,15 @@ func TestRightsOfUsers(t *testing.T) {
 				if err == nil && len(out) > 0 {
 					may = append(may, u.name)
 				}
-				if told := strings.TrimSpace(string(size)); (err == nil) != (told == fmt.Sprint(len(out)) && told != "0") {
-					t.Errorf("%s: %s is told a size of %q, and reads %d bytes (%v)", image.name, u.name, told, len(out), err)
+				if told := strings.TrimSpace(
+					string(size)); (err == nil) != (told == fmt.Sprint(len(out)) && told != "0") {
+					t.Errorf("%s: %s is told a size of %q, and reads %d bytes (%v)", image.name,
+						u.name, told, len(out), err)
 				}
 				err = as(u.uid, "test", "-r", s.path(image.name+".map.txt")).Run()
 				if u.uid != 0 && (err == nil) != (len(out) > 0) && image.may != "" {
-					t.Errorf("%s: access says that %s may read it: %v", image.name, u.name, err == nil)
+					t.Errorf("%s: access says that %s may read it: %v", image.name, u.name,
+						err == nil)
 				}
 			}
 			if got := strings.Join(may, " "); got != image.may {
@@ -157,12 +166,15 @@ func TestRightsOfUsers(t *testing.T) {
 func (s *server) checkHidden(t *testing.T) {
 	t.Helper()
 	told := func(name string) string {
-		out, _ := as(ann, "bash", "-c", `cat "$1".map.err; cat "$1".map.json; stat -L -c %s "$1".map.json; ls -lL "$1".map.txt`, "bash", s.path(name)).CombinedOutput()
+		out, _ := as(ann, "bash", "-c",
+			`cat "$1".map.err; cat "$1".map.json; stat -L -c %s "$1".map.json; ls -lL "$1".map.txt`,
+			"bash", s.path(name)).CombinedOutput()
 		return string(out)
 	}
 	for _, pair := range [][4]string{
 		{"ann/o3.qcow2", "ann/o4.qcow2", "disk", "nothing"}, {"ann/l.qcow2", "ann/n.qcow2", "", ""},
-		{"bob/disk.qcow2", "bob/nothing.qcow2", "", ""}, {"root/hidden.qcow2", "root/lost.qcow2", "disk", "gone"},
+		{"bob/disk.qcow2", "bob/nothing.qcow2", "", ""},
+		{"root/hidden.qcow2", "root/lost.qcow2", "disk", "gone"},
 	} {
 		same := func(name, base string) string {
 			text := strings.ReplaceAll(told(name), "/"+filepath.Base(name), "/X")
@@ -171,13 +183,15 @@ func (s *server) checkHidden(t *testing.T) {
 			}
 			return text
 		}
-		if a, b := same(pair[0], pair[2]), same(pair[1], pair[3]); a != b || !strings.Contains(a, "ermission denied") {
+		if a, b := same(pair[0], pair[2]), same(pair[1], pair[3]); a != b ||
+			!strings.Contains(a, "ermission denied") {
 			t.Errorf("%s:\n%s%s:\n%s", pair[0], a, pair[1], b)
 		}
 	}
 }
 
-// TestMessagesQuoteNothingSecret: the reason why an image has no map holds no byte of a file that its reader may not read.
+// TestMessagesQuoteNothingSecret: the reason why an image has no map holds no byte of a file that
+// its reader may not read.
 func TestMessagesQuoteNothingSecret(t *testing.T) {
 	needs.Qemu(t)
 	source, dir := t.TempDir(), t.TempDir()
@@ -192,16 +206,21 @@ func TestMessagesQuoteNothingSecret(t *testing.T) {
 		t.Fatal(out)
 	}
 	for _, options := range [][]string{nil, {"--reference-rights", "mount"}} {
-		s := serveBy(t, child(walkedChild, append(append([]string{"mount", "--allow-other"}, options...), source, dir)...), source, dir)
+		s := serveBy(t, child(walkedChild,
+			append(append([]string{"mount", "--allow-other"}, options...), source, dir)...), source,
+			dir)
 		read := func(uid int) string {
-			out, _ := as(uid, "bash", "-c", `cd "$1"; for i in {ann,root}/*-{key,notes}.qcow2; do echo "$i: $(cat "$2/$i.map.err" 2>&1)"; done`, "bash", source, dir).CombinedOutput()
+			out, _ := as(uid, "bash", "-c",
+				`cd "$1"; for i in {ann,root}/*-{key,notes}.qcow2; do echo "$i: $(cat "$2/$i.map.err" 2>&1)"; done`, "bash", source, dir).CombinedOutput()
 			return string(out)
 		}
 		if all := read(0); !strings.Contains(all, "hunter2") && !strings.Contains(all, "0x") {
-			t.Errorf("%q: no message quotes anything to root: this test sees nothing: %s", options, all)
+			t.Errorf("%q: no message quotes anything to root: this test sees nothing: %s", options,
+				all)
 		}
 		for _, line := range strings.Split(strings.TrimSpace(read(ann)), "\n") {
-			if strings.Contains(line, "hunter") || strings.Contains(line, "0x") || !strings.Contains(line, "ermission denied") {
+			if strings.Contains(line, "hunter") || strings.Contains(line, "0x") ||
+				!strings.Contains(line, "ermission denied") {
 				t.Errorf("%q: ann is told: %s", options, line)
 			}
 		}
@@ -220,22 +239,28 @@ func TestMapAsRootOfOthersImages(t *testing.T) {
 		args  []string
 		fails bool
 	}{
-		{"ann/o5.qcow2", nil, false}, {"ann/o1.qcow2", nil, true}, {"ann/o2.qcow2", nil, true}, {"ann/v.vmdk", nil, true},
-		{"ann/o1.qcow2", []string{"--reference-rights=mount"}, false}, {"ann/o1.qcow2", []string{"--reference-rights=owner"}, true},
-		{"root/over.qcow2", nil, false}, {"root/hidden.qcow2", nil, false}, {"root/lost.qcow2", nil, true},
+		{"ann/o5.qcow2", nil, false}, {"ann/o1.qcow2", nil, true}, {"ann/o2.qcow2", nil, true},
+		{"ann/v.vmdk", nil, true},
+		{"ann/o1.qcow2", []string{"--reference-rights=mount"}, false},
+		{"ann/o1.qcow2", []string{"--reference-rights=owner"}, true},
+		{"root/over.qcow2", nil, false}, {"root/hidden.qcow2", nil, false},
+		{"root/lost.qcow2", nil, true},
 	} {
-		args := append(append([]string{"map", "--allow-dir", source}, c.args...), filepath.Join(source, c.image))
+		args := append(append([]string{"map", "--allow-dir", source}, c.args...),
+			filepath.Join(source, c.image))
 		out, err := child(walkedChild, args...).CombinedOutput()
 		if (err != nil) != c.fails {
 			t.Errorf("%q: %v: %s", args, err, out)
 		}
-		if warns := strings.Contains(string(out), "warning: --reference-rights mount"); warns != (len(c.args) > 0 && !c.fails) {
+		if warns := strings.Contains(string(out),
+			"warning: --reference-rights mount"); warns != (len(c.args) > 0 && !c.fails) {
 			t.Errorf("%q: warning %v: %s", args, warns, out)
 		}
 	}
 }
 
-// TestListingsOfUsers: who may not list a directory cannot by the mount, and ls -l of one that he may list is quiet.
+// TestListingsOfUsers: who may not list a directory cannot by the mount, and ls -l of one that he
+// may list is quiet.
 func TestListingsOfUsers(t *testing.T) {
 	needs.Qemu(t)
 	source, dir := rightsTree(t), t.TempDir()
@@ -250,10 +275,12 @@ func TestListingsOfUsers(t *testing.T) {
 				real := as(uid, "ls", filepath.Join(source, d)).Run() == nil
 				out, err := as(uid, "ls", "-l", s.path(d)).CombinedOutput()
 				if (err == nil) != real {
-					t.Errorf("%s lists %s: %v, of the source %v: %s", name, d, err == nil, real, out)
+					t.Errorf("%s lists %s: %v, of the source %v: %s", name, d, err == nil, real,
+						out)
 				}
 				in := as(uid, "test", "-x", filepath.Join(source, d)).Run() == nil
-				if got := as(uid, "bash", "-c", `cd "$1"`, "bash", s.path(d)).Run() == nil; got != in {
+				if got := as(uid, "bash", "-c", `cd "$1"`, "bash",
+					s.path(d)).Run() == nil; got != in {
 					t.Errorf("%s enters %s: %v, of the source %v", name, d, got, in)
 				}
 			}
@@ -261,8 +288,10 @@ func TestListingsOfUsers(t *testing.T) {
 	}
 	// Modes are never wider than what whole classes of users may do.
 	for file, want := range map[string]string{
-		"list/l.qcow2.map.json": "-rw-------", "list/d.qcow2.map.json": "-rw-------", "root/open.qcow2.map.json": "-rw-r--r--",
-		"root/over.qcow2.map.json": "-rw-------", "ann/o5.qcow2.map.json": "-rw-r--r--", "ann/o6.qcow2.map.json": "--w-------",
+		"list/l.qcow2.map.json": "-rw-------", "list/d.qcow2.map.json": "-rw-------",
+		"root/open.qcow2.map.json": "-rw-r--r--",
+		"root/over.qcow2.map.json": "-rw-------", "ann/o5.qcow2.map.json": "-rw-r--r--",
+		"ann/o6.qcow2.map.json": "--w-------",
 	} {
 		if got := strings.TrimSpace(s.bash("stat -c %A $M/" + file)); got != want {
 			t.Errorf("%s is shown as %s, want %s", file, got, want)

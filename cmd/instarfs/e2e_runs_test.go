@@ -29,7 +29,8 @@ func mountCounted(t *testing.T, source, dir string) *counted {
 	t.Helper()
 	c := &counted{Pool: realGuests(t, testIsolation(t))}
 	log := func(line string) { t.Errorf("log: %s", line) }
-	mountOn(t, c, mountOptions{Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes, Log: log})
+	mountOn(t, c, mountOptions{Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes,
+		Log: log})
 	return c
 }
 
@@ -52,7 +53,8 @@ func mountOn(t *testing.T, g guests.Pool, o mountOptions) {
 	})
 }
 
-// A listing starts no guest, whatever does it; a stat starts one for each image, once, whoever asks for what later.
+// A listing starts no guest, whatever does it; a stat starts one for each image, once, whoever asks
+// for what later.
 func TestRunsOfListingAndStat(t *testing.T) {
 	source, dir := sampleTree(t), t.TempDir()
 	counted := mountCounted(t, source, dir)
@@ -64,15 +66,18 @@ func TestRunsOfListingAndStat(t *testing.T) {
 		}
 	}
 	for _, script := range []string{
-		`\ls $M $M/sub $M/sub/deep`, `\ls -aR $M`, `find $M`, `find $M -name '*.json'`, `find $M -type f`, `cd $M && echo * */*`,
-		`cd $M && compgen -f sub/`, `stat $M $M/sub $M/none.map.json`, `cat $M/none.qcow2.map.txt $M/sub/none.map.err`,
+		`\ls $M $M/sub $M/sub/deep`, `\ls -aR $M`, `find $M`, `find $M -name '*.json'`,
+		`find $M -type f`, `cd $M && echo * */*`,
+		`cd $M && compgen -f sub/`, `stat $M $M/sub $M/none.map.json`,
+		`cat $M/none.qcow2.map.txt $M/sub/none.map.err`,
 		`python3 -c 'import os, sys; print(sum(len(f) for _, _, f in os.walk(sys.argv[1])))' $M`,
 	} {
 		expect(script, 0)
 	}
 	images := len(sampleImages)
 	for _, script := range []string{
-		`ls -lR $M`, `ls --color=always -R $M`, `find $M -type f -size +0`, `cd $M && du -ab`, `tar -c -C $M . | cat`, `grep -r zero $M`,
+		`ls -lR $M`, `ls --color=always -R $M`, `find $M -type f -size +0`, `cd $M && du -ab`,
+		`tar -c -C $M . | cat`, `grep -r zero $M`,
 	} {
 		expect(script, images)
 	}

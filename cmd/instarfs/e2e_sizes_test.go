@@ -24,7 +24,8 @@ func TestSizesStayWithReaders(t *testing.T) {
 		openTo(t, dir)
 		args := append(append([]string{"mount", "--allow-other"}, options...), source, dir)
 		s := serveBy(t, child(walkedChild, args...), source, dir)
-		// Before anybody asked for them: a base in bob's directory that is there, and one that is not.
+		// Before anybody asked for them: a base in bob's directory that is there, and one that is
+		// not.
 		for _, image := range []string{"root/hidden.qcow2", "root/lost.qcow2"} {
 			out, _ := as(ann, "stat", "-c%s", s.path(image+".map.json")).CombinedOutput()
 			if string(out) != "0\n" {
@@ -37,12 +38,14 @@ func TestSizesStayWithReaders(t *testing.T) {
 			size := len(s.read(image + ".map.json"))
 			for _, cached := range []string{"always", "never"} {
 				if n := sizeTold(as(ann, "stat", "-L", "--cached="+cached, "-c%s", file)); n > 0 {
-					t.Errorf("%q, %s, of %d bytes: stat --cached=%s says %d", options, image, size, cached, n)
+					t.Errorf("%q, %s, of %d bytes: stat --cached=%s says %d", options, image, size,
+						cached, n)
 				}
 				s.read(image + ".map.json")
 				s.bash("stat $M/" + image + ".map.json >/dev/null")
 			}
-			s.bash(fmt.Sprintf("stat -L /proc/%d/fd/%d >/dev/null", before.cmd.Process.Pid, before.fd))
+			s.bash(fmt.Sprintf("stat -L /proc/%d/fd/%d >/dev/null", before.cmd.Process.Pid,
+				before.fd))
 			if n := before.told(t); n > 0 {
 				t.Errorf("%q, %s, of %d bytes: a descriptor says %d", options, image, size, n)
 			}
@@ -72,8 +75,8 @@ type pathHolder struct {
 // holdingChild tells the test binary to be such a process.
 const holdingChild = "holding"
 
-// holdPathAndTell is all that it does: it names its descriptor, waits, and says what size the kernel
-// knows.
+// holdPathAndTell is all that it does: it names its descriptor, waits, and says what size the
+// kernel knows.
 func holdPathAndTell(file string) error {
 	fd, err := unix.Open(file, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {

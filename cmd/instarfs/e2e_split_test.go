@@ -11,8 +11,8 @@ import (
 	"instarfs/needs"
 )
 
-// TestMountOfSplitDisks: disks in several files, and over each other, are in a mount what they are to qemu-img; each file is mapped
-// once, and when one of them changes the disk's map is new.
+// TestMountOfSplitDisks: disks in several files, and over each other, are in a mount what they are
+// to qemu-img; each file is mapped once, and when one of them changes the disk's map is new.
 func TestMountOfSplitDisks(t *testing.T) {
 	needs.Qemu(t)
 	source, dir := t.TempDir(), t.TempDir()
@@ -28,31 +28,36 @@ func TestMountOfSplitDisks(t *testing.T) {
 	}
 	settleAll(t, source)
 	c := &counted{Pool: walkedGuests{}}
-	mountOn(t, c, mountOptions{Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes, Log: func(line string) { t.Errorf("log: %s", line) }})
+	mountOn(t, c, mountOptions{Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes,
+		Log: func(line string) { t.Errorf("log: %s", line) }})
 	images := []string{"split.vmdk", "flat.vmdk", "over.vmdk", "over.qcow2", "disk.vdi", "disk.vhd"}
 	same := func() {
 		t.Helper()
 		for _, name := range images {
 			for _, v := range []string{"human txt", "json json"} {
 				output, suffix, _ := strings.Cut(v, " ")
-				want, err := exec.Command("qemu-img", "map", "--output="+output, filepath.Join(source, name)).Output()
+				want, err := exec.Command("qemu-img", "map", "--output="+output,
+					filepath.Join(source, name)).Output()
 				if err != nil {
 					t.Fatal(err)
 				}
 				got, err := os.ReadFile(filepath.Join(dir, name+".map."+suffix))
-				if plain := strings.ReplaceAll(string(got), `, "compressed": false`, ""); err != nil || plain != string(want) {
+				if plain := strings.ReplaceAll(string(got), `, "compressed": false`,
+					""); err != nil || plain != string(want) {
 					t.Errorf("%s as %s: %v\n%s\nwant\n%s", name, output, err, got, want)
 				}
 			}
 		}
 	}
-	// The directory is mapped ahead, so every file in it may have a run, as an image and as a part of one.
+	// The directory is mapped ahead, so every file in it may have a run, as an image and as a part
+	// of one.
 	await(t, "all is known, so that nothing needs a run", func() bool {
 		before := c.runs.Load()
 		same()
 		return c.runs.Load() == before
 	})
-	if out := bash(t, `qemu-io -f vmdk -c "write 4G 64k" $S/split.vmdk && qemu-io -f vmdk -c "write 2M 64k" $S/flat.vmdk`, "S="+source); strings.Contains(out, "exit") {
+	if out := bash(t,
+		`qemu-io -f vmdk -c "write 4G 64k" $S/split.vmdk && qemu-io -f vmdk -c "write 2M 64k" $S/flat.vmdk`, "S="+source); strings.Contains(out, "exit") {
 		t.Fatal(out)
 	}
 	settleAll(t, source)

@@ -12,8 +12,8 @@ import (
 	"instarfs/needs"
 )
 
-// treeTools walk the tree of maps in bash, with M the mount or plain copies of it, R the copies, and W an empty directory.
-// Whatever they print and write has to be the same of both.
+// treeTools walk the tree of maps in bash, with M the mount or plain copies of it, R the copies,
+// and W an empty directory. Whatever they print and write has to be the same of both.
 var treeTools = []string{
 	`cd $M && find . -type f | sort | xargs -d '\n' cat`,
 	`cd $M && find . -type f | sort | xargs -d '\n' busybox cat`,
@@ -32,10 +32,12 @@ var treeTools = []string{
 }
 
 var toolPackages = map[string]string{
-	"busybox": "busybox-static", "cmp": "diffutils", "diff": "diffutils", "find": "findutils", "jq": "jq", "rsync": "rsync", "tar": "tar",
+	"busybox": "busybox-static", "cmp": "diffutils", "diff": "diffutils", "find": "findutils",
+	"jq": "jq", "rsync": "rsync", "tar": "tar",
 }
 
-// TestToolsOverMount has tools read a mount that knows nothing yet, one whose sizes are known, and one that knows all.
+// TestToolsOverMount has tools read a mount that knows nothing yet, one whose sizes are known, and
+// one that knows all.
 func TestToolsOverMount(t *testing.T) {
 	for program, pkg := range toolPackages {
 		needs.Program(t, program, pkg)
@@ -67,11 +69,13 @@ func TestToolsOverMount(t *testing.T) {
 func compareTool(t *testing.T, state, script, got, want string) {
 	t.Helper()
 	if got != want {
-		t.Errorf("%s: %s\nprints or writes %.2000s\n           want %.2000s", state, script, got, want)
+		t.Errorf("%s: %s\nprints or writes %.2000s\n           want %.2000s", state, script, got,
+			want)
 	}
 }
 
-// copyMaps writes what instarfs map prints of the sample images as plain files with the attributes that the mount shows.
+// copyMaps writes what instarfs map prints of the sample images as plain files with the attributes
+// that the mount shows.
 func copyMaps(t *testing.T, source, copies string) {
 	t.Helper()
 	real := realTool(t)

@@ -17,7 +17,8 @@ import (
 // sampleImages are those of the tree that most tests mount; the paths are those below the source.
 var sampleImages = []string{
 	"disk.qcow2", "empty.raw", "holes.img", "many.qcow2",
-	"sub/deep/er/compressed.qcow2", "sub/deep/extended.qcow2", "sub/with space.raw", "sub/zero.QCOW2",
+	"sub/deep/er/compressed.qcow2", "sub/deep/extended.qcow2", "sub/with space.raw",
+	"sub/zero.QCOW2",
 }
 
 // sampleTree makes a tree of images beside files that are none.
@@ -41,13 +42,15 @@ func sampleTree(t *testing.T) string {
 	extended.Data(1, 1)
 	*extended.Bitmap(1) = 0x00ff00000000ff00
 	for name, q := range map[string]*qcow2test.Image{
-		"disk.qcow2": disk, "many.qcow2": many, "sub/zero.QCOW2": zero, "sub/deep/er/compressed.qcow2": compressed,
-		"sub/deep/extended.qcow2": extended,
+		"disk.qcow2": disk, "many.qcow2": many, "sub/zero.QCOW2": zero,
+		"sub/deep/er/compressed.qcow2": compressed,
+		"sub/deep/extended.qcow2":      extended,
 	} {
 		writeImage(t, filepath.Join(root, name), q)
 	}
 	writeAt(t, filepath.Join(root, "empty.raw"), nil)
-	writeAt(t, filepath.Join(root, "holes.img"), map[int64]string{1 << 20: "x", 5<<20 + 77: "the end"})
+	writeAt(t, filepath.Join(root, "holes.img"),
+		map[int64]string{1 << 20: "x", 5<<20 + 77: "the end"})
 	writeAt(t, filepath.Join(root, "sub/with space.raw"), map[int64]string{0: "x", 32 << 20: "far"})
 	writeAt(t, filepath.Join(root, "notes.txt"), map[int64]string{0: "no image, but a file"})
 	writeAt(t, filepath.Join(root, "sub/deep/none"), nil)
@@ -120,7 +123,8 @@ func filesBelow(t *testing.T, root string) []string {
 // outputs are the options of map that print the views.
 var outputs = map[string]string{".map.json": "--output=json", ".map.txt": "--output=human"}
 
-// TestMountShowsEveryMap compares all that a mount lists with what instarfs map and, in a profile, qemu-img map print.
+// TestMountShowsEveryMap compares all that a mount lists with what instarfs map and, in a profile,
+// qemu-img map print.
 func TestMountShowsEveryMap(t *testing.T) {
 	source := sampleTree(t)
 	real := realTool(t)
@@ -134,7 +138,8 @@ func TestMountShowsEveryMap(t *testing.T) {
 		if got := filesBelow(t, s.dir); !slices.Equal(got, listed) {
 			t.Errorf("%v: the mount lists %q, want %q", profile, got, listed)
 		}
-		for _, name := range append([]string{"notes.txt.map.json", "sub/deep/none.map.txt"}, listed...) {
+		for _, name := range append([]string{"notes.txt.map.json", "sub/deep/none.map.txt"},
+			listed...) {
 			view := filepath.Ext(strings.TrimSuffix(name, filepath.Ext(name))) + filepath.Ext(name)
 			image := strings.TrimSuffix(name, view)
 			args := []string{"map", outputs[view], filepath.Join(source, image)}

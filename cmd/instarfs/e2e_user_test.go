@@ -13,8 +13,9 @@ import (
 // nobody mounts in TestMountOfAnOrdinaryUser.
 const nobody = 65534
 
-// TestMountOfAnOrdinaryUser: who is not root mounts too, copies what he mounted, and removes the copy. With --allow-other others get
-// what everybody may read, for the mount can ask for nobody but its own user.
+// TestMountOfAnOrdinaryUser: who is not root mounts too, copies what he mounted, and removes the
+// copy. With --allow-other others get what everybody may read, for the mount can ask for nobody but
+// its own user.
 func TestMountOfAnOrdinaryUser(t *testing.T) {
 	needs.FUSE(t)
 	needs.Qemu(t)
@@ -39,9 +40,11 @@ func TestMountOfAnOrdinaryUser(t *testing.T) {
 		as $U fusermount3 -u $M; wait $P; echo status $?`
 	cmd := exec.Command("unshare", "-m", "bash", "-c", script)
 	tool := child(walkedChild)
-	cmd.Env = append(tool.Env, "S="+source, "M="+dir, "W="+work, fmt.Sprintf("U=%d", nobody), fmt.Sprintf("ANN=%d", ann), "TOOL="+os.Args[0])
+	cmd.Env = append(tool.Env, "S="+source, "M="+dir, "W="+work, fmt.Sprintf("U=%d", nobody),
+		fmt.Sprintf("ANN=%d", ann), "TOOL="+os.Args[0])
 	got, err := cmd.CombinedOutput()
-	want := fmt.Sprintf("open %d\nopen %d\nclosed %d\nlist %d\npriv/p %d\nlink %d\ncopied\nstatus 0\n", nobody, ann, nobody, nobody, nobody, nobody)
+	want := fmt.Sprintf("open %d\nopen %d\nclosed %d\nlist %d\npriv/p %d\nlink "+
+		"%d\ncopied\nstatus 0\n", nobody, ann, nobody, nobody, nobody, nobody)
 	if err != nil || string(got) != want {
 		log, _ := os.ReadFile(work + "/log")
 		t.Errorf("%v: %s\nwant %s\nlog: %s", err, got, want, strings.TrimSpace(string(log)))

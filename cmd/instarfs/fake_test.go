@@ -104,7 +104,10 @@ func newTool() *tool {
 			t.mount.asked = o
 			return &t.mount, nil
 		},
-		payload:      func() (*io.SectionReader, error) { return io.NewSectionReader(strings.NewReader("guest"), 0, 5), nil },
+		payload: func() (*io.SectionReader,
+			error) {
+			return io.NewSectionReader(strings.NewReader("guest"), 0, 5), nil
+		},
 		checkKVM:     func() error { return nil },
 		checkProcess: func(context.Context) (string, error) { return "", nil },
 		checkFUSE:    func() error { return nil },

@@ -26,8 +26,8 @@ type forkServer struct {
 	statuses io.ReadCloser
 }
 
-// serverDir is where the library is, and what the runs print; empty if no server was asked for. TestMain
-// removes it. The servers end with the test, whose requests they wait for.
+// serverDir is where the library is, and what the runs print; empty if no server was asked for.
+// TestMain removes it. The servers end with the test, whose requests they wait for.
 var serverDir string
 
 // serverLibrary is what makes a program a server.

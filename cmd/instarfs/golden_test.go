@@ -13,14 +13,16 @@ import (
 	"instarfs/needs"
 )
 
-// golden is a transcript in testdata/golden: what makes the files, and what map then prints of them.
+// golden is a transcript in testdata/golden: what makes the files, and what map then prints of
+// them.
 type golden struct {
 	setup   []string // lines for bash
 	queries []query
 }
 
-// query is a call of map and all that comes of it: standard output, the lines of standard error, the exit status if it is
-// not 0. profiles are the releases of qemu-img for which that holds, "own" is none.
+// query is a call of map and all that comes of it: standard output, the lines of standard error,
+// the exit status if it is not 0. profiles are the releases of qemu-img for which that holds, "own"
+// is none.
 type query struct {
 	line     int // in its file, from 1
 	profiles []string
@@ -129,12 +131,14 @@ func TestGolden(t *testing.T) {
 						q.want, g.queries[i].want = got, got
 					}
 					if got != q.want {
-						t.Errorf("%s:%d: profile %s: instarfs %s\n%swant\n%s", file, q.line, p, strings.Join(q.args, " "), got, q.want)
+						t.Errorf("%s:%d: profile %s: instarfs %s\n%swant\n%s", file, q.line, p,
+							strings.Join(q.args, " "), got, q.want)
 					}
 				}
 			}
 			if *update {
-				if err := os.WriteFile(file, []byte(withOutputs(string(text), g.queries)), 0o644); err != nil {
+				if err := os.WriteFile(file, []byte(withOutputs(string(text), g.queries)),
+					0o644); err != nil {
 					t.Error(err)
 				}
 			}

@@ -13,8 +13,8 @@ import (
 	"instarfs/guest/format/qemutest"
 )
 
-// TestEveryFormatInGuests maps random images of every format by guests, and by the same code in this process, which others compare
-// with qemu-img: both must say the same.
+// TestEveryFormatInGuests maps random images of every format by guests, and by the same code in
+// this process, which others compare with qemu-img: both must say the same.
 func TestEveryFormatInGuests(t *testing.T) { eachCarrier(t, testEveryFormat) }
 
 func testEveryFormat(t *testing.T, how guests.Isolation) {
@@ -24,7 +24,8 @@ func testEveryFormat(t *testing.T, how guests.Isolation) {
 			return "image"
 		}
 	}
-	bytes := func(name string, random func(*rand.Rand) []byte) func(*testing.T, *rand.Rand, string) string {
+	bytes := func(name string, random func(*rand.Rand) []byte) func(*testing.T, *rand.Rand,
+		string) string {
 		return func(t *testing.T, rng *rand.Rand, dir string) string {
 			if err := os.WriteFile(name, random(rng), 0o666); err != nil {
 				t.Fatal(err)
@@ -41,7 +42,10 @@ func testEveryFormat(t *testing.T, how guests.Isolation) {
 			qemutest.RandomRaw(t, rng, dir, "image")
 			return "image"
 		}},
-		{"qcow2", func(t *testing.T, rng *rand.Rand, dir string) string { return qemutest.RandomChain(t, rng, dir) }},
+		{"qcow2", func(t *testing.T, rng *rand.Rand,
+			dir string) string {
+			return qemutest.RandomChain(t, rng, dir)
+		}},
 		{"qcow", tables("qcow")},
 		{"qed", tables("qed")},
 		{"parallels", tables("parallels")},
@@ -79,7 +83,8 @@ func testEveryFormat(t *testing.T, how guests.Isolation) {
 					{"map", "--qemu-version", "7.2", "--output=human", "-f", f.format, name},
 				} {
 					if got, want := transcript(real, args), transcript(walked, args); got != want {
-						t.Errorf("instarfs %q in a guest:\n%.3000s\nin this process:\n%.3000s", args, got, want)
+						t.Errorf("instarfs %q in a guest:\n%.3000s\nin this process:\n%.3000s",
+							args, got, want)
 					}
 				}
 			})

@@ -51,7 +51,8 @@ func TestTextOfStrangersIsEscaped(t *testing.T) {
 			tool := newTool()
 			tool.engine.errs = map[string]error{"refused" + hostile: err}
 			tool.engine.results = map[string]*mapResult{
-				"warned" + hostile: walk(t, nil, warning), "ends" + hostile: walk(t, fault.New(fault.NoSize, 1)),
+				"warned" + hostile: walk(t, nil, warning), "ends" +
+					hostile: walk(t, fault.New(fault.NoSize, 1)),
 			}
 			tool.mount.err = errors.New("unmount: " + hostile)
 			line := args
@@ -70,7 +71,8 @@ func TestTextOfStrangersIsEscaped(t *testing.T) {
 func TestTextOfMountAndDoctorIsEscaped(t *testing.T) {
 	tool := newTool()
 	expectRun(t, tool, []string{"mount", "/i\n\u009b", "/m"}, 0, "",
-		`instarfs: mounted /i\x0a\xc2\x9b at /m; stop with Ctrl-C or: fusermount3 -u /m`+"\n"+`instarfs: served \x1b`+"\n")
+		`instarfs: mounted /i\x0a\xc2\x9b at /m; stop with Ctrl-C or: fusermount3 -u /m`+"\n"+
+			`instarfs: served \x1b`+"\n")
 	tool.payload = func() (*io.SectionReader, error) { return nil, errors.New("a\u009b") }
 	tool.run("doctor")
 	if got := tool.stdout.String(); !strings.Contains(got, `FAILED a\xc2\x9b`) {

@@ -15,7 +15,8 @@ import (
 	"instarfs/mountinfo"
 )
 
-// asChild tells the test binary to be the program on the command line that follows: real, or with fakes around it.
+// asChild tells the test binary to be the program on the command line that follows: real, or with
+// fakes around it.
 const (
 	asChild   = "INSTARFS_TEST_CHILD"
 	realChild = "real"
@@ -38,7 +39,8 @@ func TestMain(m *testing.M) {
 		tool.env.newMount = func(o mountOptions) (mounted, error) {
 			return newMountOn(walkedGuests{}, o.Limits.Allow(), o)
 		}
-		tool.env.stdout, tool.env.stderr, tool.env.mayHold = os.Stdout, os.Stderr, mountinfo.ServedByProgram
+		tool.env.stdout, tool.env.stderr, tool.env.mayHold = os.Stdout, os.Stderr,
+			mountinfo.ServedByProgram
 		os.Exit(start(os.Args[1:], &tool.env))
 	case holdingChild:
 		if err := holdPathAndTell(os.Args[1]); err != nil {
@@ -75,7 +77,8 @@ func (stuckMount) Abort() error {
 func child(kind string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	// Under the race detector a process sleeps for a second before it ends.
-	cmd.Env = append(os.Environ(), asChild+"="+kind, "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=10")
+	cmd.Env = append(os.Environ(), asChild+"="+kind, "GORACE="+os.Getenv("GORACE")+
+		" atexit_sleep_ms=10")
 	return cmd
 }
 
@@ -98,7 +101,8 @@ func TestSecondSignalLeavesAtOnce(t *testing.T) {
 		}
 	}
 	_ = cmd.Wait()
-	want := "instarfs: mounted /images at /mnt; stop with Ctrl-C or: fusermount3 -u /mnt|busy|detached"
+	want := "instarfs: mounted /images at /mnt; stop with Ctrl-C or: fusermount3 -u " +
+		"/mnt|busy|detached"
 	if got := strings.Join(said, "|"); cmd.ProcessState.ExitCode() != 143 || got != want {
 		t.Errorf("exit %d, said %q, want 143, %q", cmd.ProcessState.ExitCode(), got, want)
 	}

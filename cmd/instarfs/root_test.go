@@ -31,7 +31,8 @@ func TestRootMistakes(t *testing.T) {
 func TestEveryHelpTellsExitStatuses(t *testing.T) {
 	for _, c := range rootCommand(&newTool().env).Commands() {
 		tool := newTool()
-		if code := tool.run(c.Name(), "--help"); code != 0 || !strings.Contains(tool.stdout.String(), "Exit status:\n    0  ") && c.Name() != "help" {
+		if code := tool.run(c.Name(), "--help"); code != 0 ||
+			!strings.Contains(tool.stdout.String(), "Exit status:\n    0  ") && c.Name() != "help" {
 			t.Errorf("%s --help: exit %d\n%s", c.Name(), code, tool.stdout.String())
 		}
 	}
@@ -44,28 +45,33 @@ func TestVersion(t *testing.T) {
 	}
 	lines := strings.Split(tool.stdout.String(), "\n")
 	if len(lines) != 4 || !strings.HasPrefix(lines[0], "instarfs ") ||
-		lines[1] != "guest sha256:84983c60f7daadc1cb8698621f802c0d9f9a3c3c295c810748fb048115c186ec" ||
+		lines[1] != "guest sha256:84983c60f7daadc1cb8698621f802c0d"+
+			"9f9a3c3c295c810748fb048115c186ec" ||
 		!strings.HasPrefix(lines[2], "go1.") {
 		t.Errorf("%q", lines)
 	}
 	tool.payload = func() (*io.SectionReader, error) { return nil, errors.New("none") }
 	tool.stdout.Reset()
-	if code := tool.run("version"); code != 0 || !strings.Contains(tool.stdout.String(), "\nguest not built in (run make)\n") {
+	if code := tool.run("version"); code != 0 ||
+		!strings.Contains(tool.stdout.String(), "\nguest not built in (run make)\n") {
 		t.Errorf("exit %d: %s", code, tool.stdout.String())
 	}
 	tool.stdout.Reset()
 	tool.newEngine = func(sharedOptions) (engine, error) { return sizedEngine{}, nil }
 	tool.checkKVM = func() error { return errors.New("no /dev/kvm") }
 	const carriers = "\nkvm no no /dev/kvm\nprocess ok\nisolation ok auto is process\n"
-	if code := tool.run("version", "-v"); code != 0 || !strings.HasSuffix(tool.stdout.String(), carriers) {
+	if code := tool.run("version", "-v"); code != 0 ||
+		!strings.HasSuffix(tool.stdout.String(), carriers) {
 		t.Errorf("exit %d: %s", code, tool.stdout.String())
 	}
 	tool.env.stdout = broken{io.ErrClosedPipe}
-	expectRun(t, tool, []string{"version"}, 1, "", "instarfs: version: write to standard output: io: read/write on closed pipe\n")
+	expectRun(t, tool, []string{"version"}, 1, "",
+		"instarfs: version: write to standard output: io: read/write on closed pipe\n")
 }
 
 func TestDoctor(t *testing.T) {
-	const well = "guest       ok\nkvm         ok\nprocess     ok\nisolation   ok     auto is kvm\nfuse        ok\nopenat2     ok\n"
+	const well = "guest       ok\nkvm         ok\nprocess     ok\nisolation   ok     auto is " +
+		"kvm\nfuse        ok\nopenat2     ok\n"
 	sized := func(sharedOptions) (engine, error) { return sizedEngine{}, nil }
 	tool := newTool()
 	tool.newEngine = sized
@@ -73,17 +79,23 @@ func TestDoctor(t *testing.T) {
 
 	tool.checkProcess = func(context.Context) (string, error) { return "Landlock", nil }
 	expectRun(t, tool, []string{"doctor"}, 0,
-		strings.Replace(well, "process     ok", "process     ok     confined without: Landlock", 1), "")
+		strings.Replace(well, "process     ok", "process     ok     confined without: Landlock", 1),
+		"")
 
 	tool = newTool()
 	tool.newEngine = sized
 	tool.checkKVM = func() error { return errors.New("no /dev/kvm: load the module") }
 	expectRun(t, tool, []string{"doctor"}, 0, strings.NewReplacer(
-		"kvm         ok", "kvm         no     no /dev/kvm: load the module", "auto is kvm", "auto is process").Replace(well), "")
+		"kvm         ok", "kvm         no     no /dev/kvm: load the module", "auto is kvm",
+		"auto is process").Replace(well), "")
 
-	tool.checkProcess = func(context.Context) (string, error) { return "", errors.New("no seccomp: use another kernel") }
-	expectRun(t, tool, []string{"doctor"}, 1, "guest       ok\nkvm         FAILED no /dev/kvm: load the module\n"+
-		"process     FAILED no seccomp: use another kernel\nfuse        ok\nopenat2     ok\n",
+	tool.checkProcess = func(context.Context) (string, error) {
+		return "",
+			errors.New("no seccomp: use another kernel")
+	}
+	expectRun(t, tool, []string{"doctor"}, 1,
+		"guest       ok\nkvm         FAILED no /dev/kvm: load the module\n"+
+			"process     FAILED no seccomp: use another kernel\nfuse        ok\nopenat2     ok\n",
 		"instarfs: doctor: 2 of 5 checks failed\n")
 
 	tool = newTool()
@@ -94,16 +106,19 @@ func TestDoctor(t *testing.T) {
 		return &tool.engine, nil
 	}
 	expectRun(t, tool, []string{"doctor"}, 0, strings.NewReplacer("kvm         ok",
-		"kvm         no     the map guest says that an image of 4096 bytes has 1048576", "auto is kvm", "auto is process").Replace(well), "")
+		"kvm         no     the map guest says that an image of 4096 bytes has 1048576",
+		"auto is kvm", "auto is process").Replace(well), "")
 
 	t.Setenv("PATH", "/nowhere")
 	tool.newEngine = sized
 	tool.root = false
-	expectRun(t, tool, []string{"doctor"}, 1, well+"fusermount3 FAILED fusermount3, which mounts for users other than root, "+
+	expectRun(t, tool, []string{"doctor"}, 1, well+
+		"fusermount3 FAILED fusermount3, which mounts for users other than root, "+
 		"is not found: install the package fuse3\n", "instarfs: doctor: 1 of 7 checks failed\n")
 	t.Setenv("TMPDIR", "/nowhere")
 	tool.run("doctor")
-	if !strings.Contains(tool.stdout.String(), "process     FAILED make a directory for a test image: ") {
+	if !strings.Contains(tool.stdout.String(),
+		"process     FAILED make a directory for a test image: ") {
 		t.Error(tool.stdout.String())
 	}
 }
@@ -132,7 +147,8 @@ func (sizedEngine) Map(_ context.Context, name string, _ mapOptions) (*mapResult
 func (sizedEngine) Close() error { return nil }
 
 func TestOpenDevice(t *testing.T) {
-	if err := openDevice("/nowhere/fuse", "load it", "join it"); err == nil || err.Error() != "/nowhere/fuse does not exist: load it" {
+	if err := openDevice("/nowhere/fuse", "load it", "join it"); err == nil ||
+		err.Error() != "/nowhere/fuse does not exist: load it" {
 		t.Error(err)
 	}
 	if err := openDevice(t.TempDir(), "", ""); err == nil {
@@ -164,7 +180,8 @@ func TestProgress(t *testing.T) {
 	}{
 		{false, 10 * time.Second, ""},
 		{true, progressDelay - 1, ""},
-		{true, progressDelay + progressEvery + 1, clearLine + "instarfs: mapping a, 1 s" + clearLine + "instarfs: mapping a, 1 s" + clearLine},
+		{true, progressDelay + progressEvery + 1, clearLine + "instarfs: mapping a, 1 s" +
+			clearLine + "instarfs: mapping a, 1 s" + clearLine},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := &recorder{}
@@ -181,7 +198,8 @@ func TestProgress(t *testing.T) {
 
 func TestShorten(t *testing.T) {
 	long := shorten(strings.Repeat("ä", 40) + strings.Repeat("b", 40))
-	if want := strings.Repeat("ä", 28) + "..." + strings.Repeat("b", 28); long != want || shorten(long) != long {
+	if want := strings.Repeat("ä", 28) + "..." + strings.Repeat("b", 28); long != want ||
+		shorten(long) != long {
 		t.Errorf("%q, want %q", long, want)
 	}
 }

@@ -12,6 +12,6 @@ type walkedGuests struct{ vmmtest.Walker }
 func (walkedGuests) Warm(context.Context) error { return nil }
 func (walkedGuests) Close() error               { return nil }
 
-// walkedTool is the whole program without KVM: what a guest would do is done by this process. What it prints is what the formats'
-// code and all behind it make of an image.
+// walkedTool is the whole program without KVM: what a guest would do is done by this process. What
+// it prints is what the formats' code and all behind it make of an image.
 func walkedTool() *tool { return toolOn(vmmtest.Walker{}) }
