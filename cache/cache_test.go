@@ -40,7 +40,8 @@ func TestBudget(t *testing.T) {
 	c := New[int, string](100)
 	check := func(bytes int64, want ...int) {
 		t.Helper()
-		if got := keys(c); fmt.Sprint(got) != fmt.Sprint(want) || c.Bytes() != bytes || c.Len() != len(want) {
+		if got := keys(c); fmt.Sprint(got) != fmt.Sprint(want) || c.Bytes() != bytes ||
+			c.Len() != len(want) {
 			t.Fatalf("keeps %v, %d bytes; want %v, %d bytes", got, c.Bytes(), want, bytes)
 		}
 	}
@@ -84,7 +85,8 @@ func TestKeptValueIsNotMadeAgain(t *testing.T) {
 
 func TestFailureIsNotKept(t *testing.T) {
 	c := New[int, string](10)
-	_, err := c.Load(context.Background(), 1, func(context.Context) (string, int, error) { return "half", 1, errBad })
+	_, err := c.Load(context.Background(), 1,
+		func(context.Context) (string, int, error) { return "half", 1, errBad })
 	if !errors.Is(err, errBad) || c.Len() != 0 {
 		t.Fatal(err, keys(c))
 	}
@@ -93,7 +95,8 @@ func TestFailureIsNotKept(t *testing.T) {
 
 func TestPanicIsAnError(t *testing.T) {
 	c := New[int, string](10)
-	_, err := c.Load(context.Background(), 1, func(context.Context) (string, int, error) { panic("boom") })
+	_, err := c.Load(context.Background(), 1,
+		func(context.Context) (string, int, error) { panic("boom") })
 	var p *bug.Error
 	if !errors.As(err, &p) || p.Value != "boom" || p.Where == "" {
 		t.Fatalf("%v", err)
@@ -205,7 +208,8 @@ func TestRunEndsAMomentAfterTheLastWaiterLeft(t *testing.T) {
 		ann.leave()
 		ann.expect(t, ", context canceled")
 		time.Sleep(linger - 1)
-		// Bob comes in the last nanosecond: the run is his now, and the clock for it starts anew when he leaves.
+		// Bob comes in the last nanosecond: the run is his now, and the clock for it starts anew
+		// when he leaves.
 		bob := wait(c, r.load)
 		time.Sleep(linger)
 		if r.cancelled.Load() != 0 {
@@ -240,8 +244,8 @@ func TestAbandonedRunThatFinishesInTimeIsKept(t *testing.T) {
 	})
 }
 
-// A cancelled run may take its time to notice. Whoever asks meanwhile must get a run of their own, and the late result of the
-// cancelled one must not overwrite theirs.
+// A cancelled run may take its time to notice. Whoever asks meanwhile must get a run of their own,
+// and the late result of the cancelled one must not overwrite theirs.
 func TestCancelledRunIsNotJoined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New[int, string](10)

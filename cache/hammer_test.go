@@ -13,8 +13,9 @@ import (
 	"instarfs/vmm/bug"
 )
 
-// TestHammer lets many goroutines load, leave, fail and panic on few keys. At any time at most one run of a key that was not
-// cancelled is under way, values are those of their keys, and the books balance at the end.
+// TestHammer lets many goroutines load, leave, fail and panic on few keys. At any time at most one
+// run of a key that was not cancelled is under way, values are those of their keys, and the books
+// balance at the end.
 func TestHammer(t *testing.T) {
 	const keys, workers, loops, limit = 8, 16, 400, 200
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
@@ -25,7 +26,8 @@ func TestHammer(t *testing.T) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(7, uint64(w)))
 			for range loops {
-				key, mood, patience := r.IntN(keys), r.IntN(10), time.Duration(r.IntN(300))*time.Microsecond
+				key, mood, patience := r.IntN(keys), r.IntN(10),
+					time.Duration(r.IntN(300))*time.Microsecond
 				ctx, cancel := context.WithTimeout(context.Background(), patience)
 				v, err := c.Load(ctx, key, func(ctx context.Context) (int, int, error) {
 					if n := running[key].Add(1); n > 1 && ctx.Err() == nil {
@@ -45,7 +47,8 @@ func TestHammer(t *testing.T) {
 				var p *bug.Error
 				switch {
 				case err == nil && v == key*1000:
-				case errors.Is(err, errBad), errors.As(err, &p), errors.Is(err, context.DeadlineExceeded):
+				case errors.Is(err, errBad), errors.As(err, &p),
+					errors.Is(err, context.DeadlineExceeded):
 				default:
 					t.Errorf("Load(%d) = %d, %v", key, v, err)
 				}

@@ -69,7 +69,8 @@ func TestMappingAheadOfOpens(t *testing.T) {
 	if n := src.runs.Load(); n != 1 {
 		t.Errorf("%d runs after one open", n)
 	}
-	// Two opens are a series if they follow each other soon, which a slow machine may need tries for.
+	// Two opens are a series if they follow each other soon, which a slow machine may need tries
+	// for.
 	for opened := int64(1); src.runs.Load() <= opened; opened += 2 {
 		if opened+2 > 19 {
 			t.Fatal("no image was mapped but those that were opened")

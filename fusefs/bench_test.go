@@ -12,14 +12,16 @@ import (
 	"instarfs/guest/extent"
 )
 
-// BenchmarkListing compares commands over a mount of ten thousand images with the same over the directory of the images.
-// Each runs once when the mount is new and the images are unmapped ("first"), and then with everything mapped, at once
-// and after the kernel's knowledge expired ("warm", "later").
+// BenchmarkListing compares commands over a mount of ten thousand images with the same over the
+// directory of the images. Each runs once when the mount is new and the images are unmapped
+// ("first"), and then with everything mapped, at once and after the kernel's knowledge expired
+// ("warm", "later").
 func BenchmarkListing(b *testing.B) {
 	const images = 10_000
 	src := newFakeSource(b, 0)
 	for n := range images {
-		if err := os.WriteFile(filepath.Join(src.root, fmt.Sprintf("image-%05d.qcow2", n)), []byte("s 1000"), 0644); err != nil {
+		if err := os.WriteFile(filepath.Join(src.root, fmt.Sprintf("image-%05d.qcow2", n)),
+			[]byte("s 1000"), 0644); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clientVariable makes the test binary a program that uses a mount: client HOW FILE... The server must not be in the same
-// process as a page fault that waits for it.
+// clientVariable makes the test binary a program that uses a mount: client HOW FILE... The server
+// must not be in the same process as a page fault that waits for it.
 const clientVariable = "FUSEFS_TEST_CLIENT"
 
 func TestMain(m *testing.M) {
@@ -30,7 +30,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// clients are ways to write a file to standard output that common programs do not take, or not reliably.
+// clients are ways to write a file to standard output that common programs do not take, or not
+// reliably.
 var clients = map[string]func(file string) error{
 	"read":         readAll,
 	"cat":          copyAll,
@@ -45,7 +46,8 @@ var clients = map[string]func(file string) error{
 	"alarmed-stat": alarmedStat,
 }
 
-// clientEnv makes the test binary a client. A program with the race detector would sleep for a second at its end.
+// clientEnv makes the test binary a client. A program with the race detector would sleep for a
+// second at its end.
 var clientEnv = []string{clientVariable + "=1", "GORACE=atexit_sleep_ms=0"}
 
 // clientCommand is the command line of a client.

@@ -16,12 +16,14 @@ func TestErrorsOfTheSourceStayErrors(t *testing.T) {
 	src.put(t, "d/x.img", "x", 1000)
 	m := mountFake(t, src, nil)
 	for _, e := range []syscall.Errno{
-		syscall.ENOSYS, syscall.EAGAIN, syscall.EINTR, syscall.ESTALE, syscall.ENOTCONN, syscall.ECONNABORTED,
+		syscall.ENOSYS, syscall.EAGAIN, syscall.EINTR, syscall.ESTALE, syscall.ENOTCONN,
+		syscall.ECONNABORTED,
 		511, 512, 516, 530, 4095,
 	} {
 		want := "Input/output error"
 		src.break_("bad.img", e)
-		if out, err := tryCommand(t, "timeout", "60", "cat", m.path("bad.img.map.json")); err == nil || !strings.Contains(err.Error(), want) {
+		if out, err := tryCommand(t, "timeout", "60", "cat",
+			m.path("bad.img.map.json")); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("run fails with %d: cat says %v, %d bytes", e, err, len(out))
 		}
 		src.hide("bad.img", e)

@@ -18,7 +18,8 @@ import (
 	"instarfs/guest/extent"
 )
 
-// fakeSource mirrors a directory in which every file says what its map is to be: "SEED SIZE". Its maps take delay to make.
+// fakeSource mirrors a directory in which every file says what its map is to be: "SEED SIZE". Its
+// maps take delay to make.
 type fakeSource struct {
 	root  string
 	delay atomic.Int64 // time.Duration of a run
@@ -42,7 +43,9 @@ func newFakeSource(t testing.TB, delay time.Duration) *fakeSource {
 
 // fakeSourceAt mirrors a directory that exists already.
 func fakeSourceAt(root string, delay time.Duration) *fakeSource {
-	s := &fakeSource{root: root, cached: map[Generation]*extent.Map{}, flights: map[string]*fakeFlight{}, fail: map[string]error{}, unseen: map[string]error{}, panics: map[string]bool{}}
+	s := &fakeSource{root: root, cached: map[Generation]*extent.Map{},
+		flights: map[string]*fakeFlight{}, fail: map[string]error{}, unseen: map[string]error{},
+		panics: map[string]bool{}}
 	s.delay.Store(int64(delay))
 	return s
 }
@@ -103,7 +106,9 @@ func (s *fakeSource) CheckDir(context.Context, *Caller, string) error { return n
 
 func (s *fakeSource) Public(context.Context, string) bool { return true }
 
-func (s *fakeSource) Check(_ context.Context, who *Caller, path string, g Generation) (bool, error) {
+func (s *fakeSource) Check(
+	_ context.Context, who *Caller, path string, g Generation,
+) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, known := s.cached[g]
@@ -142,7 +147,8 @@ func (s *fakeSource) look(path string) (Info, error) {
 		return Info{}, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
 	g := Generation{st.Ino, uint64(st.Mtim.Nano()) ^ uint64(st.Ctim.Nano())<<1 ^ uint64(st.Size)<<2}
-	i := Info{Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix()), Generation: g, Alone: true}
+	i := Info{Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix()),
+		Generation: g, Alone: true}
 	switch st.Mode & syscall.S_IFMT {
 	case syscall.S_IFDIR:
 		i.Generation[1] = 0
@@ -180,7 +186,9 @@ type fakeFlight struct {
 	err     error
 }
 
-func (s *fakeSource) Map(ctx context.Context, who *Caller, path string) (*extent.Map, Generation, error) {
+func (s *fakeSource) Map(
+	ctx context.Context, who *Caller, path string,
+) (*extent.Map, Generation, error) {
 	if err := s.denies(who, path); err != nil {
 		return nil, Generation{}, err
 	}
@@ -328,7 +336,11 @@ func fakeRender(m *extent.Map, v View) (Rendering, error) {
 	if v == Text && m.Files()[0] == "notext" {
 		return nil, errNoText
 	}
-	return m.Memo(v, func() any { return bytes.NewReader(fakeContent(m.Files()[0], int(m.End()), v)) }).(*bytes.Reader), nil
+	return m.Memo(v,
+		func() any {
+			return bytes.NewReader(fakeContent(m.Files()[0], int(m.End()),
+				v))
+		}).(*bytes.Reader), nil
 }
 
 // fakeContent is what a view shows: lines that all say which seed they belong to.

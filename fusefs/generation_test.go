@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A handle and a mapping keep showing what they were opened on; the next open shows the new content.
+// A handle and a mapping keep showing what they were opened on; the next open shows the new
+// content.
 func TestGenerationsArePinned(t *testing.T) {
 	src := newFakeSource(t, 5*time.Millisecond)
 	src.put(t, "a.img", "one", 300_000)
@@ -23,7 +24,8 @@ exec 5< $0
 sha256sum < $0; sha256sum <&5; sha256sum <&4; cat <&3 | wc -c; stat -L -c %s /dev/fd/4 /dev/fd/5 $0`
 	out := interact(t, script, file, func() { src.put(t, "a.img", "two", 200_000) })
 	sum := func(seed string, size int) string { return sha256sum(fakeContent(seed, size, JSON)) }
-	want := "one.map.json 300000\nready\n" + sum("two", 200_000) + sum("two", 200_000) + sum("one", 300_000) +
+	want := "one.map.json 300000\nready\n" + sum("two", 200_000) + sum("two", 200_000) +
+		sum("one", 300_000) +
 		"299980\n300000\n200000\n200000\n"
 	if out != want {
 		t.Errorf("got %q\nwant %q", out, want)
@@ -66,8 +68,8 @@ func interact(t *testing.T, script, file string, change func()) string {
 	return out.String()
 }
 
-// What appears, vanishes or turns into something else in the source does so in the mount within a second; an open sees it
-// at once.
+// What appears, vanishes or turns into something else in the source does so in the mount within a
+// second; an open sees it at once.
 func TestSourceChanges(t *testing.T) {
 	src := newFakeSource(t, 0)
 	src.put(t, "a.img", "a", 100)
@@ -90,7 +92,8 @@ func TestSourceChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := tryCommand(t, "cat", m.path("a.img.map.json")); err == nil || !strings.Contains(err.Error(), "No such file") {
+	if _, err := tryCommand(t, "cat", m.path("a.img.map.json")); err == nil ||
+		!strings.Contains(err.Error(), "No such file") {
 		t.Errorf("open of a removed image: %v", err)
 	}
 	time.Sleep(timeout + 100*time.Millisecond)
@@ -124,7 +127,8 @@ func TestCachedListing(t *testing.T) {
 	}
 }
 
-// Inode numbers are those of content: they differ between generations and views, and are the same in every mount.
+// Inode numbers are those of content: they differ between generations and views, and are the same
+// in every mount.
 func TestInodes(t *testing.T) {
 	src := newFakeSource(t, 0)
 	src.put(t, "a.img", "a", 100)
@@ -141,7 +145,8 @@ func TestInodes(t *testing.T) {
 	}
 }
 
-// A file that is opened through /proc has no name to look up again: the fallbacks of ESTALE must serve it.
+// A file that is opened through /proc has no name to look up again: the fallbacks of ESTALE must
+// serve it.
 func TestReopenThroughProc(t *testing.T) {
 	src := newFakeSource(t, 5*time.Millisecond)
 	src.put(t, "a.img", "one", 5000)

@@ -69,7 +69,8 @@ func mountFake(t testing.TB, src *fakeSource, change func(*Options)) *testMount 
 	t.Helper()
 	needs.FUSE(t)
 	m := &testMount{t: t, dir: t.TempDir(), src: src, ended: make(chan error, 1)}
-	o := Options{Source: src, SourceDir: src.root, Mountpoint: m.dir, Render: fakeRender, Log: m.write}
+	o := Options{Source: src, SourceDir: src.root, Mountpoint: m.dir, Render: fakeRender,
+		Log: m.write}
 	if change != nil {
 		change(&o)
 	}
@@ -142,8 +143,8 @@ func (m *testMount) names(dir string) string {
 	return strings.TrimSpace(command(m.t, "ls", "-A", m.path(dir)))
 }
 
-// read is what a file holds. It goes through another process, as every access to the mount does: in this one, the
-// collector might stop the server while a page fault waits for it.
+// read is what a file holds. It goes through another process, as every access to the mount does: in
+// this one, the collector might stop the server while a page fault waits for it.
 func (m *testMount) read(name string) string {
 	m.t.Helper()
 	return command(m.t, "cat", m.path(name))

@@ -23,7 +23,8 @@ func TestAlarmDoesNotBreakStat(t *testing.T) {
 
 // Signals that end a program end its wait, for stat as for open.
 func TestFatalSignalsDoNotWait(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGALRM} {
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT,
+		syscall.SIGALRM} {
 		for _, program := range []string{"cat", "stat"} {
 			t.Run(fmt.Sprint(program, " ", sig), func(t *testing.T) {
 				t.Parallel()
@@ -84,7 +85,8 @@ func TestRunOutlivesOneOfTwoCallers(t *testing.T) {
 	waitEnd(t, first)
 	waiters(1)
 	close(mayEnd)
-	if err := waitEnd(t, second); err != nil || out.String() != string(fakeContent("a", 777, Text)) {
+	if err := waitEnd(t, second); err != nil ||
+		out.String() != string(fakeContent("a", 777, Text)) {
 		t.Errorf("%v, %q", err, out.String())
 	}
 	if n := src.runs.Load(); n != 1 {

@@ -9,8 +9,8 @@ import (
 	"instarfs/guest/extent"
 )
 
-// layeredSource learns with the first map of an image which layers lie under it; from then on its generation is that of all
-// of them.
+// layeredSource learns with the first map of an image which layers lie under it; from then on its
+// generation is that of all of them.
 type layeredSource struct {
 	*fakeSource
 	mu    sync.Mutex
@@ -37,12 +37,16 @@ func (s *layeredSource) Cached(path string, g Generation) (*extent.Map, bool) {
 	return s.fakeSource.Cached(path, g)
 }
 
-func (s *layeredSource) Check(ctx context.Context, who *Caller, path string, g Generation) (bool, error) {
+func (s *layeredSource) Check(
+	ctx context.Context, who *Caller, path string, g Generation,
+) (bool, error) {
 	g[0]--
 	return s.fakeSource.Check(ctx, who, path, g)
 }
 
-func (s *layeredSource) Map(ctx context.Context, who *Caller, path string) (*extent.Map, Generation, error) {
+func (s *layeredSource) Map(
+	ctx context.Context, who *Caller, path string,
+) (*extent.Map, Generation, error) {
 	m, g, err := s.fakeSource.Map(ctx, who, path)
 	if err == nil {
 		s.mu.Lock()
@@ -56,7 +60,8 @@ func (s *layeredSource) Map(ctx context.Context, who *Caller, path string) (*ext
 func TestGenerationLearntWithTheMap(t *testing.T) {
 	src := newFakeSource(t, 5*time.Millisecond)
 	src.put(t, "a.img", "a", 5000)
-	for _, how := range []string{"cat", "read", "sendfile", "splice", "mmap-stat", "mmap-fstat", "copy", "pread"} {
+	for _, how := range []string{"cat", "read", "sendfile", "splice", "mmap-stat", "mmap-fstat",
+		"copy", "pread"} {
 		fresh := fakeSourceAt(src.root, 5*time.Millisecond)
 		m := mountFake(t, fresh, func(o *Options) {
 			o.Source = &layeredSource{fakeSource: fresh, known: map[string]bool{}}

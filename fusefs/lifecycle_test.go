@@ -22,7 +22,8 @@ func shell(script, arg string) *exec.Cmd { return exec.Command("bash", "-c", scr
 // sha256sum is what the program of that name prints for its standard input.
 func sha256sum(b []byte) string { return fmt.Sprintf("%x  -\n", sha256.Sum256(b)) }
 
-// A panic is the error of one call, whether it strikes in a handler or in a run, and the mount goes on.
+// A panic is the error of one call, whether it strikes in a handler or in a run, and the mount goes
+// on.
 func TestPanic(t *testing.T) {
 	src := newFakeSource(t, 0)
 	src.put(t, "a.img", "a", 100)
@@ -34,7 +35,8 @@ func TestPanic(t *testing.T) {
 	command(t, "stat", m.path("a.img.map.json")) // has the others mapped ahead
 	m.waitLogged("panic while mapping ahead b.img: stat of b.img")
 	for _, name := range []string{"b.img.map.json", "c.img.map.json"} {
-		if _, err := tryCommand(t, "cat", m.path(name)); err == nil || !strings.Contains(err.Error(), "Input/output error") {
+		if _, err := tryCommand(t, "cat", m.path(name)); err == nil ||
+			!strings.Contains(err.Error(), "Input/output error") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -45,23 +47,25 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// A mount that is in use is detached: it vanishes from the tree, what is open goes on, and Serve ends with the last close.
+// A mount that is in use is detached: it vanishes from the tree, what is open goes on, and Serve
+// ends with the last close.
 func TestUnmountWhileOpen(t *testing.T) {
 	src := newFakeSource(t, 0)
 	src.put(t, "a.img", "a", 500_000)
 	m := mountFake(t, src, nil)
-	out := interact(t, `exec 3< $0; echo ready; read -r go; sha256sum <&3`, m.path("a.img.map.json"), func() {
-		m.stop()
-		m.waitLogged("waiting up to 10s for the last close")
-		if _, mounted, err := mountinfo.At(m.dir); mounted || err != nil {
-			t.Errorf("still mounted: %v %v", mounted, err)
-		}
-		select {
-		case err := <-m.ended:
-			t.Errorf("Serve returned while a file was open: %v", err)
-		default:
-		}
-	})
+	out := interact(t, `exec 3< $0; echo ready; read -r go; sha256sum <&3`,
+		m.path("a.img.map.json"), func() {
+			m.stop()
+			m.waitLogged("waiting up to 10s for the last close")
+			if _, mounted, err := mountinfo.At(m.dir); mounted || err != nil {
+				t.Errorf("still mounted: %v %v", mounted, err)
+			}
+			select {
+			case err := <-m.ended:
+				t.Errorf("Serve returned while a file was open: %v", err)
+			default:
+			}
+		})
 	if want := "ready\n" + sha256sum(fakeContent("a", 500_000, JSON)); out != want {
 		t.Errorf("got %q, want %q", out, want)
 	}
@@ -123,7 +127,8 @@ func TestRefusedMounts(t *testing.T) {
 			Source: src, SourceDir: src.root, Mountpoint: c.point, Render: fakeRender,
 			Include: []string{c.include}, Log: func(line string) { t.Error(line) },
 		})
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+		if err == nil || !strings.Contains(err.Error(), c.want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("mount at %s with %s: %v, want %q", c.point, c.include, err, c.want)
 		}
 	}
@@ -140,7 +145,8 @@ func TestDeadMount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("dead", point, mountpoint.FSType, 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd)); err != nil {
+	if err := unix.Mount("dead", point, mountpoint.FSType, 0,
+		fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd)); err != nil {
 		t.Fatal(err)
 	}
 	unix.Close(fd)
@@ -162,18 +168,21 @@ func TestAllowOther(t *testing.T) {
 	src := newFakeSource(t, 0)
 	src.put(t, "open.img", "o", 100)
 	src.put(t, "closed.img", "c", 100)
-	for name, mode := range map[string]os.FileMode{"open.img": 0644, "closed.img": 0600, ".": 0755} {
+	for name, mode := range map[string]os.FileMode{"open.img": 0644, "closed.img": 0600,
+		".": 0755} {
 		if err := os.Chmod(filepath.Join(src.root, name), mode); err != nil {
 			t.Fatal(err)
 		}
 	}
-	point := filepath.Join("/tmp", filepath.Base(t.TempDir())+fmt.Sprint(os.Getpid())) // where others may go
+	// where others may go
+	point := filepath.Join("/tmp", filepath.Base(t.TempDir())+fmt.Sprint(os.Getpid()))
 	if err := os.Mkdir(point, 0755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.Remove(point) })
 	nobody := func(file string) error {
-		_, err := tryCommand(t, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", filepath.Join(point, file))
+		_, err := tryCommand(t, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+			"cat", filepath.Join(point, file))
 		return err
 	}
 	for _, allow := range []bool{false, true} {

@@ -25,7 +25,8 @@ func TestListingsRunNoGuest(t *testing.T) {
 	if got, want := m.names("sub"), "B.IMG.map.json\nB.IMG.map.txt\ndeep"; got != want {
 		t.Errorf("listing: %q, want %q", got, want)
 	}
-	if got := command(t, "find", m.dir, "-name", "*.json", "-type", "f"); strings.Count(got, "\n") != 3 {
+	if got := command(t, "find", m.dir, "-name", "*.json", "-type", "f"); strings.Count(got,
+		"\n") != 3 {
 		t.Errorf("find: %q", got)
 	}
 	command(t, "bash", "-c", `[[ -r $0 && ! -w $0 ]]`, m.path("a.qcow2.map.json"))
@@ -77,10 +78,13 @@ func TestReadOnly(t *testing.T) {
 	src.put(t, "d/b.img", "b", 100)
 	m := mountFake(t, src, nil)
 	for _, script := range []string{
-		`: >> $0/a.img.map.json`, `: > $0/a.img.map.json`, `: > $0/new`, `rm $0/a.img.map.json`, `mkdir $0/x`, `rmdir $0/d`,
-		`touch $0/a.img.map.txt`, `chmod 777 $0/a.img.map.json`, `mv $0/a.img.map.json $0/z`, `ln -s x $0/y`,
+		`: >> $0/a.img.map.json`, `: > $0/a.img.map.json`, `: > $0/new`, `rm $0/a.img.map.json`,
+		`mkdir $0/x`, `rmdir $0/d`,
+		`touch $0/a.img.map.txt`, `chmod 777 $0/a.img.map.json`, `mv $0/a.img.map.json $0/z`,
+		`ln -s x $0/y`,
 	} {
-		if _, err := tryCommand(t, "sh", "-c", script, m.dir); err == nil || !strings.Contains(err.Error(), "Read-only file system") {
+		if _, err := tryCommand(t, "sh", "-c", script, m.dir); err == nil ||
+			!strings.Contains(err.Error(), "Read-only file system") {
 			t.Errorf("%s: %v", script, err)
 		}
 	}
@@ -97,7 +101,9 @@ func TestFailures(t *testing.T) {
 	src.put(t, "bad.img", "bad", 100)
 	src.put(t, "half.img", "notext", 100)
 	src.put(t, "good.img", "good", 100)
-	src.break_("bad.img", &errnoError{"map bad.img: qcow2 magic at offset 0:\nnot a \u009bqcow2 image", syscall.EUCLEAN})
+	src.break_("bad.img",
+		&errnoError{"map bad.img: qcow2 magic at offset 0:\nnot a \u009bqcow2 image",
+			syscall.EUCLEAN})
 	m := mountFake(t, src, nil)
 	line := `map bad.img: qcow2 magic at offset 0:\x0anot a \xc2\x9bqcow2 image`
 
@@ -105,7 +111,8 @@ func TestFailures(t *testing.T) {
 		t.Errorf("stat of what cannot be mapped: %q", got)
 	}
 	for range 3 {
-		if _, err := tryCommand(t, "cat", m.path("bad.img.map.json")); err == nil || !strings.Contains(err.Error(), "Structure needs cleaning") {
+		if _, err := tryCommand(t, "cat", m.path("bad.img.map.json")); err == nil ||
+			!strings.Contains(err.Error(), "Structure needs cleaning") {
 			t.Errorf("open of what cannot be mapped: %v", err)
 		}
 	}
@@ -115,16 +122,19 @@ func TestFailures(t *testing.T) {
 	if got := m.read("half.img.map.json"); got != string(fakeContent("notext", 100, JSON)) {
 		t.Errorf("json: %q", got)
 	}
-	if _, err := tryCommand(t, "cat", m.path("half.img.map.txt")); err == nil || !strings.Contains(err.Error(), "Input/output error") {
+	if _, err := tryCommand(t, "cat", m.path("half.img.map.txt")); err == nil ||
+		!strings.Contains(err.Error(), "Input/output error") {
 		t.Errorf("open of a view that cannot be made: %v", err)
 	}
-	if got := m.read("half.img.map.err"); got != "render half.img.map.txt: "+errNoText.Error()+"\n" {
+	if got := m.read("half.img.map.err"); got != "render half.img.map.txt: "+errNoText.Error()+
+		"\n" {
 		t.Errorf("reason: %q", got)
 	}
 	if got := m.read("good.img.map.err"); got != "" {
 		t.Errorf("reason of a good image: %q", got)
 	}
-	if got := command(t, "stat", "-c", "%s", m.path("bad.img.map.err")); got != fmt.Sprintln(len(line)+1) {
+	if got := command(t, "stat", "-c", "%s",
+		m.path("bad.img.map.err")); got != fmt.Sprintln(len(line)+1) {
 		t.Errorf("size of the reason: %q", got)
 	}
 	m.waitLogged(line)
@@ -141,7 +151,8 @@ func TestFailures(t *testing.T) {
 	if got := m.read("bad.img.map.err"); got != "" {
 		t.Errorf("reason after the failure has passed: %q", got)
 	}
-	if _, err := tryCommand(t, "cat", m.path("gone.img.map.json")); err == nil || !strings.Contains(err.Error(), "No such file") {
+	if _, err := tryCommand(t, "cat", m.path("gone.img.map.json")); err == nil ||
+		!strings.Contains(err.Error(), "No such file") {
 		t.Errorf("map of nothing: %v", err)
 	}
 }
@@ -167,7 +178,8 @@ func TestDirectoriesCanBeCopied(t *testing.T) {
 	}
 	defer os.RemoveAll(work)
 	point := work + "/mnt"
-	if err := errors.Join(os.Chmod(work, 0777), os.Mkdir(point, 0755), os.Chmod(src.root+"/d/a.img", 0644)); err != nil {
+	if err := errors.Join(os.Chmod(work, 0777), os.Mkdir(point, 0755),
+		os.Chmod(src.root+"/d/a.img", 0644)); err != nil {
 		t.Fatal(err)
 	}
 	m := mountFake(t, src, func(o *Options) { o.AllowOther, o.Mountpoint = true, point })
@@ -186,7 +198,8 @@ func TestDirectoriesCanBeCopied(t *testing.T) {
 		}
 	}
 	_, err = tryCommand(t, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-		"sh", "-ec", `cd "$0"; cp -r mnt/d copy; cp -r mnt/d/. copy; rm -r copy; [ ! -e copy ]`, work)
+		"sh", "-ec", `cd "$0"; cp -r mnt/d copy; cp -r mnt/d/. copy; rm -r copy; [ ! -e copy ]`,
+		work)
 	if err != nil {
 		t.Error(err)
 	}

@@ -10,8 +10,10 @@ func TestNames(t *testing.T) {
 		include, exclude []string
 		shown, hidden    string
 	}{
-		{nil, nil, "a.qcow2 d/b.RAW c.img e.vhdx f.avhdx g.hdd h.LUKS", "a a.txt qcow2 .qcow2.bak x.map.json a.iso"},
-		{[]string{"*.bin", "vm/*"}, nil, "a.bin d/e.bin vm/anything", "a.qcow2 d/vm/anything other/vm/x"},
+		{nil, nil, "a.qcow2 d/b.RAW c.img e.vhdx f.avhdx g.hdd h.LUKS",
+			"a a.txt qcow2 .qcow2.bak x.map.json a.iso"},
+		{[]string{"*.bin", "vm/*"}, nil, "a.bin d/e.bin vm/anything",
+			"a.qcow2 d/vm/anything other/vm/x"},
 		{nil, []string{"*.raw", "old/*"}, "a.img older/x.img", "a.raw d/a.raw old/x.img"},
 		{[]string{"*"}, []string{"secret"}, "a d/b", "secret d/secret"},
 	} {
@@ -32,7 +34,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Odd names: too long for a suffix, with newlines, views of views, directories that look like views.
+// Odd names: too long for a suffix, with newlines, views of views, directories that look like
+// views.
 func TestOddNames(t *testing.T) {
 	src := newFakeSource(t, 0)
 	longest := strings.Repeat("x", nameMax-len(JSON.String())-len(".img")) + ".img"
@@ -47,7 +50,8 @@ func TestOddNames(t *testing.T) {
 	m := mountFake(t, src, func(o *Options) { o.Exclude = []string{"hidden"} })
 	for range 2 {
 		got := m.names(".")
-		for _, want := range []string{longest + ".map.json", "new\nline %s.img.map.json", "disk.img.map.json", "dir.map.txt"} {
+		for _, want := range []string{longest + ".map.json", "new\nline %s.img.map.json",
+			"disk.img.map.json", "dir.map.txt"} {
 			if strings.Count("\n"+got+"\n", "\n"+want+"\n") != 1 {
 				t.Errorf("%q is not listed once in %q", want, got)
 			}
@@ -74,7 +78,8 @@ func TestOddNames(t *testing.T) {
 			t.Errorf("%q holds %q", name, got)
 		}
 	}
-	if got := command(t, "ls", "-a", m.path("dir.map.txt")); got != ".\n..\nin.img.map.json\nin.img.map.txt\n" {
+	if got := command(t, "ls", "-a",
+		m.path("dir.map.txt")); got != ".\n..\nin.img.map.json\nin.img.map.txt\n" {
 		t.Errorf("ls -a: %q", got)
 	}
 }

@@ -49,7 +49,10 @@ func TestPinnedInodeShowsTheNewContent(t *testing.T) {
 		if how == "alarmed-stat" || how == "mmap-stat" {
 			continue // a stat before the open sees what the inode was
 		}
-		want := func(seed string, size int64) string { return string(fakeContent(seed, int(size), JSON)) }
+		want := func(seed string,
+			size int64) string {
+			return string(fakeContent(seed, int(size), JSON))
+		}
 		if how == "seek-end" {
 			want = func(_ string, size int64) string { return fmt.Sprintln(size) }
 		}
@@ -58,7 +61,8 @@ func TestPinnedInodeShowsTheNewContent(t *testing.T) {
 		m := mountFake(t, src, nil)
 		pinned := m.pin("a.img.map.json")
 		before := ""
-		for i, size := range []int64{60_000, 90_000, 20_001, 300, 299, 4096, 300_000, 200_003, 70_000, 40_960} {
+		for i, size := range []int64{60_000, 90_000, 20_001, 300, 299, 4096, 300_000, 200_003,
+			70_000, 40_960} {
 			seed := strings.Repeat("x", i+1)
 			src.put(t, "a.img", seed, size)
 			src.forget()
@@ -86,18 +90,19 @@ func TestPinnedInodeThatIsOpen(t *testing.T) {
 	m := mountFake(t, src, nil)
 	pinned := m.pin("a.img.map.json")
 	one, two := string(fakeContent("one", 60_000, JSON)), string(fakeContent("two", 50_000, JSON))
-	out := interact(t, `exec 3< $0; echo ready; read -r go; cat <&3`, m.path("a.img.map.json"), func() {
-		src.put(t, "a.img", "two", 50_000)
-		src.forget()
-		for _, how := range []string{"read", "sendfile", "mmap-private"} {
-			if got := readPinned(t, pinned, how); got != one {
-				t.Errorf("%s: %d bytes %.40q while the old content is open", how, len(got), got)
+	out := interact(t, `exec 3< $0; echo ready; read -r go; cat <&3`, m.path("a.img.map.json"),
+		func() {
+			src.put(t, "a.img", "two", 50_000)
+			src.forget()
+			for _, how := range []string{"read", "sendfile", "mmap-private"} {
+				if got := readPinned(t, pinned, how); got != one {
+					t.Errorf("%s: %d bytes %.40q while the old content is open", how, len(got), got)
+				}
 			}
-		}
-		if got := m.read("a.img.map.json"); got != two {
-			t.Errorf("by name: %d bytes %.40q", len(got), got)
-		}
-	})
+			if got := m.read("a.img.map.json"); got != two {
+				t.Errorf("by name: %d bytes %.40q", len(got), got)
+			}
+		})
 	if out != "ready\n"+one {
 		t.Errorf("the old handle: %.40q", out)
 	}

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Each opens a file once; whatever happens to the image meanwhile, what it reads is one content, whole.
+// Each opens a file once; whatever happens to the image meanwhile, what it reads is one content,
+// whole.
 var stressReaders = [][]string{
 	{"cat"}, {"busybox", "cat"}, {"dd", "bs=64k", "status=none"},
 	{"read"}, {"sendfile"}, {"splice"}, {"mmap-fstat"}, {"mmap-private"}, {"copy"},
@@ -21,7 +22,8 @@ var stressReaders = [][]string{
 // TestReplacedImages reads while images are replaced every few milliseconds.
 func TestReplacedImages(t *testing.T) { stress(t, 4*time.Second) }
 
-// TestReplacedImagesOneProcessor is the same with one thread that runs Go code: what deadlocks, deadlocks here.
+// TestReplacedImagesOneProcessor is the same with one thread that runs Go code: what deadlocks,
+// deadlocks here.
 func TestReplacedImagesOneProcessor(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	stress(t, 2*time.Second)
@@ -121,7 +123,8 @@ func TestSizes(t *testing.T) {
 	for _, size := range sizes {
 		src.put(t, fmt.Sprintf("%d.img", size), "s", size)
 	}
-	for _, how := range []string{"cat", "busybox", "read", "sendfile", "splice", "mmap-stat", "mmap-fstat", "mmap-private", "copy"} {
+	for _, how := range []string{"cat", "busybox", "read", "sendfile", "splice", "mmap-stat",
+		"mmap-fstat", "mmap-private", "copy"} {
 		m := mountFake(t, fakeSourceAt(src.root, 5*time.Millisecond), nil)
 		for _, size := range sizes {
 			file := m.path(fmt.Sprintf("%d.img.map.json", size))

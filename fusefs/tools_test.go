@@ -15,15 +15,18 @@ import (
 
 // toolPackages says which Debian package has a program that the table below uses.
 var toolPackages = map[string]string{
-	"bsdtar": "libarchive-tools", "busybox": "busybox-static", "cpio": "cpio", "curl": "curl", "cmp": "diffutils",
-	"file": "file", "git": "git", "jq": "jq", "less": "less", "perl": "perl", "python3": "python3", "rg": "ripgrep",
-	"rsync": "rsync", "scp": "openssh-client", "script": "bsdutils", "strings": "binutils", "tar": "tar", "vim": "vim",
+	"bsdtar": "libarchive-tools", "busybox": "busybox-static", "cpio": "cpio", "curl": "curl",
+	"cmp":  "diffutils",
+	"file": "file", "git": "git", "jq": "jq", "less": "less", "perl": "perl", "python3": "python3",
+	"rg":    "ripgrep",
+	"rsync": "rsync", "scp": "openssh-client", "script": "bsdutils", "strings": "binutils",
+	"tar": "tar", "vim": "vim",
 	"xxd": "xxd", "xz": "xz-utils", "zip": "zip", "zstd": "zstd", "find": "findutils",
 }
 
-// tools are ways of reading files that differ in the system calls they use and in what they make of st_size. They run in a
-// shell with $M, a directory that holds the files, $W, an empty one, and $R, plain copies of the files. Each has to do the
-// same to the mount as to the copies.
+// tools are ways of reading files that differ in the system calls they use and in what they make of
+// st_size. They run in a shell with $M, a directory that holds the files, $W, an empty one, and $R,
+// plain copies of the files. Each has to do the same to the mount as to the copies.
 var tools = []string{
 	`cat $M/*`,
 	`for f in $M/*; do cat "$f" > $W/out; cat $W/out; done`,
@@ -104,7 +107,8 @@ var tools = []string{
 // toolImages are small, larger than any first read, and an exact number of pages.
 var toolImages = map[string]int64{"a.img": 177, "b.img": 297000, "c.img": 8192}
 
-// TestTools is the table of ways to read a file, each in a mount that knows nothing yet, after ls -l, and when all is known.
+// TestTools is the table of ways to read a file, each in a mount that knows nothing yet, after ls
+// -l, and when all is known.
 func TestTools(t *testing.T) {
 	for program, pkg := range toolPackages {
 		needs.Program(t, program, pkg)
@@ -120,12 +124,14 @@ func TestTools(t *testing.T) {
 			t.Parallel()
 			want := useTool(t, script, copies, copies)
 			for _, state := range []struct{ name, before string }{
-				{"cold", "true"}, {"after ls -l", "ls -l $M >$W/ls && rm $W/ls"}, {"warm", "cat $M/* >$W/cat && rm $W/cat"},
+				{"cold", "true"}, {"after ls -l", "ls -l $M >$W/ls && rm $W/ls"},
+				{"warm", "cat $M/* >$W/cat && rm $W/cat"},
 			} {
 				m := mountFake(t, fakeSourceAt(root, 10*time.Millisecond), nil)
 				useTool(t, state.before, m.dir, copies)
 				if got := useTool(t, script, m.dir, copies); got != want {
-					t.Errorf("%s: %s\nprints or writes %s\n           want %s", state.name, script, abridged(got), abridged(want))
+					t.Errorf("%s: %s\nprints or writes %s\n           want %s", state.name, script,
+						abridged(got), abridged(want))
 				}
 				if err := m.unmount(); err != nil {
 					t.Error(err)
@@ -135,7 +141,8 @@ func TestTools(t *testing.T) {
 	}
 }
 
-// plainCopies writes the views of all images of src as plain files with the attributes that the mount shows.
+// plainCopies writes the views of all images of src as plain files with the attributes that the
+// mount shows.
 func plainCopies(t *testing.T, src *fakeSource, copies string) {
 	t.Helper()
 	for name, size := range toolImages {
@@ -160,7 +167,8 @@ func useTool(t *testing.T, script, dir, copies string) string {
 	t.Helper()
 	work := t.TempDir()
 	cmd := exec.Command("bash", "-c", script)
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "TERM=dumb", "HOME="+work, "M="+dir, "W="+work, "R="+copies, "CLIENT="+os.Args[0])
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "TERM=dumb", "HOME="+work, "M="+dir, "W="+work, "R="+
+		copies, "CLIENT="+os.Args[0])
 	cmd.Env = append(cmd.Env, clientEnv...)
 	out, err := cmd.CombinedOutput()
 	result := strings.ReplaceAll(string(out), dir, "$M")

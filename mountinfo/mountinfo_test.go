@@ -12,7 +12,8 @@ import (
 
 func TestParse(t *testing.T) {
 	table := Parse("22 1 0:21 / / rw - ext4 /dev/root rw\n" +
-		`30 22 0:40 / /mnt/with\040space rw,noatime shared:1 - fuse.instarfs /images\011x rw` + "\n" +
+		`30 22 0:40 / /mnt/with\040space rw,noatime shared:1 - fuse.instarfs /images\011x rw` +
+		"\n" +
 		`31 22 0:41 / /auto rw - autofs systemd-1 rw` + "\n" +
 		`32 31 0:42 / /auto rw shared:1 master:2 - fuse.other s rw` + "\n" +
 		`33 22 259:43 / /\043\134040\777\09 rw - fuse.x \043s rw` + "\n" +
@@ -22,7 +23,8 @@ func TestParse(t *testing.T) {
 		"short\n")
 	device := unix.Mkdev
 	for point, want := range map[string]Mount{
-		"/mnt/with space":    {device(0, 40), "/", "/mnt/with space", "fuse.instarfs", "/images\tx", "rw"},
+		"/mnt/with space": {device(0, 40), "/", "/mnt/with space", "fuse.instarfs", "/images\tx",
+			"rw"},
 		"/auto":              {device(0, 42), "/", "/auto", "fuse.other", "s", "rw"},
 		`/#\040\777\09`:      {device(259, 43), "/", `/#\040\777\09`, "fuse.x", "#s", "rw"},
 		"/a\u3000b\u00a0c\r": {device(0, 44), "/sub", "/a\u3000b\u00a0c\r", "fuse.y", "", "rw"},
@@ -38,7 +40,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestAtAnyName reads the kernel's own lines: a mount is found at a directory of any name, with a source of any name.
+// TestAtAnyName reads the kernel's own lines: a mount is found at a directory of any name, with a
+// source of any name.
 func TestAtAnyName(t *testing.T) {
 	needs.Root(t)
 	for _, name := range []string{

@@ -8,12 +8,14 @@ import (
 	"instarfs/guest/extent"
 )
 
-// FuzzRender makes a map out of the input, seven bytes an extent, and compares each rendering with the model, whole and at
-// one place that the input chooses.
+// FuzzRender makes a map out of the input, seven bytes an extent, and compares each rendering with
+// the model, whole and at one place that the input chooses.
 func FuzzRender(f *testing.F) {
 	f.Add(uint64(0), uint32(0), uint16(10), []byte{})
-	f.Add(uint64(65537), uint32(100), uint16(1000), []byte("\x02\x10\x00\x50\x00\x00\x00\x00\x20\x00\x00\x00\x00\x00"))
-	f.Add(uint64(1)<<62, uint32(3), uint16(300), []byte("\x05\x3d\x00\x50\x3c\x01\x01\x04\x01\x00\x00\x00\x02\x00"))
+	f.Add(uint64(65537), uint32(100), uint16(1000),
+		[]byte("\x02\x10\x00\x50\x00\x00\x00\x00\x20\x00\x00\x00\x00\x00"))
+	f.Add(uint64(1)<<62, uint32(3), uint16(300),
+		[]byte("\x05\x3d\x00\x50\x3c\x01\x01\x04\x01\x00\x00\x00\x02\x00"))
 	kinds := []extent.Flags{hole, zero, data, prez, comp, crypt, rawz, extent.Present | extent.Data}
 	files := []string{"a.qcow2", "", longName}
 	f.Fuzz(func(t *testing.T, start uint64, off uint32, length uint16, in []byte) {

@@ -36,16 +36,19 @@ func TestGolden(t *testing.T) {
 		}, {
 			name:    "empty window before present was told",
 			profile: img.NewRelease(6, 0),
-			json:    `[{ "start": 0, "length": 0, "depth": 0, "zero": false, "data": false}]` + "\n",
+			json: `[{ "start": 0, "length": 0, "depth": 0, "zero": false, "data": false}]` +
+				"\n",
 		}, {
 			name:    "window within one cluster",
-			profile: img.NewRelease(7, 2), start: 65537, runs: []run{{length: 3, flags: data, offset: 327681}},
+			profile: img.NewRelease(7, 2), start: 65537,
+			runs: []run{{length: 3, flags: data, offset: 327681}},
 			json: `[{ "start": 65537, "length": 3, "depth": 0, "present": true, "zero": false, "data": true, "offset": 327681}]` + "\n",
 			text: "0x10001         0x3             0x50001         a.qcow2\n",
 		}, {
 			name:    "window over the borders of a cluster",
 			profile: img.NewRelease(7, 2), start: 60000,
-			runs: []run{{length: 5536, flags: hole}, {length: 65536, flags: data, offset: 327680}, {length: 28928, flags: hole}},
+			runs: []run{{length: 5536, flags: hole}, {length: 65536, flags: data, offset: 327680},
+				{length: 28928, flags: hole}},
 			json: `[{ "start": 60000, "length": 5536, "depth": 0, "present": false, "zero": true, "data": false},
 { "start": 65536, "length": 65536, "depth": 0, "present": true, "zero": false, "data": true, "offset": 327680},
 { "start": 131072, "length": 28928, "depth": 0, "present": false, "zero": true, "data": false}]
@@ -55,7 +58,8 @@ func TestGolden(t *testing.T) {
 			name:    "compressed clusters end the table of qemu-img",
 			profile: img.NewRelease(7, 2),
 			// Before 8.2 whoever composes the map leaves the flag out, see Profile.HasCompressed.
-			runs: []run{{length: 65536, flags: data, offset: 327680}, {length: 131072, flags: comp &^ extent.Compressed},
+			runs: []run{{length: 65536, flags: data, offset: 327680},
+				{length: 131072, flags: comp &^ extent.Compressed},
 				{length: 851968, flags: hole}},
 			json: `[{ "start": 0, "length": 65536, "depth": 0, "present": true, "zero": false, "data": true, "offset": 327680},
 { "start": 65536, "length": 131072, "depth": 0, "present": true, "zero": false, "data": true},
@@ -65,7 +69,8 @@ func TestGolden(t *testing.T) {
 			err:  ErrNotPlain,
 		}, {
 			name: "compressed and encrypted extents have rows by default",
-			runs: []run{{length: 65536, flags: comp}, {length: 512, flags: zero}, {length: 512, flags: crypt, depth: 1}},
+			runs: []run{{length: 65536, flags: comp}, {length: 512, flags: zero},
+				{length: 512, flags: crypt, depth: 1}},
 			json: `[{ "start": 0, "length": 65536, "depth": 0, "present": true, "zero": false, "data": true, "compressed": true},
 { "start": 65536, "length": 512, "depth": 0, "present": true, "zero": true, "data": false, "compressed": false},
 { "start": 66048, "length": 512, "depth": 1, "present": true, "zero": false, "data": true, "compressed": false}]
@@ -95,7 +100,8 @@ func TestGolden(t *testing.T) {
 		}, {
 			name:    "preallocated space is no row of the table",
 			profile: img.NewRelease(6, 0),
-			runs:    []run{{length: 512, flags: prez, offset: 1024}, {length: 512, flags: data, offset: 1 << 62, file: 1}},
+			runs: []run{{length: 512, flags: prez, offset: 1024},
+				{length: 512, flags: data, offset: 1 << 62, file: 1}},
 			json: `[{ "start": 0, "length": 512, "depth": 0, "zero": true, "data": true, "offset": 1024},
 { "start": 512, "length": 512, "depth": 0, "zero": false, "data": true, "offset": 4611686018427387904}]
 `,

@@ -96,7 +96,8 @@ func model(m *extent.Map, v View, p img.Release, cut bool) (string, error) {
 		if p.HasPresent() {
 			fmt.Fprintf(&b, `, "present": %t`, e.Flags.Has(extent.Present))
 		}
-		fmt.Fprintf(&b, `, "zero": %t, "data": %t`, e.Flags.Has(extent.Zero), e.Flags.Has(extent.Data))
+		fmt.Fprintf(&b, `, "zero": %t, "data": %t`, e.Flags.Has(extent.Zero),
+			e.Flags.Has(extent.Data))
 		if p.HasCompressed() {
 			fmt.Fprintf(&b, `, "compressed": %t`, e.Flags.Has(extent.Compressed))
 		}
@@ -124,7 +125,8 @@ func model(m *extent.Map, v View, p img.Release, cut bool) (string, error) {
 	return b.String(), nil
 }
 
-var profiles = []img.Release{0, img.NewRelease(5, 1), img.NewRelease(6, 0), img.NewRelease(6, 1), img.NewRelease(7, 2), img.NewRelease(8, 1), img.NewRelease(8, 2), img.NewRelease(11, 1)}
+var profiles = []img.Release{0, img.NewRelease(5, 1), img.NewRelease(6, 0), img.NewRelease(6, 1),
+	img.NewRelease(7, 2), img.NewRelease(8, 1), img.NewRelease(8, 2), img.NewRelease(11, 1)}
 
 // checkMap compares every rendering of m with the model.
 func checkMap(t *testing.T, m *extent.Map, check func(t *testing.T, r *Rendering, want string)) {
@@ -184,9 +186,11 @@ func everyPiece(t *testing.T, r *Rendering, want string) {
 			from := min(off, len(want))
 			to := min(off+n, len(want))
 			if got != to-from || string(p[:got]) != want[from:to] {
-				t.Fatalf("ReadAt(%d bytes, %d) = %d bytes %q, want %q", n, off, got, p[:got], want[from:to])
+				t.Fatalf("ReadAt(%d bytes, %d) = %d bytes %q, want %q", n, off, got, p[:got],
+					want[from:to])
 			}
-			if atEnd := got < n || off >= len(want); atEnd != (err == io.EOF) || !atEnd && err != nil {
+			if atEnd := got < n || off >= len(want); atEnd != (err == io.EOF) ||
+				!atEnd && err != nil {
 				t.Fatalf("ReadAt(%d bytes, %d): error %v", n, off, err)
 			}
 		}
@@ -198,9 +202,12 @@ var longName = "a\nb\xff\"" + strings.Repeat("x", 30)
 func mixed(tb testing.TB) *extent.Map {
 	return mapOf(tb, 0, []string{"a.qcow2", "d/b", longName},
 		run{length: 65536, flags: data, offset: 327680}, run{length: 9, flags: hole, depth: 1},
-		run{length: 1 << 40, flags: data, offset: 0, depth: 1, file: 2}, run{length: 7, flags: comp, depth: 1},
-		run{length: 3, flags: crypt}, run{length: 1, flags: prez, offset: 5}, run{length: 512, flags: zero},
-		run{length: 1 << 62, flags: data, offset: 1 << 61, file: 1}, run{length: 10, flags: rawz, offset: 99})
+		run{length: 1 << 40, flags: data, offset: 0, depth: 1, file: 2},
+		run{length: 7, flags: comp, depth: 1},
+		run{length: 3, flags: crypt}, run{length: 1, flags: prez, offset: 5},
+		run{length: 512, flags: zero},
+		run{length: 1 << 62, flags: data, offset: 1 << 61, file: 1},
+		run{length: 10, flags: rawz, offset: 99})
 }
 
 func TestEveryOffsetAndLength(t *testing.T) { checkMap(t, mixed(t), everyPiece) }
@@ -215,7 +222,8 @@ func TestEmpty(t *testing.T) {
 
 func TestLargestNumbers(t *testing.T) {
 	checkMap(t, mapOf(t, 0, []string{"a"}, run{length: math.MaxInt64, flags: data}), everyPiece)
-	checkMap(t, mapOf(t, math.MaxInt64-1, []string{"a"}, run{length: 1, flags: data, offset: math.MaxInt64 - 1}), everyPiece)
+	checkMap(t, mapOf(t, math.MaxInt64-1, []string{"a"},
+		run{length: 1, flags: data, offset: math.MaxInt64 - 1}), everyPiece)
 	checkMap(t, mapOf(t, math.MaxUint64-1, []string{"a"}, run{length: 1, flags: hole}), whole)
 	files := make([]string, math.MaxUint16+1)
 	checkMap(t, mapOf(t, 0, files, run{length: 1, flags: comp, depth: math.MaxUint16}), whole)
@@ -262,7 +270,8 @@ func TestRenderingIsSharedAndKept(t *testing.T) {
 	}
 }
 
-// TestManyBlocks reads maps of more than one index block, with stretches that have no row of the table.
+// TestManyBlocks reads maps of more than one index block, with stretches that have no row of the
+// table.
 func TestManyBlocks(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, rows := range []int{1, 2, 10, 3000} {
@@ -273,7 +282,8 @@ func TestManyBlocks(t *testing.T) {
 				off := r.IntN(len(want))
 				p := make([]byte, r.IntN(3*rowRoom))
 				n, err := got.ReadAt(p, int64(off))
-				if string(p[:n]) != want[off:min(len(want), off+len(p))] || err != nil && err != io.EOF {
+				if string(p[:n]) != want[off:min(len(want), off+len(p))] ||
+					err != nil && err != io.EOF {
 					t.Fatalf("ReadAt(%d bytes, %d) = %q, %v", len(p), off, p[:n], err)
 				}
 			}

@@ -13,7 +13,8 @@ const (
 	dataVA = 0x600000
 )
 
-// asm assembles a guest program of a few instructions: x86-64, position dependent, one data segment.
+// asm assembles a guest program of a few instructions: x86-64, position dependent, one data
+// segment.
 type asm struct {
 	code, data []byte
 }
@@ -79,7 +80,8 @@ func (a *asm) records(es ...extent.Extent) *asm {
 	for i, e := range es {
 		abi.PutRecord(b[i*abi.RecordLen:], e)
 	}
-	return a.copy(abi.SharedVA+abi.RingOffset, b).store64(abi.SharedVA+abi.RingControl, uint64(len(es)))
+	return a.copy(abi.SharedVA+abi.RingOffset, b).store64(abi.SharedVA+abi.RingControl,
+		uint64(len(es)))
 }
 
 // result writes a result and rings Done.

@@ -57,7 +57,8 @@ func TestMemoryOfRuns(t *testing.T) {
 		{"too large", ringful(), ledger.ErrFull},
 	} {
 		books := ledger.New(room)
-		p, err := NewPool(Options{Program: bytes.NewReader(test.a.elf()), Idle: 1, Host: session.NewHost(session.Options{Memory: books})})
+		p, err := NewPool(Options{Program: bytes.NewReader(test.a.elf()), Idle: 1,
+			Host: session.NewHost(session.Options{Memory: books})})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +84,8 @@ func TestNoRoomForAMachine(t *testing.T) {
 	needs.KVM(t)
 	before := inUse(t)
 	program := bytes.NewReader(good(func(*asm) {}).elf())
-	p, err := NewPool(Options{Program: program, Host: session.NewHost(session.Options{Memory: ledger.New(machineCost - 1)})})
+	p, err := NewPool(Options{Program: program,
+		Host: session.NewHost(session.Options{Memory: ledger.New(machineCost - 1)})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,14 +26,16 @@ func (a *asm) find(va, n uint64) *asm {
 
 // flags sets bits of the flags register.
 func (a *asm) flags(bits uint32) *asm {
-	return a.raw(0x9c, 0x81, 0x0c, 0x24).raw(le.AppendUint32(nil, bits)...).raw(0x9d) // pushfq; or [rsp], bits; popfq
+	// pushfq; or [rsp], bits; popfq
+	return a.raw(0x9c, 0x81, 0x0c, 0x24).raw(le.AppendUint32(nil, bits)...).raw(0x9d)
 }
 
 // findInRegisters ends in ud2 when a general register but rax and rsp, or the low half of a vector
 // register, holds the mark.
 func (a *asm) findInRegisters() *asm {
 	a.imm(rax, mark)
-	for _, modrm := range []byte{0xc3, 0xc1, 0xc2, 0xc6, 0xc7, 0xc5} { // rbx, rcx, rdx, rsi, rdi, rbp
+	for _, modrm := range []byte{0xc3, 0xc1, 0xc2, 0xc6, 0xc7, 0xc5} {
+		// rbx, rcx, rdx, rsi, rdi, rbp
 		a.raw(0x48, 0x39, modrm, 0x75, 0x02).ud2() // cmp, jne over ud2
 	}
 	for r := byte(0); r < 8; r++ { // r8 to r15
@@ -63,13 +65,16 @@ func (a *asm) plantInRegisters(avx bool) *asm {
 	}
 	a.imm(rax, scratch)
 	for range 8 {
-		a.raw(0xdd, 0x00) // fld qword [rax]: the whole x87 stack, and where the last instruction was
+		// fld qword [rax]: the whole x87 stack, and where the last instruction was
+		a.raw(0xdd, 0x00)
 	}
-	a.imm(rax, scratch+64).raw(0xc7, 0x00).raw(le.AppendUint32(nil, 0x1fbf)...).raw(0x0f, 0xae, 0x10) // ldmxcsr: flags
-	a.raw(0x66, 0xb8, userSS, 0x00)                                                                   // mov ax, userSS
-	a.raw(0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xe0, 0x8e, 0xe8)                                             // ds, es, fs, gs
-	a.raw(0x31, 0xc0, 0x8e, 0xe8)                                                                     // gs = 0
-	return a.flags(0x400 | 0x200000 | 0x40000 | 0xd5)                                                 // DF, ID, AC, arithmetic
+	// ldmxcsr: flags
+	a.imm(rax, scratch+64).raw(0xc7, 0x00).raw(le.AppendUint32(nil, 0x1fbf)...).raw(0x0f, 0xae,
+		0x10)
+	a.raw(0x66, 0xb8, userSS, 0x00)                       // mov ax, userSS
+	a.raw(0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xe0, 0x8e, 0xe8) // ds, es, fs, gs
+	a.raw(0x31, 0xc0, 0x8e, 0xe8)                         // gs = 0
+	return a.flags(0x400 | 0x200000 | 0x40000 | 0xd5)     // DF, ID, AC, arithmetic
 }
 
 // marker is a guest that looks for the mark in all of its memory and registers, then leaves it
@@ -81,7 +86,8 @@ func marker(t *testing.T) *asm {
 		a.syscall(_SYS_MMAP, heapVA+off, eagerLen, 3)
 	}
 	a.ready().findInRegisters()
-	regions := [][2]uint64{{heapVA, heapLen}, {stackTopVA - stackLen, stackLen}, {shared, abi.SharedLen}, {dataVA, pageLen}}
+	regions := [][2]uint64{{heapVA, heapLen}, {stackTopVA - stackLen, stackLen},
+		{shared, abi.SharedLen}, {dataVA, pageLen}}
 	for _, r := range regions {
 		a.find(r[0], r[1])
 	}
@@ -130,7 +136,8 @@ func TestNothingLeaks(t *testing.T) {
 			dirty := readRegisters(m.cpu, indexes)
 			for _, set := range []string{"general", "vector"} {
 				if bytes.Equal(dirty.sets[set], before.sets[set]) {
-					t.Errorf("run %d left no trace in the %s registers: the test sees nothing", i, set)
+					t.Errorf("run %d left no trace in the %s registers: the test sees nothing", i,
+						set)
 				}
 			}
 			if n := bytes.Count(m.mem.b, pattern) * 8; n < 36<<20 {
@@ -160,17 +167,32 @@ func TestEndsOfRuns(t *testing.T) {
 	done := func(a *asm) *asm { return a.imm(rax, abi.DoorbellVA+abi.BellDone).imm(rcx, 1) }
 	store := []byte{0x89, 0x08} // mov [rax], ecx
 	for name, end := range map[string]func(a *asm){
-		"trap flag":         func(a *asm) { done(a).flags(trap).raw(store...) },
-		"stack segment":     func(a *asm) { done(a).raw(0x66, 0xba, userSS, 0, 0x8e, 0xd2).raw(store...) },
-		"both":              func(a *asm) { done(a).raw(0x66, 0xba, userSS, 0).flags(trap).raw(0x8e, 0xd2).raw(store...) },
-		"x87 exception":     func(a *asm) { a.divideByZero().bell(abi.BellDone) },
-		"64 stores":         func(a *asm) { a.imm(rdi, abi.DoorbellVA+abi.BellDone).imm(rcx, 64).imm(rax, 1).raw(0xf3, 0xab) },
-		"exchange":          func(a *asm) { done(a).raw(0x87, 0x08) },
-		"read and write":    func(a *asm) { done(a).raw(0x01, 0x08) },
-		"device to bell":    func(a *asm) { a.imm(rsi, dev).imm(rdi, abi.DoorbellVA+abi.BellDone).imm(rcx, 4).raw(0xf3, 0xa5) },
-		"cmpxchg8b":         func(a *asm) { done(a).raw(0x48, 0x89, 0xc6, 0x0f, 0xc7, 0x0e) },
-		"push from bell":    func(a *asm) { done(a).raw(0xff, 0x30) },
-		"stack in bell":     func(a *asm) { a.imm(rax, abi.DoorbellVA+abi.BellDone+8).raw(0x48, 0x89, 0xc4, 0x50) },
+		"trap flag": func(a *asm) { done(a).flags(trap).raw(store...) },
+		"stack segment": func(a *asm) {
+			done(a).raw(0x66, 0xba, userSS, 0, 0x8e,
+				0xd2).raw(store...)
+		},
+		"both": func(a *asm) {
+			done(a).raw(0x66, 0xba, userSS, 0).flags(trap).raw(0x8e,
+				0xd2).raw(store...)
+		},
+		"x87 exception": func(a *asm) { a.divideByZero().bell(abi.BellDone) },
+		"64 stores": func(a *asm) {
+			a.imm(rdi, abi.DoorbellVA+abi.BellDone).imm(rcx,
+				64).imm(rax, 1).raw(0xf3, 0xab)
+		},
+		"exchange":       func(a *asm) { done(a).raw(0x87, 0x08) },
+		"read and write": func(a *asm) { done(a).raw(0x01, 0x08) },
+		"device to bell": func(a *asm) {
+			a.imm(rsi, dev).imm(rdi, abi.DoorbellVA+
+				abi.BellDone).imm(rcx, 4).raw(0xf3, 0xa5)
+		},
+		"cmpxchg8b":      func(a *asm) { done(a).raw(0x48, 0x89, 0xc6, 0x0f, 0xc7, 0x0e) },
+		"push from bell": func(a *asm) { done(a).raw(0xff, 0x30) },
+		"stack in bell": func(a *asm) {
+			a.imm(rax, abi.DoorbellVA+abi.BellDone+8).raw(0x48,
+				0x89, 0xc4, 0x50)
+		},
 		"memory and device": func(a *asm) { a.store64(abi.DeviceVA-4, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,7 +226,8 @@ func TestEndsOfRuns(t *testing.T) {
 				t.Error(err)
 			}
 			for range 2 { // the pool's own way, with fresh machines where they are needed
-				if l, err := p.Run(t.Context(), testJob()); err == nil && (l.VirtualSize != 4096 || l.Map.Len() != 1) {
+				if l, err := p.Run(t.Context(), testJob()); err == nil &&
+					(l.VirtualSize != 4096 || l.Map.Len() != 1) {
 					t.Errorf("a map of %d bytes, %d extents", l.VirtualSize, l.Map.Len())
 				}
 			}
@@ -214,6 +237,7 @@ func TestEndsOfRuns(t *testing.T) {
 
 // divideByZero leaves an x87 exception pending.
 func (a *asm) divideByZero() *asm {
-	a.imm(rax, dataVA+8).raw(0xc7, 0x00).raw(le.AppendUint32(nil, 0x0340)...) // a control word that masks nothing
-	return a.raw(0xdb, 0xe3, 0xd9, 0x28, 0xd9, 0xee, 0xd9, 0xe8, 0xde, 0xf1)  // fninit, fldcw, 1/0
+	// a control word that masks nothing
+	a.imm(rax, dataVA+8).raw(0xc7, 0x00).raw(le.AppendUint32(nil, 0x0340)...)
+	return a.raw(0xdb, 0xe3, 0xd9, 0x28, 0xd9, 0xee, 0xd9, 0xe8, 0xde, 0xf1) // fninit, fldcw, 1/0
 }

@@ -21,7 +21,8 @@ func TestLoad(t *testing.T) {
 		t.Fatalf("%#x, %v", entry, err)
 	}
 	got := make([]byte, 5*pageLen)
-	if err := p.read(dataVA, got); err != nil || !bytes.Equal(got[:8000], a.data) || !bytes.Equal(got[8000:], make([]byte, 5*pageLen-8000)) {
+	if err := p.read(dataVA, got); err != nil || !bytes.Equal(got[:8000], a.data) ||
+		!bytes.Equal(got[8000:], make([]byte, 5*pageLen-8000)) {
 		t.Error("the data segment is not there:", err)
 	}
 	if p.write(codeVA, []byte{0}) == nil || p.write(dataVA, []byte{0}) != nil {
@@ -55,7 +56,11 @@ func TestLoadRefuses(t *testing.T) {
 		{"shared object", half(16, 3), errNotGuest},
 		{"other machine", half(18, 40), errNotGuest},
 		{"over the system's pages", header(vaddrAt, systemVA), errNotGuest},
-		{"into the system's pages", func(b []byte) []byte { return header(memszAt, 2*pageLen)(header(vaddrAt, systemVA-pageLen)(b)) }, errNotGuest},
+		{"into the system's pages",
+			func(b []byte) []byte {
+				return header(memszAt,
+					2*pageLen)(header(vaddrAt, systemVA-pageLen)(b))
+			}, errNotGuest},
 		{"address that wraps", header(vaddrAt, math.MaxUint64), errNotGuest},
 		{"more file than memory", header(fileszAt, 100), errNotGuest},
 		{"larger than memory", header(memszAt, endFrame+1), errNotGuest},
@@ -72,7 +77,8 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// FuzzLoad changes bytes of the headers: whatever they say, loading ends, without a panic, in the frames there are.
+// FuzzLoad changes bytes of the headers: whatever they say, loading ends, without a panic, in the
+// frames there are.
 func FuzzLoad(f *testing.F) {
 	good := new(asm).ud2().elf()
 	f.Add(uint16(16), uint64(3))

@@ -29,7 +29,8 @@ func TestGuestMemoryIsNotDumped(t *testing.T) {
 	_, flags, _ := strings.Cut(mapping, "VmFlags: ")
 	flags, _, _ = strings.Cut(flags, "\n")
 	var end uint64
-	if _, err := fmt.Sscanf(mapping, "%x ", &end); err != nil || !strings.Contains(flags+" ", "dd ") {
+	if _, err := fmt.Sscanf(mapping, "%x ", &end); err != nil ||
+		!strings.Contains(flags+" ", "dd ") {
 		t.Errorf("mapping has flags %q, %v", flags, err)
 	}
 	var from uint64

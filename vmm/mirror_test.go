@@ -11,7 +11,8 @@ import (
 	"instarfs/vmm/virtio"
 )
 
-// cached is an image of which some pieces of the mirror are in memory. It counts what it is asked for.
+// cached is an image of which some pieces of the mirror are in memory. It counts what it is asked
+// for.
 type cached struct {
 	ram
 	have   uint32
@@ -36,12 +37,15 @@ func TestMirrorIsTakenBack(t *testing.T) {
 	p := testPaging(t)
 	w := window{p.mem, abi.SharedGPA, abi.RAMLen}
 	m := &machine{mem: p.mem, disk: virtio.NewBlock(w), proc: &process{pages: p}}
-	job := &session.Job{Window: img.Whole, Image: &cached{ram: make(ram, 10*abi.MirrorStride), have: 0xff}, Size: 10 * abi.MirrorStride}
+	job := &session.Job{Window: img.Whole,
+		Image: &cached{ram: make(ram, 10*abi.MirrorStride), have: 0xff},
+		Size:  10 * abi.MirrorStride}
 	c := abi.Config{SectorSize: 4096, DeviceSize: job.Size}
 	if err := m.Start(&c, job, nil); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := abi.DecodeConfig(m.mem.b[abi.SharedGPA+abi.ConfigOffset:]); err != nil || got != c || c.Mirror != 0xff {
+	if got, err := abi.DecodeConfig(m.mem.b[abi.SharedGPA+abi.ConfigOffset:]); err != nil ||
+		got != c || c.Mirror != 0xff {
 		t.Errorf("%+v, %v, want %+v", got, err, c)
 	}
 	for i := range uint64(abi.MirrorPieces) {
@@ -54,7 +58,8 @@ func TestMirrorIsTakenBack(t *testing.T) {
 	}
 }
 
-// TestMirrorIsForgotten: the real guest maps by what is in the mirror, and by the next image's bytes in the next run.
+// TestMirrorIsForgotten: the real guest maps by what is in the mirror, and by the next image's
+// bytes in the next run.
 func TestMirrorIsForgotten(t *testing.T) {
 	p := agentPool(t, 1)
 	qcow2 := make([]byte, 1<<20)
@@ -62,11 +67,15 @@ func TestMirrorIsForgotten(t *testing.T) {
 	raw := make([]byte, 1<<20)
 	for i := range 4 {
 		for _, have := range []uint32{0, 1, 0xff} {
-			_, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: &cached{ram: qcow2, have: have}, Size: 1 << 20})
+			_, err := p.Run(t.Context(),
+				&session.Job{Window: img.Whole, Image: &cached{ram: qcow2, have: have},
+					Size: 1 << 20})
 			if err == nil || err.Error() != "version at offset 4: Unsupported qcow2 version 9" {
 				t.Errorf("run %d: %v", i, err)
 			}
-			l, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: &cached{ram: raw, have: have}, Size: 1 << 20})
+			l, err := p.Run(t.Context(),
+				&session.Job{Window: img.Whole, Image: &cached{ram: raw, have: have},
+					Size: 1 << 20})
 			if err := checkRaw(l, err, 1<<20); err != nil {
 				t.Errorf("run %d: %v", i, err)
 			}

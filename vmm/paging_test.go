@@ -26,7 +26,8 @@ func testPaging(t testing.TB) *paging {
 
 func TestMapPage(t *testing.T) {
 	p := testPaging(t)
-	for _, va := range []uint64{0, 0x400000, mmapVA, systemVA - pageLen, trapVA, abi.SharedVA, 1<<47 - pageLen} {
+	for _, va := range []uint64{0, 0x400000, mmapVA, systemVA - pageLen, trapVA, abi.SharedVA,
+		1<<47 - pageLen} {
 		gpa, err := p.frame()
 		if err != nil {
 			t.Fatal(err)
@@ -43,7 +44,8 @@ func TestMapPage(t *testing.T) {
 			}
 		}
 	}
-	for _, va := range []uint64{1 << 47, 1<<47 + 0x400000, 1 << 48, 0xffff800000000000, math.MaxUint64} {
+	for _, va := range []uint64{1 << 47, 1<<47 + 0x400000, 1 << 48, 0xffff800000000000,
+		math.MaxUint64} {
 		if got, ok := p.physical(va, 0); ok {
 			t.Errorf("%#x outside of the lower half is at %#x", va, got)
 		}
@@ -139,13 +141,15 @@ func TestFramesRunOut(t *testing.T) {
 	}
 }
 
-// TestDevicePages: pages of the device are the program's to touch, but they are no memory that the host could copy.
+// TestDevicePages: pages of the device are the program's to touch, but they are no memory that the
+// host could copy.
 func TestDevicePages(t *testing.T) {
 	p := testPaging(t)
 	if err := systemPages(p); err != nil {
 		t.Fatal(err)
 	}
-	for _, va := range []uint64{abi.DeviceVA, abi.DoorbellVA, gdtVA, tssVA, idtVA, trapStack - 8, trapStack, 0} {
+	for _, va := range []uint64{abi.DeviceVA, abi.DoorbellVA, gdtVA, tssVA, idtVA, trapStack - 8,
+		trapStack, 0} {
 		if p.read(va, make([]byte, 8)) == nil || p.write(va, make([]byte, 8)) == nil {
 			t.Errorf("%#x can be used by system calls", va)
 		}
@@ -170,13 +174,18 @@ func TestMemory(t *testing.T) {
 		gpa, n     uint64
 		ram, inWin bool
 	}{
-		{0, 0, true, false}, {0, abi.RAMLen, true, false}, {1, abi.RAMLen, false, false}, {abi.RAMLen, 0, true, true},
-		{abi.RAMLen, 1, false, false}, {abi.RAMLen - 1, 1, true, true}, {max, 1, false, false}, {max, 0, false, false},
-		{1, max, false, false}, {abi.SharedGPA, abi.SharedLen, true, true}, {abi.SharedGPA - 1, 1, true, false},
-		{abi.SharedGPA - 1, 2, true, false}, {abi.SharedGPA + 1, abi.SharedLen, false, false}, {abi.SharedGPA, max, false, false},
+		{0, 0, true, false}, {0, abi.RAMLen, true, false}, {1, abi.RAMLen, false, false},
+		{abi.RAMLen, 0, true, true},
+		{abi.RAMLen, 1, false, false}, {abi.RAMLen - 1, 1, true, true}, {max, 1, false, false},
+		{max, 0, false, false},
+		{1, max, false, false}, {abi.SharedGPA, abi.SharedLen, true, true},
+		{abi.SharedGPA - 1, 1, true, false},
+		{abi.SharedGPA - 1, 2, true, false}, {abi.SharedGPA + 1, abi.SharedLen, false, false},
+		{abi.SharedGPA, max, false, false},
 	} {
 		b, err := mem.Readable(test.gpa, test.n)
-		if (err == nil) != test.ram || err == nil && (uint64(len(b)) != test.n || cap(b) != len(b)) {
+		if (err == nil) != test.ram ||
+			err == nil && (uint64(len(b)) != test.n || cap(b) != len(b)) {
 			t.Errorf("ram %#x+%#x: %d bytes, %v", test.gpa, test.n, len(b), err)
 		}
 		if _, err := w.Readable(test.gpa, test.n); (err == nil) != test.inWin {
@@ -188,7 +197,8 @@ func TestMemory(t *testing.T) {
 			t.Errorf("window %#x+%#x: %v", test.gpa, test.n, err)
 		}
 		for p := range uint64(abi.RAMLen / pageLen) {
-			touched := test.inWin && test.n > 0 && p*pageLen < test.gpa+test.n && (p+1)*pageLen > test.gpa
+			touched := test.inWin && test.n > 0 && p*pageLen < test.gpa+
+				test.n && (p+1)*pageLen > test.gpa
 			if got := mem.host[p/64]>>(p%64)&1 == 1; got != touched {
 				t.Fatalf("%#x+%#x: page %d is marked: %v", test.gpa, test.n, p, got)
 			}

@@ -32,21 +32,25 @@ func (b buggy) ReadAt(_ context.Context, p []byte, _ int64) (int, error) {
 // isBug reports whether err is a *bug.Error of one line that says text, where it happened included.
 func isBug(err error, text string) bool {
 	var ours *bug.Error
-	return errors.As(err, &ours) && strings.Contains(err.Error(), text) && !strings.Contains(err.Error(), "\n")
+	return errors.As(err, &ours) && strings.Contains(err.Error(), text) &&
+		!strings.Contains(err.Error(), "\n")
 }
 
 // TestPanicEndsItsRunOnly: a bug that strikes on a machine's own thread is the error of that run,
 // and the pool goes on, with its turns and with machines that are as they should be.
 func TestPanicEndsItsRunOnly(t *testing.T) {
 	p := tinyPool(t, good(func(a *asm) {
-		queueUp(a, table(desc(dma, 16, 1, 1), desc(dma+4096, 512, 3, 2), desc(dma+32, 1, 2, 0)), available(1, 0))
+		queueUp(a, table(desc(dma, 16, 1, 1), desc(dma+4096, 512, 3, 2), desc(dma+32, 1, 2, 0)),
+			available(1, 0))
 	}))
 	for range 2 * p.opts.Idle {
-		_, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: buggy{peek: true}, Size: 1 << 20})
+		_, err := p.Run(t.Context(),
+			&session.Job{Window: img.Whole, Image: buggy{peek: true}, Size: 1 << 20})
 		if !isBug(err, "injected into Peek (panic_test.go:") {
 			t.Errorf("panic in Peek: %v", err)
 		}
-		_, err = p.Run(t.Context(), &session.Job{Window: img.Whole, Image: buggy{read: true}, Size: 1 << 20})
+		_, err = p.Run(t.Context(),
+			&session.Job{Window: img.Whole, Image: buggy{read: true}, Size: 1 << 20})
 		if !isBug(err, "index out of range [512] with length 0 (panic_test.go:") {
 			t.Errorf("panic in ReadAt: %v", err)
 		}

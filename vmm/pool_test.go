@@ -62,13 +62,15 @@ func checkRaw(l *session.Layer, err error, n uint64) error {
 	if err != nil {
 		return err
 	}
-	if e := l.Map.At(0); l.VirtualSize != n || l.Map.Len() != 1 || e.Length != n || e.Flags != extent.Present|extent.Data|extent.Offset|extent.Holes|extent.Bare {
+	if e := l.Map.At(0); l.VirtualSize != n || l.Map.Len() != 1 || e.Length != n ||
+		e.Flags != extent.Present|extent.Data|extent.Offset|extent.Holes|extent.Bare {
 		return fmt.Errorf("layer %+v of extent %+v", l, e)
 	}
 	return nil
 }
 
-// TestPoolsInParallel: two pools, each with more callers than machines. No run sees the image of another.
+// TestPoolsInParallel: two pools, each with more callers than machines. No run sees the image of
+// another.
 func TestPoolsInParallel(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 2 {
@@ -88,7 +90,8 @@ func TestPoolsInParallel(t *testing.T) {
 	wg.Wait()
 }
 
-// TestUnreadableImage: what the host saw when a read failed reaches the caller, with offset and errno; the next run works.
+// TestUnreadableImage: what the host saw when a read failed reaches the caller, with offset and
+// errno; the next run works.
 func TestUnreadableImage(t *testing.T) {
 	p := agentPool(t, 1)
 	name := filepath.Join(t.TempDir(), "short")
@@ -108,8 +111,11 @@ func TestUnreadableImage(t *testing.T) {
 		{"file that became shorter", file{short}, io.ErrUnexpectedEOF},
 		{"disk that fails", failing{unix.EIO}, unix.EIO},
 	} {
-		_, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: test.image, Size: 1 << 20})
-		if !errors.Is(err, test.want) || !strings.Contains(err.Error(), "read of 65536 bytes at offset 0: ") || session.IsFault(err) {
+		_, err := p.Run(t.Context(),
+			&session.Job{Window: img.Whole, Image: test.image, Size: 1 << 20})
+		if !errors.Is(err, test.want) ||
+			!strings.Contains(err.Error(), "read of 65536 bytes at offset 0: ") ||
+			session.IsFault(err) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 		l, err := p.Run(t.Context(), rawJob(1024))
@@ -190,7 +196,8 @@ func inUse(t *testing.T) resources {
 			t.Fatal(err)
 		}
 		// Memory of guests is anonymous and shared, which the kernel calls by this name.
-		return resources{len(fds), field("Threads"), strings.Count(string(maps), "/dev/zero (deleted)")}
+		return resources{len(fds), field("Threads"),
+			strings.Count(string(maps), "/dev/zero (deleted)")}
 	}
 	for last := look(); ; {
 		time.Sleep(50 * time.Millisecond)
@@ -202,7 +209,8 @@ func inUse(t *testing.T) resources {
 	}
 }
 
-// grew checks that nothing but a few idle threads of the Go runtime is left of what happened since before.
+// grew checks that nothing but a few idle threads of the Go runtime is left of what happened since
+// before.
 func grew(t *testing.T, before resources) {
 	t.Helper()
 	runtime.GC()
@@ -212,8 +220,8 @@ func grew(t *testing.T, before resources) {
 	}
 }
 
-// TestRunsLeakNothing: neither good runs, which reuse a machine, nor bad ones, each of which destroys its own, leave
-// descriptors, threads or guest memory (64 MiB each) behind.
+// TestRunsLeakNothing: neither good runs, which reuse a machine, nor bad ones, each of which
+// destroys its own, leave descriptors, threads or guest memory (64 MiB each) behind.
 func TestRunsLeakNothing(t *testing.T) {
 	p := agentPool(t, 2)
 	l, err := p.Run(t.Context(), rawJob(512))
@@ -228,7 +236,9 @@ func TestRunsLeakNothing(t *testing.T) {
 	}
 	grew(t, before)
 	for range 50 {
-		if _, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Image: failing{unix.EIO}, Size: 512}); !errors.Is(err, unix.EIO) {
+		if _, err := p.Run(t.Context(),
+			&session.Job{Window: img.Whole, Image: failing{unix.EIO}, Size: 512}); !errors.Is(err,
+			unix.EIO) {
 			t.Fatal(err)
 		}
 	}
@@ -264,8 +274,8 @@ func TestPoolsLeakNothing(t *testing.T) {
 	grew(t, before)
 }
 
-// TestCloseDuringRuns: a pool is closed while runs are under way, come and go. Each ends with its result or with session.ErrClosed,
-// nobody waits for ever, and nothing is left.
+// TestCloseDuringRuns: a pool is closed while runs are under way, come and go. Each ends with its
+// result or with session.ErrClosed, nobody waits for ever, and nothing is left.
 func TestCloseDuringRuns(t *testing.T) {
 	before := inUse(t)
 	for round := range 10 {
@@ -354,11 +364,14 @@ func TestWaitingForATurn(t *testing.T) {
 	}
 }
 
-// TestWhoseTimeIsUp: the caller's deadline is the caller's error; only the run's own is the guest's.
+// TestWhoseTimeIsUp: the caller's deadline is the caller's error; only the run's own is the
+// guest's.
 func TestWhoseTimeIsUp(t *testing.T) {
 	needs.KVM(t)
 	loops := good(func(a *asm) { a.forever(func() {}) }).elf()
-	p, err := NewPool(Options{Program: bytes.NewReader(loops), Host: session.NewHost(session.Options{Budget: session.Budget{Time: time.Hour, Exits: 100, Read: 1, Extents: 1}})})
+	p, err := NewPool(Options{Program: bytes.NewReader(loops),
+		Host: session.NewHost(session.Options{Budget: session.Budget{Time: time.Hour, Exits: 100,
+			Read: 1, Extents: 1}})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +379,8 @@ func TestWhoseTimeIsUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	var g *session.GuestError
-	if _, err := p.Run(ctx, testJob()); !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &g) {
+	if _, err := p.Run(ctx, testJob()); !errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &g) {
 		t.Errorf("%v", err)
 	}
 	never, err := NewPool(Options{Program: bytes.NewReader(new(asm).forever(func() {}).elf())})
@@ -409,7 +423,8 @@ func TestImageFaults(t *testing.T) {
 			}
 		}
 	}
-	if _, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Size: 1 << 63}); err == nil || !strings.Contains(err.Error(), "too large") {
+	if _, err := p.Run(t.Context(), &session.Job{Window: img.Whole, Size: 1 << 63}); err == nil ||
+		!strings.Contains(err.Error(), "too large") {
 		t.Error(err)
 	}
 }

@@ -19,16 +19,22 @@ import (
 
 // edges are numbers at which checks of the host begin or end.
 var edges = []uint64{
-	0, 1, 2, 3, 4, 7, 8, 15, 16, 0x7f, 0x80, 0xff, 0x100, 511, 512, 513, 4095, 4096, 4097, 8192, 65535, 65536, 1<<20 - 1, 1 << 20,
-	1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32, 1<<47 - 1, 1 << 47, 1 << 48, 1 << 62, 1<<63 - 1, 1 << 63, math.MaxUint64,
-	math.MaxUint64 - 511, math.MaxUint64 - 4095, codeVA, dataVA, dataVA - 4, dataVA + 4090, trapVA, gdtVA, trapStack,
-	systemVA, systemVA - 1, systemVA - 4096, stackTopVA, stackTopVA - 8, stackTopVA - stackLen, mmapVA, eagerLen, eagerLen + 1,
-	shared, shared + abi.SharedLen - 1, shared + abi.RingControl, abi.DeviceVA, abi.DoorbellVA, abi.SharedGPA, abi.RAMLen,
+	0, 1, 2, 3, 4, 7, 8, 15, 16, 0x7f, 0x80, 0xff, 0x100, 511, 512, 513, 4095, 4096, 4097, 8192,
+	65535, 65536, 1<<20 - 1, 1 << 20,
+	1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32, 1<<47 - 1, 1 << 47, 1 << 48, 1 << 62, 1<<63 - 1,
+	1 << 63, math.MaxUint64,
+	math.MaxUint64 - 511, math.MaxUint64 - 4095, codeVA, dataVA, dataVA - 4, dataVA + 4090, trapVA,
+	gdtVA, trapStack,
+	systemVA, systemVA - 1, systemVA - 4096, stackTopVA, stackTopVA - 8, stackTopVA - stackLen,
+	mmapVA, eagerLen, eagerLen + 1,
+	shared, shared + abi.SharedLen - 1, shared + abi.RingControl, abi.DeviceVA, abi.DoorbellVA,
+	abi.SharedGPA, abi.RAMLen,
 	abi.RAMLen - 1, abi.DeviceGPA,
 }
 
 // answered are the system calls that the host answers, some that it does not, and none.
-var answered = []uint64{1, 9, 11, 13, 14, 24, 28, 35, 39, 56, 59, 72, 131, 157, 158, 186, 202, 204, 228, 257, 100000}
+var answered = []uint64{1, 9, 11, 13, 14, 24, 28, 35, 39, 56, 59, 72, 131, 157, 158, 186, 202, 204,
+	228, 257, 100000}
 
 // randomGuest does a few of all the things by which a guest can talk to the host, at random.
 func randomGuest(rng *rand.Rand) *asm {
@@ -61,16 +67,19 @@ func randomGuest(rng *rand.Rand) *asm {
 			}
 			a.store64(shared+uint64(rng.Intn(abi.SharedLen-8)), number())
 		case 6:
-			a.store64(shared+abi.RingControl, uint64(rng.Intn(abi.RingRecords+2))).bell(abi.BellRing)
+			a.store64(shared+abi.RingControl,
+				uint64(rng.Intn(abi.RingRecords+2))).bell(abi.BellRing)
 		case 7:
 			a.copy(shared+abi.QueueOffset, randomTable(rng))
 			const q = abi.SharedGPA + abi.QueueOffset
-			a.queue(1<<rng.Intn(5), q, q+uint64(rng.Intn(0x2000)), q+uint64(rng.Intn(0x4000))).store32(dev+abi.QueueNotify, 0)
+			a.queue(1<<rng.Intn(5), q, q+uint64(rng.Intn(0x2000)), q+
+				uint64(rng.Intn(0x4000))).store32(dev+abi.QueueNotify, 0)
 		case 8:
 			a.records(randomExtents(rng, number)...)
 		case 9:
 			b := make([]byte, abi.ResultLen)
-			r := abi.Result{Format: img.Format(rng.Intn(20)), Extents: uint64(rng.Intn(4)), VirtualSize: number()}
+			r := abi.Result{Format: img.Format(rng.Intn(20)), Extents: uint64(rng.Intn(4)),
+				VirtualSize: number()}
 			if _, err := r.Encode(b); err != nil {
 				continue
 			}
@@ -120,10 +129,12 @@ func TestRandomGuests(t *testing.T) {
 	const guests, runs = 150, 2
 	seed := time.Now().UnixNano()
 	rng := rand.New(rand.NewSource(seed))
-	budget := session.Budget{Time: 500 * time.Millisecond, Exits: 5000, Read: 1 << 26, Extents: 1000}
+	budget := session.Budget{Time: 500 * time.Millisecond, Exits: 5000, Read: 1 << 26,
+		Extents: 1000}
 	ends := map[string]int{}
 	for i := range guests {
-		p, err := NewPool(Options{Program: bytes.NewReader(randomGuest(rng).elf()), Host: session.NewHost(session.Options{Budget: budget})})
+		p, err := NewPool(Options{Program: bytes.NewReader(randomGuest(rng).elf()),
+			Host: session.NewHost(session.Options{Budget: budget})})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,8 @@ const (
 // ioctl passes a structure, and returns the number that the request answers. It panics, which is an
 // error of machine.do: a test must not end on the machine's thread.
 func ioctl(fd int, request uintptr, b []byte) uint64 {
-	n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(&b[0])))
+	n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request,
+		uintptr(unsafe.Pointer(&b[0])))
 	if errno != 0 {
 		panic(fmt.Sprintf("ioctl %#x: %v", request, errno))
 	}
@@ -109,7 +110,8 @@ func (r registers) same(t *testing.T, other registers) {
 		for i := range a {
 			if a[i] != b[i] {
 				end := min(i+16, len(a))
-				t.Errorf("%s registers differ from byte %d: % x, now % x", name, i, a[i:end], b[i:end])
+				t.Errorf("%s registers differ from byte %d: % x, now % x", name, i, a[i:end],
+					b[i:end])
 				break
 			}
 		}

@@ -47,9 +47,11 @@ func TestSystemCalls(t *testing.T) {
 		{"mmap of too much", _SYS_MMAP, []uint64{0, systemVA + 1, 3}, errno(_EINVAL)},
 		{"mmap inside a page", _SYS_MMAP, []uint64{0x1001, 4096, 3}, errno(_EINVAL)},
 		{"mmap over the system's pages", _SYS_MMAP, []uint64{systemVA, 4096, 3}, errno(_ENOMEM)},
-		{"mmap into the system's pages", _SYS_MMAP, []uint64{systemVA - 4096, 8192, 3}, errno(_ENOMEM)},
+		{"mmap into the system's pages", _SYS_MMAP, []uint64{systemVA - 4096, 8192, 3},
+			errno(_ENOMEM)},
 		{"mmap in the upper half", _SYS_MMAP, []uint64{1 << 63, 4096, 3}, errno(_ENOMEM)},
-		{"reservation over the system's pages", _SYS_MMAP, []uint64{trapVA, 4096, 0}, errno(_ENOMEM)},
+		{"reservation over the system's pages", _SYS_MMAP, []uint64{trapVA, 4096, 0},
+			errno(_ENOMEM)},
 		{"mmap here", _SYS_MMAP, []uint64{0x10000000, 1, 3}, 0x10000000},
 		{"mmap anywhere", _SYS_MMAP, []uint64{0, 5000, 3}, mmapVA},
 		{"large reservation", _SYS_MMAP, []uint64{0xc000000000, 1 << 40, 0}, 0xc000000000},
@@ -64,22 +66,31 @@ func TestSystemCalls(t *testing.T) {
 		{"getpid", _SYS_GETPID, nil, 1},
 		{"gettid", _SYS_GETTID, nil, 1},
 		{"set fs", _SYS_ARCH_PRCTL, []uint64{_ARCH_SET_FS, dataVA}, 0},
-		{"set fs to a system page", _SYS_ARCH_PRCTL, []uint64{_ARCH_SET_FS, systemVA}, errno(_EINVAL)},
-		{"set fs to the upper half", _SYS_ARCH_PRCTL, []uint64{_ARCH_SET_FS, max64}, errno(_EINVAL)},
+		{"set fs to a system page", _SYS_ARCH_PRCTL, []uint64{_ARCH_SET_FS, systemVA},
+			errno(_EINVAL)},
+		{"set fs to the upper half", _SYS_ARCH_PRCTL, []uint64{_ARCH_SET_FS, max64},
+			errno(_EINVAL)},
 		{"get fs", _SYS_ARCH_PRCTL, []uint64{0x1003, dataVA}, errno(_EINVAL)},
 		{"affinity", _SYS_SCHED_GETAFFINITY, []uint64{0, 8192, dataVA}, 8},
 		{"affinity to nowhere", _SYS_SCHED_GETAFFINITY, []uint64{0, 8192, 0}, errno(_EFAULT)},
 		{"clock", _SYS_CLOCK_GETTIME, []uint64{1, dataVA}, 0},
-		{"clock over the end of a page", _SYS_CLOCK_GETTIME, []uint64{1, dataVA + pageLen - 8}, errno(_EFAULT)},
-		{"clock at the end of the address space", _SYS_CLOCK_GETTIME, []uint64{1, max64 - 7}, errno(_EFAULT)},
+		{"clock over the end of a page", _SYS_CLOCK_GETTIME, []uint64{1, dataVA + pageLen - 8},
+			errno(_EFAULT)},
+		{"clock at the end of the address space", _SYS_CLOCK_GETTIME, []uint64{1, max64 - 7},
+			errno(_EFAULT)},
 		{"thread", _SYS_CLONE, []uint64{0, dataVA}, 2},
-		{"thread with a system page as its own", _SYS_CLONE, []uint64{_CLONE_SETTLS, dataVA, 0, 0, systemVA}, errno(_EPERM)},
+		{"thread with a system page as its own", _SYS_CLONE,
+			[]uint64{_CLONE_SETTLS, dataVA, 0, 0, systemVA}, errno(_EPERM)},
 		{"wake nobody", _SYS_FUTEX, []uint64{dataVA, _FUTEX_WAKE | 128, 1}, 0},
-		{"wait for what is past", _SYS_FUTEX, []uint64{dataVA, _FUTEX_WAIT | 128, 1}, errno(_EAGAIN)},
+		{"wait for what is past", _SYS_FUTEX, []uint64{dataVA, _FUTEX_WAIT | 128, 1},
+			errno(_EAGAIN)},
 		{"wait at nowhere", _SYS_FUTEX, []uint64{0, _FUTEX_WAIT, 0}, errno(_EFAULT)},
-		{"wait at the end of the address space", _SYS_FUTEX, []uint64{max64, _FUTEX_WAIT, 0}, errno(_EFAULT)},
-		{"wait in the last page of the address space", _SYS_FUTEX, []uint64{max64 - 7, _FUTEX_WAIT, 0}, errno(_EFAULT)},
-		{"log from the last page of the address space", _SYS_WRITE, []uint64{2, max64 - 7, 7}, errno(_EFAULT)},
+		{"wait at the end of the address space", _SYS_FUTEX, []uint64{max64, _FUTEX_WAIT, 0},
+			errno(_EFAULT)},
+		{"wait in the last page of the address space", _SYS_FUTEX,
+			[]uint64{max64 - 7, _FUTEX_WAIT, 0}, errno(_EFAULT)},
+		{"log from the last page of the address space", _SYS_WRITE, []uint64{2, max64 - 7, 7},
+			errno(_EFAULT)},
 		{"wait a moment", _SYS_FUTEX, []uint64{dataVA, _FUTEX_WAIT, 0, dataVA}, errno(_ETIMEDOUT)},
 		{"requeue", _SYS_FUTEX, []uint64{dataVA, 3}, errno(_EINVAL)},
 		{"yield", _SYS_SCHED_YIELD, nil, 0},
@@ -105,7 +116,8 @@ func TestSystemCallsThatEndARun(t *testing.T) {
 		{_SYS_EXIT, []uint64{256 + 3}, session.KindExit, "the program ended with status 3"},
 		{_SYS_EXIT_GROUP, []uint64{2}, session.KindExit, "the program ended with status 2"},
 		{_SYS_TGKILL, []uint64{1, 1, 6}, session.KindExit, "the program raised signal 6"},
-		{_SYS_FUTEX, []uint64{dataVA, _FUTEX_WAIT, 0}, session.KindDeadlock, "every thread of the program waits"},
+		{_SYS_FUTEX, []uint64{dataVA, _FUTEX_WAIT, 0}, session.KindDeadlock,
+			"every thread of the program waits"},
 		{0, nil, session.KindSyscall, "system call 0"},
 		{2, nil, session.KindSyscall, "system call 2"},
 		{41, nil, session.KindSyscall, "system call 41"},
@@ -118,7 +130,8 @@ func TestSystemCallsThatEndARun(t *testing.T) {
 	}
 }
 
-// TestReturn: a program goes on where SYSCALL left it, with none of the flags that it must not have.
+// TestReturn: a program goes on where SYSCALL left it, with none of the flags that it must not
+// have.
 func TestReturn(t *testing.T) {
 	r := kvm.Regs{RAX: _SYS_GETPID, RCX: 0x400010, R11: max64, RBX: 5, RSP: 6}
 	if err := testProcess(t).syscall(&r); err != nil {
@@ -136,7 +149,8 @@ func TestLogIsCapped(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range []uint64{10, pageLen, pageLen, max64, 0} {
-		if got, err := p.call(_SYS_WRITE, 2, dataVA, n); err != nil || got != n && int64(got) != -_EFAULT {
+		if got, err := p.call(_SYS_WRITE, 2, dataVA, n); err != nil ||
+			got != n && int64(got) != -_EFAULT {
 			t.Fatal(got, err)
 		}
 	}
@@ -148,7 +162,8 @@ func TestLogIsCapped(t *testing.T) {
 	}
 }
 
-// TestMmapForEver: no number of calls gets addresses that are not the program's, or more memory than there is.
+// TestMmapForEver: no number of calls gets addresses that are not the program's, or more memory
+// than there is.
 func TestMmapForEver(t *testing.T) {
 	p := testProcess(t)
 	for _, n := range []uint64{systemVA, 1 << 46, 1 << 30, pageLen} {
@@ -173,8 +188,8 @@ func TestMmapForEver(t *testing.T) {
 	}
 }
 
-// TestLazyMappings: a long mapping gets memory where it is touched, and nowhere else; one that memory is not left for ends
-// the run as such.
+// TestLazyMappings: a long mapping gets memory where it is touched, and nowhere else; one that
+// memory is not left for ends the run as such.
 func TestLazyMappings(t *testing.T) {
 	p := testProcess(t)
 	const at, n = 0x10005000, eagerLen + pageLen
@@ -182,7 +197,8 @@ func TestLazyMappings(t *testing.T) {
 	if got, err := p.call(_SYS_MMAP, at, n, 3); got != at || err != nil || p.pages.next != next {
 		t.Fatal(got, err, p.pages.next-next)
 	}
-	for va, want := range map[uint64]bool{0: false, at - 1: false, at: true, at + n - 1: true, at + n/2: true, at + n: false, max64: false} {
+	for va, want := range map[uint64]bool{0: false, at - 1: false, at: true, at + n - 1: true, at +
+		n/2: true, at + n: false, max64: false} {
 		if ok, err := p.fault(va); ok != want || err != nil {
 			t.Errorf("fault at %#x: %v, %v", va, ok, err)
 		}
@@ -196,7 +212,8 @@ func TestLazyMappings(t *testing.T) {
 		}
 	}
 	// A system call touches as the program itself would, also over the border of two pieces.
-	if got, err := p.call(_SYS_CLOCK_GETTIME, 1, (at+4*faultLen)&^(faultLen-1)-8); got != 0 || err != nil {
+	if got, err := p.call(_SYS_CLOCK_GETTIME, 1, (at+4*faultLen)&^(faultLen-1)-8); got != 0 ||
+		err != nil {
 		t.Error(int64(got), err)
 	}
 	if got, err := p.call(_SYS_CLOCK_GETTIME, 1, at+n-8); got != errno(_EFAULT) || err != nil {
@@ -225,7 +242,8 @@ func TestLazyMappings(t *testing.T) {
 func FuzzSyscall(f *testing.F) {
 	f.Add([]byte{byte(_SYS_MMAP), 0, 1, 3, byte(_SYS_FUTEX), 0x60, 0, 0})
 	f.Add([]byte{byte(_SYS_CLONE), 1, 0x60, 0, byte(_SYS_SCHED_YIELD), 0, 0, 0})
-	values := []uint64{0, 1, 2, 8, 0x80, pageLen, dataVA, dataVA + pageLen - 4, mmapVA, systemVA - pageLen, trapVA, gdtVA,
+	values := []uint64{0, 1, 2, 8, 0x80, pageLen, dataVA, dataVA + pageLen - 4, mmapVA,
+		systemVA - pageLen, trapVA, gdtVA,
 		stackTopVA, 1 << 40, 1 << 63, max64 - 7, max64, _ARCH_SET_FS, _CLONE_SETTLS, 64 << 20}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		p := testProcess(t)
@@ -235,14 +253,16 @@ func FuzzSyscall(f *testing.F) {
 		trap, gdts := snapPage(t, p.pages, trapVA), snapPage(t, p.pages, gdtVA)
 		pick := func(b byte) uint64 { return values[int(b)%len(values)] }
 		for ; len(in) >= 4; in = in[4:] {
-			if _, err := p.call(uint64(in[0]), pick(in[1]), pick(in[2]), pick(in[3]), pick(in[1]+1), pick(in[2]+1)); err != nil {
+			if _, err := p.call(uint64(in[0]), pick(in[1]), pick(in[2]), pick(in[3]), pick(in[1]+1),
+				pick(in[2]+1)); err != nil {
 				break
 			}
 			if p.threads.Current.FS >= systemVA || len(p.log) > session.MaxLog {
 				t.Fatalf("fs %#x, %d bytes of log", p.threads.Current.FS, len(p.log))
 			}
 		}
-		if !bytes.Equal(trap, snapPage(t, p.pages, trapVA)) || !bytes.Equal(gdts, snapPage(t, p.pages, gdtVA)) || p.pages.next > endFrame {
+		if !bytes.Equal(trap, snapPage(t, p.pages, trapVA)) ||
+			!bytes.Equal(gdts, snapPage(t, p.pages, gdtVA)) || p.pages.next > endFrame {
 			t.Fatal("a page of the system has changed")
 		}
 	})

@@ -148,7 +148,8 @@ func TestTimeOfTheGuest(t *testing.T) {
 		}
 	}()
 	defer close(image.reading)
-	if _, err := agent.Run(t.Context(), &session.Job{Window: img.Whole, Image: image, Size: 512}); err != nil {
+	if _, err := agent.Run(t.Context(),
+		&session.Job{Window: img.Whole, Image: image, Size: 512}); err != nil {
 		t.Error(err)
 	}
 }

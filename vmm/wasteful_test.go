@@ -34,7 +34,8 @@ func (a *asm) queue(n uint32, table, avail, used uint64) *asm {
 	for _, r := range [][2]uint64{
 		{abi.DeviceStatus, 0}, {abi.DeviceStatus, 3},
 		{abi.DriverFeaturesSel, 1}, {abi.DriverFeatures, 1}, {abi.DeviceStatus, 11},
-		{abi.QueueNum, uint64(n)}, {abi.QueueDescLow, table}, {abi.QueueDriverLow, avail}, {abi.QueueDeviceLow, used},
+		{abi.QueueNum, uint64(n)}, {abi.QueueDescLow, table}, {abi.QueueDriverLow, avail},
+		{abi.QueueDeviceLow, used},
 		{abi.QueueReady, 1}, {abi.DeviceStatus, 15},
 	} {
 		a.store32(dev+r[0], uint32(r[1]))
@@ -45,7 +46,8 @@ func (a *asm) queue(n uint32, table, avail, used uint64) *asm {
 // notify makes n more entries of an available ring available, again and again. Their heads are 0.
 func (a *asm) notify(avail uint64, n uint16) {
 	a.forever(func() {
-		a.imm(rax, avail-abi.SharedGPA+shared+2).raw(0x66, 0x81, 0x00, byte(n), byte(n>>8)) // add word [rax], n
+		// add word [rax], n
+		a.imm(rax, avail-abi.SharedGPA+shared+2).raw(0x66, 0x81, 0x00, byte(n), byte(n>>8))
 		a.store32(dev+abi.QueueNotify, 0)
 	})
 }
@@ -69,42 +71,61 @@ func (a *asm) storm(length uint32, header []byte) {
 
 // wasteful guests use up time, memory, exits or reads, and never come to an end by themselves.
 var wasteful = map[string]func(a *asm){
-	"loop":          func(a *asm) { a.forever(func() {}) },
-	"pause":         func(a *asm) { a.forever(func() { a.raw(0xf3, 0x90) }) },
-	"cpuid":         func(a *asm) { a.forever(func() { a.raw(0x0f, 0xa2) }) },
-	"vmcall":        func(a *asm) { a.forever(func() { a.raw(0x0f, 0x01, 0xc1) }) },
-	"rdtsc":         func(a *asm) { a.forever(func() { a.raw(0x0f, 0x31) }) },
-	"int 0x80":      func(a *asm) { a.forever(func() { a.raw(0xcd, 0x80) }) },
-	"jump to lstar": func(a *asm) { a.forever(func() { a.imm(rcx, codeVA).imm(rax, trapVA+lstarOffset).raw(0xff, 0xe0) }) },
+	"loop":     func(a *asm) { a.forever(func() {}) },
+	"pause":    func(a *asm) { a.forever(func() { a.raw(0xf3, 0x90) }) },
+	"cpuid":    func(a *asm) { a.forever(func() { a.raw(0x0f, 0xa2) }) },
+	"vmcall":   func(a *asm) { a.forever(func() { a.raw(0x0f, 0x01, 0xc1) }) },
+	"rdtsc":    func(a *asm) { a.forever(func() { a.raw(0x0f, 0x31) }) },
+	"int 0x80": func(a *asm) { a.forever(func() { a.raw(0xcd, 0x80) }) },
+	"jump to lstar": func(a *asm) {
+		a.forever(func() {
+			a.imm(rcx, codeVA).imm(rax, trapVA+
+				lstarOffset).raw(0xff, 0xe0)
+		})
+	},
 	"device reads":  func(a *asm) { a.forever(func() { a.load32(dev) }) },
 	"device writes": func(a *asm) { a.forever(func() { a.store32(dev+abi.QueueSel, 0) }) },
 	"device resets": func(a *asm) {
 		a.forever(func() { a.store32(dev+abi.DeviceStatus, 0).store32(dev+abi.DeviceStatus, 15) })
 	},
-	"rep over device": func(a *asm) { a.forever(func() { a.imm(rdi, dev+0x14).imm(rcx, 1).imm(rax, 0).raw(0xf3, 0xab) }) },
-	"system calls":    func(a *asm) { a.forever(func() { a.syscall(_SYS_GETPID) }) },
-	"empty ring":      func(a *asm) { a.forever(func() { a.bell(abi.BellRing) }) },
+	"rep over device": func(a *asm) {
+		a.forever(func() {
+			a.imm(rdi, dev+0x14).imm(rcx, 1).imm(rax,
+				0).raw(0xf3, 0xab)
+		})
+	},
+	"system calls": func(a *asm) { a.forever(func() { a.syscall(_SYS_GETPID) }) },
+	"empty ring":   func(a *asm) { a.forever(func() { a.bell(abi.BellRing) }) },
 	"threads": func(a *asm) {
 		for range threads.Max {
 			a.syscall(_SYS_CLONE, 0, dataVA+64)
 		}
 		a.forever(func() { a.syscall(_SYS_SCHED_YIELD) })
 	},
-	"one mapping again": func(a *asm) { a.forever(func() { a.syscall(_SYS_MMAP, 0x20000000, eagerLen, 3) }) },
-	"all addresses":     func(a *asm) { a.forever(func() { a.syscall(_SYS_MMAP, 0, systemVA, 3) }) },
-	"all, reserved":     func(a *asm) { a.forever(func() { a.syscall(_SYS_MMAP, 0, systemVA, 0) }) },
+	"one mapping again": func(a *asm) {
+		a.forever(func() {
+			a.syscall(_SYS_MMAP, 0x20000000,
+				eagerLen, 3)
+		})
+	},
+	"all addresses": func(a *asm) { a.forever(func() { a.syscall(_SYS_MMAP, 0, systemVA, 3) }) },
+	"all, reserved": func(a *asm) { a.forever(func() { a.syscall(_SYS_MMAP, 0, systemVA, 0) }) },
 	"a page each 2 MiB": func(a *asm) {
 		for i := range uint64(64) {
 			a.syscall(_SYS_MMAP, 0x20000000+i<<26, 2*eagerLen, 3)
 		}
 		a.imm(rax, 0x20000000) // mov dword [rax], 1; add rax, 2 MiB
-		a.forever(func() { a.raw(0xc7, 0x00, 1, 0, 0, 0, 0x48, 0x05).raw(le.AppendUint32(nil, 1<<21)...) })
+		a.forever(func() {
+			a.raw(0xc7, 0x00, 1, 0, 0, 0, 0x48,
+				0x05).raw(le.AppendUint32(nil, 1<<21)...)
+		})
 	},
 	"page tables": func(a *asm) { // a page each GiB takes three tables
 		a.imm(rdi, 1<<32)
 		a.forever(func() {
-			a.raw(0x57).imm(rsi, pageLen).imm(rdx, 3).imm(rax, _SYS_MMAP).raw(0x0f, 0x05) // push rdi; mmap
-			a.raw(0x5f).imm(rax, 1<<30).raw(0x48, 0x01, 0xc7)                             // pop rdi; add rdi, rax
+			// push rdi; mmap
+			a.raw(0x57).imm(rsi, pageLen).imm(rdx, 3).imm(rax, _SYS_MMAP).raw(0x0f, 0x05)
+			a.raw(0x5f).imm(rax, 1<<30).raw(0x48, 0x01, 0xc7) // pop rdi; add rdi, rax
 		})
 	},
 	"a long log": func(a *asm) {
@@ -114,14 +135,18 @@ var wasteful = map[string]func(a *asm){
 	"empty buffers": func(a *asm) { a.storm(0, make([]byte, 16)) },
 	"large reads":   func(a *asm) { a.storm(4<<20, make([]byte, 16)) },
 	"writes":        func(a *asm) { a.storm(4<<20, []byte{1}) },
-	"past the end":  func(a *asm) { a.storm(4<<20, append(make([]byte, 8), "\xff\xff\xff\xff\xff\xff\xff\xff"...)) },
+	"past the end": func(a *asm) {
+		a.storm(4<<20,
+			append(make([]byte, 8), "\xff\xff\xff\xff\xff\xff\xff\xff"...))
+	},
 	"rings in a row": func(a *asm) { // a queue whose three parts are one
 		const q = abi.SharedGPA + abi.QueueOffset
 		a.copy(shared+abi.QueueOffset, chained(16, 512)).queue(16, q, q, q).notify(q, 1)
 	},
 	"over the queue": func(a *asm) { // data that is read over rings, config and all else
 		const q = abi.SharedGPA + abi.QueueOffset
-		ds := table(desc(dma+0x100, 16, 1, 1), desc(abi.SharedGPA, abi.SharedLen-512, 3, 2), desc(dma+0x200, 1, 2, 0))
+		ds := table(desc(dma+0x100, 16, 1, 1), desc(abi.SharedGPA, abi.SharedLen-512, 3, 2),
+			desc(dma+0x200, 1, 2, 0))
 		a.copy(shared+abi.QueueOffset, ds).queue(4, q, q+0x1000, q+0x2000).notify(q+0x1000, 1)
 	},
 	"records": func(a *asm) {
@@ -190,7 +215,8 @@ func settled(t *testing.T, threads, machines int) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Errorf("%d threads and %d machines, %d and %d before", nowThreads, nowMachines, threads, machines)
+			t.Errorf("%d threads and %d machines, %d and %d before", nowThreads, nowMachines,
+				threads, machines)
 			return
 		}
 	}

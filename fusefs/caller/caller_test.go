@@ -43,7 +43,8 @@ func TestParseRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, ok := parseRights(own); !ok || int(r.fsuid) != os.Geteuid() || int(r.fsgid) != os.Getegid() {
+	if r, ok := parseRights(own); !ok || int(r.fsuid) != os.Geteuid() ||
+		int(r.fsgid) != os.Getegid() {
 		t.Errorf("our own: %+v, %v", r, ok)
 	}
 	if !sameUserNamespace(uint32(os.Getpid())) {

@@ -30,7 +30,8 @@ func testLogNeverBlocks(t *testing.T) {
 	l.Close()
 	mu.Lock()
 	defer mu.Unlock()
-	if lines[0] != "line 0" || !strings.Contains(strings.Join(lines, "\n"), "log lines were dropped") {
+	if lines[0] != "line 0" ||
+		!strings.Contains(strings.Join(lines, "\n"), "log lines were dropped") {
 		t.Errorf("%d lines, %q", len(lines), lines[:3])
 	}
 }

@@ -43,7 +43,8 @@ func TestCheck(t *testing.T) {
 	}
 	mount(t, in("source"), in("bound"), "", unix.MS_BIND)
 	mount(t, "busy", in("busy"), "tmpfs", 0)
-	const inside, around = "the mount point is inside the source", "the source is inside the mount point"
+	const inside, around = "the mount point is inside the source",
+		"the source is inside the mount point"
 	for _, c := range []struct{ source, point, want string }{
 		{"source", "source", inside},
 		{"source", "source/sub", inside},
@@ -59,7 +60,8 @@ func TestCheck(t *testing.T) {
 		{"none", "free", "no such file or directory"},
 	} {
 		_, err := Check(in(c.source), in(c.point), t.Errorf)
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+		if err == nil || !strings.Contains(err.Error(), c.want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("mount %s at %s: %v, want %q", c.source, c.point, err, c.want)
 		}
 	}

@@ -36,14 +36,17 @@ func TestDecodeConfigRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := DecodeConfig(unhex(t, configBytes)[:ConfigLen-1]); !errors.Is(err, ErrConfigMagic) {
+	if _, err := DecodeConfig(unhex(t, configBytes)[:ConfigLen-1]); !errors.Is(err,
+		ErrConfigMagic) {
 		t.Error("a short one:", err)
 	}
 }
 
 func TestSectorSizeValid(t *testing.T) {
-	good := map[uint32]bool{512: true, 1024: true, 2048: true, 4096: true, 8192: true, 16384: true, 32768: true, 65536: true}
-	for _, n := range []uint32{0, 1, 256, 511, 513, 1000, 4095, 65535, 65537, 131072, 1 << 31, math.MaxUint32} {
+	good := map[uint32]bool{512: true, 1024: true, 2048: true, 4096: true, 8192: true, 16384: true,
+		32768: true, 65536: true}
+	for _, n := range []uint32{0, 1, 256, 511, 513, 1000, 4095, 65535, 65537, 131072, 1 << 31,
+		math.MaxUint32} {
 		if SectorSizeValid(n) {
 			t.Error(n)
 		}
@@ -61,7 +64,8 @@ func TestRecordRefuses(t *testing.T) {
 		flags, file uint32
 		ok          bool
 	}{
-		{uint32(extent.All), 0xffff, true}, {uint32(extent.All) + 1, 0, false}, {1 << 16, 0, false}, {1 << 31, 0, false},
+		{uint32(extent.All), 0xffff, true}, {uint32(extent.All) + 1, 0, false}, {1 << 16, 0, false},
+		{1 << 31, 0, false},
 		{0, 1 << 16, false}, {0, math.MaxUint32, false},
 	} {
 		b := make([]byte, RecordLen)
@@ -129,7 +133,8 @@ func TestDecodeResultRefuses(t *testing.T) {
 		t.Error(err)
 	}
 	b := make([]byte, ResultLen)
-	long := Result{Faults: []RoleFault{{RoleWarn, &fault.Fault{Reason: 1, Text: strings.Repeat("x", fault.MaxText+1)}}}}
+	long := Result{Faults: []RoleFault{{RoleWarn,
+		&fault.Fault{Reason: 1, Text: strings.Repeat("x", fault.MaxText+1)}}}}
 	if _, err := long.Encode(b); err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,8 @@ func FuzzConfig(f *testing.F) {
 // FuzzRecord: any 32 bytes that are a record are that record's encoding.
 func FuzzRecord(f *testing.F) {
 	b := make([]byte, RecordLen)
-	PutRecord(b, extent.Extent{Start: 1, Length: 2, Offset: 3, State: extent.State{Flags: 4, File: 5}})
+	PutRecord(b, extent.Extent{Start: 1, Length: 2, Offset: 3,
+		State: extent.State{Flags: 4, File: 5}})
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if len(in) < RecordLen {
@@ -48,8 +49,8 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// FuzzResult: decoding any page never panics, and its strings are never longer than the page, however often a text is
-// pointed to. What is accepted is what Encode would write.
+// FuzzResult: decoding any page never panics, and its strings are never longer than the page,
+// however often a text is pointed to. What is accepted is what Encode would write.
 func FuzzResult(f *testing.F) {
 	page := make([]byte, ResultLen)
 	n, err := goldenResult().Encode(page)

@@ -12,8 +12,8 @@ import (
 	"instarfs/guest/img"
 )
 
-// The bytes below are the ABI of version 2. When one of these tests fails, a byte has changed its meaning: give Version
-// the next number, and only then change the bytes here.
+// The bytes below are the ABI of version 2. When one of these tests fails, a byte has changed its
+// meaning: give Version the next number, and only then change the bytes here.
 const goldenVersion = 2
 
 // unhex reads bytes that are written with blanks between the fields.
@@ -59,7 +59,8 @@ func TestConfigBytes(t *testing.T) {
 
 func TestRecordBytes(t *testing.T) {
 	want := unhex(t, "0807060504030201 1817161514131211 2827262524232221 0d000000 02010000")
-	e := extent.Extent{Start: 0x0102030405060708, Length: 0x1112131415161718, Offset: 0x2122232425262728}
+	e := extent.Extent{Start: 0x0102030405060708, Length: 0x1112131415161718,
+		Offset: 0x2122232425262728}
 	e.Flags, e.File = extent.Present|extent.Data|extent.Offset, 0x102
 	got := make([]byte, RecordLen)
 	PutRecord(got, e)
@@ -74,7 +75,8 @@ func TestRecordBytes(t *testing.T) {
 // TestFlagBytes: the bits of extents cross the boundary, so they are part of the ABI.
 func TestFlagBytes(t *testing.T) {
 	for i, f := range []extent.Flags{
-		extent.Present, extent.Zero, extent.Data, extent.Offset, extent.Compressed, extent.Encrypted, extent.Holes,
+		extent.Present, extent.Zero, extent.Data, extent.Offset, extent.Compressed,
+		extent.Encrypted, extent.Holes,
 		extent.Bare, extent.Bad, extent.BadAhead,
 	} {
 		if f != 1<<i {
@@ -88,18 +90,22 @@ func TestFlagBytes(t *testing.T) {
 
 func goldenResult() *Result {
 	return &Result{
-		Format: 2, Extents: 0x0102030405060708, VirtualSize: 0x1112131415161718, Error: fault.Corrupt,
+		Format: 2, Extents: 0x0102030405060708, VirtualSize: 0x1112131415161718,
+		Error: fault.Corrupt,
 		Faults: []RoleFault{
-			{RoleRun, &fault.Fault{Reason: fault.Qcow2Magic, Offset: 0x2122232425262728, Args: [3]uint64{1, 2, 3}, Text: "abc"}},
+			{RoleRun, &fault.Fault{Reason: fault.Qcow2Magic, Offset: 0x2122232425262728,
+				Args: [3]uint64{1, 2, 3}, Text: "abc"}},
 			{RoleWarn, &fault.Fault{Reason: fault.DeviceRead, Offset: 4}},
 		},
-		References: []img.Reference{{Kind: 1, Name: "base", Format: "raw"}, {Kind: 2, Name: "data"}},
+		References: []img.Reference{{Kind: 1, Name: "base", Format: "raw"},
+			{Kind: 2, Name: "data"}},
 	}
 }
 
 func TestResultBytes(t *testing.T) {
 	want := make([]byte, ResultLen)
-	copy(want, unhex(t, "5352504d 02000000 0807060504030201 1817161514131211 05000000 02000000 02000000 0e000000"))
+	copy(want, unhex(t,
+		"5352504d 02000000 0807060504030201 1817161514131211 05000000 02000000 02000000 0e000000"))
 	copy(want[64:], unhex(t, `01000000 00010000 2827262524232221 0100000000000000 0200000000000000 0300000000000000
 		00000000 03000000`))
 	copy(want[128:], unhex(t, `03000000 01000000 0400000000000000 0000000000000000 0000000000000000 0000000000000000
@@ -127,14 +133,16 @@ func TestResultBytes(t *testing.T) {
 func TestReasonNumbers(t *testing.T) {
 	for r, want := range map[fault.Reason]int{
 		fault.None: 0, fault.DeviceRead: 1, fault.DeviceTooLarge: 2, fault.UnknownFormat: 3,
-		fault.BadConfig: 4, fault.TooManyReferences: 5, fault.NoMemory: 6, fault.RawTooLarge: 128, fault.Qcow2Magic: 256,
+		fault.BadConfig: 4, fault.TooManyReferences: 5, fault.NoMemory: 6, fault.RawTooLarge: 128,
+		fault.Qcow2Magic: 256,
 	} {
 		if int(r) != want {
 			t.Errorf("reason %d was %d", r, want)
 		}
 	}
 	for c, want := range map[fault.Class]uint32{
-		fault.OK: 0, fault.InvalidSource: 1, fault.InvalidOption: 2, fault.HasBacking: 3, fault.IO: 4, fault.Corrupt: 5,
+		fault.OK: 0, fault.InvalidSource: 1, fault.InvalidOption: 2, fault.HasBacking: 3,
+		fault.IO: 4, fault.Corrupt: 5,
 		fault.Unsupported: 6, fault.LimitExceeded: 7, fault.NeedsKey: 8,
 	} {
 		if uint32(c) != want {

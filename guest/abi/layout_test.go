@@ -46,13 +46,16 @@ func TestSharedWindowLayout(t *testing.T) {
 	if 3*MaxRequests > QueueSize || QueueSize&(QueueSize-1) != 0 {
 		t.Errorf("%d requests of three descriptors in a queue of %d", MaxRequests, QueueSize)
 	}
-	for name, off := range map[string]uint64{"result": ResultOffset, "ring control": RingControl, "queue": QueueOffset, "ring": RingOffset, "dma": DMAOffset} {
+	for name, off := range map[string]uint64{"result": ResultOffset, "ring control": RingControl,
+		"queue": QueueOffset, "ring": RingOffset, "dma": DMAOffset} {
 		if off%page != 0 {
 			t.Errorf("%s is at %#x, inside a page", name, off)
 		}
 	}
-	if MirrorPieceLen > MirrorStride || MirrorPieces > 32 || !SectorSizeValid(MirrorStride) || SectorSizeValid(2*MirrorStride) {
-		t.Error("pieces of the mirror overlap, the largest first block among them, or have no bit in Config.Mirror")
+	if MirrorPieceLen > MirrorStride || MirrorPieces > 32 || !SectorSizeValid(MirrorStride) ||
+		SectorSizeValid(2*MirrorStride) {
+		t.Error("pieces of the mirror overlap, the largest first block among them, or have no " +
+			"bit in Config.Mirror")
 	}
 	if RingLen%RecordLen != 0 || RingRecords&(RingRecords-1) != 0 {
 		t.Error("records do not fill the ring, or a free running index does not wrap with it")
@@ -60,7 +63,8 @@ func TestSharedWindowLayout(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	disjoint(t, 1<<32, area{"ram", 0, RAMLen}, area{"device", DeviceGPA, DeviceGPA + page}, area{"doorbells", DoorbellGPA, DoorbellGPA + page})
+	disjoint(t, 1<<32, area{"ram", 0, RAMLen}, area{"device", DeviceGPA, DeviceGPA + page},
+		area{"doorbells", DoorbellGPA, DoorbellGPA + page})
 	const lowerHalf = 1 << 47
 	disjoint(t, lowerHalf,
 		area{"shared", SharedVA, SharedVA + SharedLen},

@@ -66,11 +66,14 @@ func TestAddRefuses(t *testing.T) {
 func TestAddTakes(t *testing.T) {
 	for _, e := range []Extent{
 		tell(0, 1, 0, 0), tell(0, 1, Zero, 0), tell(0, 1, Present, 0), tell(0, 1, Present|Zero, 0),
-		tell(0, 1, Offset, 7), tell(0, 1, Present|Zero|Offset, 7), tell(0, 1, stored, 0), tell(0, 1, stored|Zero, 7),
+		tell(0, 1, Offset, 7), tell(0, 1, Present|Zero|Offset, 7), tell(0, 1, stored, 0),
+		tell(0, 1, stored|Zero, 7),
 		tell(0, 1, stored|Holes, 7), tell(0, 1, stored|Holes|Bare, 7), tell(0, 1, Present|Data, 0),
-		tell(0, 1, Present|Data|Compressed, 0), tell(0, 1, Present|Data|Encrypted, 0), tell(0, 1, Bad, 63),
+		tell(0, 1, Present|Data|Compressed, 0), tell(0, 1, Present|Data|Encrypted, 0),
+		tell(0, 1, Bad, 63),
 		tell(0, 1, stored|BadAhead, 7), tell(0, 1, stored, math.MaxInt64-1),
-		{Length: 1, Offset: 7, State: State{Flags: stored, File: math.MaxUint16, Depth: math.MaxUint16}},
+		{Length: 1, Offset: 7,
+			State: State{Flags: stored, File: math.MaxUint16, Depth: math.MaxUint16}},
 	} {
 		b := NewBuilder(0, 1, 1)
 		if err := b.Add(e); err != nil {
@@ -96,7 +99,8 @@ func TestMerging(t *testing.T) {
 		{"contiguous data", tell(0, 5, stored, 100), tell(5, 5, stored, 105), true},
 		{"data apart", tell(0, 5, stored, 100), tell(5, 5, stored, 106), false},
 		{"data overlapping", tell(0, 5, stored, 100), tell(5, 5, stored, 100), false},
-		{"compressed", tell(0, 5, Present|Data|Compressed, 0), tell(5, 5, Present|Data|Compressed, 0), true},
+		{"compressed", tell(0, 5, Present|Data|Compressed, 0),
+			tell(5, 5, Present|Data|Compressed, 0), true},
 		{"same fault", tell(0, 5, Bad, 2), tell(5, 5, Bad, 2), true},
 		{"other fault", tell(0, 5, Bad, 2), tell(5, 5, Bad, 3), false},
 		{"other depth", tell(0, 5, Zero, 0), with(tell(5, 5, 0, 0), State{Zero, 1, 0}), false},
@@ -128,7 +132,8 @@ func TestBound(t *testing.T) {
 	if err := b.Add(tell(100, 50, 0, 0)); err != nil {
 		t.Fatal(err)
 	}
-	for end, want := range map[uint64]error{149: ErrOutside, 0: ErrOutside, math.MaxUint64: ErrOutside, math.MaxInt64: nil, 200: nil, 150: nil} {
+	for end, want := range map[uint64]error{149: ErrOutside, 0: ErrOutside,
+		math.MaxUint64: ErrOutside, math.MaxInt64: nil, 200: nil, 150: nil} {
 		c := *b
 		if err := c.Bound(end); !errors.Is(err, want) {
 			t.Errorf("Bound(%d) = %v, want %v", end, err, want)
@@ -155,7 +160,8 @@ func TestEmptyWindow(t *testing.T) {
 			t.Error(err)
 		}
 		m, err := b.Finish([]string{"a"})
-		if err != nil || m.Len() != 0 || m.Start() != 7 || m.End() != 7 || m.Find(7) != 0 || m.Flags() != 0 || m.Files()[0] != "a" {
+		if err != nil || m.Len() != 0 || m.Start() != 7 || m.End() != 7 || m.Find(7) != 0 ||
+			m.Flags() != 0 || m.Files()[0] != "a" {
 			t.Errorf("%+v, %v", m, err)
 		}
 		if m := NewBuilder(7, end, 1).Cut(nil); m.Len() != 0 || m.Start() != 7 || m.End() != 7 {
@@ -164,11 +170,13 @@ func TestEmptyWindow(t *testing.T) {
 	}
 }
 
-// TestLimit: what merges costs nothing, and the extent that is still pending counts when the map is finished.
+// TestLimit: what merges costs nothing, and the extent that is still pending counts when the map is
+// finished.
 func TestLimit(t *testing.T) {
 	b := NewBuilder(0, 100, 2)
 	add := func(start, n uint64, f Flags) error { return b.Add(tell(start, n, f, 0)) }
-	if err := errors.Join(add(0, 10, 0), add(10, 10, 0), add(20, 10, Zero), add(30, 10, 0)); err != nil {
+	if err := errors.Join(add(0, 10, 0), add(10, 10, 0), add(20, 10, Zero),
+		add(30, 10, 0)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Finish(nil); !errors.Is(err, ErrShort) {
@@ -188,11 +196,13 @@ func TestLimit(t *testing.T) {
 // TestCut: what still grows is lost, the way qemu-img prints a walk that fails.
 func TestCut(t *testing.T) {
 	b := NewBuilder(10, 100, 0)
-	if err := errors.Join(b.Add(tell(10, 5, 0, 0)), b.Add(tell(15, 5, Zero, 0)), b.Add(tell(20, 5, Zero, 0))); err != nil {
+	if err := errors.Join(b.Add(tell(10, 5, 0, 0)), b.Add(tell(15, 5, Zero, 0)),
+		b.Add(tell(20, 5, Zero, 0))); err != nil {
 		t.Fatal(err)
 	}
 	m := b.Cut([]string{"x"})
-	if m.Len() != 1 || m.At(0) != tell(10, 5, 0, 0) || m.Start() != 10 || m.End() != 15 || m.Find(15) != 1 || m.Files()[0] != "x" {
+	if m.Len() != 1 || m.At(0) != tell(10, 5, 0, 0) || m.Start() != 10 || m.End() != 15 ||
+		m.Find(15) != 1 || m.Files()[0] != "x" {
 		t.Fatalf("%+v", m)
 	}
 }

@@ -26,7 +26,8 @@ func TestColumnsAreTheExtents(t *testing.T) {
 				t.Fatalf("columns of [%d, %d): %d extents", lo, hi, c.Len())
 			}
 			for j := range c.Len() {
-				if e := m.At(lo + j); c.At(j) != e || c.Flags(j) != e.Flags || m.States()[c.State[j]] != e.State {
+				if e := m.At(lo + j); c.At(j) != e || c.Flags(j) != e.Flags ||
+					m.States()[c.State[j]] != e.State {
 					t.Fatalf("extent %d: %+v, want %+v", lo+j, c.At(j), e)
 				}
 			}

@@ -8,8 +8,9 @@ type byteState struct {
 	offset uint64 // of this byte, with Offset; else the extent's
 }
 
-// FuzzBuilder adds extents that the input describes, four bytes each, and compares the map with a slice that has an entry
-// for every byte: the same state at each byte, extents that tile, are maximal, and are found.
+// FuzzBuilder adds extents that the input describes, four bytes each, and compares the map with a
+// slice that has an entry for every byte: the same state at each byte, extents that tile, are
+// maximal, and are found.
 func FuzzBuilder(f *testing.F) {
 	f.Add([]byte{13, 0, 10, 0, 13, 0, 10, 10, 3, 0, 3, 0}) // two that merge, one that does not
 	f.Add([]byte{0, 0, 1, 0, 0, 1, 5, 7, 0, 1, 5, 7, 0, 1, 5, 8, 13, 0, 200, 9})
@@ -20,11 +21,13 @@ func FuzzBuilder(f *testing.F) {
 		b := NewBuilder(start, 1<<40, 0)
 		for ; len(in) >= 4; in = in[4:] {
 			e := Extent{Start: b.Next(), Length: uint64(in[2]), Offset: uint64(in[3])}
-			// The two highest bits are no flags: one is the file, the other makes a gap, which must be refused.
+			// The two highest bits are no flags: one is the file, the other makes a gap, which must
+			// be refused.
 			e.Flags, e.File = Flags(in[0])|Flags(in[1]&0x3f)<<8, uint16(in[1]>>7)
 			e.Start += uint64(in[1] >> 6 & 1)
 			if b.Add(e) != nil {
-				if e.Start == b.Next() && e.Length != 0 && !contradictory(e.State) && (e.Offset == 0 || e.Flags&(Offset|Bad) != 0) {
+				if e.Start == b.Next() && e.Length != 0 && !contradictory(e.State) &&
+					(e.Offset == 0 || e.Flags&(Offset|Bad) != 0) {
 					t.Fatalf("%+v is refused", e)
 				}
 				continue
@@ -71,6 +74,7 @@ func compare(t *testing.T, m *Map, start uint64, model []byteState) {
 		next = e.End()
 	}
 	if next != m.End() || next != start+uint64(len(model)) {
-		t.Fatalf("map ends at %d, window at %d, model at %d", next, m.End(), start+uint64(len(model)))
+		t.Fatalf("map ends at %d, window at %d, model at %d", next, m.End(), start+
+			uint64(len(model)))
 	}
 }

@@ -84,7 +84,8 @@ func TestManyStates(t *testing.T) {
 	const most = math.MaxUint16 + 1
 	b := NewBuilder(0, most+1, 0)
 	for i := range uint64(most) {
-		if err := b.Add(Extent{Start: i, Length: 1, Offset: 9 * i, State: file(int(i))}); err != nil {
+		if err := b.Add(Extent{Start: i, Length: 1, Offset: 9 * i,
+			State: file(int(i))}); err != nil {
 			t.Fatal(i, err)
 		}
 	}
@@ -128,7 +129,8 @@ func TestRemap(t *testing.T) {
 	}
 	deeper := func(s State) State { s.Depth++; return s }
 	r, ok := m.Remap([]string{"new"}, deeper)
-	if !ok || r.Len() != m.Len() || r.Start() != m.Start() || r.End() != m.End() || r.Files()[0] != "new" {
+	if !ok || r.Len() != m.Len() || r.Start() != m.Start() || r.End() != m.End() ||
+		r.Files()[0] != "new" {
 		t.Fatalf("%+v", r)
 	}
 	for i := range m.Len() {

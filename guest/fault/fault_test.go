@@ -26,7 +26,8 @@ func reasons() (all []Reason) {
 	return all
 }
 
-// TestTable: every reason has a complete row, of printable text on one line whose verbs are all known. expand trusts that.
+// TestTable: every reason has a complete row, of printable text on one line whose verbs are all
+// known. expand trusts that.
 func TestTable(t *testing.T) {
 	for _, r := range reasons() {
 		w := r.row()
@@ -79,10 +80,14 @@ func TestMessage(t *testing.T) {
 	}{
 		{New(Qcow2Magic, 0), "Image is not in qcow2 format"},
 		{New(Qcow2Version, 4, 4), "Unsupported qcow2 version 4"},
-		{New(Qcow2L2Unaligned, 0, 0x30001, 0), "L2 table offset 0x30001 unaligned (L1 index: 0)"}, // zero as C prints %#x
+		// zero as C prints %#x
+		{New(Qcow2L2Unaligned, 0, 0x30001, 0), "L2 table offset 0x30001 unaligned (L1 index: 0)"},
 		{New(Qcow2ClusterUnaligned, 8, max, 0xab, 10),
-			"Cluster allocation offset 0xffffffffffffffff unaligned (L2 offset: 0xab, L2 index: 0xa)"},
-		{New(Qcow2CryptoOffset, 0, max, 65536), "Encryption header offset '18446744073709551615' is not a multiple of cluster size '65536'"},
+			"Cluster allocation offset 0xffffffffffffffff unaligned (L2 offset: 0xab, L2 index: " +
+				"0xa)"},
+		{New(Qcow2CryptoOffset, 0, max, 65536),
+			"Encryption header offset '18446744073709551615' is not a multiple of cluster size " +
+				"'65536'"},
 		{Quoting(Qcow2Features, 0, "a, b"), "Unsupported qcow2 feature(s): a, b"},
 		{Quoting(Qcow2BitmapExists, 0, "ä\n\x1b[31m\u009b\x7f\xff~ {0}"),
 			`Bitmap already exists: ä\x0a\x1b[31m\xc2\x9b\x7f\xff~ {0}`},
@@ -94,7 +99,8 @@ func TestMessage(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, test.want)
 		}
 	}
-	if got, want := New(Qcow2L1Size, 36).Error(), "l1_size at offset 36: Active L1 table too large"; got != want {
+	if got, want := New(Qcow2L1Size, 36).Error(),
+		"l1_size at offset 36: Active L1 table too large"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
@@ -102,7 +108,8 @@ func TestMessage(t *testing.T) {
 // TestVerbs covers every spelling.
 func TestVerbs(t *testing.T) {
 	f := &Fault{Args: [3]uint64{0, 255, 1 << 63}, Text: "t"}
-	const text, want = "{0}|{0:x}|{0:#x}|{1}|{1:d}|{1:x}|{1:#x}|{2:#x}|{2:d}|{text}|{file}|", "0|0|0|255|255|ff|0xff|0x8000000000000000|-9223372036854775808|t|a{0}|"
+	const text, want = "{0}|{0:x}|{0:#x}|{1}|{1:d}|{1:x}|{1:#x}|{2:#x}|{2:d}|{text}|{file}|",
+		"0|0|0|255|255|ff|0xff|0x8000000000000000|-9223372036854775808|t|a{0}|"
 	if got := string(f.expand(nil, text, "a{0}")); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -110,7 +117,8 @@ func TestVerbs(t *testing.T) {
 
 // TestMarksCorrupt lists what a walk of a qcow2 can find.
 func TestMarksCorrupt(t *testing.T) {
-	walk := []Reason{Qcow2L2Unaligned, Qcow2ClusterUnaligned, Qcow2ZeroInV2, Qcow2CompressedWithDataFile,
+	walk := []Reason{Qcow2L2Unaligned, Qcow2ClusterUnaligned, Qcow2ZeroInV2,
+		Qcow2CompressedWithDataFile,
 		Qcow2DataFileOffset, Qcow2InvalidSubcluster, Qcow2RefblockUnaligned}
 	for _, r := range reasons() {
 		if got, want := New(r, 0).MarksCorrupt(), slices.Contains(walk, r); got != want {
@@ -121,7 +129,8 @@ func TestMarksCorrupt(t *testing.T) {
 
 func TestQuotingCapsItsText(t *testing.T) {
 	for _, n := range []int{0, MaxText, MaxText + 1, 1 << 20} {
-		if got := len(Quoting(Qcow2Features, 0, strings.Repeat("x", n)).Text); got != min(n, MaxText) {
+		if got := len(Quoting(Qcow2Features, 0, strings.Repeat("x", n)).Text); got != min(n,
+			MaxText) {
 			t.Errorf("%d bytes became %d", n, got)
 		}
 	}
@@ -129,7 +138,8 @@ func TestQuotingCapsItsText(t *testing.T) {
 
 func TestUnknown(t *testing.T) {
 	f := &Fault{Reason: unknown}
-	if f.Reason.Known() || f.Class() != Corrupt || f.Field() != "guest" || Class(highestClass+1).Known() {
+	if f.Reason.Known() || f.Class() != Corrupt || f.Field() != "guest" ||
+		Class(highestClass+1).Known() {
 		t.Error(f.Class(), f.Field())
 	}
 }

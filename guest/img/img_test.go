@@ -4,19 +4,21 @@ import "testing"
 
 func TestParseRelease(t *testing.T) {
 	for s, want := range map[string]Release{
-		"5.1": NewRelease(5, 1), "7.2": NewRelease(7, 2), "7.2.22": NewRelease(7, 2), "8.2.0": NewRelease(8, 2), "11.1": NewRelease(11, 1),
+		"5.1": NewRelease(5, 1), "7.2": NewRelease(7, 2), "7.2.22": NewRelease(7, 2),
+		"8.2.0": NewRelease(8, 2), "11.1": NewRelease(11, 1),
 	} {
 		if got, err := ParseRelease(s); got != want || err != nil {
 			t.Errorf("%s: %v, %v", s, got, err)
 		}
 	}
 	for s, want := range map[string]string{
-		"5.0":  "qemu-img 5.0 is not reproduced, only 5.1 and newer are",
-		"0.0":  "qemu-img 0.0 is not reproduced, only 5.1 and newer are",
-		"":     `"" is not a version of the form X.Y`,
-		"7":    `"7" is not a version of the form X.Y`,
-		"7.x":  `"7.x" is not a version of the form X.Y`,
-		"-7.2": `"-7.2" is not a version of the form X.Y`, "7.70000": `"7.70000" is not a version of the form X.Y`,
+		"5.0":     "qemu-img 5.0 is not reproduced, only 5.1 and newer are",
+		"0.0":     "qemu-img 0.0 is not reproduced, only 5.1 and newer are",
+		"":        `"" is not a version of the form X.Y`,
+		"7":       `"7" is not a version of the form X.Y`,
+		"7.x":     `"7.x" is not a version of the form X.Y`,
+		"-7.2":    `"-7.2" is not a version of the form X.Y`,
+		"7.70000": `"7.70000" is not a version of the form X.Y`,
 		"7.2.1.1": `"7.2.1.1" is not a version of the form X.Y`,
 	} {
 		if _, err := ParseRelease(s); err == nil || err.Error() != want {
@@ -39,11 +41,14 @@ func TestReleases(t *testing.T) {
 		{NewRelease(11, 1), true, true, true},
 	} {
 		r := test.r
-		if r.IsQemu() != test.qemu || r.HasPresent() != test.present || r.HasCompressed() != test.compressed {
-			t.Errorf("%d.%d: %v, %v, %v", r>>16, r&0xffff, r.IsQemu(), r.HasPresent(), r.HasCompressed())
+		if r.IsQemu() != test.qemu || r.HasPresent() != test.present ||
+			r.HasCompressed() != test.compressed {
+			t.Errorf("%d.%d: %v, %v, %v", r>>16, r&0xffff, r.IsQemu(), r.HasPresent(),
+				r.HasCompressed())
 		}
 	}
-	if Release(0).Since(0, 0) || NewRelease(7, 2).Since(7, 3) || !NewRelease(7, 2).Since(7, 2) || !NewRelease(10, 0).Since(7, 2) {
+	if Release(0).Since(0, 0) || NewRelease(7, 2).Since(7, 3) || !NewRelease(7, 2).Since(7, 2) ||
+		!NewRelease(10, 0).Since(7, 2) {
 		t.Error("Since")
 	}
 }
@@ -73,7 +78,8 @@ func TestFormats(t *testing.T) {
 func TestHasExtension(t *testing.T) {
 	for name, want := range map[string]bool{
 		"disk.qcow2": true, "DISK.VHD": true, "a.b.avhdx": true, ".img": true, "dir.d/x.hds": true,
-		"disk": false, "disk.": false, "qcow2": false, "disk.qcow2.txt": false, "disk.iso": false, "": false,
+		"disk": false, "disk.": false, "qcow2": false, "disk.qcow2.txt": false, "disk.iso": false,
+		"": false,
 	} {
 		if HasExtension(name) != want {
 			t.Errorf("%s: %v", name, !want)

@@ -76,7 +76,8 @@ func FuzzLine(f *testing.F) {
 		if !utf8.ValidString(line) || strings.ContainsFunc(line, bad) || Line(line) != line {
 			t.Errorf("%q becomes %q", s, line)
 		}
-		if Lines(s) != strings.ReplaceAll(Lines(s), "\r", "") || strings.Count(Lines(s), "\n") != strings.Count(s, "\n") {
+		if Lines(s) != strings.ReplaceAll(Lines(s), "\r", "") ||
+			strings.Count(Lines(s), "\n") != strings.Count(s, "\n") {
 			t.Errorf("%q becomes %q", s, Lines(s))
 		}
 	})

@@ -31,7 +31,8 @@ func TestGuard(t *testing.T) {
 	} {
 		err := Guard(func() error { return deeper(50, f) })
 		var bug *Error
-		if !errors.As(err, &bug) || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), "\n") {
+		if !errors.As(err, &bug) || !strings.Contains(err.Error(), text) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v, want %q", err, text)
 			continue
 		}

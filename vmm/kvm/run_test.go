@@ -18,7 +18,8 @@ import (
 // fakeRun is a vCPU whose struct kvm_run nobody shares.
 func fakeRun() *VCPU { return &VCPU{fd: -1, run: make([]byte, runLen)} }
 
-// TestImmediateExit: the flag is the second byte of the structure, and the bytes beside it stay as they are.
+// TestImmediateExit: the flag is the second byte of the structure, and the bytes beside it stay as
+// they are.
 func TestImmediateExit(t *testing.T) {
 	c := fakeRun()
 	for _, on := range []bool{true, true, false, true, false} {
@@ -39,7 +40,8 @@ func TestMMIO(t *testing.T) {
 	le.PutUint64(c.run[40:], 0x1122334455667788)
 	le.PutUint32(c.run[48:], 4)
 	c.run[52] = 1
-	if got, want := c.MMIO(), (MMIO{Addr: 0xd0000050, Len: 4, Write: true, Value: 0x55667788}); got != want {
+	if got, want := c.MMIO(),
+		(MMIO{Addr: 0xd0000050, Len: 4, Write: true, Value: 0x55667788}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if c.ExitReason() != ExitMMIO {
@@ -48,7 +50,8 @@ func TestMMIO(t *testing.T) {
 	// More than the field holds: the kernel never says so, and it would not be believed.
 	le.PutUint32(c.run[48:], 1<<31)
 	c.run[52] = 0
-	if got, want := c.MMIO(), (MMIO{Addr: 0xd0000050, Len: 8, Value: 0x1122334455667788}); got != want {
+	if got, want := c.MMIO(),
+		(MMIO{Addr: 0xd0000050, Len: 8, Value: 0x1122334455667788}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	c.SetMMIO(0xabcd)
@@ -96,7 +99,8 @@ func TestXCR0(t *testing.T) {
 	}
 }
 
-// TestOpenSaysWhatToDo: each way in which KVM can be missing is ErrNoKVM on one line, with its path, and leaks nothing.
+// TestOpenSaysWhatToDo: each way in which KVM can be missing is ErrNoKVM on one line, with its
+// path, and leaks nothing.
 func TestOpenSaysWhatToDo(t *testing.T) {
 	plain := filepath.Join(t.TempDir(), "plain")
 	if err := os.WriteFile(plain, nil, 0o600); err != nil {
@@ -122,7 +126,8 @@ func TestAdvice(t *testing.T) {
 		unix.EPERM: "--device /dev/kvm", unix.EMFILE: "too many open files",
 	} {
 		got := openError("/dev/kvm", err)
-		if !errors.Is(got, ErrNoKVM) || !errors.Is(got, err) || !strings.Contains(got.Error(), want) {
+		if !errors.Is(got, ErrNoKVM) || !errors.Is(got, err) ||
+			!strings.Contains(got.Error(), want) {
 			t.Errorf("%v: %v", err, got)
 		}
 	}
@@ -177,7 +182,8 @@ func TestMachine(t *testing.T) {
 	}
 	defer vm.Close()
 	const n = 64 * 4096
-	mem, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	mem, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_SHARED|unix.MAP_ANONYMOUS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +209,8 @@ func TestMachine(t *testing.T) {
 	if err := c.SetMSRs(MSR{Index: 0xc0000082, Data: 0x1000}); err != nil {
 		t.Error(err)
 	}
-	if err := c.SetMSRs(MSR{Index: 0xc0000082}, MSR{Index: 0xdeadbeef}); err == nil || !strings.Contains(err.Error(), "0xdeadbeef") {
+	if err := c.SetMSRs(MSR{Index: 0xc0000082}, MSR{Index: 0xdeadbeef}); err == nil ||
+		!strings.Contains(err.Error(), "0xdeadbeef") {
 		t.Error("a register that does not exist:", err)
 	}
 	dirty := []uint64{0}

@@ -5,8 +5,9 @@ import (
 	"unsafe"
 )
 
-// TestLayout compares every structure with the kernel's, as a C compiler lays it out on x86-64 (linux/kvm.h, asm/kvm.h).
-// Those that end in an array of any length have a fixed one here, so their size is that of the header and of an entry.
+// TestLayout compares every structure with the kernel's, as a C compiler lays it out on x86-64
+// (linux/kvm.h, asm/kvm.h). Those that end in an array of any length have a fixed one here, so
+// their size is that of the header and of an entry.
 func TestLayout(t *testing.T) {
 	var (
 		r  Regs
@@ -137,9 +138,11 @@ func TestRequests(t *testing.T) {
 		{"KVM_GET_SUPPORTED_CPUID", _KVM_GET_SUPPORTED_CPUID, read | write, 0x05, header},
 		{"KVM_CREATE_VCPU", _KVM_CREATE_VCPU, none, 0x41, 0},
 		{"KVM_ENABLE_CAP", _KVM_ENABLE_CAP, write, 0xa3, unsafe.Sizeof(enableCap{})},
-		{"KVM_CLEAR_DIRTY_LOG", _KVM_CLEAR_DIRTY_LOG, read | write, 0xc0, unsafe.Sizeof(clearDirtyLog{})},
+		{"KVM_CLEAR_DIRTY_LOG", _KVM_CLEAR_DIRTY_LOG, read | write, 0xc0,
+			unsafe.Sizeof(clearDirtyLog{})},
 		{"KVM_GET_DIRTY_LOG", _KVM_GET_DIRTY_LOG, write, 0x42, unsafe.Sizeof(dirtyLog{})},
-		{"KVM_SET_USER_MEMORY_REGION", _KVM_SET_USER_MEMORY_REGION, write, 0x46, unsafe.Sizeof(userspaceMemoryRegion{})},
+		{"KVM_SET_USER_MEMORY_REGION", _KVM_SET_USER_MEMORY_REGION, write, 0x46,
+			unsafe.Sizeof(userspaceMemoryRegion{})},
 		{"KVM_RUN", _KVM_RUN, none, 0x80, 0},
 		{"KVM_GET_REGS", _KVM_GET_REGS, read, 0x81, unsafe.Sizeof(Regs{})},
 		{"KVM_SET_REGS", _KVM_SET_REGS, write, 0x82, unsafe.Sizeof(Regs{})},

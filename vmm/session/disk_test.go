@@ -87,11 +87,14 @@ func TestImageFails(t *testing.T) {
 		read file
 		want error
 	}{
-		{"short", func(p []byte, _ int64) (int, error) { return len(p) - 1, io.EOF }, io.ErrUnexpectedEOF},
-		{"short without an error", func(p []byte, _ int64) (int, error) { return len(p) - 1, nil }, io.ErrUnexpectedEOF},
+		{"short", func(p []byte, _ int64) (int, error) { return len(p) - 1, io.EOF },
+			io.ErrUnexpectedEOF},
+		{"short without an error", func(p []byte, _ int64) (int, error) { return len(p) - 1, nil },
+			io.ErrUnexpectedEOF},
 		{"nothing", func([]byte, int64) (int, error) { return 0, io.EOF }, io.ErrUnexpectedEOF},
 		{"errno", func([]byte, int64) (int, error) { return 0, unix.EIO }, unix.EIO},
-		{"wrapped", func([]byte, int64) (int, error) { return 0, fmt.Errorf("x: %w", unix.ESTALE) }, unix.ESTALE},
+		{"wrapped", func([]byte, int64) (int, error) { return 0, fmt.Errorf("x: %w", unix.ESTALE) },
+			unix.ESTALE},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := testDisk(t, Budget{}, test.read, 1<<20)
@@ -101,13 +104,15 @@ func TestImageFails(t *testing.T) {
 			if ok, err := d.ReadSectors(make([]byte, 512), 9); ok || err != nil {
 				t.Error(ok, err)
 			}
-			if !errors.Is(d.failed, test.want) || !strings.Contains(d.failed.Error(), "read of 1024 bytes at offset 2560: ") {
+			if !errors.Is(d.failed, test.want) ||
+				!strings.Contains(d.failed.Error(), "read of 1024 bytes at offset 2560: ") {
 				t.Error(d.failed)
 			}
 		})
 	}
 	// All bytes and an error are all bytes.
-	d := testDisk(t, Budget{}, file(func(p []byte, _ int64) (int, error) { return len(p), io.EOF }), 512)
+	d := testDisk(t, Budget{}, file(func(p []byte, _ int64) (int, error) { return len(p), io.EOF }),
+		512)
 	if ok, err := d.ReadSectors(make([]byte, 512), 0); !ok || err != nil || d.failed != nil {
 		t.Error(ok, err, d.failed)
 	}
@@ -122,7 +127,8 @@ func TestReadLimit(t *testing.T) {
 			t.Fatal(ok, err)
 		}
 	}
-	if _, err := d.ReadSectors(make([]byte, 512), 0); !errors.Is(err, ErrReadLimit) || !strings.Contains(err.Error(), "1024 bytes") {
+	if _, err := d.ReadSectors(make([]byte, 512), 0); !errors.Is(err, ErrReadLimit) ||
+		!strings.Contains(err.Error(), "1024 bytes") {
 		t.Fatal(err)
 	}
 	if d.read != 1024 {

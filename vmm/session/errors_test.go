@@ -16,10 +16,12 @@ func TestGuestErrorText(t *testing.T) {
 			"map guest: forbidden system call: system call 59 (at 0x401234)"},
 		{GuestError{Kind: KindSyscall, Carrier: "process", What: "system call 59"},
 			"map guest (process): forbidden system call: system call 59"},
-		{GuestError{Kind: KindDeadline, What: "no result after 1s"}, "map guest: time limit: no result after 1s"},
+		{GuestError{Kind: KindDeadline, What: "no result after 1s"},
+			"map guest: time limit: no result after 1s"},
 		{GuestError{Kind: KindExit, What: "status 2", Log: "panic: \x1b[2J\r\x00\xff\nsecond line"},
 			`map guest: exit: status 2, it said "panic: \x1b[2J\x0d\x00\xff"`},
-		{GuestError{Kind: KindExit, What: "status 2", Log: "\nsecond line"}, "map guest: exit: status 2"},
+		{GuestError{Kind: KindExit, What: "status 2", Log: "\nsecond line"},
+			"map guest: exit: status 2"},
 	} {
 		if got := test.e.Error(); got != test.want {
 			t.Errorf("got  %s\nwant %s", got, test.want)
@@ -35,7 +37,8 @@ func TestGuestErrorText(t *testing.T) {
 }
 
 func TestKinds(t *testing.T) {
-	budgets := map[Kind]bool{KindMemory: true, KindDeadline: true, KindExits: true, KindReads: true, KindExtents: true}
+	budgets := map[Kind]bool{KindMemory: true, KindDeadline: true, KindExits: true, KindReads: true,
+		KindExtents: true}
 	seen := map[string]bool{}
 	for k := KindFault; k <= KindCarrier; k++ {
 		if k.String() == "" || seen[k.String()] {

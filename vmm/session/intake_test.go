@@ -20,7 +20,8 @@ type testStream struct {
 }
 
 func newTestStream() *testStream {
-	return &testStream{intake: newIntake(0, 0), control: make([]byte, 8), ring: make([]byte, abi.RingLen)}
+	return &testStream{intake: newIntake(0, 0), control: make([]byte, 8),
+		ring: make([]byte, abi.RingLen)}
 }
 
 // produce writes records as a guest would, after those that were taken, and then the index.
@@ -44,7 +45,8 @@ func (s *testStream) drain(done bool) error {
 	return s.take(e)
 }
 
-// TestRingWraps: many more records than the ring holds, in portions that do not divide it, arrive in order.
+// TestRingWraps: many more records than the ring holds, in portions that do not divide it, arrive
+// in order.
 func TestRingWraps(t *testing.T) {
 	s := newTestStream()
 	const portion, portions = 10_007, 11
@@ -84,8 +86,8 @@ func TestRingWraps(t *testing.T) {
 	}
 }
 
-// TestBehind: what is taken in portions while the guest goes on arrives in order, and a record that is wrong ends it, be it seen
-// at the next portion or in the end.
+// TestBehind: what is taken in portions while the guest goes on arrives in order, and a record that
+// is wrong ends it, be it seen at the next portion or in the end.
 func TestBehind(t *testing.T) {
 	portion := func(n, from int) (es []extent.Extent) {
 		for i := range n {
@@ -93,7 +95,8 @@ func TestBehind(t *testing.T) {
 			if i%2 == 0 {
 				f = extent.Present | extent.Zero
 			}
-			es = append(es, extent.Extent{Start: uint64(from + i), Length: 1, State: extent.State{Flags: f}})
+			es = append(es, extent.Extent{Start: uint64(from + i), Length: 1,
+				State: extent.State{Flags: f}})
 		}
 		return es
 	}
@@ -107,7 +110,8 @@ func TestBehind(t *testing.T) {
 		n += k
 	}
 	s.produce(portion(6, n)...)
-	if err := s.drain(true); err != nil || s.decoded != uint64(n+6) || s.out.Next() != uint64(n+6) || s.behind != nil {
+	if err := s.drain(true); err != nil || s.decoded != uint64(n+6) ||
+		s.out.Next() != uint64(n+6) || s.behind != nil {
 		t.Fatal(s.decoded, s.out.Next(), err)
 	}
 	s = newTestStream()
@@ -137,12 +141,14 @@ func TestPointersOfExtents(t *testing.T) {
 	}
 }
 
-// FuzzDrain lets a guest write any index and any records, twice: drain never panics, never takes more than a ring at a
-// time, and what it accepts is a sequence that tiles.
+// FuzzDrain lets a guest write any index and any records, twice: drain never panics, never takes
+// more than a ring at a time, and what it accepts is a sequence that tiles.
 func FuzzDrain(f *testing.F) {
 	good := make([]byte, 2*abi.RecordLen)
 	abi.PutRecord(good, extent.Extent{Length: 10})
-	abi.PutRecord(good[abi.RecordLen:], extent.Extent{Start: 10, Length: 10, State: extent.State{Flags: extent.Present | extent.Zero}})
+	abi.PutRecord(good[abi.RecordLen:],
+		extent.Extent{Start: 10, Length: 10,
+			State: extent.State{Flags: extent.Present | extent.Zero}})
 	f.Add(uint64(0), uint64(2), uint64(2), good)
 	f.Add(uint64(abi.RingRecords-1), uint64(abi.RingRecords+1), uint64(0), good)
 	f.Add(uint64(math.MaxUint64), uint64(1), uint64(math.MaxUint64), good)
@@ -176,7 +182,8 @@ func FuzzDrain(f *testing.F) {
 		next := uint64(0)
 		for i := range m.Len() {
 			e := m.At(i)
-			if e.Start != next || e.Flags&^extent.All != 0 || int(e.File) > s.maxFile || e.Flags == extent.Bad && int(e.Offset) >= s.bads {
+			if e.Start != next || e.Flags&^extent.All != 0 || int(e.File) > s.maxFile ||
+				e.Flags == extent.Bad && int(e.Offset) >= s.bads {
 				t.Fatalf("extent %d is %+v", i, e)
 			}
 			next = e.End()
@@ -190,7 +197,8 @@ func FuzzDrain(f *testing.F) {
 // isBug reports whether err is a *bug.Error of one line that says text, where it happened included.
 func isBug(err error, text string) bool {
 	var ours *bug.Error
-	return errors.As(err, &ours) && strings.Contains(err.Error(), text) && !strings.Contains(err.Error(), "\n")
+	return errors.As(err, &ours) && strings.Contains(err.Error(), text) &&
+		!strings.Contains(err.Error(), "\n")
 }
 
 // TestPanicOfTheDecoder: the goroutine that decodes records is nobody's but its own.

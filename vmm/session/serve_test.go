@@ -74,7 +74,8 @@ func done(t testing.TB, records []byte, r abi.Result) Event {
 
 // ext is an extent of a layer map.
 func ext(start, length uint64, flags extent.Flags, offset uint64, file uint16) extent.Extent {
-	return extent.Extent{Start: start, Length: length, Offset: offset, State: extent.State{Flags: flags, File: file}}
+	return extent.Extent{Start: start, Length: length, Offset: offset,
+		State: extent.State{Flags: flags, File: file}}
 }
 
 const (
@@ -94,8 +95,8 @@ func serveScript(t testing.TB, b Budget, job *Job, s *scripted) (*Layer, error) 
 	return Serve(m, s, job)
 }
 
-// TestServe: what a guest says is a layer only if all of it fits together; else the run ends with the
-// right kind of error, which names the carrier.
+// TestServe: what a guest says is a layer only if all of it fits together; else the run ends with
+// the right kind of error, which names the carrier.
 func TestServe(t *testing.T) {
 	const size = 4096
 	whole := records(ext(0, 1024, zeroes, 0, 0), ext(1024, 3072, stored, 512, 0))
@@ -115,7 +116,8 @@ func TestServe(t *testing.T) {
 	}{
 		{"at once", func(t *testing.T) []Event { return []Event{done(t, whole, result)} }, "", 0},
 		{"in pieces", func(t *testing.T) []Event {
-			return []Event{{Records: [2][]byte{whole[:abi.RecordLen], nil}}, {}, done(t, whole[abi.RecordLen:], result)}
+			return []Event{{Records: [2][]byte{whole[:abi.RecordLen], nil}}, {},
+				done(t, whole[abi.RecordLen:], result)}
 		}, "", 0},
 		{"around the end of a ring", func(t *testing.T) []Event {
 			e := done(t, nil, result)
@@ -123,18 +125,23 @@ func TestServe(t *testing.T) {
 			return []Event{e}
 		}, "", 0},
 		{"data file", func(t *testing.T) []Event {
-			return []Event{done(t, records(ext(0, size, stored, 0, 2)), with(func(r *abi.Result) { r.Extents, r.References = 1, refs }))}
+			return []Event{done(t, records(ext(0, size, stored, 0, 2)),
+				with(func(r *abi.Result) { r.Extents, r.References = 1, refs }))}
 		}, "", 0},
 		{"no result", func(*testing.T) []Event { return nil }, "the script ends", KindExit},
-		{"not a result", func(*testing.T) []Event { return []Event{{Result: []byte("MPRS")}} }, "wrong magic", KindProtocol},
+		{"not a result", func(*testing.T) []Event { return []Event{{Result: []byte("MPRS")}} },
+			"wrong magic", KindProtocol},
 		{"gap", func(t *testing.T) []Event {
-			return []Event{done(t, records(ext(1, size-1, zeroes, 0, 0)), with(func(r *abi.Result) { r.Extents = 1 }))}
+			return []Event{done(t, records(ext(1, size-1, zeroes, 0, 0)),
+				with(func(r *abi.Result) { r.Extents = 1 }))}
 		}, "extent 0: ", KindProtocol},
 		{"gap, seen later", func(t *testing.T) []Event {
-			return []Event{{Records: [2][]byte{records(ext(1, size-1, zeroes, 0, 0)), nil}}, done(t, nil, result)}
+			return []Event{{Records: [2][]byte{records(ext(1, size-1, zeroes, 0, 0)), nil}},
+				done(t, nil, result)}
 		}, "extent 0: ", KindProtocol},
 		{"short", func(t *testing.T) []Event {
-			return []Event{done(t, whole[:abi.RecordLen], with(func(r *abi.Result) { r.Extents = 1 }))}
+			return []Event{done(t, whole[:abi.RecordLen],
+				with(func(r *abi.Result) { r.Extents = 1 }))}
 		}, "end before", KindProtocol},
 		{"long", func(t *testing.T) []Event {
 			return []Event{done(t, whole, with(func(r *abi.Result) { r.VirtualSize = 2048 }))}
@@ -149,43 +156,57 @@ func TestServe(t *testing.T) {
 			return []Event{done(t, whole, with(func(r *abi.Result) { r.Overhang = size + 1 }))}
 		}, "result of 2 extents", KindProtocol},
 		{"file that is not named", func(t *testing.T) []Event {
-			return []Event{done(t, records(ext(0, size, stored, 0, 3)), with(func(r *abi.Result) { r.Extents, r.References = 1, refs }))}
+			return []Event{done(t, records(ext(0, size, stored, 0, 3)),
+				with(func(r *abi.Result) { r.Extents, r.References = 1, refs }))}
 		}, "reference 3 of 2", KindProtocol},
 		{"fault that is not there", func(t *testing.T) []Event {
-			return []Event{done(t, records(ext(0, size, extent.Bad, 0, 0)), with(func(r *abi.Result) { r.Extents = 1 }))}
+			return []Event{done(t, records(ext(0, size, extent.Bad, 0, 0)),
+				with(func(r *abi.Result) { r.Extents = 1 }))}
 		}, "fault 1 of 0", KindProtocol},
 		{"extents in the backing file", func(t *testing.T) []Event {
-			return []Event{done(t, records(ext(0, size, stored, 0, 1)), with(func(r *abi.Result) { r.Extents, r.References = 1, refs }))}
+			return []Event{done(t, records(ext(0, size, stored, 0, 1)),
+				with(func(r *abi.Result) { r.Extents, r.References = 1, refs }))}
 		}, "extents in the backing file", KindProtocol},
 		{"two backing files", func(t *testing.T) []Event {
-			return []Event{done(t, whole, with(func(r *abi.Result) { r.References = []img.Reference{refs[0], refs[0]} }))}
+			return []Event{done(t, whole,
+				with(func(r *abi.Result) { r.References = []img.Reference{refs[0], refs[0]} }))}
 		}, "2 backing files", KindProtocol},
 		{"fault of the image", func(t *testing.T) []Event {
-			return []Event{done(t, nil, abi.Result{Error: corrupt.Class(), Faults: []abi.RoleFault{{Role: abi.RoleRun, Fault: corrupt}}})}
+			return []Event{done(t, nil,
+				abi.Result{Error: corrupt.Class(),
+					Faults: []abi.RoleFault{{Role: abi.RoleRun, Fault: corrupt}}})}
 		}, "offset 7", 0},
 		{"failure without a fault", func(t *testing.T) []Event {
 			return []Event{done(t, nil, abi.Result{Error: fault.Corrupt})}
 		}, "error 5 without its fault", KindProtocol},
 		{"failure with another fault", func(t *testing.T) []Event {
-			return []Event{done(t, nil, abi.Result{Error: fault.NeedsKey, Faults: []abi.RoleFault{{Role: abi.RoleRun, Fault: corrupt}}})}
+			return []Event{done(t, nil,
+				abi.Result{Error: fault.NeedsKey,
+					Faults: []abi.RoleFault{{Role: abi.RoleRun, Fault: corrupt}}})}
 		}, "without its fault", KindProtocol},
 		{"too many extents", func(t *testing.T) []Event {
-			return []Event{done(t, records(ext(0, 1, 0, 0, 0), ext(1, 1, zeroes, 0, 0), ext(2, 1, 0, 0, 0), ext(3, 1, zeroes, 0, 0)), with(func(r *abi.Result) { r.Extents, r.VirtualSize = 4, 4 }))}
+			return []Event{done(t,
+				records(ext(0, 1, 0, 0, 0), ext(1, 1, zeroes, 0, 0), ext(2, 1, 0, 0, 0),
+					ext(3, 1, zeroes, 0, 0)),
+				with(func(r *abi.Result) { r.Extents, r.VirtualSize = 4, 4 }))}
 		}, "more than 3 extents", KindExtents},
-		{"too many exits", func(*testing.T) []Event { return make([]Event, 100) }, "more than 10 times", KindExits},
+		{"too many exits", func(*testing.T) []Event { return make([]Event, 100) },
+			"more than 10 times", KindExits},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := DefaultBudget
 			b.Extents, b.Exits = 3, 10
 			s := &scripted{events: test.events(t)}
 			l, err := serveScript(t, b, &Job{Size: 8192, Window: img.Whole, Release: 7}, s)
-			if s.config.DeviceSize != 8192 || s.config.Window != img.Whole || s.config.Release != 7 || s.config.SectorSize != DefaultSectorSize {
+			if s.config.DeviceSize != 8192 || s.config.Window != img.Whole ||
+				s.config.Release != 7 || s.config.SectorSize != DefaultSectorSize {
 				t.Errorf("configuration %+v", s.config)
 			}
 			var g *GuestError
 			switch {
 			case test.want == "":
-				if err != nil || l.Map.End() != size || l.VirtualSize != size || l.Format != img.Qcow2 {
+				if err != nil || l.Map.End() != size || l.VirtualSize != size ||
+					l.Format != img.Qcow2 {
 					t.Errorf("%+v, %v", l, err)
 				}
 			case l != nil || err == nil || !strings.Contains(err.Error(), test.want):
@@ -212,7 +233,8 @@ func TestServeReadFails(t *testing.T) {
 			}
 			return nil
 		},
-		events: []Event{done(t, nil, abi.Result{Error: f.Class(), Faults: []abi.RoleFault{{Role: abi.RoleRun, Fault: f}}})},
+		events: []Event{done(t, nil,
+			abi.Result{Error: f.Class(), Faults: []abi.RoleFault{{Role: abi.RoleRun, Fault: f}}})},
 	}
 	_, err := serveScript(t, DefaultBudget, &Job{Image: broken, Size: 512, Window: img.Whole}, s)
 	if !errors.Is(err, io.ErrNoProgress) || IsFault(err) {
@@ -220,7 +242,8 @@ func TestServeReadFails(t *testing.T) {
 	}
 }
 
-// TestServeCancelled: when nobody waits for a run any more, that is its error, whatever the guest did.
+// TestServeCancelled: when nobody waits for a run any more, that is its error, whatever the guest
+// did.
 func TestServeCancelled(t *testing.T) {
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -237,8 +260,8 @@ func TestServeCancelled(t *testing.T) {
 	}
 }
 
-// TestServeWithoutMemory: a layer for which there is no room fails, and what was booked for it comes
-// back.
+// TestServeWithoutMemory: a layer for which there is no room fails, and what was booked for it
+// comes back.
 func TestServeWithoutMemory(t *testing.T) {
 	books := ledger.New(LayerCost + 1024)
 	ticket, err := NewHost(Options{Memory: books}).Enter(t.Context())
@@ -252,7 +275,8 @@ func TestServeWithoutMemory(t *testing.T) {
 	for i := range uint64(2048) {
 		es = append(es, ext(2*i, 1, 0, 0, 0), ext(2*i+1, 1, zeroes, 0, 0))
 	}
-	s := &scripted{events: []Event{done(t, records(es...), abi.Result{Extents: uint64(len(es)), VirtualSize: uint64(len(es))})}}
+	s := &scripted{events: []Event{done(t, records(es...),
+		abi.Result{Extents: uint64(len(es)), VirtualSize: uint64(len(es))})}}
 	if _, err := Serve(m, s, &Job{Size: 512, Window: img.Whole}); !errors.Is(err, ledger.ErrFull) {
 		t.Error(err)
 	}
@@ -261,11 +285,12 @@ func TestServeWithoutMemory(t *testing.T) {
 	}
 }
 
-// FuzzServe: whatever records and result a guest sends, in whatever pieces, the host does not panic,
-// and a layer that comes of it tiles its window and points to nothing that is not there.
+// FuzzServe: whatever records and result a guest sends, in whatever pieces, the host does not
+// panic, and a layer that comes of it tiles its window and points to nothing that is not there.
 func FuzzServe(f *testing.F) {
 	whole := records(ext(0, 1024, zeroes, 0, 0), ext(1024, 3072, stored, 512, 1))
-	r := abi.Result{Format: img.Qcow2, Extents: 2, VirtualSize: 4096, References: []img.Reference{{Kind: img.DataFile, Name: "d"}}}
+	r := abi.Result{Format: img.Qcow2, Extents: 2, VirtualSize: 4096,
+		References: []img.Reference{{Kind: img.DataFile, Name: "d"}}}
 	f.Add(whole, done(f, nil, r).Result, uint8(1), uint64(0), uint64(1<<40))
 	f.Add(whole[:abi.RecordLen], []byte("MPRS"), uint8(0), uint64(7), uint64(9))
 	f.Fuzz(func(t *testing.T, b, result []byte, pieces uint8, start, end uint64) {
@@ -278,7 +303,8 @@ func FuzzServe(f *testing.F) {
 			s.events = append(s.events, Event{Records: [2][]byte{b[:n], nil}})
 			b = b[n:]
 		}
-		s.events = append(s.events, Event{Records: [2][]byte{b, nil}, Result: append([]byte{}, result...)})
+		s.events = append(s.events,
+			Event{Records: [2][]byte{b, nil}, Result: append([]byte{}, result...)})
 		w := img.Window{Start: start, End: end}
 		l, err := serveScript(t, DefaultBudget, &Job{Size: 1 << 20, Window: w}, &s)
 		if (l == nil) == (err == nil) {
@@ -290,7 +316,8 @@ func FuzzServe(f *testing.F) {
 		want, next := w.Clip(l.VirtualSize), w.Start
 		for i := range l.Map.Len() {
 			e := l.Map.At(i)
-			if e.Start != next || int(e.File) > len(l.References) || e.Flags == extent.Bad && e.Offset >= uint64(len(l.Faults)) {
+			if e.Start != next || int(e.File) > len(l.References) || e.Flags == extent.Bad &&
+				e.Offset >= uint64(len(l.Faults)) {
 				t.Fatalf("extent %d is %+v", i, e)
 			}
 			next = e.End()

@@ -62,7 +62,8 @@ func TestWaitAndWake(t *testing.T) {
 	}
 }
 
-// TestTimeout: when nobody can run, the first whose wait is timed gets its timeout; when there is none, it is a deadlock.
+// TestTimeout: when nobody can run, the first whose wait is timed gets its timeout; when there is
+// none, it is a deadlock.
 func TestTimeout(t *testing.T) {
 	s := New()
 	s.Spawn(kvm.Regs{RAX: 7}, 0)
@@ -71,7 +72,8 @@ func TestTimeout(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	s.Current.Futex = 0x10
-	if !s.Yield() || s.Current.ID != 1 || s.Current.Regs.RAX != timedOut || s.Current.Timed || s.Current.Futex != 0 {
+	if !s.Yield() || s.Current.ID != 1 || s.Current.Regs.RAX != timedOut || s.Current.Timed ||
+		s.Current.Futex != 0 {
 		t.Fatalf("%+v", s)
 	}
 	s.Current.Futex = 0x20

@@ -11,10 +11,12 @@ import (
 func TestIdentity(t *testing.T) {
 	d := newDriver(t, 8, make([]byte, 1000))
 	for reg, want := range map[uint64]uint64{
-		abi.MagicValue: 0x74726976, abi.MMIOVersion: 2, abi.DeviceID: 2, abi.VendorID: 0, abi.QueueNumMax: abi.QueueSize,
-		abi.QueueReady: 1, abi.InterruptStatus: 0, abi.ConfigGeneration: 0, abi.DeviceStatus: 15,
-		abi.DeviceConfig: 2, abi.DeviceConfig + 4: 0, abi.DeviceConfig + 20: 4096, abi.DeviceConfig + 8: 0,
-		abi.QueueNotify: 0, 0x0a8: 0, 0xffc: 0,
+		abi.MagicValue: 0x74726976, abi.MMIOVersion: 2, abi.DeviceID: 2, abi.VendorID: 0,
+		abi.QueueNumMax: abi.QueueSize,
+		abi.QueueReady:  1, abi.InterruptStatus: 0, abi.ConfigGeneration: 0, abi.DeviceStatus: 15,
+		abi.DeviceConfig: 2, abi.DeviceConfig + 4: 0, abi.DeviceConfig + 20: 4096,
+		abi.DeviceConfig + 8: 0,
+		abi.QueueNotify:      0, 0x0a8: 0, 0xffc: 0,
 	} {
 		if got := d.get(reg); got != want {
 			t.Errorf("register %#x is %#x, want %#x", reg, got, want)
@@ -39,7 +41,8 @@ func TestAccessesOfOtherSizes(t *testing.T) {
 	for _, a := range []struct {
 		off uint64
 		n   uint32
-	}{{0, 1}, {0, 2}, {0, 8}, {1, 4}, {2, 4}, {0x101, 4}, {0x100, 8}, {0x100, 1}, {0xfff, 4}, {0, 0}, {0, math.MaxUint32}} {
+	}{{0, 1}, {0, 2}, {0, 8}, {1, 4}, {2, 4}, {0x101, 4}, {0x100, 8}, {0x100, 1}, {0xfff, 4},
+		{0, 0}, {0, math.MaxUint32}} {
 		_, err := d.Load(a.off, a.n)
 		violates(t, err, "read of")
 		violates(t, d.Store(a.off, a.n, 0), "write of")
@@ -78,8 +81,10 @@ func TestFeatures(t *testing.T) {
 		accepted uint64
 		ok       bool
 	}{
-		{all, true}, {abi.FeatureVersion1, true}, {abi.FeatureVersion1 | abi.FeatureBlkReadOnly, true},
-		{0, false}, {abi.FeatureBlkReadOnly, false}, {all | 1<<9, false}, {all | 1<<33, false}, {math.MaxUint64, false},
+		{all, true}, {abi.FeatureVersion1, true},
+		{abi.FeatureVersion1 | abi.FeatureBlkReadOnly, true},
+		{0, false}, {abi.FeatureBlkReadOnly, false}, {all | 1<<9, false}, {all | 1<<33, false},
+		{math.MaxUint64, false},
 	} {
 		set(abi.DeviceStatus, 0)
 		for sel := range uint64(2) {
@@ -127,7 +132,8 @@ func TestQueueRegisters(t *testing.T) {
 		d.set(abi.QueueNum, n)
 	}
 	for reg, v := range map[uint64]uint64{
-		abi.QueueDescLow: 1, abi.QueueDescHigh: 2, abi.QueueDriverLow: 3, abi.QueueDriverHigh: 4, abi.QueueDeviceLow: 5,
+		abi.QueueDescLow: 1, abi.QueueDescHigh: 2, abi.QueueDriverLow: 3, abi.QueueDriverHigh: 4,
+		abi.QueueDeviceLow:  5,
 		abi.QueueDeviceHigh: 6,
 	} {
 		d.set(reg, v)

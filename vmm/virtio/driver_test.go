@@ -10,8 +10,8 @@ import (
 	"instarfs/guest/abi"
 )
 
-// ram is guest memory of which the device may touch all, from guest-physical address ramBase on. It counts the bytes that
-// it was asked for.
+// ram is guest memory of which the device may touch all, from guest-physical address ramBase on. It
+// counts the bytes that it was asked for.
 type ram struct {
 	b     []byte
 	asked uint64
@@ -92,8 +92,10 @@ func newDriver(t testing.TB, num uint16, image []byte) *driver {
 		{abi.DriverFeaturesSel, 1}, {abi.DriverFeatures, abi.FeatureVersion1 >> 32},
 		{abi.DeviceStatus, abi.StatusAcknowledge | abi.StatusDriver | abi.StatusFeaturesOK},
 		{abi.QueueSel, 0}, {abi.QueueNum, uint64(num)},
-		{abi.QueueDescLow, descAt}, {abi.QueueDriverLow, availAt}, {abi.QueueDeviceLow, usedAt}, {abi.QueueReady, 1},
-		{abi.DeviceStatus, abi.StatusAcknowledge | abi.StatusDriver | abi.StatusFeaturesOK | abi.StatusDriverOK},
+		{abi.QueueDescLow, descAt}, {abi.QueueDriverLow, availAt}, {abi.QueueDeviceLow, usedAt},
+		{abi.QueueReady, 1},
+		{abi.DeviceStatus,
+			abi.StatusAcknowledge | abi.StatusDriver | abi.StatusFeaturesOK | abi.StatusDriverOK},
 	} {
 		d.set(r[0], r[1])
 	}

@@ -7,16 +7,19 @@ import (
 	"instarfs/guest/abi"
 )
 
-// FuzzDevice lets a guest write anything into the memory that the device looks at, and anything into its registers. The
-// device never panics, never reads outside of the image, and does work in proportion to what it read and to the queue.
+// FuzzDevice lets a guest write anything into the memory that the device looks at, and anything
+// into its registers. The device never panics, never reads outside of the image, and does work in
+// proportion to what it read and to the queue.
 //
-// The input is a list of writes, seven bytes each: where to (a register, or memory when the highest bit is set), and what.
+// The input is a list of writes, seven bytes each: where to (a register, or memory when the highest
+// bit is set), and what.
 func FuzzDevice(f *testing.F) {
 	notify := []byte{0, abi.QueueNotify, 0, 0, 0, 0, 0}
 	f.Add([]byte{}, false)
 	f.Add(notify, true)
 	// Change each field of a good request, then notify.
-	for _, at := range []uint16{0, 8, 12, 14, 16, 24, 28, 32, 44, 0x1002, 0x1004, 0x2002, 0x3000, 0x3008} {
+	for _, at := range []uint16{0, 8, 12, 14, 16, 24, 28, 32, 44, 0x1002, 0x1004, 0x2002, 0x3000,
+		0x3008} {
 		f.Add(append([]byte{byte(at>>8) | 0x80, byte(at), 0xff, 0xff, 0, 0, 0}, notify...), true)
 	}
 	f.Fuzz(func(t *testing.T, in []byte, up bool) {
@@ -63,8 +66,8 @@ func FuzzDevice(f *testing.F) {
 		if reads > limit {
 			t.Fatalf("%d bytes were read of a limit of %d", reads, limit)
 		}
-		// A notification looks at three rings of up to 26 KiB, and for each of 1024 chains at a header and, beside what it
-		// reads, at one buffer that fails.
+		// A notification looks at three rings of up to 26 KiB, and for each of 1024 chains at a
+		// header and, beside what it reads, at one buffer that fails.
 		if most := steps * (26<<10 + abi.QueueSize*(17+ramLen)); d.mem.asked > most+2*limit {
 			t.Fatalf("%d bytes of memory were asked for in %d steps", d.mem.asked, steps)
 		}

@@ -15,7 +15,8 @@ func TestRead(t *testing.T) {
 	d.request(3, abi.BlkTypeIn, 0, dataAt+0x1000, 512)
 	d.request(6, abi.BlkTypeIn, 126, dataAt+0x2000, 1024) // the last two sectors
 	d.serve(0, 3, 6)
-	for i, want := range map[int][]byte{0: image[1536:2560], 0x1000: image[:512], 0x2000: image[63<<10:]} {
+	for i, want := range map[int][]byte{0: image[1536:2560], 0x1000: image[:512],
+		0x2000: image[63<<10:]} {
 		if !bytes.Equal(d.at(dataAt + uint64(i))[:len(want)], want) {
 			t.Errorf("wrong bytes at %#x", i)
 		}
@@ -61,7 +62,8 @@ func TestSeveralBuffers(t *testing.T) {
 	d.desc(3, dataAt+0x2000, 1024, more|writable, 1)
 	d.desc(1, statusAt, 1, writable, 0)
 	d.serve(0)
-	if !bytes.Equal(d.at(dataAt)[:512], image[1024:1536]) || !bytes.Equal(d.at(dataAt + 0x2000)[:1024], image[1536:2560]) {
+	if !bytes.Equal(d.at(dataAt)[:512], image[1024:1536]) ||
+		!bytes.Equal(d.at(dataAt + 0x2000)[:1024], image[1536:2560]) {
 		t.Error("wrong bytes")
 	}
 	if id, n := d.used(0); id != 0 || n != 1537 || d.status(0) != abi.BlkStatusOK {
@@ -69,7 +71,8 @@ func TestSeveralBuffers(t *testing.T) {
 	}
 }
 
-// TestFailures: what is wrong with a request, but no breach of the protocol, is a status, and the queue goes on.
+// TestFailures: what is wrong with a request, but no breach of the protocol, is a status, and the
+// queue goes on.
 func TestFailures(t *testing.T) {
 	const max = math.MaxUint64
 	for _, test := range []struct {
@@ -118,31 +121,50 @@ func TestViolations(t *testing.T) {
 		name, what string
 		lie        func(d *driver)
 	}{
-		{"available index too far", "available index", func(d *driver) { le.PutUint16(d.at(availAt+2), 9) }},
-		{"available index back", "available index", func(d *driver) { le.PutUint16(d.at(availAt+2), math.MaxUint16) }},
-		{"head outside", "descriptor 8 in a table of 8", func(d *driver) { le.PutUint16(d.at(availAt+4), 8) }},
-		{"head far outside", "descriptor 65535", func(d *driver) { le.PutUint16(d.at(availAt+4), math.MaxUint16) }},
+		{"available index too far", "available index",
+			func(d *driver) { le.PutUint16(d.at(availAt+2), 9) }},
+		{"available index back", "available index",
+			func(d *driver) { le.PutUint16(d.at(availAt+2), math.MaxUint16) }},
+		{"head outside", "descriptor 8 in a table of 8",
+			func(d *driver) { le.PutUint16(d.at(availAt+4), 8) }},
+		{"head far outside", "descriptor 65535",
+			func(d *driver) { le.PutUint16(d.at(availAt+4), math.MaxUint16) }},
 		{"next outside", "descriptor 8", func(d *driver) { d.desc(0, headerAt, 16, more, 8) }},
 		{"indirect", "flags 0x4", func(d *driver) { d.desc(0, headerAt, 16, 4, 1) }},
 		{"unknown flag", "flags 0x8002", func(d *driver) { d.desc(2, statusAt, 1, 0x8002, 0) }},
-		{"header without data", "request header", func(d *driver) { d.desc(0, headerAt, 16, readable, 1) }},
-		{"writable header", "request header", func(d *driver) { d.desc(0, headerAt, 16, more|writable, 1) }},
-		{"short header", "header of 15 bytes", func(d *driver) { d.desc(0, headerAt, 15, more, 1) }},
+		{"header without data", "request header",
+			func(d *driver) { d.desc(0, headerAt, 16, readable, 1) }},
+		{"writable header", "request header",
+			func(d *driver) { d.desc(0, headerAt, 16, more|writable, 1) }},
+		{"short header", "header of 15 bytes",
+			func(d *driver) { d.desc(0, headerAt, 15, more, 1) }},
 		{"long header", "header of 17 bytes", func(d *driver) { d.desc(0, headerAt, 17, more, 1) }},
-		{"header before memory", "request header: range", func(d *driver) { d.desc(0, ramBase-8, 16, more, 1) }},
-		{"header over the end", "request header: range", func(d *driver) { d.desc(0, ramBase+ramLen-8, 16, more, 1) }},
-		{"header address wraps", "request header: range", func(d *driver) { d.desc(0, math.MaxUint64-7, 16, more, 1) }},
-		{"data outside", "data buffer: range", func(d *driver) { d.desc(1, 0, 512, more|writable, 2) }},
-		{"data too long", "data buffer: range", func(d *driver) { d.desc(1, dataAt, math.MaxUint32, more|writable, 2) }},
+		{"header before memory", "request header: range",
+			func(d *driver) { d.desc(0, ramBase-8, 16, more, 1) }},
+		{"header over the end", "request header: range",
+			func(d *driver) { d.desc(0, ramBase+ramLen-8, 16, more, 1) }},
+		{"header address wraps", "request header: range",
+			func(d *driver) { d.desc(0, math.MaxUint64-7, 16, more, 1) }},
+		{"data outside", "data buffer: range",
+			func(d *driver) { d.desc(1, 0, 512, more|writable, 2) }},
+		{"data too long", "data buffer: range",
+			func(d *driver) { d.desc(1, dataAt, math.MaxUint32, more|writable, 2) }},
 		{"data read-only", "cannot write", func(d *driver) { d.desc(1, dataAt, 512, more, 2) }},
-		{"status read-only", "cannot write", func(d *driver) { d.desc(2, statusAt, 1, readable, 0) }},
-		{"no status", "status of 512 bytes", func(d *driver) { d.desc(1, dataAt, 512, writable, 0) }},
-		{"empty status", "status of 0 bytes", func(d *driver) { d.desc(2, statusAt, 0, writable, 0) }},
-		{"status outside", "status: range", func(d *driver) { d.desc(2, ramBase+ramLen, 1, writable, 0) }},
+		{"status read-only", "cannot write",
+			func(d *driver) { d.desc(2, statusAt, 1, readable, 0) }},
+		{"no status", "status of 512 bytes",
+			func(d *driver) { d.desc(1, dataAt, 512, writable, 0) }},
+		{"empty status", "status of 0 bytes",
+			func(d *driver) { d.desc(2, statusAt, 0, writable, 0) }},
+		{"status outside", "status: range",
+			func(d *driver) { d.desc(2, ramBase+ramLen, 1, writable, 0) }},
 		{"circle", "without an end", func(d *driver) { d.desc(1, dataAt, 512, more|writable, 1) }},
-		{"circle of empty buffers", "without an end", func(d *driver) { d.desc(1, dataAt, 0, more|writable, 1) }},
-		{"table outside", "descriptor table", func(d *driver) { d.Registers.desc = ramBase + ramLen - 127 }},
-		{"table address wraps", "descriptor table", func(d *driver) { d.Registers.desc = math.MaxUint64 }},
+		{"circle of empty buffers", "without an end",
+			func(d *driver) { d.desc(1, dataAt, 0, more|writable, 1) }},
+		{"table outside", "descriptor table",
+			func(d *driver) { d.Registers.desc = ramBase + ramLen - 127 }},
+		{"table address wraps", "descriptor table",
+			func(d *driver) { d.Registers.desc = math.MaxUint64 }},
 		{"available ring outside", "available ring", func(d *driver) { d.Registers.avail = 0 }},
 		{"used ring outside", "used ring", func(d *driver) { d.Registers.used = 1 << 63 }},
 	}
@@ -157,8 +179,8 @@ func TestViolations(t *testing.T) {
 	}
 }
 
-// TestRequestOverItsOwnQueue: the image's bytes may land in the queue that is being served. What comes of it is the guest's
-// problem, in bounds.
+// TestRequestOverItsOwnQueue: the image's bytes may land in the queue that is being served. What
+// comes of it is the guest's problem, in bounds.
 func TestRequestOverItsOwnQueue(t *testing.T) {
 	for _, at := range []uint64{descAt, availAt, usedAt, headerAt} {
 		d := newDriver(t, 8, bytes.Repeat([]byte{0xff}, 4096))
@@ -172,8 +194,8 @@ func TestRequestOverItsOwnQueue(t *testing.T) {
 	}
 }
 
-// TestFailedRequestsCostNothing: behind a failure a chain's buffers are not looked at, so that a notification cannot make
-// the device touch a million of them.
+// TestFailedRequestsCostNothing: behind a failure a chain's buffers are not looked at, so that a
+// notification cannot make the device touch a million of them.
 func TestFailedRequestsCostNothing(t *testing.T) {
 	const num = 1024
 	m := newRAM()
@@ -181,7 +203,8 @@ func TestFailedRequestsCostNothing(t *testing.T) {
 	d.Attach(&disk{image: bytes.NewReader(nil), limit: 1 << 20})
 	// The rings do not fit beside each other in this memory; they need not be apart.
 	const table = ramBase
-	d.Registers = Registers{status: abi.StatusDriverOK, queueReady: 1, queueNum: num, desc: table, avail: table + num*16, used: table + num*16 + 0x1000}
+	d.Registers = Registers{status: abi.StatusDriverOK, queueReady: 1, queueNum: num, desc: table,
+		avail: table + num*16, used: table + num*16 + 0x1000}
 	for i := range num - 1 {
 		d.desc(i, table, ramLen, more|writable, uint16(i+1))
 	}
