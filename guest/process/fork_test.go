@@ -11,7 +11,8 @@ import (
 // TestForkStaysOutOfTheRuntime reads what the compiler makes of fork, and of all that it calls: no
 // function checks its stack, where it could be preempted, and none calls the runtime but to panic.
 func TestForkStaysOutOfTheRuntime(t *testing.T) {
-	// The go command takes the outcome from its cache unless a file changed that this test looks at.
+	// The go command takes the outcome from its cache unless a file changed that this test looks
+	// at.
 	for _, name := range []string{"fork_unsafe.go", "sys_unsafe.go"} {
 		if _, err := os.Stat(name); err != nil {
 			t.Fatal(err)

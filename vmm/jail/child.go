@@ -174,7 +174,8 @@ func isFault(s unix.Signal) bool {
 func outOfMemory(log string) bool {
 	first, _, _ := strings.Cut(log, "\n")
 	return strings.HasPrefix(first, "fatal error: ") &&
-		(strings.Contains(first, "out of memory") || strings.Contains(first, "cannot allocate memory"))
+		(strings.Contains(first, "out of memory") ||
+			strings.Contains(first, "cannot allocate memory"))
 }
 
 // startTime bounds each step of a child's start, which takes a millisecond.

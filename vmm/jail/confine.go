@@ -29,8 +29,8 @@ const (
 	maxCPU       = 1e6     // seconds
 )
 
-// The Go runtime does not start under every limit of addresses: it wants 1.2 GiB, and can do without
-// the last part if it gets none of it.
+// The Go runtime does not start under every limit of addresses: it wants 1.2 GiB, and can do
+// without the last part if it gets none of it.
 const (
 	fewAddresses  = 1 << 30
 	manyAddresses = 3 << 29
@@ -43,13 +43,16 @@ func explain(err error) error {
 	case errors.Is(err, unix.EMFILE):
 		return fmt.Errorf("%w (raise the limit of open files: ulimit -n, LimitNOFILE=)", err)
 	case errors.Is(err, unix.EAGAIN):
-		return fmt.Errorf("%w (raise the limit of processes: ulimit -u, LimitNPROC=, pids.max)", err)
+		return fmt.Errorf("%w (raise the limit of processes: ulimit -u, LimitNPROC=, pids.max)",
+			err)
 	}
 	var own unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_AS, &own) != nil || own.Cur <= fewAddresses || own.Cur >= manyAddresses {
+	if unix.Getrlimit(unix.RLIMIT_AS, &own) != nil || own.Cur <= fewAddresses ||
+		own.Cur >= manyAddresses {
 		return err
 	}
-	return fmt.Errorf("the address space is limited to %d MiB, and guests start with at most %d or at least %d (ulimit -v): %w",
+	return fmt.Errorf("the address space is limited to %d MiB, and guests start with at most %d "+
+		"or at least %d (ulimit -v): %w",
 		own.Cur>>20, fewAddresses>>20, manyAddresses>>20, err)
 }
 
@@ -173,8 +176,8 @@ func (s *script) judge(results []byte) error {
 func value(v uint64) abi.Arg { return abi.Value(v) }
 
 // enclose returns the steps whose effect survives the next exec: an empty root, another user,
-// limits, no capabilities and no way to gain any, Landlock. closed becomes whether what was inherited
-// is closed.
+// limits, no capabilities and no way to gain any, Landlock. closed becomes whether what was
+// inherited is closed.
 func enclose(l level, root bool, cpu uint64, m *Measures, closed *bool) *script {
 	s := newScript()
 	s.try(closed, unix.SYS_CLOSE_RANGE, value(programFD+1), value(1<<32-1), value(0))

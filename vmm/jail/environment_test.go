@@ -85,7 +85,8 @@ func TestEnvironments(t *testing.T) {
 		{"no close_range, and a file to inherit", asRoot, "lock-out-close-range leak descriptors",
 			"descriptor 0\ndescriptor 2\n"},
 		{"a file to inherit", asRoot, "leak descriptors", "descriptor 0\ndescriptor 2\n"},
-		{"no execveat", asRoot, "open lock-out-exec fail", "execute the guest: operation not permitted"},
+		{"no execveat", asRoot, "open lock-out-exec fail",
+			"execute the guest: operation not permitted"},
 		{"no signals", withoutKill, "open lock-out-namespaces fail", "(give CAP_KILL to"},
 		{"no /proc", asRoot, "empty-root open", "is /proc mounted?"},
 	} {
@@ -98,8 +99,10 @@ func TestEnvironments(t *testing.T) {
 			switch {
 			case strings.HasPrefix(test.want, served):
 				missing, why, _ := strings.Cut(strings.TrimSuffix(said, "\n"), " (")
-				refused := strings.Contains(test.deeds, "-namespaces") || strings.Contains(test.deeds, "-reports")
-				if err != nil || missing != test.want || refused != strings.Contains(why, "operation not permitted") {
+				refused := strings.Contains(test.deeds, "-namespaces") ||
+					strings.Contains(test.deeds, "-reports")
+				if err != nil || missing != test.want ||
+					refused != strings.Contains(why, "operation not permitted") {
 					t.Errorf("%v: %q, want %q", err, said, test.want)
 				}
 			case !strings.Contains(said, test.want):

@@ -152,7 +152,8 @@ func (p *Pool) finish(c *child) {
 	p.mu.Unlock()
 }
 
-// replenish starts children for the next runs until as many are ready, or on their way, as should be.
+// replenish starts children for the next runs until as many are ready, or on their way, as should
+// be.
 func (p *Pool) replenish() {
 	p.mu.Lock()
 	eager := p.eager

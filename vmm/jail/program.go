@@ -18,7 +18,8 @@ func sealed(program io.Reader) (fd int, err error) {
 		w, err = unix.MemfdCreate("instarfs-guest", flags)
 	}
 	if errors.Is(err, unix.EACCES) {
-		return -1, fmt.Errorf("memfd_create for the guest program: %w (set the sysctl vm.memfd_noexec to 0 or 1)", err)
+		return -1, fmt.Errorf("memfd_create for the guest program: %w (set the sysctl "+
+			"vm.memfd_noexec to 0 or 1)", err)
 	}
 	if err != nil {
 		return -1, fmt.Errorf("memfd_create for the guest program: %w", err)

@@ -51,7 +51,8 @@ func (s *spawner) spawn(l level, report bool) (*child, Measures, error) {
 	}
 	if err := c.signal(unix.SIGSTOP); err != nil {
 		c.close()
-		return nil, m, fmt.Errorf("stop a process: %w (give CAP_KILL to the container or service that runs this)", err)
+		return nil, m, fmt.Errorf(
+			"stop a process: %w (give CAP_KILL to the container or service that runs this)", err)
 	}
 	return c, m, nil
 }
