@@ -136,8 +136,8 @@ func TestPagesNameWhatExists(t *testing.T) {
 	}
 }
 
-// exists reports whether there is a file or directory of a name, which may be a pattern; anywhere, if
-// it has no directory.
+// exists reports whether there is a file or directory of a name, which may be a pattern; anywhere,
+// if it has no directory.
 func exists(name string, there map[string]bool) bool {
 	if found, err := filepath.Glob(name); err == nil && len(found) > 0 {
 		return true
@@ -150,8 +150,8 @@ func exists(name string, there map[string]bool) bool {
 	return false
 }
 
-// names returns the names of files without their directories, package.Name of what packages declare,
-// and package.Type.Name of methods and fields.
+// names returns the names of files without their directories, package.Name of what packages
+// declare, and package.Type.Name of methods and fields.
 func names(t *testing.T) map[string]bool {
 	t.Helper()
 	there := map[string]bool{}

@@ -142,7 +142,8 @@ var forTests = []room{
 	{"vmm/jail/jailtest", "", "what a hostile guest is told; never part of a program that runs"},
 }
 
-// owners are the packages that may import a module that is not ours. All other modules are forbidden.
+// owners are the packages that may import a module that is not ours. All other modules are
+// forbidden.
 var owners = []room{
 	{"golang.org/x/sys/unix",
 		"cmd/bench cmd/instarfs cmd/instarfs/memory cmd/instarfs/process cmd/soak fusefs " +
@@ -185,8 +186,8 @@ func roomOf(pkg string) *room {
 	return &lattice[i]
 }
 
-// TestRoomsImportWhatTheyMay: a package knows what its idea needs and nothing else. A permission that
-// is not used is taken back.
+// TestRoomsImportWhatTheyMay: a package knows what its idea needs and nothing else. A permission
+// that is not used is taken back.
 func TestRoomsImportWhatTheyMay(t *testing.T) {
 	used := map[string]bool{} // "room", "room uses package", "tests use package"
 	for pkg, files := range sources(t) {
@@ -222,7 +223,8 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 	}
 }
 
-// checkImport checks that a file of a room may import package to, and notes which permission it used.
+// checkImport checks that a file of a room may import package to, and notes which permission it
+// used.
 func checkImport(t *testing.T, f file, r *room, to string, used map[string]bool) {
 	t.Helper()
 	for _, p := range r.list() {
@@ -325,7 +327,8 @@ func TestProgramsDoNotContain(t *testing.T) {
 	}
 }
 
-// reach returns the packages that a package imports, directly or not, each with one that imports it.
+// reach returns the packages that a package imports, directly or not, each with one that imports
+// it.
 func reach(pkg string, imports func(string) []string) (from map[string]string) {
 	from = map[string]string{pkg: ""}
 	for todo := []string{pkg}; len(todo) > 0; todo = todo[1:] {

@@ -24,6 +24,10 @@ const (
 	// maxCode is how many lines of code a package has, tests, comments and blank lines not counted.
 	// A reader keeps that much in mind; a package that has more holds more than one idea.
 	maxCode = 1500
+	// maxWidth is how wide a line is, in columns: two files fit on a screen.
+	maxWidth = 100
+	// tabWidth is how many columns a tab takes.
+	tabWidth = 4
 )
 
 // file is one source file.
@@ -164,6 +168,32 @@ func TestCodeLines(t *testing.T) {
 	}
 }
 
+// TestLinesAreNarrow leaves out lines with raw strings: these are what a program reads or prints.
+func TestLinesAreNarrow(t *testing.T) {
+	for _, files := range sources(t) {
+		for _, f := range files {
+			raw := map[int]bool{}
+			eachToken(f.text, func(line int, tok token.Token, lit string) {
+				if tok == token.STRING && lit[0] == '`' {
+					for i := range strings.Count(lit, "\n") + 1 {
+						raw[line+i] = true
+					}
+				}
+			})
+			for n, line := range strings.Split(f.text, "\n") {
+				if w := width(line); w > maxWidth && !raw[n+1] {
+					t.Errorf("%s:%d is %d columns wide, %d are allowed", f.name, n+1, w, maxWidth)
+				}
+			}
+		}
+	}
+}
+
+// width returns how many columns a line takes.
+func width(line string) int {
+	return len([]rune(strings.ReplaceAll(line, "\t", strings.Repeat(" ", tabWidth))))
+}
+
 // TestNoInit: what happens before main happens where nobody reads.
 func TestNoInit(t *testing.T) {
 	for _, files := range sources(t) {
@@ -177,8 +207,8 @@ func TestNoInit(t *testing.T) {
 	}
 }
 
-// TestPackagesSayWhatTheyAre: one file of each package has a comment over its package clause, in the
-// form of godoc. A package of tests alone has no documentation that godoc shows.
+// TestPackagesSayWhatTheyAre: one file of each package has a comment over its package clause, in
+// the form of godoc. A package of tests alone has no documentation that godoc shows.
 func TestPackagesSayWhatTheyAre(t *testing.T) {
 	for pkg, files := range sources(t) {
 		var docs []string
