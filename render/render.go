@@ -25,7 +25,8 @@ const (
 
 // ErrNotPlain says that the table of a qemu-img release cannot show an extent: its bytes are
 // stored, but nowhere as they are read. The text is qemu-img's.
-// lint:ignore ST1005 qemu-img's words
+//
+//lint:ignore ST1005 qemu-img's words
 var ErrNotPlain = errors.New("File contains external, encrypted or compressed clusters.")
 
 // Rendering is the bytes of one view of a map: a head, then the rows of the extents in order.
