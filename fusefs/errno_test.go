@@ -41,7 +41,7 @@ func TestErrorsOfTheSourceStayErrors(t *testing.T) {
 		if got := m.read("good.img.map.json"); got != string(fakeContent("g", 1000, JSON)) {
 			t.Errorf("after %d: %q", e, got)
 		}
-		if got := m.names("d"); got != "x.img.map.json\nx.img.map.txt" {
+		if got := m.names("d"); got != viewsOf("x.img") {
 			t.Errorf("after %d: listing %q", e, got)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -141,6 +142,16 @@ func (m *testMount) path(name string) string { return filepath.Join(m.dir, name)
 func (m *testMount) names(dir string) string {
 	m.t.Helper()
 	return strings.TrimSpace(command(m.t, "ls", "-A", m.path(dir)))
+}
+
+// viewsOf returns what names shows of a directory that holds one image.
+func viewsOf(image string) string {
+	var names []string
+	for _, v := range listed {
+		names = append(names, image+v.String())
+	}
+	slices.Sort(names)
+	return strings.Join(names, "\n")
 }
 
 // read is what a file holds. It goes through another process, as every access to the mount does: in

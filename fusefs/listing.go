@@ -73,15 +73,16 @@ func (d *dir) items(ctx context.Context, who *Caller) ([]item, syscall.Errno) {
 	return items, 0
 }
 
-// fits reports whether the names of an image's views are short enough for the kernel.
+// fits reports whether the names of all listed views of an image are short enough for the kernel.
 func (d *dir) fits(name, path string) bool {
-	if len(name)+len(JSON.String()) <= nameMax {
-		return true
+	for _, v := range listed {
+		if len(name)+len(v.String()) > nameMax {
+			d.tree.log.Once(path, Generation{}, fmt.Sprintf(
+				"%s is not shown: with %s its name would exceed %d bytes; rename it", path, v, nameMax))
+			return false
+		}
 	}
-	d.tree.log.Once(path, Generation{},
-		fmt.Sprintf("%s is not shown: with %s its name would exceed %d bytes; rename it",
-			path, JSON, nameMax))
-	return false
+	return true
 }
 
 // load makes the listing, in the order of inode numbers. These are hashes, and fts(3), which is
