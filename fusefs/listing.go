@@ -78,7 +78,8 @@ func (d *dir) fits(name, path string) bool {
 	for _, v := range listed {
 		if len(name)+len(v.String()) > nameMax {
 			d.tree.log.Once(path, Generation{}, fmt.Sprintf(
-				"%s is not shown: with %s its name would exceed %d bytes; rename it", path, v, nameMax))
+				"%s is not shown: with %s its name would exceed %d bytes; rename it",
+				path, v, nameMax))
 			return false
 		}
 	}

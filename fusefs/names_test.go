@@ -78,7 +78,8 @@ func TestOddNames(t *testing.T) {
 			t.Errorf("%q holds %q", name, got)
 		}
 	}
-	if got := command(t, "ls", "-a", m.path("dir.map.txt")); got != ".\n..\n"+viewsOf("in.img")+"\n" {
+	want := ".\n..\n" + viewsOf("in.img") + "\n"
+	if got := command(t, "ls", "-a", m.path("dir.map.txt")); got != want {
 		t.Errorf("ls -a: %q", got)
 	}
 }
