@@ -30,14 +30,10 @@ type Pool struct {
 	sys  *kvm.System
 	host *session.Host
 
-	// idle hands over machines that stand at the snapshot; nil stands for one that could not be
-	// brought there.
-	idle chan *machine
+	idle *session.Shelf[machine] // those that stand at the snapshot
 
-	mu     sync.Mutex // guards what follows
-	snap   *snapshot
-	coming int // machines in idle, or on their way there and not yet claimed
-	closed bool
+	mu   sync.Mutex // guards what follows
+	snap *snapshot
 
 	boot sync.Mutex // held while the snapshot is made; taken before using and mu
 	// held for reading while sys is used, for writing while it is closed; taken before mu
@@ -63,7 +59,8 @@ func NewPool(opts Options) (*Pool, error) {
 	if opts.Host == nil {
 		opts.Host = session.NewHost(session.Options{})
 	}
-	return &Pool{sys: sys, host: opts.Host, opts: opts, idle: make(chan *machine, opts.Idle)}, nil
+	idle := session.NewShelf[machine](opts.Idle)
+	return &Pool{sys: sys, host: opts.Host, opts: opts, idle: idle}, nil
 }
 
 // Warm boots the guest and makes one machine ready, so that the first run does not wait for it.
@@ -77,8 +74,8 @@ func (p *Pool) Warm(ctx context.Context) error {
 	if err != nil {
 		return session.NoGuest(ctx, err)
 	}
-	if p.promise() {
-		p.idle <- m
+	if p.idle.Promise() {
+		p.idle.Put(m)
 	} else {
 		m.destroy()
 	}
@@ -111,7 +108,7 @@ func (p *Pool) attempt(
 		layer, err := m.run(ctx, job, ticket)
 		// The caller does not wait for the reset; who comes next does, for that is faster than a
 		// new machine. After anything but a result the guest is not what it should be.
-		keep := (err == nil || session.IsFault(err)) && p.promise()
+		keep := (err == nil || session.IsFault(err)) && p.idle.Promise()
 		done <- outcome{layer, err}
 		if keep {
 			p.put(m)
@@ -132,19 +129,9 @@ func (p *Pool) snapshot() *snapshot {
 // take returns a machine that stands at the snapshot: an idle one, that which was booted, or a new
 // one. Precondition: the caller has a turn.
 func (p *Pool) take(ctx context.Context) (*machine, error) {
-	p.mu.Lock()
-	closed, claim := p.closed, p.coming > 0
-	if claim {
-		p.coming--
-	}
-	p.mu.Unlock()
-	if closed {
-		return nil, session.ErrClosed
-	}
-	if claim {
-		if m := <-p.idle; m != nil {
-			return m, nil
-		}
+	m, err := p.idle.Take()
+	if err != nil || m != nil {
+		return m, err
 	}
 	snap, m, err := p.booted(ctx)
 	if err != nil || m != nil {
@@ -165,10 +152,7 @@ func (p *Pool) take(ctx context.Context) (*machine, error) {
 func (p *Pool) newMachine() (*machine, error) {
 	p.using.RLock()
 	defer p.using.RUnlock()
-	p.mu.Lock()
-	closed := p.closed
-	p.mu.Unlock()
-	if closed {
+	if p.idle.Closed() {
 		return nil, session.ErrClosed
 	}
 	m, err := newMachine(p.sys, p.host.Memory)
@@ -178,18 +162,6 @@ func (p *Pool) newMachine() (*machine, error) {
 	return m, nil
 }
 
-// promise announces a machine for the next run, unless enough are waiting already or the pool was
-// closed. Something must be sent to idle afterwards, for which there is room.
-func (p *Pool) promise() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed || p.coming == cap(p.idle) {
-		return false
-	}
-	p.coming++
-	return true
-}
-
 // put resets a machine, on its own thread, and keeps it as promised.
 func (p *Pool) put(m *machine) {
 	reset := func() error { return m.reset(p.snapshot()) }
@@ -197,7 +169,7 @@ func (p *Pool) put(m *machine) {
 		go m.destroy()
 		m = nil
 	}
-	p.idle <- m
+	p.idle.Put(m)
 }
 
 // booted returns the snapshot. Where there is none it makes it first, and returns the machine that
@@ -261,20 +233,8 @@ func (m *machine) boot(ctx context.Context, program io.ReaderAt) (snap *snapshot
 // Close frees the idle machines. Runs under way end by themselves, and free theirs. A second Close
 // does nothing.
 func (p *Pool) Close() error {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
+	if !p.idle.Close((*machine).destroy) {
 		return nil
-	}
-	p.closed = true
-	// Those that nobody has claimed: a run that claimed one waits for it, and frees it.
-	unclaimed := p.coming
-	p.coming = 0
-	p.mu.Unlock()
-	for range unclaimed {
-		if m := <-p.idle; m != nil {
-			m.destroy()
-		}
 	}
 	p.using.Lock()
 	defer p.using.Unlock()

@@ -35,14 +35,13 @@ type Pool struct {
 	spawner spawner
 	program int
 	work    chan func() // to the thread that starts children
-	ready   chan *child
+	ready   *session.Shelf[child]
 
 	mu       sync.Mutex // guards what follows
 	level    level      // the first that works
 	measures Measures   // of the first child
 	known    bool       // level and measures are those of a child that came up
 	eager    bool       // children are kept ready
-	coming   int        // children in ready, or on their way there and not yet claimed
 	closed   bool
 
 	using sync.RWMutex   // read-locked while a child is started, locked while program is closed
@@ -60,7 +59,7 @@ func NewPool(o Options) (*Pool, error) {
 	}
 	p := &Pool{
 		host: o.Host, started: o.Started, eager: o.Ahead > 0, program: program,
-		work: make(chan func()), ready: make(chan *child, max(o.Ahead, 1)),
+		work: make(chan func()), ready: session.NewShelf[child](max(o.Ahead, 1)),
 		spawner: spawner{
 			program: program, root: os.Geteuid() == 0, books: o.Host.Memory,
 			cpu: cpuLimit(o.Host.Budget().Time),
@@ -87,8 +86,8 @@ func (p *Pool) Warm(ctx context.Context) error {
 	if err != nil {
 		return session.NoGuest(ctx, err)
 	}
-	if p.promise() {
-		p.ready <- c
+	if p.ready.Promise() {
+		p.ready.Put(c)
 	} else {
 		c.close()
 	}
@@ -158,24 +157,12 @@ func (p *Pool) replenish() {
 	p.mu.Lock()
 	eager := p.eager
 	p.mu.Unlock()
-	for eager && p.promise() {
+	for eager && p.ready.Promise() {
 		p.alive.Go(func() {
 			c, _ := p.spawn() // the next run tries itself if that fails, and says why
-			p.ready <- c
+			p.ready.Put(c)
 		})
 	}
-}
-
-// promise announces a child for the next run, unless enough are ready or the pool was closed. The
-// caller must then send a child or nil to ready, which has room for it.
-func (p *Pool) promise() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed || p.coming == cap(p.ready) {
-		return false
-	}
-	p.coming++
-	return true
 }
 
 // take returns a child that had no job yet: one that is ready, or a new one.
@@ -183,19 +170,14 @@ func (p *Pool) take(ctx context.Context) (*child, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	p.mu.Lock()
-	claim := p.coming > 0
-	if claim {
-		p.coming--
-	}
-	p.mu.Unlock()
-	if claim {
-		if c := <-p.ready; c != nil {
-			if !c.awaitEnd(0) {
-				return c, nil
-			}
-			c.close() // it ended: when memory runs out the kernel kills children first
-		}
+	c, err := p.ready.Take()
+	switch {
+	case err != nil:
+		return nil, err
+	case c != nil && !c.awaitEnd(0):
+		return c, nil
+	case c != nil:
+		c.close() // it ended: when memory runs out the kernel kills children first
 	}
 	return p.spawn()
 }
@@ -263,14 +245,8 @@ func (p *Pool) Close() error {
 		return nil
 	}
 	p.closed = true
-	unclaimed := p.coming
-	p.coming = 0
 	p.mu.Unlock()
-	for range unclaimed {
-		if c := <-p.ready; c != nil {
-			c.close()
-		}
-	}
+	p.ready.Close((*child).close)
 	p.using.Lock()
 	defer p.using.Unlock()
 	go func() {
