@@ -123,16 +123,24 @@ func filesBelow(t *testing.T, root string) []string {
 // outputs are the options of map that print the views.
 var outputs = map[string]string{".map.json": "--output=json", ".map.txt": "--output=human"}
 
+// viewsOf returns the files that stand for images, sorted.
+func viewsOf(images ...string) (files []string) {
+	for _, image := range images {
+		for view := range outputs {
+			files = append(files, image+view)
+		}
+	}
+	slices.Sort(files)
+	return files
+}
+
 // TestMountShowsEveryMap compares all that a mount lists with what instarfs map and, in a profile,
 // qemu-img map print.
 func TestMountShowsEveryMap(t *testing.T) {
 	source := sampleTree(t)
 	real := realTool(t)
 	qemu := newOracle(t).releases[0]
-	var listed []string
-	for _, image := range sampleImages {
-		listed = append(listed, image+".map.json", image+".map.txt")
-	}
+	listed := viewsOf(sampleImages...)
 	for _, profile := range [][]string{nil, {"--qemu-version", qemu.version}} {
 		s := serve(t, source, profile...)
 		if got := filesBelow(t, s.dir); !slices.Equal(got, listed) {
