@@ -12,7 +12,8 @@ func TestShelf(t *testing.T) {
 		t.Fatal(g, err)
 	}
 	one, two := 1, 2
-	if !s.Promise() || !s.Promise() || s.Promise() {
+	first, second, third := s.Promise(), s.Promise(), s.Promise()
+	if !first || !second || third {
 		t.Fatal("two are promised, and no third")
 	}
 	s.Put(&one)
