@@ -196,3 +196,17 @@ func TestAllowOther(t *testing.T) {
 		m.unmount()
 	}
 }
+
+// A program that this process starts does not get the mount's descriptor of /dev/fuse: it would
+// keep the mount alive when the server is dead.
+func TestProgramsDoNotGetTheDevice(t *testing.T) {
+	src := newFakeSource(t, 0)
+	m := mountFake(t, src, nil)
+	own, err := exec.Command("ls", "-l", fmt.Sprintf("/proc/%d/fd", os.Getpid())).Output()
+	if err != nil || !strings.Contains(string(own), "/dev/fuse") {
+		t.Fatalf("the mount at %s has no descriptor of /dev/fuse: %v\n%s", m.dir, err, own)
+	}
+	if out := command(t, "ls", "-l", "/proc/self/fd"); strings.Contains(out, "/dev/fuse") {
+		t.Errorf("a program got the device:\n%s", out)
+	}
+}

@@ -106,8 +106,17 @@ func serve(point string, raw fuse.RawFileSystem, o *fuse.MountOptions) (*fuse.Se
 	if err != nil {
 		return nil, err
 	}
+	// Before the first request: it may start a guest, which is a program.
+	kept := mountpoint.KeepFromPrograms()
 	go server.Serve()
-	return server, server.WaitMount()
+	if err := server.WaitMount(); err != nil {
+		return nil, err
+	}
+	if kept != nil {
+		_ = server.Unmount()
+		return nil, kept
+	}
+	return server, nil
 }
 
 func mountOptions(o Options, log *logger.Logger) fuse.MountOptions {
