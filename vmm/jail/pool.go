@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -236,8 +237,12 @@ func (p *Pool) spawnHere() (*child, error) {
 	return nil, fmt.Errorf("process isolation: %w", explain(first))
 }
 
-// Close ends the children that are ready. Runs under way continue to their end. A second Close does
-// nothing.
+// closeTime is how long Close waits for runs and for the ends of children.
+const closeTime = time.Second
+
+// Close ends the children that are ready. Runs under way continue to their end. Close waits a
+// moment for both, so that a program that exits then leaves no children behind, which nobody may
+// wait for. A second Close does nothing.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	if p.closed {
@@ -247,11 +252,19 @@ func (p *Pool) Close() error {
 	p.closed = true
 	p.mu.Unlock()
 	p.ready.Close((*child).close)
-	p.using.Lock()
-	defer p.using.Unlock()
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		p.alive.Wait()
+		p.using.Lock()
+		defer p.using.Unlock()
 		close(p.work)
 	}()
+	select {
+	case <-ended:
+	case <-time.After(closeTime):
+	}
+	p.using.Lock()
+	defer p.using.Unlock()
 	return unix.Close(p.program)
 }

@@ -278,7 +278,21 @@ func TestClose(t *testing.T) {
 	settled(t, before, books)
 }
 
-// TestCloseLeavesTheRunUnderWay: Close returns at once, and the run ends well.
+// TestCloseWaitsForChildren: who exits after Close leaves no child behind, not even one to reap.
+func TestCloseWaitsForChildren(t *testing.T) {
+	for range 10 {
+		p := newPool(t, session.Options{})
+		mustMap(t, p)
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if pids := children(t, os.Getpid()); len(pids) > 0 {
+			t.Fatalf("children %v are left", pids)
+		}
+	}
+}
+
+// TestCloseLeavesTheRunUnderWay: Close returns while a run waits, and the run ends well.
 func TestCloseLeavesTheRunUnderWay(t *testing.T) {
 	before := inUse(t)
 	p := newPool(t, session.Options{})
