@@ -31,7 +31,7 @@ func lasting(err error) *failed {
 	switch {
 	case errors.As(err, &f) && f.Class() != fault.IO:
 		return &failed{err: err}
-	case errors.As(err, &g) && g.Kind != session.KindCarrier,
+	case errors.As(err, &g) && !g.Kind.Passing(),
 		errors.Is(err, failure.ErrSlow), errors.Is(err, extent.ErrTooMany):
 		return &failed{err, time.Now().Add(failureTime)}
 	}

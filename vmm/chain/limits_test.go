@@ -142,8 +142,8 @@ func TestMemoryHasALimit(t *testing.T) {
 // TestLasting: what is kept of a failure, and for how long.
 func TestLasting(t *testing.T) {
 	const no, minute, ever = 0, 1, 2
-	kinds := map[session.Kind]int{session.KindCarrier: no}
-	for k := session.KindFault; k <= session.KindCarrier; k++ {
+	kinds := map[session.Kind]int{session.KindCarrier: no, session.KindKilled: no}
+	for k := session.KindFault; k <= session.KindKilled; k++ {
 		want, ok := kinds[k]
 		if !ok {
 			want = minute

@@ -38,6 +38,8 @@ func (e *Error) Errno() syscall.Errno {
 		switch {
 		case g.Kind == session.KindDeadline:
 			return unix.ETIMEDOUT
+		case g.Kind == session.KindKilled:
+			return unix.ENOMEM
 		case g.Kind.Budget():
 			return unix.EFBIG
 		}

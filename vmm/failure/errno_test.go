@@ -50,8 +50,9 @@ func TestErrnoOfGuestErrors(t *testing.T) {
 		session.KindExits:   unix.EFBIG,
 		session.KindReads:   unix.EFBIG,
 		session.KindExtents: unix.EFBIG,
+		session.KindKilled:  unix.ENOMEM,
 	}
-	for k := session.KindFault; k <= session.KindCarrier; k++ {
+	for k := session.KindFault; k <= session.KindKilled; k++ {
 		errno, ok := want[k]
 		if !ok {
 			errno = unix.EIO

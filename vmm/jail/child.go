@@ -131,7 +131,7 @@ func (c *child) death() *session.GuestError {
 		kind = session.KindDeadline
 		what = fmt.Sprintf("no result after %v of processor time on all processors", c.cpu)
 	case s.Signal() == unix.SIGKILL:
-		kind, what = session.KindMemory, "the kernel killed the program (out of memory?)"
+		kind, what = session.KindKilled, "the kernel ended the program (out of memory?)"
 	case isFault(s.Signal()):
 		kind, what = session.KindFault, s.Signal().String()
 	default:

@@ -244,7 +244,7 @@ func TestHostileGuestsAtEachLevel(t *testing.T) {
 			if l == bare { // the first process of a namespace cannot kill itself
 				kill := does{}.steps(&self)
 				list = append(list,
-					hostile{"SIGKILL", kill, session.KindMemory, "the kernel killed"})
+					hostile{"SIGKILL", kill, session.KindKilled, "the kernel ended"})
 			}
 			for _, h := range list {
 				if h.name == "threads" && l != userNamespace {

@@ -71,7 +71,7 @@ func TestWhatTheKernelSays(t *testing.T) {
 					t.Error(err)
 				}
 				g := guestError(t, <-done)
-				if g.Kind != session.KindMemory || !strings.Contains(g.What, "the kernel killed") {
+				if g.Kind != session.KindKilled || !strings.Contains(g.What, "the kernel ended") {
 					t.Error(g)
 				}
 			})

@@ -26,12 +26,13 @@ const (
 	KindReads                   // budget: bytes of the image
 	KindExtents                 // budget: extents
 	KindCarrier                 // KVM or the kernel did not do what was asked
+	KindKilled                  // the kernel or a user ended it, for want of memory most likely
 )
 
 var kindNames = [...]string{
 	"exception", "triple fault", "forbidden system call", "exit", "deadlock", "protocol violation",
 	"out of guest memory",
-	"time limit", "exit limit", "read limit", "extent limit", "carrier",
+	"time limit", "exit limit", "read limit", "extent limit", "carrier", "killed",
 }
 
 func (k Kind) String() string { return kindNames[k] }
@@ -39,6 +40,9 @@ func (k Kind) String() string { return kindNames[k] }
 // Budget reports whether k means that the run asked for more than it may have, rather than doing
 // something forbidden.
 func (k Kind) Budget() bool { return k == KindMemory || k >= KindDeadline && k <= KindExtents }
+
+// Passing reports whether k says nothing about the image: the next run may end well.
+func (k Kind) Passing() bool { return k == KindCarrier || k == KindKilled }
 
 // ErrClosed says that a pool of guests was closed.
 var ErrClosed = errors.New("pool is closed")

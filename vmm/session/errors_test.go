@@ -40,7 +40,7 @@ func TestKinds(t *testing.T) {
 	budgets := map[Kind]bool{KindMemory: true, KindDeadline: true, KindExits: true, KindReads: true,
 		KindExtents: true}
 	seen := map[string]bool{}
-	for k := KindFault; k <= KindCarrier; k++ {
+	for k := KindFault; k <= KindKilled; k++ {
 		if k.String() == "" || seen[k.String()] {
 			t.Errorf("kind %d is called %q", k, k)
 		}
@@ -49,7 +49,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%s is a budget: %v", k, k.Budget())
 		}
 	}
-	if len(kindNames) != int(KindCarrier)+1 {
+	if len(kindNames) != int(KindKilled)+1 {
 		t.Errorf("%d names", len(kindNames))
 	}
 }
