@@ -38,6 +38,7 @@ const (
 	_KVM_API_VERSION        = 12
 	_KVM_CAP_USER_MEMORY    = 3
 	_KVM_CAP_XCRS           = 56
+	_KVM_CAP_SYNC_REGS      = 74
 	_KVM_CAP_IMMEDIATE_EXIT = 136
 
 	_KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 = 168
@@ -55,6 +56,7 @@ type System struct {
 	fd      int
 	mmapLen int
 	cpuid   cpuid2
+	sync    bool // registers pass through struct kvm_run
 }
 
 // Open opens a KVM device, normally /dev/kvm, and checks that it offers what this package uses.
@@ -118,6 +120,8 @@ func (s *System) check() error {
 	if s.mmapLen < runLen {
 		return fmt.Errorf("struct kvm_run of %d bytes, %d are needed", s.mmapLen, runLen)
 	}
+	offered, err := ioctl(s.fd, _KVM_CHECK_EXTENSION, _KVM_CAP_SYNC_REGS)
+	s.sync = err == nil && offered&(syncRegs|syncSregs) == syncRegs|syncSregs
 	s.cpuid.nent = maxCPUIDEntries
 	if err := ioctlPtr(s.fd, _KVM_GET_SUPPORTED_CPUID, &s.cpuid); err != nil {
 		return fmt.Errorf("KVM_GET_SUPPORTED_CPUID: %w", err)
@@ -158,10 +162,13 @@ func (s *System) CreateVM() (*VM, error) {
 func (v *VM) Close() error { return unix.Close(v.fd) }
 
 // SetMemory makes mem, whose pages must stay mapped until the machine is destroyed, guest-physical
-// memory from address 0, with a log of the pages that the guest writes.
-func (v *VM) SetMemory(mem []byte) error {
-	r := userspaceMemoryRegion{flags: _KVM_MEM_LOG_DIRTY_PAGES, memorySize: uint64(len(mem)),
-		userspaceAddr: addressOf(mem)}
+// memory from address 0. With log, KVM logs the pages that the guest writes from now on. A second
+// call with the same memory begins or ends the log.
+func (v *VM) SetMemory(mem []byte, log bool) error {
+	r := userspaceMemoryRegion{memorySize: uint64(len(mem)), userspaceAddr: addressOf(mem)}
+	if log {
+		r.flags = _KVM_MEM_LOG_DIRTY_PAGES
+	}
 	if err := ioctlPtr(v.fd, _KVM_SET_USER_MEMORY_REGION, &r); err != nil {
 		return fmt.Errorf("KVM_SET_USER_MEMORY_REGION of %d bytes: %w", len(mem), err)
 	}

@@ -54,3 +54,12 @@ func storeByte(p *byte, on bool) {
 	}
 	atomic.StoreUint32(word, v)
 }
+
+// syncedRegs are the general registers in struct kvm_run. The kernel touches them during KVM_RUN
+// only.
+func (c *VCPU) syncedRegs() *Regs { return (*Regs)(unsafe.Pointer(&c.run[runSyncRegs])) }
+
+// syncedSregs are the segment and control registers that follow.
+func (c *VCPU) syncedSregs() *Sregs {
+	return (*Sregs)(unsafe.Pointer(&c.run[runSyncRegs+unsafe.Sizeof(Regs{})]))
+}

@@ -188,7 +188,7 @@ func TestMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Munmap(mem)
-	if err := vm.SetMemory(mem); err != nil {
+	if err := vm.SetMemory(mem, true); err != nil {
 		t.Fatal(err)
 	}
 	c, err := vm.CreateVCPU()

@@ -26,13 +26,28 @@ const (
 	runMMIOData      = runUnion + 8
 	runMMIOLen       = runUnion + 16
 	runMMIOIsWrite   = runUnion + 20
+	runValidRegs     = 288
+	runDirtyRegs     = 296
+	runSyncRegs      = 304  // struct kvm_sync_regs: struct kvm_regs, then struct kvm_sregs
 	runLen           = 2352 // sizeof(struct kvm_run)
+)
+
+// Bits of kvm_valid_regs and kvm_dirty_regs (arch/x86/include/uapi/asm/kvm.h).
+const (
+	syncRegs  = 1 << 0
+	syncSregs = 1 << 1
 )
 
 // VCPU is a virtual processor. All of its methods but Kick belong to one OS thread.
 type VCPU struct {
 	fd  int
 	run []byte // struct kvm_run, shared with the kernel
+
+	// Each ioctl on a processor loads it first, which costs more than the rest of the call. So
+	// registers pass through struct kvm_run where the kernel offers that (KVM_CAP_SYNC_REGS): Run
+	// leaves them there, and takes over those that are marked as dirty.
+	sync  bool
+	known uint64 // which registers in run are those of the processor: syncRegs, syncSregs
 }
 
 // CreateVCPU makes the machine's only processor, with all features that the host supports and AVX
@@ -47,6 +62,9 @@ func (v *VM) CreateVCPU() (*VCPU, error) {
 		unix.MAP_SHARED); err != nil {
 		unix.Close(c.fd)
 		return nil, fmt.Errorf("mmap of struct kvm_run: %w", err)
+	}
+	if c.sync = v.sys.sync; c.sync {
+		binary.LittleEndian.PutUint64(c.run[runValidRegs:], syncRegs|syncSregs)
 	}
 	if err := ioctlPtr(c.fd, _KVM_SET_CPUID2, &v.sys.cpuid); err != nil {
 		c.Close()
@@ -75,6 +93,10 @@ func (c *VCPU) Close() error {
 // scheduler knows that the thread is away.
 func (c *VCPU) Run() error {
 	_, err := ioctl(c.fd, _KVM_RUN, 0)
+	c.known = 0
+	if c.sync && (err == nil || err == unix.EINTR) {
+		c.known = syncRegs | syncSregs
+	}
 	return err
 }
 
@@ -117,22 +139,47 @@ func (c *VCPU) Suberror() uint32 { return binary.LittleEndian.Uint32(c.run[runUn
 
 // Regs reads the general registers.
 func (c *VCPU) Regs(r *Regs) error {
+	if c.known&syncRegs != 0 {
+		*r = *c.syncedRegs()
+		return nil
+	}
 	return named("KVM_GET_REGS", ioctlPtr(c.fd, _KVM_GET_REGS, r))
 }
 
-// SetRegs writes the general registers.
+// SetRegs writes the general registers. The error may come with the next Run.
 func (c *VCPU) SetRegs(r *Regs) error {
+	if c.sync {
+		*c.syncedRegs() = *r
+		c.change(syncRegs)
+		return nil
+	}
 	return named("KVM_SET_REGS", ioctlPtr(c.fd, _KVM_SET_REGS, r))
 }
 
 // Sregs reads the segment and control registers.
 func (c *VCPU) Sregs(s *Sregs) error {
+	if c.known&syncSregs != 0 {
+		*s = *c.syncedSregs()
+		return nil
+	}
 	return named("KVM_GET_SREGS", ioctlPtr(c.fd, _KVM_GET_SREGS, s))
 }
 
-// SetSregs writes the segment and control registers.
+// SetSregs writes the segment and control registers. The error may come with the next Run.
 func (c *VCPU) SetSregs(s *Sregs) error {
+	if c.sync {
+		*c.syncedSregs() = *s
+		c.change(syncSregs)
+		return nil
+	}
 	return named("KVM_SET_SREGS", ioctlPtr(c.fd, _KVM_SET_SREGS, s))
+}
+
+// change marks registers in struct kvm_run as the processor's next ones.
+func (c *VCPU) change(which uint64) {
+	c.known |= which
+	dirty := c.run[runDirtyRegs:]
+	binary.LittleEndian.PutUint64(dirty, binary.LittleEndian.Uint64(dirty)|which)
 }
 
 // Xsave reads the floating point and vector state.
