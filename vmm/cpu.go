@@ -23,8 +23,8 @@ const (
 const rflagsReserved = 1 << 1
 
 // systemPages writes and maps what a processor in 64-bit mode needs beside page tables: GDT, TSS,
-// IDT, the stack of exceptions and the trap page, and maps the shared window and the pages that
-// ring. No code of ours runs at CPL0 but the one instruction of each trap.
+// IDT, the stack of exceptions, the trap page and the clock, and maps the shared window and the
+// pages that ring. No code of ours runs at CPL0 but that of the trap page.
 func systemPages(p *paging) error {
 	pages := []struct {
 		va     uint64
@@ -36,6 +36,8 @@ func systemPages(p *paging) error {
 		{tssVA, system, tss()},
 		{idtVA, system, idt()},
 		{trapStack - pageLen, system, nil},
+		{vdsoVA, userExec, sharedObject()},
+		{clockVA, userWrite, nil},
 	}
 	for _, s := range pages {
 		f, err := p.frame()
@@ -60,20 +62,6 @@ func systemPages(p *paging) error {
 		return err
 	}
 	return p.mapPage(abi.DoorbellVA, abi.DoorbellGPA, userWrite)
-}
-
-// trapPage is the only code that the host brings. At lstarOffset stands what SYSCALL enters: mov
-// %eax, moffs64 (opcode A3) to the doorbell of system calls; it works at CPL0, where SYSCALL
-// arrives on hardware, and at CPL3, where it stays on a PVM-type KVM. At vectorOffset stand the
-// exception handlers, one hlt each: the address of the exit tells the vector.
-func trapPage() []byte {
-	b := make([]byte, pageLen)
-	for i := range b {
-		b[i] = 0xf4 // hlt
-	}
-	b[lstarOffset] = 0xa3
-	le.PutUint64(b[lstarOffset+1:], abi.DoorbellVA+abi.BellSyscall)
-	return b
 }
 
 // gdt is the descriptor table (SDM vol. 3, 3.4.5). TR is loaded through KVM_SET_SREGS and needs no

@@ -332,7 +332,7 @@ func TestSystemCallsCannotWriteAnywhere(t *testing.T) {
 	for _, va := range []uint64{codeVA, trapVA, gdtVA, 0, 1 << 47, math.MaxUint64, dataVA - 4} {
 		// rax is -EFAULT afterwards, or the guest stops at ud2.
 		p := tinyPool(t, good(func(a *asm) {
-			a.syscall(_SYS_CLOCK_GETTIME, 0, va)
+			a.syscall(_SYS_SCHED_GETAFFINITY, 0, 8, va)
 			a.raw(0x48, 0x83, 0xf8, 0xf2) // cmp rax, -14
 			a.raw(0x74, 0x02).ud2()       // je over ud2
 		}))

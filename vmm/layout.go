@@ -22,11 +22,13 @@ const (
 const (
 	systemVA = 0x7c0000000000
 
-	trapVA    = systemVA          // one page, user-executable: see writeTrapPage
+	trapVA    = systemVA          // one page, user-executable: see trapPage
 	gdtVA     = systemVA + 0x1000 // supervisor only, like the three that follow
 	tssVA     = systemVA + 0x2000
 	idtVA     = systemVA + 0x3000
 	trapStack = systemVA + 0x6000 // the end of one page; exceptions push here
+	vdsoVA    = systemVA + 0x7000 // one page, user-executable: see sharedObject
+	clockVA   = systemVA + 0x8000 // one page, user-writable: the time, ns
 
 	stackTopVA = 0x7d0000100000
 	stackLen   = 256 << 10

@@ -60,9 +60,10 @@ var guestEnv = []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=24MiB", "GODEBUG
 
 // Types of the auxiliary vector (include/uapi/linux/auxvec.h).
 const (
-	_AT_NULL   = 0
-	_AT_PAGESZ = 6
-	_AT_RANDOM = 25
+	_AT_NULL         = 0
+	_AT_PAGESZ       = 6
+	_AT_RANDOM       = 25
+	_AT_SYSINFO_EHDR = 33
 )
 
 // stack maps the program's stack and puts on it what a Linux kernel would (System V ABI, x86-64
@@ -82,7 +83,8 @@ func (p *paging) stack() (sp uint64, err error) {
 		words = append(words, strings+uint64(len(data)))
 		data = append(append(data, e...), 0)
 	}
-	words = append(words, 0, _AT_PAGESZ, pageLen, _AT_RANDOM, strings, _AT_NULL, 0)
+	words = append(words, 0, _AT_PAGESZ, pageLen, _AT_RANDOM, strings, _AT_SYSINFO_EHDR, vdsoVA,
+		_AT_NULL, 0)
 	if err := p.write(strings, data); err != nil {
 		return 0, err
 	}

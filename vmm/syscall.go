@@ -8,7 +8,8 @@ import (
 	"instarfs/vmm/threads"
 )
 
-// System calls of x86-64 Linux (arch/x86/entry/syscalls/syscall_64.tbl) that the Go runtime makes.
+// System calls of x86-64 Linux (arch/x86/entry/syscalls/syscall_64.tbl) that the Go runtime makes;
+// those of constantCalls do not come here.
 const (
 	_SYS_WRITE             = 1
 	_SYS_MMAP              = 9
@@ -28,7 +29,6 @@ const (
 	_SYS_GETTID            = 186
 	_SYS_FUTEX             = 202
 	_SYS_SCHED_GETAFFINITY = 204
-	_SYS_CLOCK_GETTIME     = 228
 	_SYS_EXIT_GROUP        = 231
 	_SYS_TGKILL            = 234
 	_SYS_OPENAT            = 257
@@ -52,7 +52,6 @@ type process struct {
 	mmapNext uint64
 	lazy     []span // mappings that get memory where they are touched
 	starved  bool   // memory was asked for and there was none
-	ticks    uint64 // the clock: it goes forward by being looked at, for a guest is told no time
 	log      []byte
 }
 
@@ -81,9 +80,6 @@ func (p *process) syscall(r *kvm.Regs) *session.GuestError {
 		r.RAX = p.write(r.RDI, r.RSI, r.RDX)
 	case _SYS_MMAP:
 		r.RAX = p.mmap(r.RDI, r.RSI, r.RDX)
-	case _SYS_MUNMAP, _SYS_MADVISE, _SYS_RT_SIGACTION, _SYS_RT_SIGPROCMASK, _SYS_SIGALTSTACK,
-		_SYS_FCNTL:
-		r.RAX = 0
 	case _SYS_PRCTL:
 		r.RAX = errno(_EINVAL)
 	case _SYS_OPENAT:
@@ -101,9 +97,6 @@ func (p *process) syscall(r *kvm.Regs) *session.GuestError {
 	case _SYS_SCHED_GETAFFINITY:
 		// One processor: the mask is one word.
 		r.RAX = p.out(r.RDX, 1, 8)
-	case _SYS_CLOCK_GETTIME:
-		p.ticks++
-		r.RAX = p.clock(r.RSI)
 	case _SYS_CLONE:
 		child := *r
 		child.RAX, child.RSP = 0, r.RSI
@@ -213,15 +206,6 @@ func (p *process) touch(va uint64, n int) {
 func outOfMemory() *session.GuestError {
 	return session.Errorf(session.KindMemory, "the program needs more than the %d MiB that it has",
 		endFrame>>20)
-}
-
-// clock stores a struct timespec of ticks microseconds.
-func (p *process) clock(va uint64) uint64 {
-	const perSecond = 1e6
-	if e := p.out(va, p.ticks/perSecond, 0); e != 0 {
-		return e
-	}
-	return p.out(va+8, p.ticks%perSecond*1000, 0)
 }
 
 // out stores a word where the program asked for it, and returns ok.
