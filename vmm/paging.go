@@ -10,6 +10,8 @@ const (
 	ptePresent  = 1 << 0
 	pteWritable = 1 << 1
 	pteUser     = 1 << 2
+	pteAccessed = 1 << 5
+	pteDirty    = 1 << 6
 	pteNoExec   = 1 << 63
 	pteAddress  = 0x000ffffffffff000
 )
@@ -21,6 +23,10 @@ const (
 	userExec  = pteUser
 	system    = pteWritable | pteNoExec
 )
+
+// pteUsed is set in every entry from the start. A shadow-paging KVM must otherwise write the bits
+// of use itself, and takes a second fault for the first write to a page that was read.
+const pteUsed = pteAccessed | pteDirty
 
 var errNoFrames = errors.New("guest memory is used up")
 
@@ -71,7 +77,7 @@ func (p *paging) entry(va uint64, make bool) (uint64, error) {
 			if err != nil {
 				return 0, err
 			}
-			e = f | ptePresent | pteWritable | pteUser
+			e = f | ptePresent | pteWritable | pteUser | pteAccessed
 			if err := p.put(at, e); err != nil {
 				return 0, err
 			}
@@ -97,7 +103,7 @@ func (p *paging) mapPage(va, gpa, access uint64) error {
 	if err != nil {
 		return err
 	}
-	return p.put(at, gpa&pteAddress|access|ptePresent)
+	return p.put(at, gpa&pteAddress|access|pteUsed|ptePresent)
 }
 
 // mapRange gives every page of [va, va+n) that has none yet a fresh frame.
@@ -118,7 +124,7 @@ func (p *paging) mapRange(va, n, access uint64) error {
 		if err != nil {
 			return err
 		}
-		if err := p.put(at, f|access|ptePresent); err != nil {
+		if err := p.put(at, f|access|pteUsed|ptePresent); err != nil {
 			return err
 		}
 	}
