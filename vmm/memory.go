@@ -3,6 +3,7 @@ package vmm
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 
 	"golang.org/x/sys/unix"
 
@@ -19,24 +20,63 @@ const MachineAddresses = abi.RAMLen + 1<<20
 // machine.
 type memory struct {
 	b    []byte
+	file int // what b maps
 	host bitmap
 }
 
 func newMemory(n int) (*memory, error) {
-	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_SHARED|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	file, err := unix.MemfdCreate("guest memory", unix.MFD_CLOEXEC)
 	if err != nil {
+		return nil, fmt.Errorf("memfd_create for guest memory: %w", err)
+	}
+	m := &memory{file: file, host: newBitmap(n / pageLen)}
+	if err := unix.Ftruncate(file, int64(n)); err != nil {
+		m.close()
+		return nil, fmt.Errorf("guest memory of %d bytes: %w", n, err)
+	}
+	m.b, err = unix.Mmap(file, 0, n, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_SHARED|unix.MAP_NORESERVE)
+	if err != nil {
+		m.close()
 		return nil, fmt.Errorf("mmap of %d bytes of guest memory: %w", n, err)
 	}
 	// What images hold must not reach a core dump of this program.
-	if err := unix.Madvise(b, unix.MADV_DONTDUMP); err != nil {
-		_ = unix.Munmap(b)
+	if err := unix.Madvise(m.b, unix.MADV_DONTDUMP); err != nil {
+		m.close()
 		return nil, fmt.Errorf("keep guest memory out of core dumps: %w", err)
 	}
-	return &memory{b: b, host: newBitmap(n / pageLen)}, nil
+	return m, nil
 }
 
-func (m *memory) close() error { return unix.Munmap(m.b) }
+func (m *memory) close() {
+	if m.b != nil {
+		_ = unix.Munmap(m.b)
+	}
+	_ = unix.Close(m.file)
+}
+
+// allocated sets the bits of all pages that were ever touched, and clears all others.
+func (m *memory) allocated(pages bitmap) error {
+	clear(pages)
+	for end := int64(0); ; {
+		start, err := unix.Seek(m.file, end, unix.SEEK_DATA)
+		if err == unix.ENXIO {
+			return nil
+		}
+		if err == nil {
+			end, err = unix.Seek(m.file, start, unix.SEEK_HOLE)
+		}
+		if err != nil {
+			return fmt.Errorf("look for guest memory that was touched: %w", err)
+		}
+		for p := start / pageLen; p < end/pageLen; p++ {
+			pages.set(uint64(p))
+		}
+	}
+}
+
+// page returns a page by its number, which must be one of memory.
+func (m *memory) page(p uint64) []byte { return m.b[p*pageLen:][:pageLen] }
 
 // Readable returns the n bytes at gpa, or an error when they are not all in RAM.
 func (m *memory) Readable(gpa, n uint64) ([]byte, error) {
@@ -92,3 +132,12 @@ type bitmap []uint64
 func newBitmap(pages int) bitmap { return make(bitmap, (pages+63)/64) }
 
 func (b bitmap) set(page uint64) { b[page/64] |= 1 << (page % 64) }
+
+// each calls f with every number of the set.
+func (b bitmap) each(f func(page uint64)) {
+	for i, w := range b {
+		for ; w != 0; w &= w - 1 {
+			f(uint64(i*64 + bits.TrailingZeros64(w)))
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package vmm
 
 import (
+	"bytes"
 	"fmt"
 	"math/bits"
 
@@ -37,9 +38,21 @@ func (m *machine) takeSnapshot() (*snapshot, error) {
 	if err := m.cpu.Xsave(&s.xsave); err != nil {
 		return nil, err
 	}
-	_, err := m.written(func(p uint64, b []byte) { s.frames[p] = append([]byte(nil), b...) })
-	return s, err
+	if err := m.mem.allocated(m.dirty); err != nil {
+		return nil, err
+	}
+	m.dirty.each(func(p uint64) {
+		if b := m.mem.page(p); !zero(b) {
+			s.frames[p] = bytes.Clone(b)
+		}
+	})
+	clear(m.mem.host)
+	return s, m.vm.SetMemory(m.mem.b, true)
 }
+
+func zero(page []byte) bool { return bytes.Equal(page, emptyPage[:]) }
+
+var emptyPage [pageLen]byte
 
 // maxHot is how many pages may stay in the log of dirty pages from run to run: every run writes the
 // same few dozen, and to copy them back each time is cheaper than the faults that tell which it
@@ -58,22 +71,22 @@ func (m *machine) written(f func(page uint64, b []byte)) (logged int, err error)
 	if err := m.vm.DirtyLog(m.dirty); err != nil {
 		return 0, err
 	}
-	for i, w := range m.dirty {
-		logged += bits.OnesCount64(w)
-		w |= m.mem.host[i]
-		m.mem.host[i] = 0
-		for ; w != 0; w &= w - 1 {
-			p := uint64(i*64 + bits.TrailingZeros64(w))
-			f(p, m.mem.b[p*pageLen:(p+1)*pageLen])
-		}
+	for i, w := range m.mem.host {
+		logged += bits.OnesCount64(m.dirty[i])
+		m.dirty[i] |= w
 	}
+	clear(m.mem.host)
+	m.dirty.each(func(p uint64) { f(p, m.mem.page(p)) })
 	return logged, nil
 }
 
 // clone fills a fresh machine with the snapshot.
 func (m *machine) clone(s *snapshot) error {
 	for p, b := range s.frames {
-		copy(m.mem.b[p*pageLen:], b)
+		copy(m.mem.page(p), b)
+	}
+	if err := m.vm.SetMemory(m.mem.b, true); err != nil {
+		return err
 	}
 	if err := setMSRs(m.cpu); err != nil {
 		return err
