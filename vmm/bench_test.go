@@ -89,7 +89,7 @@ func BenchmarkBoot(b *testing.B) {
 		m, err := newMachine(p.sys, p.host.Memory)
 		if err == nil {
 			err = m.do(func() error {
-				_, err := m.boot(b.Context(), p.opts.Program)
+				_, err := m.boot(b.Context(), p.snap.program)
 				return err
 			})
 		}

@@ -109,11 +109,11 @@ func userSegments(s *kvm.Sregs, fs uint64) {
 	s.FS.Base = fs
 }
 
-// start puts a fresh processor into 64-bit mode at CPL3, at entry.
-func start(c *kvm.VCPU, root, entry, sp uint64) error {
-	var s kvm.Sregs
+// start puts a fresh processor into 64-bit mode at CPL3, at entry. It returns what the segment and
+// control registers are then.
+func start(c *kvm.VCPU, root, entry, sp uint64) (s kvm.Sregs, err error) {
 	if err := c.Sregs(&s); err != nil {
-		return err
+		return s, err
 	}
 	s.CR0 = cr0PE | cr0MP | cr0ET | cr0NE | cr0WP | cr0AM | cr0PG
 	s.CR3 = root
@@ -124,12 +124,12 @@ func start(c *kvm.VCPU, root, entry, sp uint64) error {
 	s.TR = kvm.Segment{Base: tssVA, Limit: tssLen - 1, Selector: tssSel, Type: 11, Present: 1}
 	userSegments(&s, 0)
 	if err := c.SetSregs(&s); err != nil {
-		return err
+		return s, err
 	}
 	if err := setMSRs(c); err != nil {
-		return err
+		return s, err
 	}
-	return c.SetRegs(&kvm.Regs{RIP: entry, RSP: sp, RFLAGS: rflagsReserved})
+	return s, c.SetRegs(&kvm.Regs{RIP: entry, RSP: sp, RFLAGS: rflagsReserved})
 }
 
 // setMSRs points SYSCALL at the trap page. IF, TF and DF are masked on entry.

@@ -9,23 +9,38 @@ import (
 
 var errNotGuest = errors.New("the guest program is not a static x86-64 ELF executable")
 
-// load maps the segments of a static ELF executable with the access that its program headers ask
-// for, and returns its entry point. The program is ours, but it is checked like anything else: a
-// truncated build must not become a crash.
-func (p *paging) load(program io.ReaderAt) (entry uint64, err error) {
-	f, err := elf.NewFile(program)
+// program is a static ELF executable.
+type program struct {
+	entry    uint64
+	segments []segment
+}
+
+// segment is a piece of a program. Bytes past those of the file are zero.
+type segment struct {
+	va, size uint64
+	access   uint64
+	content  io.ReaderAt
+	length   int // of content
+}
+
+// parseProgram finds the segments of a program, with the access that its program headers ask for.
+// The program is ours, but it is checked like anything else: a truncated build must not become a
+// crash.
+func parseProgram(r io.ReaderAt) (*program, error) {
+	f, err := elf.NewFile(r)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", errNotGuest, err)
+		return nil, fmt.Errorf("%w: %w", errNotGuest, err)
 	}
 	if f.Machine != elf.EM_X86_64 || f.Type != elf.ET_EXEC {
-		return 0, errNotGuest
+		return nil, errNotGuest
 	}
+	p := &program{entry: f.Entry}
 	for _, s := range f.Progs {
 		if s.Type != elf.PT_LOAD || s.Memsz == 0 {
 			continue
 		}
 		if s.Memsz > endFrame || s.Vaddr > systemVA-s.Memsz || s.Filesz > s.Memsz {
-			return 0, fmt.Errorf("%w: segment of %d bytes at %#x", errNotGuest, s.Memsz, s.Vaddr)
+			return nil, fmt.Errorf("%w: segment of %d bytes at %#x", errNotGuest, s.Memsz, s.Vaddr)
 		}
 		access := uint64(userRead)
 		switch {
@@ -34,24 +49,33 @@ func (p *paging) load(program io.ReaderAt) (entry uint64, err error) {
 		case s.Flags&elf.PF_W != 0:
 			access = userWrite
 		}
-		if err := p.mapRange(s.Vaddr, s.Memsz, access); err != nil {
-			return 0, fmt.Errorf("load of segment at %#x: %w", s.Vaddr, err)
-		}
-		err := p.each(s.Vaddr, int(s.Filesz), pteUser, func(gpa uint64, from, to int) error {
-			b, err := p.mem.Writable(gpa, uint64(to-from))
-			if err != nil {
-				return err
-			}
-			if _, err := s.ReadAt(b, int64(from)); err != nil {
-				return fmt.Errorf("%w: %w", errNotGuest, err)
-			}
-			return nil
-		})
-		if err != nil {
-			return 0, fmt.Errorf("load of segment at %#x: %w", s.Vaddr, err)
-		}
+		p.segments = append(p.segments, segment{s.Vaddr, s.Memsz, access, s, int(s.Filesz)})
 	}
-	return f.Entry, nil
+	return p, nil
+}
+
+// load maps a segment and fills it. The pages that the program cannot write are added to constant.
+func (p *paging) load(s *segment, constant bitmap) error {
+	if err := p.mapRange(s.va, s.size, s.access); err != nil {
+		return fmt.Errorf("load of segment at %#x: %w", s.va, err)
+	}
+	err := p.each(s.va, s.length, pteUser, func(gpa uint64, from, to int) error {
+		b, err := p.mem.Writable(gpa, uint64(to-from))
+		if err != nil {
+			return err
+		}
+		if _, err := s.content.ReadAt(b, int64(from)); err != nil {
+			return fmt.Errorf("%w: %w", errNotGuest, err)
+		}
+		if s.access&pteWritable == 0 {
+			constant.set(gpa / pageLen)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("load of segment at %#x: %w", s.va, err)
+	}
+	return nil
 }
 
 // The environment of the guest program. The limit has its garbage collected

@@ -10,13 +10,27 @@ import (
 // Offsets of the second program header of asm.elf, its data segment.
 const secondHeader, vaddrAt, fileszAt, memszAt = 120, 16, 32, 40
 
+// loadAll parses a program and loads it.
+func loadAll(p *paging, b []byte) (entry uint64, err error) {
+	program, err := parseProgram(bytes.NewReader(b))
+	if err != nil {
+		return 0, err
+	}
+	for i := range program.segments {
+		if err := p.load(&program.segments[i], newBitmap(endFrame/pageLen)); err != nil {
+			return 0, err
+		}
+	}
+	return program.entry, nil
+}
+
 func TestLoad(t *testing.T) {
 	p := testPaging(t)
 	a := new(asm).ud2()
 	a.data = bytes.Repeat([]byte("data"), 2000)
 	program := a.elf()
 	le.PutUint64(program[secondHeader+memszAt:], 5*pageLen) // with a tail of zeroes
-	entry, err := p.load(bytes.NewReader(program))
+	entry, err := loadAll(p, program)
 	if err != nil || entry != codeVA {
 		t.Fatalf("%#x, %v", entry, err)
 	}
@@ -69,7 +83,7 @@ func TestLoadRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := testPaging(t).load(bytes.NewReader(test.lie(bytes.Clone(good))))
+			_, err := loadAll(testPaging(t), test.lie(bytes.Clone(good)))
 			if !errors.Is(err, test.want) {
 				t.Errorf("error is %v, want %v", err, test.want)
 			}
@@ -88,7 +102,7 @@ func FuzzLoad(f *testing.F) {
 		b := bytes.Clone(good)
 		le.PutUint64(b[int(at)%(len(b)-8):], v)
 		p := testPaging(t)
-		_, _ = p.load(bytes.NewReader(b))
+		_, _ = loadAll(p, b)
 		if p.next > endFrame {
 			t.Fatalf("frames up to %#x", p.next)
 		}

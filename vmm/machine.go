@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +26,10 @@ type machine struct {
 	proc  *process
 	disk  *virtio.Block
 	dirty bitmap // for KVM_GET_DIRTY_LOG
-	large bool   // the last run filled the ring
+	// constant are the pages of the program that it cannot write.
+	constant bitmap
+	sregs    kvm.Sregs // of the program when it starts
+	large    bool      // the last run filled the ring
 	// touched is how many pages the guest has written, as of the last reset.
 	touched int
 
@@ -97,7 +99,7 @@ func (m *machine) create(sys *kvm.System) (err error) {
 		return err
 	}
 	m.disk = virtio.NewBlock(window{m.mem, abi.SharedGPA, abi.RAMLen})
-	m.dirty = newBitmap(abi.RAMLen / pageLen)
+	m.dirty, m.constant = newBitmap(abi.RAMLen/pageLen), newBitmap(abi.RAMLen/pageLen)
 	return nil
 }
 
@@ -131,7 +133,7 @@ func (m *machine) kick() {
 }
 
 // load puts a program into a fresh machine, ready to start.
-func (m *machine) load(program io.ReaderAt) error {
+func (m *machine) load(program *program) error {
 	pages, err := newPaging(m.mem)
 	if err != nil {
 		return err
@@ -139,16 +141,18 @@ func (m *machine) load(program io.ReaderAt) error {
 	if err := systemPages(pages); err != nil {
 		return fmt.Errorf("system pages: %w", err)
 	}
-	entry, err := pages.load(program)
-	if err != nil {
-		return err
+	for i := range program.segments {
+		if err := pages.load(&program.segments[i], m.constant); err != nil {
+			return err
+		}
 	}
 	sp, err := pages.stack()
 	if err != nil {
 		return err
 	}
 	m.proc = &process{pages: pages, threads: threads.New(), mmapNext: mmapVA}
-	return start(m.cpu, pages.root, entry, sp)
+	m.sregs, err = start(m.cpu, pages.root, program.entry, sp)
+	return err
 }
 
 // enter runs the guest until it rings a doorbell that is not a system call, and returns which.

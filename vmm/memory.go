@@ -133,6 +133,8 @@ func newBitmap(pages int) bitmap { return make(bitmap, (pages+63)/64) }
 
 func (b bitmap) set(page uint64) { b[page/64] |= 1 << (page % 64) }
 
+func (b bitmap) has(page uint64) bool { return b[page/64]>>(page%64)&1 != 0 }
+
 // each calls f with every number of the set.
 func (b bitmap) each(f func(page uint64)) {
 	for i, w := range b {

@@ -186,7 +186,11 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 	}
 	var s *snapshot
 	err = m.do(func() (err error) {
-		if s, err = m.boot(ctx, p.opts.Program); err != nil {
+		program, err := parseProgram(p.opts.Program)
+		if err != nil {
+			return err
+		}
+		if s, err = m.boot(ctx, program); err != nil {
 			return err
 		}
 		return m.restore(s)
@@ -202,7 +206,7 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 }
 
 // boot runs a program until it rings Ready, and copies what it is then.
-func (m *machine) boot(ctx context.Context, program io.ReaderAt) (snap *snapshot, err error) {
+func (m *machine) boot(ctx context.Context, program *program) (snap *snapshot, err error) {
 	if err := m.load(program); err != nil {
 		return nil, err
 	}
@@ -224,7 +228,7 @@ func (m *machine) boot(ctx context.Context, program io.ReaderAt) (snap *snapshot
 		case bell != abi.BellReady:
 			return m.Blame(session.KindProtocol, "doorbell %#x before Ready", bell)
 		}
-		snap, err = m.takeSnapshot()
+		snap, err = m.takeSnapshot(program)
 		return err
 	})
 	return snap, err

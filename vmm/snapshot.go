@@ -12,27 +12,26 @@ import (
 // snapshot is a machine whose guest has just rung Ready. It is immutable: any number of machines
 // are made from one, and go back to it after each run.
 type snapshot struct {
-	frames map[uint64][]byte // the pages of RAM that were written, by number
-	proc   *process          // without pages
-	paging paging            // without memory
+	program *program
+	// pages are the pages of RAM, by number, that are not zero, without those that are as load
+	// leaves them and stay so.
+	pages  map[uint64][]byte
+	proc   *process // without pages
+	paging paging   // without memory
 	disk   virtio.Registers
 	regs   kvm.Regs
-	sregs  kvm.Sregs
 	xsave  kvm.Xsave
 }
 
 // takeSnapshot copies a machine that stands behind its Ready doorbell.
-func (m *machine) takeSnapshot() (*snapshot, error) {
-	s := &snapshot{frames: map[uint64][]byte{}, proc: m.proc.clone(nil), paging: *m.proc.pages,
-		disk: m.disk.Registers}
+func (m *machine) takeSnapshot(program *program) (*snapshot, error) {
+	s := &snapshot{program: program, pages: map[uint64][]byte{}, proc: m.proc.clone(nil),
+		paging: *m.proc.pages, disk: m.disk.Registers}
 	s.paging.mem = nil
 	if err := m.settle(); err != nil {
 		return nil, err
 	}
 	if err := m.cpu.Regs(&s.regs); err != nil {
-		return nil, err
-	}
-	if err := m.cpu.Sregs(&s.sregs); err != nil {
 		return nil, err
 	}
 	if err := m.cpu.Xsave(&s.xsave); err != nil {
@@ -42,17 +41,20 @@ func (m *machine) takeSnapshot() (*snapshot, error) {
 		return nil, err
 	}
 	m.dirty.each(func(p uint64) {
-		if b := m.mem.page(p); !zero(b) {
-			s.frames[p] = bytes.Clone(b)
+		if b := m.mem.page(p); !m.constant.has(p) && !bytes.Equal(b, emptyPage[:]) {
+			s.pages[p] = bytes.Clone(b)
 		}
 	})
-	clear(m.mem.host)
-	return s, m.vm.SetMemory(m.mem.b, true)
+	return s, m.logWrites()
 }
 
-func zero(page []byte) bool { return bytes.Equal(page, emptyPage[:]) }
-
 var emptyPage [pageLen]byte
+
+// logWrites begins the log of the pages that guest and host write.
+func (m *machine) logWrites() error {
+	clear(m.mem.host)
+	return m.vm.SetMemory(m.mem.b, true)
+}
 
 // maxHot is how many pages may stay in the log of dirty pages from run to run: every run writes the
 // same few dozen, and to copy them back each time is cheaper than the faults that tell which it
@@ -82,13 +84,13 @@ func (m *machine) written(f func(page uint64, b []byte)) (logged int, err error)
 
 // clone fills a fresh machine with the snapshot.
 func (m *machine) clone(s *snapshot) error {
-	for p, b := range s.frames {
-		copy(m.mem.page(p), b)
-	}
-	if err := m.vm.SetMemory(m.mem.b, true); err != nil {
+	if err := m.load(s.program); err != nil {
 		return err
 	}
-	if err := setMSRs(m.cpu); err != nil {
+	for p, b := range s.pages {
+		copy(m.mem.page(p), b)
+	}
+	if err := m.logWrites(); err != nil {
 		return err
 	}
 	return m.restore(s)
@@ -102,13 +104,11 @@ func (m *machine) restore(s *snapshot) error {
 	m.disk.Registers = s.disk
 	m.disk.Detach()
 	m.cpu.SetImmediateExit(false)
-	if err := m.cpu.SetSregs(&s.sregs); err != nil {
-		return err
-	}
 	if err := m.cpu.SetXsave(&s.xsave); err != nil {
 		return err
 	}
-	return m.cpu.SetRegs(&s.regs)
+	sregs := m.sregs
+	return m.resume(&s.regs, &sregs)
 }
 
 // reset brings a machine back to the snapshot that it was made from: every page that guest or host
@@ -121,8 +121,11 @@ func (m *machine) reset(s *snapshot) error {
 		return err
 	}
 	defer func() { m.large = false }()
+	changed := false
 	logged, err := m.written(func(p uint64, b []byte) {
-		if src, ok := s.frames[p]; ok {
+		if m.constant.has(p) {
+			changed = true
+		} else if src, ok := s.pages[p]; ok {
 			copy(b, src)
 		} else {
 			clear(b)
@@ -130,6 +133,9 @@ func (m *machine) reset(s *snapshot) error {
 	})
 	if err != nil {
 		return err
+	}
+	if changed {
+		return fmt.Errorf("the run changed its program")
 	}
 	m.touched = logged
 	if logged > maxHot && !m.large {
