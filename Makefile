@@ -26,7 +26,7 @@ guest: ## build the map guest that the host program carries
 
 host: guest ## build instarfs
 	@mkdir -p bin
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-X main.version=$(VERSION) $(ENTRY_$(GOARCH))' -o $(HOST) ./cmd/instarfs
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-X main.version=$(VERSION) -X instarfs/guest/payload.digest='$$(sha256sum $(GUEST) | cut -d ' ' -f 1)' $(ENTRY_$(GOARCH))' -o $(HOST) ./cmd/instarfs
 
 demo: deps all ## make sample images, mount them, look at their maps, unmount
 	@./.ci/demo

@@ -58,7 +58,9 @@ var lattice = []room{
 		"guest/abi guest/extent guest/fault guest/img guest/show vmm/bug vmm/ledger vmm/turns",
 		"a run whatever carries it: no KVM, no process, no file"},
 	{"vmm/threads", "vmm/kvm", "who has the one processor of a machine, and no system call"},
-	{"vmm", "guest/abi vmm/bug vmm/kvm vmm/ledger vmm/session vmm/threads vmm/virtio",
+	{"vmm/guestcache", "", "files are kept without knowing what is in them"},
+	{"vmm", "guest/abi vmm/bug vmm/guestcache vmm/kvm vmm/ledger vmm/session vmm/threads " +
+		"vmm/virtio",
 		"runs any program it is given: not the payload, not paths, not formats"},
 	{"vmm/jail", "guest/abi vmm/bug vmm/ledger vmm/session",
 		"the second carrier: runs any program it is given, as vmm does"},
@@ -105,8 +107,8 @@ var lattice = []room{
 	{"cmd/instarfs/memory", "mountinfo", "how much there is: not what for"},
 	{"cmd/instarfs/process", "", "how a process ends: not what it did"},
 	{"cmd/instarfs/guests",
-		"cmd/instarfs/memory guest/payload vmm vmm/chain vmm/jail vmm/kvm vmm/ledger " +
-			"vmm/session vmm/turns",
+		"cmd/instarfs/memory guest/payload vmm vmm/chain vmm/guestcache vmm/jail " +
+			"vmm/kvm vmm/ledger vmm/session vmm/turns",
 		"what carries runs, and what they may use: not what is mapped"},
 	{"cmd/instarfs",
 		"cmd/instarfs/guests cmd/instarfs/memory cmd/instarfs/options cmd/instarfs/process " +

@@ -22,6 +22,9 @@ const (
 // rflagsReserved is the bit of RFLAGS that is always set.
 const rflagsReserved = 1 << 1
 
+// userFlags are the bits of RFLAGS that are a program's to set: the status flags and DF.
+const userFlags = 0xcd5
+
 // systemPages writes and maps what a processor in 64-bit mode needs beside page tables: GDT, TSS,
 // IDT, the stack of exceptions, the trap page and the clock, and maps the shared window and the
 // pages that ring. No code of ours runs at CPL0 but that of the trap page.

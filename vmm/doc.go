@@ -32,12 +32,16 @@
 //	hlt                     an exception, named by the address (exception.go)
 //	everything else         the end of the run
 //
+// The clock, and system calls whose answer is always 0, are answered in the guest (clock.go,
+// trap.go).
+//
 // # Life of a machine
 //
 // The first run of a Pool boots the program until it rings Ready, copies what it is then, and goes
-// on in that machine. Each run begins at that snapshot, in a machine that is reset to it afterwards
-// by the log of dirty pages, or destroyed when the run went wrong or changed its page tables. No
-// byte of one image survives into the run of another.
+// on in that machine; or it takes the copy that another process has kept (keep.go, kept.go). Each
+// run begins at that snapshot, in a machine that is reset to it afterwards by the log of dirty
+// pages, or destroyed when the run went wrong or changed its page tables. No byte of one image
+// survives into the run of another.
 //
 // # Threads
 //

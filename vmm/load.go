@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"golang.org/x/sys/unix"
 )
 
 var errNotGuest = errors.New("the guest program is not a static x86-64 ELF executable")
@@ -97,10 +99,13 @@ func (p *paging) stack() (sp uint64, err error) {
 	if err := p.mapRange(stackTopVA-stackLen, stackLen, userWrite); err != nil {
 		return 0, fmt.Errorf("stack: %w", err)
 	}
-	// Strings first, from the bottom of the last page; AT_RANDOM's 16 bytes are fixed, for a guest
-	// has no secrets and one snapshot serves them all.
+	// Strings first, from the bottom of the last page. AT_RANDOM's 16 bytes are the seed of what
+	// the Go runtime hashes with.
 	const strings = stackTopVA - pageLen
-	data := []byte("instarfs-guest-0")
+	data := make([]byte, 16)
+	if _, err := unix.Getrandom(data, 0); err != nil {
+		return 0, fmt.Errorf("getrandom: %w", err)
+	}
 	words := []uint64{1, strings + uint64(len(data)), 0}
 	data = append(data, "guest\x00"...)
 	for _, e := range guestEnv {

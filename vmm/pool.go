@@ -21,6 +21,7 @@ type Options struct {
 	// what the runs share with others; nil makes one with no limits of its own
 	Host *session.Host
 	Idle int // machines kept warm; zero is the number of CPUs
+	Kept Kept
 }
 
 // Pool runs jobs, each in a machine of its own that stands at the snapshot of a freshly booted
@@ -37,8 +38,9 @@ type Pool struct {
 
 	boot sync.Mutex // held while the snapshot is made; taken before using and mu
 	// held for reading while sys is used, for writing while it is closed; taken before mu
-	using sync.RWMutex
-	opts  Options
+	using   sync.RWMutex
+	opts    Options
+	storing sync.WaitGroup // the snapshot is being stored
 }
 
 // bootTime bounds the guest's start, which takes some 15 ms.
@@ -106,6 +108,7 @@ func (p *Pool) attempt(
 	m.work <- func() {
 		defer ticket.Leave()
 		layer, err := m.run(ctx, job, ticket)
+		p.doubt(err)
 		// The caller does not wait for the reset; who comes next does, for that is faster than a
 		// new machine. After anything but a result the guest is not what it should be.
 		keep := (err == nil || session.IsFault(err)) && p.idle.Promise()
@@ -137,10 +140,16 @@ func (p *Pool) take(ctx context.Context) (*machine, error) {
 	if err != nil || m != nil {
 		return m, err
 	}
-	if m, err = p.newMachine(); err != nil {
+	return p.clone(snap)
+}
+
+// clone makes a machine that stands at a snapshot.
+func (p *Pool) clone(s *snapshot) (*machine, error) {
+	m, err := p.newMachine()
+	if err != nil {
 		return nil, err
 	}
-	if err := m.do(func() error { return m.clone(snap) }); err != nil {
+	if err := m.do(func() error { return m.clone(s) }); err != nil {
 		m.destroy()
 		return nil, fmt.Errorf("virtual machine from its snapshot: %w", err)
 	}
@@ -172,24 +181,38 @@ func (p *Pool) put(m *machine) {
 	p.idle.Put(m)
 }
 
-// booted returns the snapshot. Where there is none it makes it first, and returns the machine that
-// it took it from, too: that one stands there already.
+// booted returns the snapshot. Where there is none it makes it first, and returns a machine, too,
+// that stands there already.
 func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 	p.boot.Lock()
 	defer p.boot.Unlock()
 	if s := p.snapshot(); s != nil {
 		return s, nil, nil
 	}
-	m, err := p.newMachine()
+	program, err := parseProgram(p.opts.Program)
 	if err != nil {
 		return nil, nil, err
 	}
-	var s *snapshot
-	err = m.do(func() (err error) {
-		program, err := parseProgram(p.opts.Program)
-		if err != nil {
-			return err
+	s, m := p.load(program)
+	if s == nil {
+		if s, m, err = p.firstBoot(ctx, program); err != nil {
+			return nil, nil, err
 		}
+		p.store(s)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.snap = s
+	return s, m, nil
+}
+
+// firstBoot boots a machine, and takes its snapshot.
+func (p *Pool) firstBoot(ctx context.Context, program *program) (
+	s *snapshot, m *machine, err error) {
+	if m, err = p.newMachine(); err != nil {
+		return nil, nil, err
+	}
+	err = m.do(func() (err error) {
 		if s, err = m.boot(ctx, program); err != nil {
 			return err
 		}
@@ -199,9 +222,6 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 		m.destroy()
 		return nil, nil, fmt.Errorf("boot of the map guest: %w", err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.snap = s
 	return s, m, nil
 }
 
@@ -237,6 +257,7 @@ func (m *machine) boot(ctx context.Context, program *program) (snap *snapshot, e
 // Close frees the idle machines. Runs under way end by themselves, and free theirs. A second Close
 // does nothing.
 func (p *Pool) Close() error {
+	p.storing.Wait()
 	if !p.idle.Close((*machine).destroy) {
 		return nil
 	}

@@ -34,6 +34,7 @@ func (m *machine) takeSnapshot(program *program) (*snapshot, error) {
 	if err := m.cpu.Regs(&s.regs); err != nil {
 		return nil, err
 	}
+	s.regs.RFLAGS = s.regs.RFLAGS&userFlags | rflagsReserved
 	if err := m.cpu.Xsave(&s.xsave); err != nil {
 		return nil, err
 	}

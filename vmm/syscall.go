@@ -73,8 +73,7 @@ func (p *process) clone(pages *paging) *process {
 func (p *process) syscall(r *kvm.Regs) *session.GuestError {
 	nr := r.RAX
 	// What SYSRET would do.
-	// only the status flags, DF and the reserved bit
-	r.RIP, r.RFLAGS = r.RCX, r.R11&0xcd5|rflagsReserved
+	r.RIP, r.RFLAGS = r.RCX, r.R11&userFlags|rflagsReserved
 	switch nr {
 	case _SYS_WRITE:
 		r.RAX = p.write(r.RDI, r.RSI, r.RDX)

@@ -209,7 +209,8 @@ func TestLazyMappings(t *testing.T) {
 	if got != 8 || err != nil {
 		t.Error(int64(got), err)
 	}
-	if got, err := p.call(_SYS_SCHED_GETAFFINITY, 0, 8, at+n-4); got != errno(_EFAULT) || err != nil {
+	got, err = p.call(_SYS_SCHED_GETAFFINITY, 0, 8, at+n-4)
+	if got != errno(_EFAULT) || err != nil {
 		t.Error(int64(got), err)
 	}
 	for i := range uint64(100) {

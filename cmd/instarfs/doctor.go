@@ -22,7 +22,8 @@ import (
 const doctorTimeout = 20 * time.Second
 
 func doctorCommand(e *env) *cobra.Command {
-	return &cobra.Command{
+	var warm bool
+	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check whether this machine can run instarfs, and say what to do if not",
 		Long: "Check whether KVM or confined processes, and FUSE, are usable, by starting the " +
@@ -30,8 +31,13 @@ func doctorCommand(e *env) *cobra.Command {
 			"and say what to do if not." +
 			exitHelp("all is well", "something is missing"),
 		Args: expect(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), e) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runDoctor(cmd.Context(), e, warm)
+		},
 	}
+	cmd.Flags().BoolVar(&warm, "warm", false,
+		"keep the started guest for this user's other processes, as their first map would")
+	return cmd
 }
 
 // finding is what became of one check. Its error says what to do.
@@ -54,10 +60,10 @@ func (f finding) verdict() string {
 	return "FAILED"
 }
 
-func runDoctor(ctx context.Context, e *env) error {
+func runDoctor(ctx context.Context, e *env, warm bool) error {
 	_, guest := e.payload()
 	findings := []finding{{name: "guest", err: guest}}
-	findings = append(findings, e.findCarriers(ctx)...)
+	findings = append(findings, e.findCarriers(ctx, warm)...)
 	if ctx.Err() != nil {
 		return fmt.Errorf("doctor: %w", context.Cause(ctx))
 	}
@@ -87,31 +93,38 @@ func runDoctor(ctx context.Context, e *env) error {
 }
 
 // findCarriers tries what can carry a run. One carrier is enough.
-func (e *env) findCarriers(ctx context.Context) []finding {
-	machine := finding{name: "kvm", err: e.checkKVM()}
+func (e *env) findCarriers(ctx context.Context, warm bool) (list []finding) {
+	machine, cache := finding{name: "kvm", err: e.checkKVM()}, finding{name: "guest cache"}
 	if machine.err == nil {
-		machine.err = e.testRun(ctx, guests.KVM)
+		o := sharedOptions{Isolation: guests.KVM, Cache: guests.Cache{Off: !warm,
+			Log: func(line string) { cache.err = errors.Join(cache.err, errors.New(line)) }}}
+		machine.err = e.testRun(ctx, o)
 	}
 	process := finding{name: "process"}
 	missing := ""
 	if missing, process.err = e.checkProcess(ctx); process.err == nil {
-		process.err = e.testRun(ctx, guests.Process)
+		process.err = e.testRun(ctx, sharedOptions{Isolation: guests.Process})
 	}
 	if missing != "" {
 		process.note = "confined without: " + missing
 	}
 	machine.spare, process.spare = process.err == nil, machine.err == nil
+	list = []finding{machine, process}
 	switch {
 	case machine.err == nil:
-		return []finding{machine, process, {name: "isolation", note: "auto is kvm"}}
+		list = append(list, finding{name: "isolation", note: "auto is kvm"})
 	case process.err == nil:
-		return []finding{machine, process, {name: "isolation", note: "auto is process"}}
+		list = append(list, finding{name: "isolation", note: "auto is process"})
 	}
-	return []finding{machine, process}
+	if warm && machine.err == nil {
+		cache.note = guests.CacheDir()
+		list = append(list, cache)
+	}
+	return list
 }
 
 // testRun maps a small raw image, which takes all that a map takes.
-func (e *env) testRun(ctx context.Context, how guests.Isolation) error {
+func (e *env) testRun(ctx context.Context, o sharedOptions) error {
 	dir, err := os.MkdirTemp("", "instarfs-doctor-")
 	if err != nil {
 		return fmt.Errorf("make a directory for a test image: %w (is TMPDIR writable?)", err)
@@ -122,7 +135,7 @@ func (e *env) testRun(ctx context.Context, how guests.Isolation) error {
 	if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil {
 		return fmt.Errorf("make a test image: %w", err)
 	}
-	eng, err := e.newEngine(sharedOptions{Isolation: how})
+	eng, err := e.newEngine(o)
 	if err != nil {
 		return err
 	}

@@ -80,6 +80,9 @@ func mapError(file string, err error) error { return fmt.Errorf("map %s: %w", fi
 
 // mapFile runs the engine, with progress on a terminal.
 func mapFile(ctx context.Context, e *env, a *mapArgs, name string) (*mapResult, error) {
+	if a.Cache.Dir != "" && !a.Release.IsQemu() { // somebody cares
+		a.Cache.Log = func(line string) { e.say("%s", line) }
+	}
 	eng, err := e.newEngine(a.sharedOptions)
 	if err != nil {
 		return nil, mapError(a.file, err)

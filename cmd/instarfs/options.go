@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strconv"
 
 	"instarfs/cmd/instarfs/guests"
@@ -21,6 +22,7 @@ type sharedOptions struct {
 	Release img.Release
 	// Isolation is what carries the runs of the guest.
 	Isolation guests.Isolation
+	Cache     guests.Cache
 }
 
 var isolationChoices = []options.Choice[guests.Isolation]{
@@ -56,6 +58,9 @@ func (o *sharedOptions) rows() []options.Option {
 		{Long: "isolation", Arg: "HOW", Usual: "auto",
 			Set:  options.OneOf(&o.Isolation, isolationChoices...),
 			Help: "what guests run in: kvm, process, or auto, which is kvm where that is usable"},
+		{Long: "guest-cache", Arg: "DIR", Usual: "the user's or the system's",
+			Set:  o.setCache,
+			Help: "where a started guest of kvm is kept for other processes, or off"},
 		{Long: "memory", Arg: "BYTES", Usual: "a share of what the process may have",
 			Set:  options.Bytes(&o.Limits.Memory, memory.Least),
 			Help: "what maps may take in all"},
@@ -70,4 +75,17 @@ func (o *sharedOptions) rows() []options.Option {
 		{Long: "map-time", Arg: "TIME", Usual: options.ShortTime(chain.DefaultMap),
 			Set: options.Time(&o.Limits.Map), Help: "for a map in all"},
 	}
+}
+
+// setCache sets the directory of the guest cache.
+func (o *sharedOptions) setCache(dir string) error {
+	switch dir {
+	case "":
+		return errors.New("must be a directory, or off")
+	case "off":
+		o.Cache.Dir, o.Cache.Off = "", true
+	default:
+		o.Cache.Dir, o.Cache.Off = dir, false
+	}
+	return nil
 }

@@ -60,7 +60,7 @@ func versionText(e *env) (string, error) {
 // carrierText says what can carry runs, and what auto is.
 func carrierText(ctx context.Context, e *env) string {
 	var b strings.Builder
-	for _, f := range e.findCarriers(ctx) {
+	for _, f := range e.findCarriers(ctx, false) {
 		note := f.note
 		if f.err != nil {
 			note = show.Line(f.err.Error())

@@ -54,7 +54,7 @@ func newEngine(o sharedOptions) (engine, error) {
 		return nil, err
 	}
 	shared := o.Limits.Allow()
-	pool, _, err := guests.New(guests.Options{Isolation: o.Isolation}, shared)
+	pool, _, err := guests.New(guests.Options{Isolation: o.Isolation, Cache: o.Cache}, shared)
 	if err != nil {
 		done()
 		return nil, err
@@ -94,9 +94,10 @@ func newMount(o mountOptions) (mounted, error) {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)
 	}
 	shared := o.Limits.Allow()
-	// One more than map ahead.
+	o.Cache.Log = o.Log
 	pool, note, err := guests.New(guests.Options{
-		Isolation: o.Isolation, Ahead: runtime.GOMAXPROCS(0) + 1, ForMaps: shared.Bytes, Log: o.Log,
+		Isolation: o.Isolation, Cache: o.Cache, ForMaps: shared.Bytes, Log: o.Log,
+		Ahead: runtime.GOMAXPROCS(0) + 1, // one more than map ahead
 	}, shared)
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Source, err)

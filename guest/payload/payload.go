@@ -3,7 +3,9 @@
 package payload
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"io"
 )
@@ -26,4 +28,24 @@ func Agent() (*io.SectionReader, error) {
 		return nil, ErrNotBuilt
 	}
 	return io.NewSectionReader(f.(io.ReaderAt), 0, info.Size()), nil
+}
+
+// digest is the SHA-256 of the guest program in hexadecimal, where the linker knows it: the
+// Makefile saves each process a millisecond.
+var digest string
+
+// Digest is the SHA-256 of the guest program.
+func Digest() (sum [sha256.Size]byte, err error) {
+	if b, err := hex.DecodeString(digest); err == nil && len(b) == len(sum) {
+		return [sha256.Size]byte(b), nil
+	}
+	program, err := Agent()
+	if err != nil {
+		return sum, err
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, program); err != nil {
+		return sum, err
+	}
+	return [sha256.Size]byte(h.Sum(nil)), nil
 }

@@ -126,8 +126,12 @@ func (s *System) check() error {
 	if err := ioctlPtr(s.fd, _KVM_GET_SUPPORTED_CPUID, &s.cpuid); err != nil {
 		return fmt.Errorf("KVM_GET_SUPPORTED_CPUID: %w", err)
 	}
+	s.cpuid.forgetWhere()
 	return nil
 }
+
+// Identity is all that decides what processor guests see: the same bytes, the same processor.
+func (s *System) Identity() []byte { return s.cpuid.identity() }
 
 // Close closes the device. VMs made from it live on.
 func (s *System) Close() error { return unix.Close(s.fd) }

@@ -2,6 +2,8 @@
 
 package kvm
 
+import "encoding/binary"
+
 // Regs mirrors struct kvm_regs.
 type Regs struct {
 	RAX, RBX, RCX, RDX, RSI, RDI, RSP, RBP uint64
@@ -34,7 +36,7 @@ type Sregs struct {
 }
 
 // Xsave mirrors struct kvm_xsave as it is without KVM_CAP_XSAVE2: 4096 bytes.
-type Xsave struct{ region [4096]byte }
+type Xsave struct{ Region [4096]byte }
 
 // MSR mirrors struct kvm_msr_entry.
 type MSR struct {
@@ -110,4 +112,28 @@ func (c *cpuid2) xcr0() uint64 {
 		}
 	}
 	return x87 | sse
+}
+
+// forgetWhere takes out the number of the processor that answered, which is where it happened to
+// run (SDM vol. 2, CPUID: initial APIC ID and x2APIC ID; APM vol. 3, leaf 0x8000001e).
+func (c *cpuid2) forgetWhere() {
+	for i := range c.entries[:min(c.nent, maxCPUIDEntries)] {
+		switch e := &c.entries[i]; e.function {
+		case 1:
+			e.ebx &= 1<<24 - 1
+		case 0xb, 0x1f:
+			e.edx = 0
+		case 0x8000001e:
+			e.eax, e.ebx, e.ecx = 0, e.ebx&^0xff, e.ecx&^0xff
+		}
+	}
+}
+
+func (c *cpuid2) identity() (b []byte) {
+	for _, e := range c.entries[:min(c.nent, maxCPUIDEntries)] {
+		for _, w := range []uint32{e.function, e.index, e.flags, e.eax, e.ebx, e.ecx, e.edx} {
+			b = binary.LittleEndian.AppendUint32(b, w)
+		}
+	}
+	return binary.LittleEndian.AppendUint64(b, c.xcr0())
 }

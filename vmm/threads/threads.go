@@ -42,6 +42,17 @@ func (s *Scheduler) Clone() Scheduler {
 	return Scheduler{Current: s.Current, waiting: slices.Clone(s.waiting)}
 }
 
+// All returns copies of all threads, the current one first, for Of.
+func (s *Scheduler) All() []Thread { return append([]Thread{s.Current}, s.waiting...) }
+
+// Of makes a scheduler of threads, one to Max, the current one first.
+func Of(all []Thread) Scheduler {
+	if len(all) == 0 {
+		return New()
+	}
+	return Scheduler{Current: all[0], waiting: slices.Clone(all[1:])}
+}
+
 // Spawn adds a thread that will start with r, and returns its number, or 0 if there are too many.
 func (s *Scheduler) Spawn(r kvm.Regs, fs uint64) uint64 {
 	if len(s.waiting)+1 >= Max {

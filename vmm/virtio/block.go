@@ -44,6 +44,26 @@ type Registers struct {
 	availNext         uint16 // next entry of the available ring to look at, free running
 }
 
+// Words returns the registers as numbers, for RegistersOf.
+func (r *Registers) Words() [10]uint64 {
+	return [...]uint64{uint64(r.status), uint64(r.deviceFeaturesSel), uint64(r.driverFeaturesSel),
+		r.driverFeatures, uint64(r.queueSel), uint64(r.queueNum)<<1 | uint64(r.queueReady&1),
+		r.desc, r.avail, r.used, uint64(r.availNext)}
+}
+
+// RegistersOf makes registers of numbers. It fails if a driver could not have set them so.
+func RegistersOf(w [10]uint64) (r Registers, err error) {
+	r = Registers{status: uint32(w[0]), deviceFeaturesSel: uint32(w[1]),
+		driverFeaturesSel: uint32(w[2]), driverFeatures: w[3], queueSel: uint32(w[4]),
+		queueNum: uint32(w[5] >> 1), queueReady: uint32(w[5] & 1),
+		desc: w[6], avail: w[7], used: w[8], availNext: uint16(w[9])}
+	n := r.queueNum
+	if r.Words() != w || n > queueSizeMax || n&(n-1) != 0 || n == 0 && r.queueReady != 0 {
+		return Registers{}, violation("registers %#x, which no driver sets", w)
+	}
+	return r, nil
+}
+
 // Backend is the disk of one run.
 type Backend interface {
 	// Sectors is the capacity, and BlockSize what the configuration space says of blocks, bytes.

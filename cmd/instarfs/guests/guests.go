@@ -44,6 +44,7 @@ type Options struct {
 	// ForMaps is how many bytes of the address space maps may take, in addition to machines; 0 if
 	// that does not matter.
 	ForMaps uint64
+	Cache   Cache
 	// Log gets a line when it turns out that runs are carried in another way than people expect; it
 	// may be nil.
 	Log func(line string)
@@ -97,7 +98,11 @@ func newMachines(o Options, r Allowance) (Pool, error) {
 	if most > 0 {
 		idle = min(idle, most)
 	}
-	return vmm.NewPool(vmm.Options{Program: program, Idle: idle, Host: r.host(most)})
+	kept, err := o.Cache.kept()
+	if err != nil {
+		return nil, err
+	}
+	return vmm.NewPool(vmm.Options{Program: program, Idle: idle, Host: r.host(most), Kept: kept})
 }
 
 // newProcesses makes a pool of confined processes.
