@@ -191,7 +191,7 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 	}
 	program, err := parseProgram(p.opts.Program)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("boot of the map guest: %w", err)
 	}
 	s, m := p.load(program)
 	if s == nil {

@@ -53,7 +53,13 @@ func TestMain(m *testing.M) {
 		tool.env.newMount = func(mountOptions) (mounted, error) { return stuckMount{}, nil }
 		os.Exit(start(os.Args[1:], &tool.env))
 	}
+	cache, err := os.MkdirTemp("", "instarfs-test-cache-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	os.Setenv("XDG_CACHE_HOME", cache) // not the tester's own
 	status := m.Run()
+	_ = os.RemoveAll(cache)
 	if serverDir != "" {
 		_ = os.RemoveAll(serverDir)
 	}
