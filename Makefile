@@ -10,7 +10,8 @@ HOST     := bin/instarfs
 GOARCH   ?= $(shell $(GO) env GOARCH)
 export GOARCH
 GUESTENV := CGO_ENABLED=0 GOOS=linux GOAMD64=v1 GOFLAGS=
-GUESTOPT := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
+# -E is the first code of the guest program: guest/process/confine_unsafe.go.
+GUESTOPT := -trimpath -buildvcs=false -ldflags='-s -w -buildid= -E instarfs/guest/process.entry'
 # The first code of the host program, where it has one of its own: cmd/instarfs/addresses.go.
 ENTRY_amd64 := -E main.entry
 

@@ -25,9 +25,9 @@ func Runs() bool {
 	return flags&^0xffff == 0 && flags&oAccMode == oRDWR
 }
 
-// Serve carries out the host's steps, then calls job, once, which must begin with Port.Job. Steps
-// change the thread that makes them, and the last of them may execute the program again in that
-// thread. Serve does not return: the host ends the process.
+// Serve carries out the host's last steps, then calls job, once, which must begin with Port.Job.
+// Most of the steps were carried out before the program was executed for the second time, see
+// confine. Serve does not return: the host ends the process.
 func Serve(job func(*Port)) {
 	runtime.LockOSThread()
 	// Memory is allocated before the steps that limit it. None of it is touched yet.
@@ -39,23 +39,11 @@ func Serve(job func(*Port)) {
 			payload := make([]byte, h.Length)
 			p.Receive(payload)
 			p.send(abi.MsgStepsDone, h.N, CarryOut(int(h.N), payload))
-		case abi.MsgFork:
-			p.fork(h.N)
 		case abi.MsgJob:
 			job(p)
 			p.receive() // the end of the stream, or of this process
 		default:
 			panic("a message of an unknown kind from the host")
 		}
-	}
-}
-
-// fork continues as a new process, which carries out steps and then executes the program again.
-// This one tells the host which it is, and ends.
-func (p *Port) fork(flags uint32) {
-	pid := fork(uintptr(flags), new(forkMemory))
-	p.send(abi.MsgForked, uint32(pid))
-	if int32(pid) > 0 {
-		syscall6(sysExitGroup, 0, 0, 0, 0, 0, 0)
 	}
 }

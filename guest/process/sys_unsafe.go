@@ -62,7 +62,7 @@ func CarryOut(n int, payload []byte) []byte {
 	return results
 }
 
-// carryOut is CarryOut where nothing may be preempted, see fork. The payload is the host's and well
+// carryOut is CarryOut without the Go runtime, see confine. The payload is the host's and well
 // formed: this process has seen no image yet.
 //
 //go:nosplit

@@ -37,7 +37,8 @@ var hostileProgram = sync.OnceValues(func() (program []byte, err error) {
 	if built, err = os.MkdirTemp("", "instarfs-hostile"); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("go", "build", "-o", hostileName(), "./jailtest/hostile")
+	cmd := exec.Command("go", "build", "-ldflags=-E instarfs/guest/process.entry",
+		"-o", hostileName(), "./jailtest/hostile")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%v: %w: %s", cmd, err, out)

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// TestForkStaysOutOfTheRuntime reads what the compiler makes of fork, and of all that it calls: no
+// TestConfineStaysOutOfTheRuntime reads what the compiler makes of confine, and of all that it calls: no
 // function checks its stack, where it could be preempted, and none calls the runtime but to panic.
-func TestForkStaysOutOfTheRuntime(t *testing.T) {
+func TestConfineStaysOutOfTheRuntime(t *testing.T) {
 	// The go command takes the outcome from its cache unless a file changed that this test looks
 	// at.
-	for _, name := range []string{"fork_unsafe.go", "sys_unsafe.go"} {
+	for _, name := range []string{"confine_unsafe.go", "sys_unsafe.go"} {
 		if _, err := os.Stat(name); err != nil {
 			t.Fatal(err)
 		}
@@ -52,10 +52,10 @@ func TestForkStaysOutOfTheRuntime(t *testing.T) {
 			visit(to)
 		}
 	}
-	visit(pkg + "fork")
+	visit(pkg + "confine")
 	for _, name := range []string{"fork", "transfer", "carryOut"} {
 		if !seen[pkg+name] {
-			t.Errorf("fork does not call %s: this test sees too little", name)
+			t.Errorf("confine does not call %s: this test sees too little", name)
 		}
 	}
 }
