@@ -65,21 +65,27 @@ func NewPool(opts Options) (*Pool, error) {
 	return &Pool{sys: sys, host: opts.Host, opts: opts, idle: idle}, nil
 }
 
-// Warm boots the guest and makes one machine ready, so that the first run does not wait for it.
+// Warm boots the guest and makes one machine ready. Runs that begin meanwhile wait for it.
 func (p *Pool) Warm(ctx context.Context) error {
 	ticket, err := p.host.Enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer ticket.Leave()
-	m, err := p.take(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	// With a turn, so that nobody who has one waits for a machine that waits for one.
+	if !p.idle.Promise() {
+		if p.idle.Closed() {
+			return session.ErrClosed
+		}
+		return nil
+	}
+	m, err := p.make(ctx)
+	p.idle.Put(m)
 	if err != nil {
 		return session.NoGuest(ctx, err)
-	}
-	if p.idle.Promise() {
-		p.idle.Put(m)
-	} else {
-		m.destroy()
 	}
 	return nil
 }
@@ -129,13 +135,18 @@ func (p *Pool) snapshot() *snapshot {
 	return p.snap
 }
 
-// take returns a machine that stands at the snapshot: an idle one, that which was booted, or a new
-// one. Precondition: the caller has a turn.
+// take returns a machine that stands at the snapshot: an idle one or a new one. Precondition: the
+// caller has a turn.
 func (p *Pool) take(ctx context.Context) (*machine, error) {
 	m, err := p.idle.Take()
 	if err != nil || m != nil {
 		return m, err
 	}
+	return p.make(ctx)
+}
+
+// make makes a machine that stands at the snapshot: that which was booted, or a new one.
+func (p *Pool) make(ctx context.Context) (*machine, error) {
 	snap, m, err := p.booted(ctx)
 	if err != nil || m != nil {
 		return m, err

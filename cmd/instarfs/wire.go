@@ -59,6 +59,8 @@ func newEngine(o sharedOptions) (engine, error) {
 		done()
 		return nil, err
 	}
+	// While the file is opened. If it fails, the run itself says why.
+	go func() { _ = pool.Warm(context.Background()) }()
 	go memory.AskForHugePages(min(defaultCacheBytes, shared.Bytes/2))
 	return &oneMap{pool, chain.NewEngine(pool, access, shared.Chain(0)), done}, nil
 }

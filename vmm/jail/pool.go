@@ -76,21 +76,27 @@ func NewPool(o Options) (*Pool, error) {
 	return p, nil
 }
 
-// Warm makes a child ready, so that the first run does not wait for it.
+// Warm makes a child ready. Runs that begin meanwhile wait for it.
 func (p *Pool) Warm(ctx context.Context) error {
 	ticket, err := p.host.Enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer ticket.Leave()
-	c, err := p.take(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	// With a turn, so that nobody who has one waits for a child that waits for one.
+	if !p.ready.Promise() {
+		if p.ready.Closed() {
+			return session.ErrClosed
+		}
+		return nil
+	}
+	c, err := p.spawn()
+	p.ready.Put(c)
 	if err != nil {
 		return session.NoGuest(ctx, err)
-	}
-	if p.ready.Promise() {
-		p.ready.Put(c)
-	} else {
-		c.close()
 	}
 	return nil
 }

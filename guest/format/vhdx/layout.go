@@ -3,6 +3,7 @@ package vhdx
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"sync"
 )
 
 // The bytes of an image, as [MS-VHDX] lays them out. All integers are little endian; offsets
@@ -131,15 +132,16 @@ func (e *entry) itemLength() uint32   { return binary.LittleEndian.Uint32(e[20:]
 func (e *entry) itemIsRequired() bool { return e[24]&itemRequired != 0 }
 
 // castagnoli is the polynomial of all checksums.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli makes the table when it is first used: that takes longer than most runs.
+var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
 var fourZeroes [4]byte
 
 // checksum returns the checksum of a structure, with its checksum field taken as zero.
 func checksum(b []byte) uint32 {
-	sum := crc32.Update(0, castagnoli, b[:offChecksum])
-	sum = crc32.Update(sum, castagnoli, fourZeroes[:])
-	return crc32.Update(sum, castagnoli, b[offChecksum+4:])
+	sum := crc32.Update(0, castagnoli(), b[:offChecksum])
+	sum = crc32.Update(sum, castagnoli(), fourZeroes[:])
+	return crc32.Update(sum, castagnoli(), b[offChecksum+4:])
 }
 
 // sound reports whether a structure's checksum is right.

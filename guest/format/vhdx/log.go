@@ -195,11 +195,11 @@ func (l *log) sound(e *logEntry) (bool, *fault.Fault) {
 			return false, f
 		}
 		if i == 0 {
-			sum = crc32.Update(sum, castagnoli, b[:offChecksum])
-			sum = crc32.Update(sum, castagnoli, fourZeroes[:])
+			sum = crc32.Update(sum, castagnoli(), b[:offChecksum])
+			sum = crc32.Update(sum, castagnoli(), fourZeroes[:])
 			b = b[offChecksum+4:]
 		}
-		sum = crc32.Update(sum, castagnoli, b)
+		sum = crc32.Update(sum, castagnoli(), b)
 	}
 	return sum == e.sum, nil
 }
