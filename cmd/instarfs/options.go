@@ -70,6 +70,8 @@ func (o *sharedOptions) rows() []options.Option {
 			Set: options.Time(&o.Limits.Call), Help: "for a file system to answer one call"},
 		{Long: "source-time", Arg: "TIME", Usual: options.ShortTime(chain.DefaultSource),
 			Set: options.Time(&o.Limits.Source), Help: "to read the files under a map"},
+		{Long: "timeout", Arg: "TIME", Set: options.Time(&o.Limits.Source),
+			Help: "a shorter name for --source-time"},
 		{Long: "compose-time", Arg: "TIME", Usual: options.ShortTime(chain.DefaultCompose),
 			Set: options.Time(&o.Limits.Compose), Help: "to put a map together"},
 		{Long: "map-time", Arg: "TIME", Usual: options.ShortTime(chain.DefaultMap),

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// TestConfineStaysOutOfTheRuntime reads what the compiler makes of confine, and of all that it calls: no
-// function checks its stack, where it could be preempted, and none calls the runtime but to panic.
+// TestConfineStaysOutOfTheRuntime reads what the compiler makes of confine, and of all that it
+// calls: no function checks its stack, where it could be preempted, and none calls the runtime but
+// to panic.
 func TestConfineStaysOutOfTheRuntime(t *testing.T) {
 	// The go command takes the outcome from its cache unless a file changed that this test looks
 	// at.

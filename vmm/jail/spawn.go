@@ -146,7 +146,8 @@ func (s *spawner) start(lease *ledger.Lease) (*child, error) {
 		return nil, fmt.Errorf("pipe: %w", err)
 	}
 	defer unix.Close(pipe[1])
-	pid, err := syscall.ForkExec(pathOf(s.program), []string{"instarfs-guest", "confine"}, &syscall.ProcAttr{
+	argv := []string{"instarfs-guest", "confine"} // see guest/process, entry
+	pid, err := syscall.ForkExec(pathOf(s.program), argv, &syscall.ProcAttr{
 		Dir: "/", Env: environment,
 		Files: []uintptr{
 			channelFD: uintptr(guest), spareFD: uintptr(pipe[1]), logFD: uintptr(pipe[1]),
