@@ -125,6 +125,7 @@ func newMountOn(pool guests.Pool, shared guests.Allowance, o mountOptions) (moun
 		return nil, err
 	}
 	limits := shared.Chain(o.CacheBytes)
+	memory.BoundGarbage()
 	go memory.AskForHugePages(uint64(limits.Cache))
 	engine := chain.NewEngine(pool, access, limits)
 	images := source.New(tree, engine, source.Options{
