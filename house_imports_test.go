@@ -59,8 +59,10 @@ var lattice = []room{
 		"a run whatever carries it: no KVM, no process, no file"},
 	{"vmm/threads", "vmm/kvm", "who has the one processor of a machine, and no system call"},
 	{"vmm/guestcache", "", "files are kept without knowing what is in them"},
-	{"vmm", "guest/abi vmm/bug vmm/guestcache vmm/kvm vmm/ledger vmm/session vmm/threads " +
-		"vmm/virtio",
+	{"vmm/space", "guest/abi", "memory is filled without knowing what runs on it"},
+	{"vmm/space/spacetest", "", "a program for tests, of any code"},
+	{"vmm", "guest/abi vmm/bug vmm/guestcache vmm/kvm vmm/ledger vmm/session vmm/space " +
+		"vmm/threads vmm/virtio",
 		"runs any program it is given: not the payload, not paths, not formats"},
 	{"vmm/jail", "guest/abi vmm/bug vmm/ledger vmm/session",
 		"the second carrier: runs any program it is given, as vmm does"},
@@ -141,6 +143,7 @@ var forTests = []room{
 	{"vmm/chaintest", "", "layers and images for tests of chains"},
 	{"needs", "", "what tests need from the machine; never part of a program that runs"},
 	{"vmm/vmmtest", "", "runs without KVM, never part of a program that runs"},
+	{"vmm/space/spacetest", "", "a program of any code; never part of a program that runs"},
 	{"vmm/jail/jailtest", "", "what a hostile guest is told; never part of a program that runs"},
 }
 

@@ -1,16 +1,15 @@
 package vmm
 
 import (
-	"debug/elf"
-
 	"instarfs/guest/abi"
 	"instarfs/guest/extent"
+	"instarfs/vmm/space/spacetest"
 )
 
 // Addresses of the tiny guests.
 const (
-	codeVA = 0x400000
-	dataVA = 0x600000
+	codeVA = spacetest.CodeVA
+	dataVA = spacetest.DataVA
 )
 
 // asm assembles a guest program of a few instructions: x86-64, position dependent, one data
@@ -94,34 +93,4 @@ func (a *asm) result(r abi.Result) *asm {
 }
 
 // elf is the program as an executable.
-func (a *asm) elf() []byte {
-	const headers = 64 + 2*56
-	data := a.data
-	if len(data) == 0 {
-		data = []byte{0}
-	}
-	b := make([]byte, headers, headers+len(a.code)+len(data))
-	copy(b, elf.ELFMAG+"\x02\x01\x01")
-	le.PutUint16(b[16:], uint16(elf.ET_EXEC))
-	le.PutUint16(b[18:], uint16(elf.EM_X86_64))
-	le.PutUint32(b[20:], 1)
-	le.PutUint64(b[24:], codeVA)
-	le.PutUint64(b[32:], 64)
-	le.PutUint16(b[52:], 64)
-	le.PutUint16(b[54:], 56)
-	le.PutUint16(b[56:], 2)
-	le.PutUint16(b[58:], 64)
-	segment := func(at []byte, flags elf.ProgFlag, off int, va uint64, n int) {
-		le.PutUint32(at, uint32(elf.PT_LOAD))
-		le.PutUint32(at[4:], uint32(flags))
-		le.PutUint64(at[8:], uint64(off))
-		le.PutUint64(at[16:], va)
-		le.PutUint64(at[24:], va)
-		le.PutUint64(at[32:], uint64(n))
-		le.PutUint64(at[40:], uint64(n))
-		le.PutUint64(at[48:], 1)
-	}
-	segment(b[64:], elf.PF_R|elf.PF_X, headers, codeVA, len(a.code))
-	segment(b[120:], elf.PF_R|elf.PF_W, headers+len(a.code), dataVA, len(data))
-	return append(append(b, a.code...), data...)
-}
+func (a *asm) elf() []byte { return spacetest.ELF(a.code, a.data) }

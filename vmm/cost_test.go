@@ -12,6 +12,7 @@ import (
 	"instarfs/needs"
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 )
 
 // ringful is a guest that fills the ring again and again with extents that do not merge, and has no
@@ -104,8 +105,8 @@ func TestMeasure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.destroy()
-	for i := 0; i < len(m.mem.b); i += pageLen {
-		m.mem.b[i] = 1
+	for i := 0; i < len(m.mem.Bytes); i += space.PageLen {
+		m.mem.Bytes[i] = 1
 	}
 	err = m.measure()
 	if n := m.lease.Bytes(); err != nil || n < abi.RAMLen || n > 2*abi.RAMLen {

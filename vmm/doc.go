@@ -13,17 +13,6 @@
 // allocate beyond its Budget. What it does against the rules ends its run with a
 // *session.GuestError, and its machine.
 //
-// # Memory
-//
-// Guest-physical, from 0: RAM, of which the host hands out frames for page tables, system pages,
-// program, stack and mappings (paging.go); its last part is the shared window (package abi), the
-// only part that the device touches. Above it, without memory behind them, so that every access is
-// an exit: the device's registers and the doorbells.
-//
-// Guest-virtual, all in the lower half: the program below systemVA, then what the host provides
-// (layout.go). System pages are not the program's to read, but for the trap page, which is
-// executable.
-//
 // # Exits
 //
 //	MMIO at a doorbell      a system call (syscall.go), or a step of the run (run.go)
@@ -32,8 +21,7 @@
 //	hlt                     an exception, named by the address (exception.go)
 //	everything else         the end of the run
 //
-// The clock, and system calls whose answer is always 0, are answered in the guest (clock.go,
-// trap.go).
+// The clock, and system calls whose answer is always 0, are answered in the guest (package space).
 //
 // # Life of a machine
 //

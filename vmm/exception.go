@@ -5,10 +5,11 @@ import (
 
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 )
 
 // exceptionNames are the vectors of SDM vol. 3, table 6-1.
-var exceptionNames = [vectors]string{
+var exceptionNames = [space.Vectors]string{
 	0: "divide error", 1: "debug", 2: "NMI", 3: "breakpoint", 4: "overflow",
 	5: "bound range exceeded", 6: "invalid opcode", 7: "device not available", 8: "double fault",
 	10: "invalid TSS", 11: "segment not present", 12: "stack fault",
@@ -35,9 +36,9 @@ func (m *machine) exception() error {
 		return err
 	}
 	// After a hlt RIP stands behind it.
-	off := r.RIP - 1 - (trapVA + vectorOffset)
-	vector := off / vectorStride
-	if r.RIP == 0 || off%vectorStride != 0 || vector >= vectors {
+	off := r.RIP - 1 - (space.TrapVA + space.VectorOffset)
+	vector := off / space.VectorStride
+	if r.RIP == 0 || off%space.VectorStride != 0 || vector >= space.Vectors {
 		return m.Blame(session.KindFault, "hlt outside of an exception handler")
 	}
 	f, err := m.frame(r.RSP, pushesErrorCode>>vector&1 != 0)
@@ -84,11 +85,11 @@ func (m *machine) frame(rsp uint64, code bool) (f frame, err error) {
 	if code {
 		n += 8
 	}
-	if rsp < trapStack-pageLen || rsp > trapStack-uint64(n) {
+	if rsp < space.TrapStack-space.PageLen || rsp > space.TrapStack-uint64(n) {
 		return f, fmt.Errorf("its frame at %#x is not on the exception stack", rsp)
 	}
 	b := make([]byte, n)
-	if err := m.proc.pages.each(rsp, n, 0, func(gpa uint64, from, to int) error {
+	if err := m.proc.pages.Each(rsp, n, 0, func(gpa uint64, from, to int) error {
 		src, err := m.mem.Readable(gpa, uint64(to-from))
 		copy(b[from:to], src)
 		return err

@@ -19,6 +19,7 @@ import (
 	"instarfs/needs"
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 )
 
 var testBudget = session.Budget{Time: time.Minute, Exits: 2000, Read: 1 << 20, Extents: 1000}
@@ -132,9 +133,9 @@ func TestHostileGuests(t *testing.T) {
 		{"jump into its data", session.KindFault, "page fault at address 0x600000",
 			func(a *asm) { a.imm(rax, dataVA).raw(0xff, 0xe0) }},
 		{"read of the descriptor tables", session.KindFault, "page fault",
-			func(a *asm) { a.load32(gdtVA) }},
+			func(a *asm) { a.load32(space.GDTVA) }},
 		{"write to the trap page", session.KindFault, "page fault",
-			func(a *asm) { a.store32(trapVA, 0) }},
+			func(a *asm) { a.store32(space.TrapVA, 0) }},
 		{"non-canonical address", session.KindFault, "fault", func(a *asm) { a.load32(1 << 60) }},
 		{"privileged instruction", session.KindFault, "general protection fault",
 			func(a *asm) { a.raw(0xf4) }},
@@ -179,7 +180,7 @@ func TestHostileGuests(t *testing.T) {
 		}},
 		{"return to the system's addresses", session.KindFault, "return from a system call",
 			func(a *asm) {
-				a.imm(rcx, trapVA).imm(rax, _SYS_GETPID).store32Keep(abi.DoorbellVA +
+				a.imm(rcx, space.TrapVA).imm(rax, _SYS_GETPID).store32Keep(abi.DoorbellVA +
 					abi.BellSyscall)
 			}},
 
@@ -329,7 +330,8 @@ func (a *asm) store32Keep(va uint64) *asm { return a.raw(0xa3).raw(le.AppendUint
 // TestSystemCallsCannotWriteAnywhere: what the host writes for a system call goes where the program
 // itself could write.
 func TestSystemCallsCannotWriteAnywhere(t *testing.T) {
-	for _, va := range []uint64{codeVA, trapVA, gdtVA, 0, 1 << 47, math.MaxUint64, dataVA - 4} {
+	for _, va := range []uint64{codeVA, space.TrapVA, space.GDTVA, 0, 1 << 47, math.MaxUint64,
+		dataVA - 4} {
 		// rax is -EFAULT afterwards, or the guest stops at ud2.
 		p := tinyPool(t, good(func(a *asm) {
 			a.syscall(_SYS_SCHED_GETAFFINITY, 0, 8, va)
@@ -351,12 +353,12 @@ func TestTripleFault(t *testing.T) {
 	}
 	defer m.destroy()
 	err = m.do(func() error {
-		at, err := m.proc.pages.entry(idtVA, false)
-		if err != nil {
-			return err
+		table, ok := m.proc.pages.Physical(space.IDTVA, 0)
+		if !ok {
+			return errors.New("there is no interrupt table")
 		}
-		clear(m.mem.b[le.Uint64(m.mem.b[at:])&pteAddress:][:pageLen])
-		_, err = p.runOn(t.Context(), m, testJob())
+		clear(m.mem.Bytes[table:][:space.PageLen])
+		_, err := p.runOn(t.Context(), m, testJob())
 		return err
 	})
 	var g *session.GuestError
@@ -375,8 +377,8 @@ func TestRunFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.destroy()
-	page := bytes.Index(m.mem.b, a.code[:32]) &^ (pageLen - 1)
-	if err := unix.Mprotect(m.mem.b[page:page+pageLen], unix.PROT_NONE); err != nil {
+	page := bytes.Index(m.mem.Bytes, a.code[:32]) &^ (space.PageLen - 1)
+	if err := unix.Mprotect(m.mem.Bytes[page:page+space.PageLen], unix.PROT_NONE); err != nil {
 		t.Fatal(err)
 	}
 	err = m.do(func() error {
@@ -399,13 +401,13 @@ func TestNothingSurvivesARun(t *testing.T) {
 		a.raw(0x66, 0x48, 0x0f, 0x7e, 0xc0) // movq rax, xmm0
 		a.raw(0x4c, 0x09, 0xd8)             // or rax, r11
 		for _, va := range []uint64{dataVA + 0x10, shared + abi.DMAOffset, shared +
-			abi.SharedLen - 8, stackTopVA - 64} {
+			abi.SharedLen - 8, space.StackTopVA - 64} {
 			a.imm(rcx, va).raw(0x48, 0x0b, 0x01) // or rax, [rcx]
 		}
 		a.raw(0x48, 0x3d).raw(le.AppendUint32(nil, mark)...) // cmp rax, mark
 		a.raw(0x75, 0x02).ud2()                              // jne over ud2
 		for _, va := range []uint64{dataVA + 0x10, shared + abi.DMAOffset, shared +
-			abi.SharedLen - 8, stackTopVA - 64} {
+			abi.SharedLen - 8, space.StackTopVA - 64} {
 			a.store64(va, mark)
 		}
 		a.imm(rax, mark).raw(0x66, 0x48, 0x0f, 0x6e, 0xc0) // movq xmm0, rax

@@ -10,6 +10,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/vmm/guestcache"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 )
 
 // Kept says where the snapshot of the booted guest is kept for other processes.
@@ -21,7 +22,7 @@ type Kept struct {
 }
 
 // load returns the snapshot that is kept and a machine that stands there, or nil.
-func (p *Pool) load(program *program) (*snapshot, *machine) {
+func (p *Pool) load(program *space.Program) (*snapshot, *machine) {
 	k := p.opts.Kept
 	if k.Dir == nil {
 		return nil, nil
@@ -73,11 +74,8 @@ const keptVersion = 1
 // host puts into it, the processor, and the kernel that runs it.
 func (p *Pool) key() guestcache.Key {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %x %d %#x %q ", keptVersion, p.opts.Kept.Digest, abi.Version,
-		[]uint64{systemVA, stackTopVA, stackLen, mmapVA, eagerLen, faultLen}, guestEnv)
-	for _, page := range [][]byte{trapPage(), sharedObject(), gdt(), tss(), idt()} {
-		h.Write(page)
-	}
+	fmt.Fprintf(h, "%d %x %d ", keptVersion, p.opts.Kept.Digest, abi.Version)
+	h.Write(space.Layout())
 	h.Write(p.sys.Identity())
 	var u unix.Utsname
 	_ = unix.Uname(&u) // it cannot fail

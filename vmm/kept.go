@@ -6,6 +6,7 @@ import (
 
 	"instarfs/guest/abi"
 	"instarfs/vmm/kvm"
+	"instarfs/vmm/space"
 	"instarfs/vmm/threads"
 	"instarfs/vmm/virtio"
 )
@@ -75,13 +76,13 @@ func (c *coder) flag(p *bool) {
 
 // keep returns s as bytes.
 func (s *snapshot) keep() []byte {
-	c := &coder{b: make([]byte, 0, len(s.pages)*(pageLen+8)+2*pageLen)}
+	c := &coder{b: make([]byte, 0, len(s.pages)*(space.PageLen+8)+2*space.PageLen)}
 	s.code(c)
 	return c.b
 }
 
 // keptSnapshot makes a snapshot of bytes, which it goes on using.
-func keptSnapshot(program *program, b []byte) (*snapshot, error) {
+func keptSnapshot(program *space.Program, b []byte) (*snapshot, error) {
 	s := &snapshot{program: program, pages: map[uint64][]byte{}, proc: &process{}}
 	c := &coder{b: b, reading: true}
 	s.code(c)
@@ -109,11 +110,11 @@ func (s *snapshot) code(c *coder) {
 		s.disk, err = virtio.RegistersOf(words)
 		c.check(err == nil)
 	}
-	c.word(&s.paging.next)
-	c.word(&s.paging.root)
-	c.check(s.paging.next%pageLen == 0 && s.paging.next <= endFrame)
-	c.check(s.paging.root%pageLen == 0 && s.paging.root >= firstFrame &&
-		s.paging.root < s.paging.next)
+	c.word(&s.paging.Next)
+	c.word(&s.paging.Root)
+	c.check(s.paging.Next%space.PageLen == 0 && s.paging.Next <= space.EndFrame)
+	c.check(s.paging.Root%space.PageLen == 0 && s.paging.Root >= space.FirstFrame &&
+		s.paging.Root < s.paging.Next)
 	s.proc.code(c)
 	c.pages(s)
 }
@@ -121,14 +122,14 @@ func (s *snapshot) code(c *coder) {
 // code is the layout of what the host keeps of a process.
 func (p *process) code(c *coder) {
 	c.word(&p.mmapNext)
-	c.check(p.mmapNext >= mmapVA && p.mmapNext <= systemVA)
+	c.check(p.mmapNext >= space.MmapVA && p.mmapNext <= space.SystemVA)
 	c.flag(&p.starved)
 	p.lazy = slices.Grow(p.lazy, maxLazy)[:c.count(len(p.lazy), maxLazy)]
 	for i := range p.lazy {
 		l := &p.lazy[i]
 		c.word(&l.start)
 		c.word(&l.end)
-		c.check(l.start < l.end && l.end <= systemVA)
+		c.check(l.start < l.end && l.end <= space.SystemVA)
 	}
 	all := p.threads.All()
 	all = slices.Grow(all, threads.Max)[:c.count(len(all), threads.Max)]
@@ -139,7 +140,7 @@ func (p *process) code(c *coder) {
 		c.word(&t.Futex)
 		c.flag(&t.Timed)
 		c.regs(&t.Regs)
-		c.check(t.ID >= 1 && t.ID <= threads.Max && t.FS < systemVA)
+		c.check(t.ID >= 1 && t.ID <= threads.Max && t.FS < space.SystemVA)
 	}
 	if c.reading {
 		c.check(len(all) > 0)
@@ -156,7 +157,7 @@ func (c *coder) regs(r *kvm.Regs) {
 	} {
 		c.word(p)
 	}
-	c.check(r.RIP < systemVA && r.RFLAGS&^(userFlags|rflagsReserved) == 0)
+	c.check(r.RIP < space.SystemVA && r.RFLAGS&^(userFlags|rflagsReserved) == 0)
 }
 
 // pages are the pages of RAM, in the order of their numbers.
@@ -166,7 +167,7 @@ func (c *coder) pages(s *snapshot) {
 		numbers = append(numbers, p)
 	}
 	slices.Sort(numbers)
-	n := c.count(len(numbers), abi.RAMLen/pageLen)
+	n := c.count(len(numbers), abi.RAMLen/space.PageLen)
 	for i, last := 0, uint64(0); i < n && c.err == nil; i++ {
 		if !c.reading {
 			c.word(&numbers[i])
@@ -175,7 +176,7 @@ func (c *coder) pages(s *snapshot) {
 		}
 		var p uint64
 		c.word(&p)
-		c.check(p > last && p < abi.RAMLen/pageLen)
-		s.pages[p], last = c.bytes(pageLen), p
+		c.check(p > last && p < abi.RAMLen/space.PageLen)
+		s.pages[p], last = c.bytes(space.PageLen), p
 	}
 }

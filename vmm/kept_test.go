@@ -16,6 +16,7 @@ import (
 	"instarfs/needs"
 	"instarfs/vmm/guestcache"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 )
 
 // keeper makes pools of one program that keep their snapshot in one directory.
@@ -87,7 +88,7 @@ func TestKept(t *testing.T) {
 		t.Fatal(k.files())
 	}
 	second := k.pool()
-	program, err := parseProgram(second.opts.Program)
+	program, err := space.Parse(second.opts.Program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,29 +220,12 @@ func TestWithoutPlace(t *testing.T) {
 	}
 }
 
-// TestSeeds: each boot has its own, and what is kept has that of its boot.
-func TestSeeds(t *testing.T) {
-	seed := func() (b [16]byte) {
-		p := testPaging(t)
-		if _, err := p.stack(); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.read(stackTopVA-pageLen, b[:]); err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	if a, b := seed(), seed(); a == b {
-		t.Errorf("two boots with AT_RANDOM %x", a)
-	}
-}
-
 // FuzzKept reads anything as a snapshot. What is accepted is what was written, and the host can use
 // it.
 func FuzzKept(f *testing.F) {
-	s := &snapshot{proc: &process{mmapNext: mmapVA, lazy: []span{{1, 2}}},
-		paging: paging{next: 10 * pageLen, root: pageLen},
-		pages:  map[uint64][]byte{1: make([]byte, pageLen), 9: make([]byte, pageLen)}}
+	s := &snapshot{proc: &process{mmapNext: space.MmapVA, lazy: []span{{1, 2}}},
+		paging: space.Paging{Next: 10 * space.PageLen, Root: space.PageLen},
+		pages:  map[uint64][]byte{1: make([]byte, space.PageLen), 9: make([]byte, space.PageLen)}}
 	s.regs.RFLAGS = rflagsReserved
 	s.proc.threads.Current.ID = 1
 	f.Add(s.keep())
@@ -254,11 +238,12 @@ func FuzzKept(f *testing.F) {
 			t.Error("it is written as something else")
 		}
 		for n, p := range s.pages {
-			if n == 0 || n >= abi.RAMLen/pageLen || len(p) != pageLen {
+			if n == 0 || n >= abi.RAMLen/space.PageLen || len(p) != space.PageLen {
 				t.Errorf("page %d of %d bytes", n, len(p))
 			}
 		}
-		if len(s.proc.lazy) > maxLazy || s.paging.next > endFrame || s.regs.RIP >= systemVA {
+		if len(s.proc.lazy) > maxLazy || s.paging.Next > space.EndFrame ||
+			s.regs.RIP >= space.SystemVA {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -266,9 +251,9 @@ func FuzzKept(f *testing.F) {
 
 // TestKeptCut: no part of what is kept is taken for the whole.
 func TestKeptCut(t *testing.T) {
-	s := &snapshot{proc: &process{mmapNext: mmapVA},
-		paging: paging{next: 10 * pageLen, root: pageLen},
-		pages:  map[uint64][]byte{3: make([]byte, pageLen)}}
+	s := &snapshot{proc: &process{mmapNext: space.MmapVA},
+		paging: space.Paging{Next: 10 * space.PageLen, Root: space.PageLen},
+		pages:  map[uint64][]byte{3: make([]byte, space.PageLen)}}
 	s.proc.threads.Current.ID = 1
 	b := s.keep()
 	if _, err := keptSnapshot(nil, b); err != nil {

@@ -7,6 +7,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/needs"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 )
 
 // mark is what the guest of TestLeak leaves wherever it can, and looks for.
@@ -71,7 +72,7 @@ func (a *asm) plantInRegisters(avx bool) *asm {
 	// ldmxcsr: flags
 	a.imm(rax, scratch+64).raw(0xc7, 0x00).raw(le.AppendUint32(nil, 0x1fbf)...).raw(0x0f, 0xae,
 		0x10)
-	a.raw(0x66, 0xb8, userSS, 0x00)                       // mov ax, userSS
+	a.raw(0x66, 0xb8, space.UserSS, 0x00)                 // mov ax, userSS
 	a.raw(0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xe0, 0x8e, 0xe8) // ds, es, fs, gs
 	a.raw(0x31, 0xc0, 0x8e, 0xe8)                         // gs = 0
 	return a.flags(0x400 | 0x200000 | 0x40000 | 0xd5)     // DF, ID, AC, arithmetic
@@ -81,13 +82,13 @@ func (a *asm) plantInRegisters(avx bool) *asm {
 // there, and ends its run well.
 func marker(t *testing.T) *asm {
 	const heapVA, heapLen = 0x10000000, 32 << 20
-	a := &asm{data: make([]byte, pageLen)}
-	for off := uint64(0); off < heapLen; off += eagerLen {
-		a.syscall(_SYS_MMAP, heapVA+off, eagerLen, 3)
+	a := &asm{data: make([]byte, space.PageLen)}
+	for off := uint64(0); off < heapLen; off += space.EagerLen {
+		a.syscall(_SYS_MMAP, heapVA+off, space.EagerLen, 3)
 	}
 	a.ready().findInRegisters()
-	regions := [][2]uint64{{heapVA, heapLen}, {stackTopVA - stackLen, stackLen},
-		{shared, abi.SharedLen}, {dataVA, pageLen}}
+	regions := [][2]uint64{{heapVA, heapLen}, {space.StackTopVA - space.StackLen, space.StackLen},
+		{shared, abi.SharedLen}, {dataVA, space.PageLen}}
 	for _, r := range regions {
 		a.find(r[0], r[1])
 	}
@@ -126,7 +127,7 @@ func TestNothingLeaks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	on(func() { memory, before = bytes.Clone(m.mem.b), readRegisters(m.cpu, indexes) })
+	on(func() { memory, before = bytes.Clone(m.mem.Bytes), readRegisters(m.cpu, indexes) })
 	for i := range 3 {
 		on(func() { _, err = p.runOn(t.Context(), m, testJob()) })
 		if err != nil {
@@ -140,14 +141,14 @@ func TestNothingLeaks(t *testing.T) {
 						set)
 				}
 			}
-			if n := bytes.Count(m.mem.b, pattern) * 8; n < 36<<20 {
+			if n := bytes.Count(m.mem.Bytes, pattern) * 8; n < 36<<20 {
 				t.Errorf("run %d left the mark in %d bytes only: the test sees nothing", i, n)
 			}
 			if err := m.reset(p.snap); err != nil {
 				t.Errorf("reset %d: %v", i, err)
 			}
-			for at := 0; at < len(memory); at += pageLen {
-				if !bytes.Equal(memory[at:at+pageLen], m.mem.b[at:at+pageLen]) {
+			for at := 0; at < len(memory); at += space.PageLen {
+				if !bytes.Equal(memory[at:at+space.PageLen], m.mem.Bytes[at:at+space.PageLen]) {
 					t.Errorf("after reset %d the page at %#x differs", i, at)
 					break
 				}
@@ -169,11 +170,11 @@ func TestEndsOfRuns(t *testing.T) {
 	for name, end := range map[string]func(a *asm){
 		"trap flag": func(a *asm) { done(a).flags(trap).raw(store...) },
 		"stack segment": func(a *asm) {
-			done(a).raw(0x66, 0xba, userSS, 0, 0x8e,
+			done(a).raw(0x66, 0xba, space.UserSS, 0, 0x8e,
 				0xd2).raw(store...)
 		},
 		"both": func(a *asm) {
-			done(a).raw(0x66, 0xba, userSS, 0).flags(trap).raw(0x8e,
+			done(a).raw(0x66, 0xba, space.UserSS, 0).flags(trap).raw(0x8e,
 				0xd2).raw(store...)
 		},
 		"x87 exception": func(a *asm) { a.divideByZero().bell(abi.BellDone) },

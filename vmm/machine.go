@@ -13,6 +13,7 @@ import (
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 	"instarfs/vmm/threads"
 	"instarfs/vmm/virtio"
 )
@@ -22,14 +23,12 @@ import (
 type machine struct {
 	vm    *kvm.VM
 	cpu   *kvm.VCPU
-	mem   *memory
+	mem   *space.Memory
 	proc  *process
 	disk  *virtio.Block
-	dirty bitmap // for KVM_GET_DIRTY_LOG
-	// constant are the pages of the program that it cannot write.
-	constant bitmap
-	sregs    kvm.Sregs // of the program when it starts
-	large    bool      // the last run filled the ring
+	dirty space.Bitmap // for KVM_GET_DIRTY_LOG
+	sregs kvm.Sregs    // of the program when it starts
+	large bool         // the last run filled the ring
 	// touched is how many pages the guest has written, as of the last reset.
 	touched int
 
@@ -85,21 +84,21 @@ func (m *machine) until(ctx context.Context, f func(kick func()) error) error {
 }
 
 func (m *machine) create(sys *kvm.System) (err error) {
-	if m.mem, err = newMemory(abi.RAMLen); err != nil {
+	if m.mem, err = space.NewMemory(abi.RAMLen); err != nil {
 		return err
 	}
 	if m.vm, err = sys.CreateVM(); err != nil {
 		return err
 	}
 	// No log of dirty pages until there is a snapshot to go back to: it makes the boot slower.
-	if err = m.vm.SetMemory(m.mem.b, false); err != nil {
+	if err = m.vm.SetMemory(m.mem.Bytes, false); err != nil {
 		return err
 	}
 	if m.cpu, err = m.vm.CreateVCPU(); err != nil {
 		return err
 	}
-	m.disk = virtio.NewBlock(window{m.mem, abi.SharedGPA, abi.RAMLen})
-	m.dirty, m.constant = newBitmap(abi.RAMLen/pageLen), newBitmap(abi.RAMLen/pageLen)
+	m.disk = virtio.NewBlock(m.mem.Shared())
+	m.dirty = space.NewBitmap(abi.RAMLen / space.PageLen)
 	return nil
 }
 
@@ -114,7 +113,7 @@ func (m *machine) destroy() {
 			m.vm.Close()
 		}
 		if m.mem != nil {
-			m.mem.close()
+			m.mem.Close()
 		}
 		return nil
 	})
@@ -133,25 +132,13 @@ func (m *machine) kick() {
 }
 
 // load puts a program into a fresh machine, ready to start.
-func (m *machine) load(program *program) error {
-	pages, err := newPaging(m.mem)
+func (m *machine) load(p *space.Program) error {
+	pages, sp, err := space.Populate(m.mem, p)
 	if err != nil {
 		return err
 	}
-	if err := systemPages(pages); err != nil {
-		return fmt.Errorf("system pages: %w", err)
-	}
-	for i := range program.segments {
-		if err := pages.load(&program.segments[i], m.constant); err != nil {
-			return err
-		}
-	}
-	sp, err := pages.stack()
-	if err != nil {
-		return err
-	}
-	m.proc = &process{pages: pages, threads: threads.New(), mmapNext: mmapVA}
-	m.sregs, err = start(m.cpu, pages.root, program.entry, sp)
+	m.proc = &process{pages: pages, threads: threads.New(), mmapNext: space.MmapVA}
+	m.sregs, err = start(m.cpu, pages.Root, p.Entry, sp)
 	return err
 }
 
@@ -182,7 +169,7 @@ func (m *machine) enter(b *session.Meter) (bell uint64, err error) {
 		switch m.cpu.ExitReason() {
 		case kvm.ExitMMIO:
 			a := m.cpu.MMIO()
-			if a.Addr >= abi.DoorbellGPA && a.Addr < abi.DoorbellGPA+pageLen {
+			if a.Addr >= abi.DoorbellGPA && a.Addr < abi.DoorbellGPA+space.PageLen {
 				if !a.Write {
 					return 0, m.Blame(session.KindProtocol, "read of doorbell %#x",
 						a.Addr-abi.DoorbellGPA)
@@ -239,7 +226,7 @@ func (m *machine) settle() error {
 // register carries out an access to the block device's page, or to an address where nothing is.
 func (m *machine) register(a kvm.MMIO) error {
 	off := a.Addr - abi.DeviceGPA
-	if a.Addr < abi.DeviceGPA || off >= pageLen {
+	if a.Addr < abi.DeviceGPA || off >= space.PageLen {
 		return m.Blame(session.KindFault, "access to guest-physical address %#x, where nothing is",
 			a.Addr)
 	}
@@ -275,7 +262,7 @@ func (m *machine) syscall() error {
 		e.RIP, e.Log = from, string(m.proc.log)
 		return e
 	}
-	if r.RIP >= systemVA {
+	if r.RIP >= space.SystemVA {
 		return m.Blame(session.KindFault, "return from a system call to %#x", r.RIP)
 	}
 	var s kvm.Sregs

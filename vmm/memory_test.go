@@ -7,21 +7,22 @@ import (
 	"testing"
 
 	"instarfs/guest/abi"
+	"instarfs/vmm/space"
 )
 
 // TestGuestMemoryIsNotDumped: the kernel's own list of mappings has the flag "dd", do not dump, for
 // all of a machine's memory; see proc_pid_smaps(5).
 func TestGuestMemoryIsNotDumped(t *testing.T) {
-	m, err := newMemory(abi.RAMLen)
+	m, err := space.NewMemory(abi.RAMLen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer m.close()
+	defer m.Close()
 	smaps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := fmt.Sprintf("%p", &m.b[0])
+	start := fmt.Sprintf("%p", &m.Bytes[0])
 	_, mapping, found := strings.Cut(string(smaps), "\n"+strings.TrimPrefix(start, "0x")+"-")
 	if !found {
 		t.Fatalf("no mapping at %s", start)

@@ -8,6 +8,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/guest/img"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 	"instarfs/vmm/virtio"
 )
 
@@ -35,8 +36,8 @@ func (c *cached) Peek(p []byte, off int64) bool {
 // dirty pages does not have it.
 func TestMirrorIsTakenBack(t *testing.T) {
 	p := testPaging(t)
-	w := window{p.mem, abi.SharedGPA, abi.RAMLen}
-	m := &machine{mem: p.mem, disk: virtio.NewBlock(w), proc: &process{pages: p}}
+	w := p.Memory.Shared()
+	m := &machine{mem: p.Memory, disk: virtio.NewBlock(w), proc: &process{pages: p}}
 	job := &session.Job{Window: img.Whole,
 		Image: &cached{ram: make(ram, 10*abi.MirrorStride), have: 0xff},
 		Size:  10 * abi.MirrorStride}
@@ -44,15 +45,15 @@ func TestMirrorIsTakenBack(t *testing.T) {
 	if err := m.Start(&c, job, nil); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := abi.DecodeConfig(m.mem.b[abi.SharedGPA+abi.ConfigOffset:]); err != nil ||
+	if got, err := abi.DecodeConfig(m.mem.Bytes[abi.SharedGPA+abi.ConfigOffset:]); err != nil ||
 		got != c || c.Mirror != 0xff {
 		t.Errorf("%+v, %v, want %+v", got, err, c)
 	}
 	for i := range uint64(abi.MirrorPieces) {
 		at := abi.SharedGPA + abi.MirrorOffset + i*abi.MirrorStride
-		for p := at / pageLen; p*pageLen < at+c.MirrorPiece(i); p++ {
-			if m.mem.host[p/64]>>(p%64)&1 == 0 {
-				t.Errorf("page %#x is not marked", p*pageLen)
+		for p := at / space.PageLen; p*space.PageLen < at+c.MirrorPiece(i); p++ {
+			if m.mem.Host[p/64]>>(p%64)&1 == 0 {
+				t.Errorf("page %#x is not marked", p*space.PageLen)
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"instarfs/vmm/bug"
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 )
 
 // Options of a Pool.
@@ -200,7 +201,7 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 	if s := p.snapshot(); s != nil {
 		return s, nil, nil
 	}
-	program, err := parseProgram(p.opts.Program)
+	program, err := space.Parse(p.opts.Program)
 	if err != nil {
 		return nil, nil, fmt.Errorf("boot of the map guest: %w", err)
 	}
@@ -218,7 +219,7 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 }
 
 // firstBoot boots a machine, and takes its snapshot.
-func (p *Pool) firstBoot(ctx context.Context, program *program) (
+func (p *Pool) firstBoot(ctx context.Context, program *space.Program) (
 	s *snapshot, m *machine, err error) {
 	if m, err = p.newMachine(); err != nil {
 		return nil, nil, err
@@ -237,7 +238,7 @@ func (p *Pool) firstBoot(ctx context.Context, program *program) (
 }
 
 // boot runs a program until it rings Ready, and copies what it is then.
-func (m *machine) boot(ctx context.Context, program *program) (snap *snapshot, err error) {
+func (m *machine) boot(ctx context.Context, program *space.Program) (snap *snapshot, err error) {
 	if err := m.load(program); err != nil {
 		return nil, err
 	}

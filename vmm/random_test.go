@@ -15,6 +15,7 @@ import (
 	"instarfs/guest/img"
 	"instarfs/needs"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 )
 
 // edges are numbers at which checks of the host begin or end.
@@ -23,10 +24,12 @@ var edges = []uint64{
 	65535, 65536, 1<<20 - 1, 1 << 20,
 	1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32, 1<<47 - 1, 1 << 47, 1 << 48, 1 << 62, 1<<63 - 1,
 	1 << 63, math.MaxUint64,
-	math.MaxUint64 - 511, math.MaxUint64 - 4095, codeVA, dataVA, dataVA - 4, dataVA + 4090, trapVA,
-	gdtVA, trapStack,
-	systemVA, systemVA - 1, systemVA - 4096, stackTopVA, stackTopVA - 8, stackTopVA - stackLen,
-	mmapVA, eagerLen, eagerLen + 1,
+	math.MaxUint64 - 511, math.MaxUint64 - 4095, codeVA, dataVA, dataVA - 4, dataVA + 4090,
+	space.TrapVA,
+	space.GDTVA, space.TrapStack,
+	space.SystemVA, space.SystemVA - 1, space.SystemVA - 4096, space.StackTopVA,
+	space.StackTopVA - 8, space.StackTopVA - space.StackLen,
+	space.MmapVA, space.EagerLen, space.EagerLen + 1,
 	shared, shared + abi.SharedLen - 1, shared + abi.RingControl, abi.DeviceVA, abi.DoorbellVA,
 	abi.SharedGPA, abi.RAMLen,
 	abi.RAMLen - 1, abi.DeviceGPA,

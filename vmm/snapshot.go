@@ -6,28 +6,29 @@ import (
 	"math/bits"
 
 	"instarfs/vmm/kvm"
+	"instarfs/vmm/space"
 	"instarfs/vmm/virtio"
 )
 
 // snapshot is a machine whose guest has just rung Ready. It is immutable: any number of machines
 // are made from one, and go back to it after each run.
 type snapshot struct {
-	program *program
+	program *space.Program
 	// pages are the pages of RAM, by number, that are not zero, without those that are as load
 	// leaves them and stay so.
 	pages  map[uint64][]byte
-	proc   *process // without pages
-	paging paging   // without memory
+	proc   *process     // without pages
+	paging space.Paging // without memory
 	disk   virtio.Registers
 	regs   kvm.Regs
 	xsave  kvm.Xsave
 }
 
 // takeSnapshot copies a machine that stands behind its Ready doorbell.
-func (m *machine) takeSnapshot(program *program) (*snapshot, error) {
+func (m *machine) takeSnapshot(program *space.Program) (*snapshot, error) {
 	s := &snapshot{program: program, pages: map[uint64][]byte{}, proc: m.proc.clone(nil),
 		paging: *m.proc.pages, disk: m.disk.Registers}
-	s.paging.mem = nil
+	s.paging.Memory = nil
 	if err := m.settle(); err != nil {
 		return nil, err
 	}
@@ -38,23 +39,23 @@ func (m *machine) takeSnapshot(program *program) (*snapshot, error) {
 	if err := m.cpu.Xsave(&s.xsave); err != nil {
 		return nil, err
 	}
-	if err := m.mem.allocated(m.dirty); err != nil {
+	if err := m.mem.Allocated(m.dirty); err != nil {
 		return nil, err
 	}
-	m.dirty.each(func(p uint64) {
-		if b := m.mem.page(p); !m.constant.has(p) && !bytes.Equal(b, emptyPage[:]) {
+	m.dirty.Each(func(p uint64) {
+		if b := m.mem.Page(p); !m.mem.Constant.Has(p) && !bytes.Equal(b, emptyPage[:]) {
 			s.pages[p] = bytes.Clone(b)
 		}
 	})
 	return s, m.logWrites()
 }
 
-var emptyPage [pageLen]byte
+var emptyPage [space.PageLen]byte
 
 // logWrites begins the log of the pages that guest and host write.
 func (m *machine) logWrites() error {
-	clear(m.mem.host)
-	return m.vm.SetMemory(m.mem.b, true)
+	clear(m.mem.Host)
+	return m.vm.SetMemory(m.mem.Bytes, true)
 }
 
 // maxHot is how many pages may stay in the log of dirty pages from run to run: every run writes the
@@ -65,7 +66,7 @@ const maxHot = 128
 
 // maxKept is how many pages a run may have written whose machine is kept, 16 MiB: the pages stay
 // with the machine.
-const maxKept = 16 << 20 / pageLen
+const maxKept = 16 << 20 / space.PageLen
 
 // written calls f with the number and the bytes of every page that guest or host wrote since the
 // last call, and perhaps of some that were written before; it returns how many of them are in the
@@ -74,12 +75,12 @@ func (m *machine) written(f func(page uint64, b []byte)) (logged int, err error)
 	if err := m.vm.DirtyLog(m.dirty); err != nil {
 		return 0, err
 	}
-	for i, w := range m.mem.host {
+	for i, w := range m.mem.Host {
 		logged += bits.OnesCount64(m.dirty[i])
 		m.dirty[i] |= w
 	}
-	clear(m.mem.host)
-	m.dirty.each(func(p uint64) { f(p, m.mem.page(p)) })
+	clear(m.mem.Host)
+	m.dirty.Each(func(p uint64) { f(p, m.mem.Page(p)) })
 	return logged, nil
 }
 
@@ -89,7 +90,7 @@ func (m *machine) clone(s *snapshot) error {
 		return err
 	}
 	for p, b := range s.pages {
-		copy(m.mem.page(p), b)
+		copy(m.mem.Page(p), b)
 	}
 	if err := m.logWrites(); err != nil {
 		return err
@@ -100,7 +101,7 @@ func (m *machine) clone(s *snapshot) error {
 // restore sets everything of s but RAM.
 func (m *machine) restore(s *snapshot) error {
 	pages := s.paging
-	pages.mem = m.mem
+	pages.Memory = m.mem
 	m.proc = s.proc.clone(&pages)
 	m.disk.Registers = s.disk
 	m.disk.Detach()
@@ -115,7 +116,7 @@ func (m *machine) restore(s *snapshot) error {
 // reset brings a machine back to the snapshot that it was made from: every page that guest or host
 // wrote since, and every register. A machine whose page tables changed cannot be reset; see paging.
 func (m *machine) reset(s *snapshot) error {
-	if m.proc.pages.gen != s.paging.gen {
+	if m.proc.pages.Gen != s.paging.Gen {
 		return fmt.Errorf("the run changed its page tables")
 	}
 	if err := m.settle(); err != nil {
@@ -124,7 +125,7 @@ func (m *machine) reset(s *snapshot) error {
 	defer func() { m.large = false }()
 	changed := false
 	logged, err := m.written(func(p uint64, b []byte) {
-		if m.constant.has(p) {
+		if m.mem.Constant.Has(p) {
 			changed = true
 		} else if src, ok := s.pages[p]; ok {
 			copy(b, src)

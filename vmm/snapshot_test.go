@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"instarfs/guest/abi"
+	"instarfs/vmm/space"
 )
 
 // TestProgramsStayAsTheyAre: a machine in whose program something was written is not used again,
@@ -16,8 +17,9 @@ func TestProgramsStayAsTheyAre(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = m.do(func() error {
-			code, ok := m.proc.pages.physical(codeVA, pteUser)
-			if _, kept := p.snap.pages[code/pageLen]; !ok || kept || !m.constant.has(code/pageLen) {
+			code, ok := m.proc.pages.Physical(codeVA, space.PTEUser)
+			if _, kept := p.snap.pages[code/space.PageLen]; !ok || kept ||
+				!m.mem.Constant.Has(code/space.PageLen) {
 				t.Errorf("code at %#x, %v, is kept: %v", code, ok, kept)
 			}
 			if write {
@@ -43,7 +45,7 @@ func TestSnapshotsHoldNoZeroes(t *testing.T) {
 	}
 	defer m.destroy()
 	for n, b := range p.snap.pages {
-		if string(b) == string(emptyPage[:]) || n >= abi.RAMLen/pageLen {
+		if string(b) == string(emptyPage[:]) || n >= abi.RAMLen/space.PageLen {
 			t.Errorf("page %d", n)
 		}
 	}

@@ -1,29 +1,27 @@
 package vmm
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 	"instarfs/vmm/threads"
 )
+
+var le = binary.LittleEndian
 
 // System calls of x86-64 Linux (arch/x86/entry/syscalls/syscall_64.tbl) that the Go runtime makes;
 // those of constantCalls do not come here.
 const (
 	_SYS_WRITE             = 1
 	_SYS_MMAP              = 9
-	_SYS_MUNMAP            = 11
-	_SYS_RT_SIGACTION      = 13
-	_SYS_RT_SIGPROCMASK    = 14
 	_SYS_SCHED_YIELD       = 24
-	_SYS_MADVISE           = 28
 	_SYS_NANOSLEEP         = 35
 	_SYS_GETPID            = 39
 	_SYS_CLONE             = 56
 	_SYS_EXIT              = 60
-	_SYS_FCNTL             = 72
-	_SYS_SIGALTSTACK       = 131
 	_SYS_PRCTL             = 157
 	_SYS_ARCH_PRCTL        = 158
 	_SYS_GETTID            = 186
@@ -47,7 +45,7 @@ func errno(e int64) uint64 { return uint64(-e) }
 
 // process is the state behind the system calls of one guest program: what a kernel would keep.
 type process struct {
-	pages    *paging
+	pages    *space.Paging
 	threads  threads.Scheduler
 	mmapNext uint64
 	lazy     []span // mappings that get memory where they are touched
@@ -59,7 +57,7 @@ type process struct {
 type span struct{ start, end uint64 }
 
 // clone copies p for a machine with other pages, or for a snapshot.
-func (p *process) clone(pages *paging) *process {
+func (p *process) clone(pages *space.Paging) *process {
 	c := *p
 	c.pages = pages
 	c.threads = p.threads.Clone()
@@ -88,7 +86,7 @@ func (p *process) syscall(r *kvm.Regs) *session.GuestError {
 	case _SYS_GETTID:
 		r.RAX = p.threads.Current.ID
 	case _SYS_ARCH_PRCTL:
-		if r.RDI != _ARCH_SET_FS || r.RSI >= systemVA {
+		if r.RDI != _ARCH_SET_FS || r.RSI >= space.SystemVA {
 			r.RAX = errno(_EINVAL)
 			break
 		}
@@ -103,7 +101,7 @@ func (p *process) syscall(r *kvm.Regs) *session.GuestError {
 		if r.RDI&_CLONE_SETTLS != 0 {
 			fs = r.R8
 		}
-		if fs >= systemVA {
+		if fs >= space.SystemVA {
 			r.RAX = errno(_EPERM)
 			break
 		}
@@ -135,7 +133,7 @@ func (p *process) write(fd, va, n uint64) uint64 {
 	}
 	b := make([]byte, min(n, uint64(session.MaxLog-len(p.log))))
 	p.touch(va, len(b))
-	if err := p.pages.read(va, b); err != nil {
+	if err := p.pages.Read(va, b); err != nil {
 		return errno(_EFAULT)
 	}
 	p.log = append(p.log, b...)
@@ -145,28 +143,28 @@ func (p *process) write(fd, va, n uint64) uint64 {
 // mmap gives memory to [addr, addr+n), or to the next free range where addr is 0. A reservation
 // (PROT_NONE) takes none.
 func (p *process) mmap(addr, n, prot uint64) uint64 {
-	n = (n + pageLen - 1) &^ (pageLen - 1)
-	if n == 0 || n > systemVA || addr%pageLen != 0 {
+	n = (n + space.PageLen - 1) &^ (space.PageLen - 1)
+	if n == 0 || n > space.SystemVA || addr%space.PageLen != 0 {
 		return errno(_EINVAL)
 	}
 	if addr == 0 {
 		addr = p.mmapNext
 		p.mmapNext += n
 	}
-	if addr > systemVA-n || p.mmapNext > systemVA-mmapVA {
+	if addr > space.SystemVA-n || p.mmapNext > space.SystemVA-space.MmapVA {
 		return errno(_ENOMEM)
 	}
 	if prot == _PROT_NONE {
 		return addr
 	}
-	if n > eagerLen {
+	if n > space.EagerLen {
 		if len(p.lazy) == maxLazy {
 			return errno(_ENOMEM)
 		}
 		p.lazy = append(p.lazy, span{addr, addr + n})
 		return addr
 	}
-	if err := p.pages.mapRange(addr, n, userWrite); err != nil {
+	if err := p.pages.MapRange(addr, n, space.UserWrite); err != nil {
 		p.starved = true
 		return errno(_ENOMEM)
 	}
@@ -183,8 +181,8 @@ func (p *process) fault(va uint64) (ok bool, err *session.GuestError) {
 		if va < s.start || va >= s.end {
 			continue
 		}
-		from := max(s.start, va&^(faultLen-1))
-		if p.pages.mapRange(from, min(s.end, from+faultLen)-from, userWrite) != nil {
+		from := max(s.start, va&^(space.FaultLen-1))
+		if p.pages.MapRange(from, min(s.end, from+space.FaultLen)-from, space.UserWrite) != nil {
 			return false, outOfMemory()
 		}
 		return true, nil
@@ -195,8 +193,9 @@ func (p *process) fault(va uint64) (ok bool, err *session.GuestError) {
 // touch does for a system call what the program's own access to n bytes would: lazy mappings, which
 // all lie below systemVA, get memory there.
 func (p *process) touch(va uint64, n int) {
-	for end := min(va+uint64(n), systemVA); va < end; va = va&^(pageLen-1) + pageLen {
-		if _, ok := p.pages.physical(va, 0); !ok {
+	for end := min(va+uint64(n), space.SystemVA); va < end; va = va&^(space.PageLen-1) +
+		space.PageLen {
+		if _, ok := p.pages.Physical(va, 0); !ok {
 			_, _ = p.fault(va) // the call fails where there is still nothing
 		}
 	}
@@ -204,7 +203,7 @@ func (p *process) touch(va uint64, n int) {
 
 func outOfMemory() *session.GuestError {
 	return session.Errorf(session.KindMemory, "the program needs more than the %d MiB that it has",
-		endFrame>>20)
+		space.EndFrame>>20)
 }
 
 // out stores a word where the program asked for it, and returns ok.
@@ -212,7 +211,7 @@ func (p *process) out(va, word, ok uint64) uint64 {
 	var b [8]byte
 	le.PutUint64(b[:], word)
 	p.touch(va, len(b))
-	if err := p.pages.write(va, b[:]); err != nil {
+	if err := p.pages.Write(va, b[:]); err != nil {
 		return errno(_EFAULT)
 	}
 	return ok
@@ -225,7 +224,7 @@ func (p *process) futex(r *kvm.Regs) *session.GuestError {
 	case _FUTEX_WAIT:
 		var b [4]byte
 		p.touch(r.RDI, len(b))
-		if err := p.pages.read(r.RDI, b[:]); err != nil || r.RDI == 0 {
+		if err := p.pages.Read(r.RDI, b[:]); err != nil || r.RDI == 0 {
 			r.RAX = errno(_EFAULT)
 			break
 		}

@@ -5,18 +5,35 @@ import (
 	"math"
 	"testing"
 
+	"instarfs/guest/abi"
 	"instarfs/vmm/kvm"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 	"instarfs/vmm/threads"
 )
+
+// testPaging is the address space of an empty program, without a machine.
+func testPaging(t testing.TB) *space.Paging {
+	t.Helper()
+	mem, err := space.NewMemory(abi.RAMLen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(mem.Close)
+	p, _, err := space.Populate(mem, &space.Program{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
 
 // testProcess is a process whose program has one page of data at dataVA, without a machine.
 func testProcess(t testing.TB) *process {
 	p := testPaging(t)
-	if err := p.mapRange(dataVA, pageLen, userWrite); err != nil {
+	if err := p.MapRange(dataVA, space.PageLen, space.UserWrite); err != nil {
 		t.Fatal(err)
 	}
-	return &process{pages: p, threads: threads.New(), mmapNext: mmapVA}
+	return &process{pages: p, threads: threads.New(), mmapNext: space.MmapVA}
 }
 
 // call makes one system call and returns what the program gets.
@@ -44,23 +61,24 @@ func TestSystemCalls(t *testing.T) {
 		{"log of nothing", _SYS_WRITE, []uint64{2, 0, 0}, 0},
 		{"mmap of nothing", _SYS_MMAP, []uint64{0, 0, 3}, errno(_EINVAL)},
 		{"mmap of everything", _SYS_MMAP, []uint64{0, max64, 3}, errno(_EINVAL)},
-		{"mmap of too much", _SYS_MMAP, []uint64{0, systemVA + 1, 3}, errno(_EINVAL)},
+		{"mmap of too much", _SYS_MMAP, []uint64{0, space.SystemVA + 1, 3}, errno(_EINVAL)},
 		{"mmap inside a page", _SYS_MMAP, []uint64{0x1001, 4096, 3}, errno(_EINVAL)},
-		{"mmap over the system's pages", _SYS_MMAP, []uint64{systemVA, 4096, 3}, errno(_ENOMEM)},
-		{"mmap into the system's pages", _SYS_MMAP, []uint64{systemVA - 4096, 8192, 3},
+		{"mmap over the system's pages", _SYS_MMAP, []uint64{space.SystemVA, 4096, 3},
+			errno(_ENOMEM)},
+		{"mmap into the system's pages", _SYS_MMAP, []uint64{space.SystemVA - 4096, 8192, 3},
 			errno(_ENOMEM)},
 		{"mmap in the upper half", _SYS_MMAP, []uint64{1 << 63, 4096, 3}, errno(_ENOMEM)},
-		{"reservation over the system's pages", _SYS_MMAP, []uint64{trapVA, 4096, 0},
+		{"reservation over the system's pages", _SYS_MMAP, []uint64{space.TrapVA, 4096, 0},
 			errno(_ENOMEM)},
 		{"mmap here", _SYS_MMAP, []uint64{0x10000000, 1, 3}, 0x10000000},
-		{"mmap anywhere", _SYS_MMAP, []uint64{0, 5000, 3}, mmapVA},
+		{"mmap anywhere", _SYS_MMAP, []uint64{0, 5000, 3}, space.MmapVA},
 		{"large reservation", _SYS_MMAP, []uint64{0xc000000000, 1 << 40, 0}, 0xc000000000},
 		{"prctl", _SYS_PRCTL, nil, errno(_EINVAL)},
 		{"openat", _SYS_OPENAT, []uint64{0, dataVA}, errno(_ENOENT)},
 		{"getpid", _SYS_GETPID, nil, 1},
 		{"gettid", _SYS_GETTID, nil, 1},
 		{"set fs", _SYS_ARCH_PRCTL, []uint64{_ARCH_SET_FS, dataVA}, 0},
-		{"set fs to a system page", _SYS_ARCH_PRCTL, []uint64{_ARCH_SET_FS, systemVA},
+		{"set fs to a system page", _SYS_ARCH_PRCTL, []uint64{_ARCH_SET_FS, space.SystemVA},
 			errno(_EINVAL)},
 		{"set fs to the upper half", _SYS_ARCH_PRCTL, []uint64{_ARCH_SET_FS, max64},
 			errno(_EINVAL)},
@@ -68,12 +86,12 @@ func TestSystemCalls(t *testing.T) {
 		{"affinity", _SYS_SCHED_GETAFFINITY, []uint64{0, 8192, dataVA}, 8},
 		{"affinity to nowhere", _SYS_SCHED_GETAFFINITY, []uint64{0, 8192, 0}, errno(_EFAULT)},
 		{"affinity over the end of a page", _SYS_SCHED_GETAFFINITY,
-			[]uint64{0, 8192, dataVA + pageLen - 4}, errno(_EFAULT)},
+			[]uint64{0, 8192, dataVA + space.PageLen - 4}, errno(_EFAULT)},
 		{"affinity to the end of the address space", _SYS_SCHED_GETAFFINITY,
 			[]uint64{0, 8192, max64 - 7}, errno(_EFAULT)},
 		{"thread", _SYS_CLONE, []uint64{0, dataVA}, 2},
 		{"thread with a system page as its own", _SYS_CLONE,
-			[]uint64{_CLONE_SETTLS, dataVA, 0, 0, systemVA}, errno(_EPERM)},
+			[]uint64{_CLONE_SETTLS, dataVA, 0, 0, space.SystemVA}, errno(_EPERM)},
 		{"wake nobody", _SYS_FUTEX, []uint64{dataVA, _FUTEX_WAKE | 128, 1}, 0},
 		{"wait for what is past", _SYS_FUTEX, []uint64{dataVA, _FUTEX_WAIT | 128, 1},
 			errno(_EAGAIN)},
@@ -138,10 +156,10 @@ func TestReturn(t *testing.T) {
 
 func TestLogIsCapped(t *testing.T) {
 	p := testProcess(t)
-	if err := p.pages.write(dataVA, bytes.Repeat([]byte("x"), pageLen)); err != nil {
+	if err := p.pages.Write(dataVA, bytes.Repeat([]byte("x"), space.PageLen)); err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []uint64{10, pageLen, pageLen, max64, 0} {
+	for _, n := range []uint64{10, space.PageLen, space.PageLen, max64, 0} {
 		if got, err := p.call(_SYS_WRITE, 2, dataVA, n); err != nil ||
 			got != n && int64(got) != -_EFAULT {
 			t.Fatal(got, err)
@@ -159,22 +177,22 @@ func TestLogIsCapped(t *testing.T) {
 // than there is.
 func TestMmapForEver(t *testing.T) {
 	p := testProcess(t)
-	for _, n := range []uint64{systemVA, 1 << 46, 1 << 30, pageLen} {
+	for _, n := range []uint64{space.SystemVA, 1 << 46, 1 << 30, space.PageLen} {
 		for range 5000 {
 			at, err := p.call(_SYS_MMAP, 0, n, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if at != errno(_ENOMEM) && at > systemVA-n {
+			if at != errno(_ENOMEM) && at > space.SystemVA-n {
 				t.Fatalf("%d bytes at %#x", n, at)
 			}
 		}
 	}
 	for i := range uint64(10) {
-		_, _ = p.call(_SYS_MMAP, 0x10000000+i<<30, eagerLen, 3)
+		_, _ = p.call(_SYS_MMAP, 0x10000000+i<<30, space.EagerLen, 3)
 	}
-	if p.pages.next > endFrame {
-		t.Errorf("frames up to %#x", p.pages.next)
+	if p.pages.Next > space.EndFrame {
+		t.Errorf("frames up to %#x", p.pages.Next)
 	}
 	if got, _ := p.call(_SYS_MMAP, 0x700000000000, 4096, 3); got != errno(_ENOMEM) {
 		t.Errorf("memory that is used up gives %#x", got)
@@ -185,27 +203,27 @@ func TestMmapForEver(t *testing.T) {
 // memory is not left for ends the run as such.
 func TestLazyMappings(t *testing.T) {
 	p := testProcess(t)
-	const at, n = 0x10005000, eagerLen + pageLen
-	next := p.pages.next
-	if got, err := p.call(_SYS_MMAP, at, n, 3); got != at || err != nil || p.pages.next != next {
-		t.Fatal(got, err, p.pages.next-next)
+	const at, n = 0x10005000, space.EagerLen + space.PageLen
+	next := p.pages.Next
+	if got, err := p.call(_SYS_MMAP, at, n, 3); got != at || err != nil || p.pages.Next != next {
+		t.Fatal(got, err, p.pages.Next-next)
 	}
 	for va, want := range map[uint64]bool{0: false, at - 1: false, at: true, at + n - 1: true, at +
 		n/2: true, at + n: false, max64: false} {
 		if ok, err := p.fault(va); ok != want || err != nil {
 			t.Errorf("fault at %#x: %v, %v", va, ok, err)
 		}
-		if want && p.pages.write(va&^7, make([]byte, 8)) != nil {
+		if want && p.pages.Write(va&^7, make([]byte, 8)) != nil {
 			t.Errorf("no memory at %#x", va)
 		}
 	}
-	for _, va := range []uint64{at - 8, at + 2*faultLen, at + n} {
-		if p.pages.write(va, make([]byte, 8)) == nil {
+	for _, va := range []uint64{at - 8, at + 2*space.FaultLen, at + n} {
+		if p.pages.Write(va, make([]byte, 8)) == nil {
 			t.Errorf("memory at %#x", va)
 		}
 	}
 	// A system call touches as the program itself would, also over the border of two pieces.
-	got, err := p.call(_SYS_SCHED_GETAFFINITY, 0, 8, (at+4*faultLen)&^(faultLen-1)-4)
+	got, err := p.call(_SYS_SCHED_GETAFFINITY, 0, 8, (at+4*space.FaultLen)&^(space.FaultLen-1)-4)
 	if got != 8 || err != nil {
 		t.Error(int64(got), err)
 	}
@@ -219,12 +237,13 @@ func TestLazyMappings(t *testing.T) {
 			t.Fatalf("%#x with %d mappings", got, len(p.lazy))
 		}
 	}
-	p.pages.next = endFrame
-	if ok, err := p.fault(at + 8*faultLen); ok || err == nil || err.Kind != session.KindMemory {
+	p.pages.Next = space.EndFrame
+	if ok, err := p.fault(at + 8*space.FaultLen); ok || err == nil ||
+		err.Kind != session.KindMemory {
 		t.Error(ok, err)
 	}
 	// What the program says when it is refused memory is not what it died of.
-	if got, err := p.call(_SYS_MMAP, 0, pageLen, 3); got != errno(_ENOMEM) || err != nil {
+	if got, err := p.call(_SYS_MMAP, 0, space.PageLen, 3); got != errno(_ENOMEM) || err != nil {
 		t.Fatal(got, err)
 	}
 	if _, err := p.call(_SYS_EXIT_GROUP, 2); err == nil || err.Kind != session.KindMemory {
@@ -236,37 +255,35 @@ func TestLazyMappings(t *testing.T) {
 func FuzzSyscall(f *testing.F) {
 	f.Add([]byte{byte(_SYS_MMAP), 0, 1, 3, byte(_SYS_FUTEX), 0x60, 0, 0})
 	f.Add([]byte{byte(_SYS_CLONE), 1, 0x60, 0, byte(_SYS_SCHED_YIELD), 0, 0, 0})
-	values := []uint64{0, 1, 2, 8, 0x80, pageLen, dataVA, dataVA + pageLen - 4, mmapVA,
-		systemVA - pageLen, trapVA, gdtVA,
-		stackTopVA, 1 << 40, 1 << 63, max64 - 7, max64, _ARCH_SET_FS, _CLONE_SETTLS, 64 << 20}
+	values := []uint64{0, 1, 2, 8, 0x80, space.PageLen, dataVA, dataVA + space.PageLen - 4,
+		space.MmapVA,
+		space.SystemVA - space.PageLen, space.TrapVA, space.GDTVA,
+		space.StackTopVA, 1 << 40, 1 << 63, max64 - 7, max64, _ARCH_SET_FS, _CLONE_SETTLS, 64 << 20}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		p := testProcess(t)
-		if err := systemPages(p.pages); err != nil {
-			t.Fatal(err)
-		}
-		trap, gdts := snapPage(t, p.pages, trapVA), snapPage(t, p.pages, gdtVA)
+		trap, gdts := snapPage(t, p.pages, space.TrapVA), snapPage(t, p.pages, space.GDTVA)
 		pick := func(b byte) uint64 { return values[int(b)%len(values)] }
 		for ; len(in) >= 4; in = in[4:] {
 			if _, err := p.call(uint64(in[0]), pick(in[1]), pick(in[2]), pick(in[3]), pick(in[1]+1),
 				pick(in[2]+1)); err != nil {
 				break
 			}
-			if p.threads.Current.FS >= systemVA || len(p.log) > session.MaxLog {
+			if p.threads.Current.FS >= space.SystemVA || len(p.log) > session.MaxLog {
 				t.Fatalf("fs %#x, %d bytes of log", p.threads.Current.FS, len(p.log))
 			}
 		}
-		if !bytes.Equal(trap, snapPage(t, p.pages, trapVA)) ||
-			!bytes.Equal(gdts, snapPage(t, p.pages, gdtVA)) || p.pages.next > endFrame {
+		if !bytes.Equal(trap, snapPage(t, p.pages, space.TrapVA)) ||
+			!bytes.Equal(gdts, snapPage(t, p.pages, space.GDTVA)) || p.pages.Next > space.EndFrame {
 			t.Fatal("a page of the system has changed")
 		}
 	})
 }
 
 // snapPage copies a page of the system, past all checks.
-func snapPage(t *testing.T, p *paging, va uint64) []byte {
-	gpa, ok := p.physical(va, 0)
+func snapPage(t *testing.T, p *space.Paging, va uint64) []byte {
+	gpa, ok := p.Physical(va, 0)
 	if !ok {
 		t.Fatalf("%#x is not mapped", va)
 	}
-	return bytes.Clone(p.mem.b[gpa:][:pageLen])
+	return bytes.Clone(p.Memory.Bytes[gpa:][:space.PageLen])
 }

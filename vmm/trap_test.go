@@ -6,6 +6,7 @@ import (
 	"instarfs/guest/payload"
 	"instarfs/needs"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 )
 
 // TestConstantCalls: they answer 0, keep all other registers that a program relies on, and cost no
@@ -17,7 +18,7 @@ func TestConstantCalls(t *testing.T) {
 	p := budgetPool(t, good(func(a *asm) {
 		a.imm(rbx, keep)
 		for range 100 {
-			for _, nr := range constantCalls {
+			for _, nr := range space.ConstantCalls {
 				a.syscall(uint64(nr), 1, 2, 3)
 				a.raw(0x48, 0x85, 0xc0)    // test rax, rax
 				a.raw(0x74, 0x02).ud2()    // je over ud2
@@ -32,7 +33,7 @@ func TestConstantCalls(t *testing.T) {
 		t.Error(err)
 	}
 	// From the doorbell itself they are not answered: only a program that is not Go's does that.
-	for _, nr := range constantCalls {
+	for _, nr := range space.ConstantCalls {
 		if _, err := testProcess(t).call(uint64(nr)); err == nil ||
 			err.Kind != session.KindSyscall {
 			t.Errorf("system call %d: %v", nr, err)
@@ -58,11 +59,11 @@ func TestClock(t *testing.T) {
 	}
 	defer m.destroy()
 	var b [8]byte
-	if err := m.proc.pages.read(clockVA, b[:]); err != nil || le.Uint64(b[:])%1000 != 0 ||
+	if err := m.proc.pages.Read(space.ClockVA, b[:]); err != nil || le.Uint64(b[:])%1000 != 0 ||
 		le.Uint64(b[:]) < 1000 {
 		t.Errorf("the time is %d ns, %v", le.Uint64(b[:]), err)
 	}
-	if m.proc.pages.write(vdsoVA, b[:]) == nil {
+	if m.proc.pages.Write(space.VDSOVA, b[:]) == nil {
 		t.Error("the code of the clock can be written")
 	}
 }

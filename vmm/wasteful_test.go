@@ -13,6 +13,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/img"
 	"instarfs/vmm/session"
+	"instarfs/vmm/space"
 	"instarfs/vmm/threads"
 )
 
@@ -79,8 +80,8 @@ var wasteful = map[string]func(a *asm){
 	"int 0x80": func(a *asm) { a.forever(func() { a.raw(0xcd, 0x80) }) },
 	"jump to lstar": func(a *asm) {
 		a.forever(func() {
-			a.imm(rcx, codeVA).imm(rax, trapVA+
-				lstarOffset).raw(0xff, 0xe0)
+			a.imm(rcx, codeVA).imm(rax, space.TrapVA+
+				space.LSTAROffset).raw(0xff, 0xe0)
 		})
 	},
 	"device reads":  func(a *asm) { a.forever(func() { a.load32(dev) }) },
@@ -105,14 +106,24 @@ var wasteful = map[string]func(a *asm){
 	"one mapping again": func(a *asm) {
 		a.forever(func() {
 			a.syscall(_SYS_MMAP, 0x20000000,
-				eagerLen, 3)
+				space.EagerLen, 3)
 		})
 	},
-	"all addresses": func(a *asm) { a.forever(func() { a.syscall(_SYS_MMAP, 0, systemVA, 3) }) },
-	"all, reserved": func(a *asm) { a.forever(func() { a.syscall(_SYS_MMAP, 0, systemVA, 0) }) },
+	"all addresses": func(a *asm) {
+		a.forever(func() {
+			a.syscall(_SYS_MMAP, 0, space.SystemVA,
+				3)
+		})
+	},
+	"all, reserved": func(a *asm) {
+		a.forever(func() {
+			a.syscall(_SYS_MMAP, 0, space.SystemVA,
+				0)
+		})
+	},
 	"a page each 2 MiB": func(a *asm) {
 		for i := range uint64(64) {
-			a.syscall(_SYS_MMAP, 0x20000000+i<<26, 2*eagerLen, 3)
+			a.syscall(_SYS_MMAP, 0x20000000+i<<26, 2*space.EagerLen, 3)
 		}
 		a.imm(rax, 0x20000000) // mov dword [rax], 1; add rax, 2 MiB
 		a.forever(func() {
@@ -124,12 +135,12 @@ var wasteful = map[string]func(a *asm){
 		a.imm(rdi, 1<<32)
 		a.forever(func() {
 			// push rdi; mmap
-			a.raw(0x57).imm(rsi, pageLen).imm(rdx, 3).imm(rax, _SYS_MMAP).raw(0x0f, 0x05)
+			a.raw(0x57).imm(rsi, space.PageLen).imm(rdx, 3).imm(rax, _SYS_MMAP).raw(0x0f, 0x05)
 			a.raw(0x5f).imm(rax, 1<<30).raw(0x48, 0x01, 0xc7) // pop rdi; add rdi, rax
 		})
 	},
 	"a long log": func(a *asm) {
-		a.syscall(_SYS_MMAP, 0x20000000, 2*eagerLen, 3)
+		a.syscall(_SYS_MMAP, 0x20000000, 2*space.EagerLen, 3)
 		a.forever(func() { a.syscall(_SYS_WRITE, 2, 0x20000000, math.MaxUint64) })
 	},
 	"empty buffers": func(a *asm) { a.storm(0, make([]byte, 16)) },

@@ -1,12 +1,17 @@
-package vmm
+package space
 
 import "instarfs/guest/abi"
 
-// constantCalls are the system calls whose answer is 0 whatever they ask for: memory is never taken
+// ConstantCalls are the system calls whose answer is 0 whatever they ask for: memory is never taken
 // back, and there are no signals. The trap page answers them without an exit; the Go runtime makes
 // more than a hundred of them when it starts.
-var constantCalls = [...]byte{
-	_SYS_RT_SIGACTION, _SYS_RT_SIGPROCMASK, _SYS_SIGALTSTACK, _SYS_FCNTL, _SYS_MADVISE, _SYS_MUNMAP,
+var ConstantCalls = [...]byte{
+	11,  // munmap (arch/x86/entry/syscalls/syscall_64.tbl)
+	13,  // rt_sigaction
+	14,  // rt_sigprocmask
+	28,  // madvise
+	72,  // fcntl
+	131, // sigaltstack
 }
 
 // trapPage is the only code that the host brings, apart from the clock. At lstarOffset stands what
@@ -14,11 +19,11 @@ var constantCalls = [...]byte{
 // privilege. At vectorOffset stand the exception handlers, one hlt each: the address of the exit
 // tells the vector.
 func trapPage() []byte {
-	b := make([]byte, pageLen)
+	b := make([]byte, PageLen)
 	for i := range b {
 		b[i] = 0xf4 // hlt
 	}
-	copy(b[lstarOffset:vectorOffset], systemCall())
+	copy(b[LSTAROffset:VectorOffset], systemCall())
 	return b
 }
 
@@ -37,8 +42,8 @@ func systemCall() []byte {
 	}
 	const testLen, bellLen = 7, 9
 	var b []byte
-	for i, nr := range constantCalls {
-		after := testLen*(len(constantCalls)-1-i) + bellLen
+	for i, nr := range ConstantCalls {
+		after := testLen*(len(ConstantCalls)-1-i) + bellLen
 		b = append(b,
 			0x3d, nr, 0, 0, 0, // cmp $nr, %eax
 			0x74, byte(after)) // je: to what returns

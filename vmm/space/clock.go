@@ -1,4 +1,4 @@
-package vmm
+package space
 
 import (
 	"bytes"
@@ -18,11 +18,11 @@ const clockSymbol = "__vdso_clock_gettime"
 // in tv_nsec, which wraps after centuries.
 func clockCode() []byte {
 	b := []byte{0x48, 0xa1} // mov clockVA, %rax
-	b = le.AppendUint64(b, clockVA)
+	b = le.AppendUint64(b, ClockVA)
 	b = append(b,
 		0x48, 0x05, 0xe8, 0x03, 0, 0, // add $1000, %rax
 		0x48, 0xa3) // mov %rax, clockVA
-	b = le.AppendUint64(b, clockVA)
+	b = le.AppendUint64(b, ClockVA)
 	return append(b,
 		0x48, 0xc7, 0x06, 0, 0, 0, 0, // movq $0, (%rsi)
 		0x48, 0x89, 0x46, 0x08, // mov %rax, 8(%rsi)
@@ -55,7 +55,7 @@ func sharedObject() []byte {
 		Type: uint16(elf.ET_DYN), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT),
 		Phoff: programs, Ehsize: programs, Phentsize: 56, Phnum: 2,
 	})
-	put(elf.Prog64{Type: uint32(elf.PT_LOAD), Filesz: pageLen, Memsz: pageLen, Align: pageLen,
+	put(elf.Prog64{Type: uint32(elf.PT_LOAD), Filesz: PageLen, Memsz: PageLen, Align: PageLen,
 		Flags: uint32(elf.PF_R | elf.PF_X)})
 	put(elf.Prog64{Type: uint32(elf.PT_DYNAMIC), Off: dynamic, Vaddr: dynamic,
 		Flags: uint32(elf.PF_R)})

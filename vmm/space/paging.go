@@ -1,4 +1,4 @@
-package vmm
+package space
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 const (
 	ptePresent  = 1 << 0
 	pteWritable = 1 << 1
-	pteUser     = 1 << 2
+	PTEUser     = 1 << 2
 	pteAccessed = 1 << 5
 	pteDirty    = 1 << 6
 	pteNoExec   = 1 << 63
@@ -18,9 +18,9 @@ const (
 
 // Access is what a page allows, in terms of the bits above.
 const (
-	userRead  = pteUser | pteNoExec
-	userWrite = pteUser | pteWritable | pteNoExec
-	userExec  = pteUser
+	userRead  = PTEUser | pteNoExec
+	UserWrite = PTEUser | pteWritable | pteNoExec
+	userExec  = PTEUser
 	system    = pteWritable | pteNoExec
 )
 
@@ -30,41 +30,41 @@ const pteUsed = pteAccessed | pteDirty
 
 var errNoFrames = errors.New("guest memory is used up")
 
-// paging owns the guest's page tables, four levels of 4 KiB pages, and hands out its RAM frame by
+// Paging owns the guest's page tables, four levels of 4 KiB pages, and hands out its RAM frame by
 // frame. Tables are never taken back: a machine whose tables changed during a run is not reset but
 // thrown away, because a shadow-paging KVM does not see the host's changes to entries that it has
 // already used.
-type paging struct {
-	mem  *memory
-	next uint64 // guest-physical address of the next free frame
-	root uint64
-	gen  int // counts changes, so that a run that made one is noticed
+type Paging struct {
+	Memory *Memory
+	Next   uint64 // guest-physical address of the next free frame
+	Root   uint64
+	Gen    int // counts changes, so that a run that made one is noticed
 }
 
-func newPaging(mem *memory) (*paging, error) {
-	p := &paging{mem: mem, next: firstFrame}
+func newPaging(mem *Memory) (*Paging, error) {
+	p := &Paging{Memory: mem, Next: FirstFrame}
 	var err error
-	p.root, err = p.frame()
+	p.Root, err = p.frame()
 	return p, err
 }
 
 // frame takes a page of RAM, which is zero.
-func (p *paging) frame() (uint64, error) {
-	if p.next+pageLen > endFrame {
+func (p *Paging) frame() (uint64, error) {
+	if p.Next+PageLen > EndFrame {
 		return 0, errNoFrames
 	}
-	f := p.next
-	p.next += pageLen
+	f := p.Next
+	p.Next += PageLen
 	return f, nil
 }
 
 // entry is the guest-physical address of va's entry in the lowest table. With make, missing tables
 // are made; without, 0 says that there is none.
-func (p *paging) entry(va uint64, make bool) (uint64, error) {
-	table := p.root
+func (p *Paging) entry(va uint64, make bool) (uint64, error) {
+	table := p.Root
 	for shift := 39; shift > 12; shift -= 9 {
 		at := table + va>>shift&511*8
-		b, err := p.mem.Readable(at, 8)
+		b, err := p.Memory.Readable(at, 8)
 		if err != nil {
 			return 0, err
 		}
@@ -77,7 +77,7 @@ func (p *paging) entry(va uint64, make bool) (uint64, error) {
 			if err != nil {
 				return 0, err
 			}
-			e = f | ptePresent | pteWritable | pteUser | pteAccessed
+			e = f | ptePresent | pteWritable | PTEUser | pteAccessed
 			if err := p.put(at, e); err != nil {
 				return 0, err
 			}
@@ -87,18 +87,18 @@ func (p *paging) entry(va uint64, make bool) (uint64, error) {
 	return table + va>>12&511*8, nil
 }
 
-func (p *paging) put(at, e uint64) error {
-	b, err := p.mem.Writable(at, 8)
+func (p *Paging) put(at, e uint64) error {
+	b, err := p.Memory.Writable(at, 8)
 	if err != nil {
 		return err
 	}
 	le.PutUint64(b, e)
-	p.gen++
+	p.Gen++
 	return nil
 }
 
 // mapPage makes the page of va show the page gpa.
-func (p *paging) mapPage(va, gpa, access uint64) error {
+func (p *Paging) mapPage(va, gpa, access uint64) error {
 	at, err := p.entry(va, true)
 	if err != nil {
 		return err
@@ -106,14 +106,14 @@ func (p *paging) mapPage(va, gpa, access uint64) error {
 	return p.put(at, gpa&pteAddress|access|pteUsed|ptePresent)
 }
 
-// mapRange gives every page of [va, va+n) that has none yet a fresh frame.
-func (p *paging) mapRange(va, n, access uint64) error {
-	for end := va + n; va < end; va = va&^(pageLen-1) + pageLen {
+// MapRange gives every page of [va, va+n) that has none yet a fresh frame.
+func (p *Paging) MapRange(va, n, access uint64) error {
+	for end := va + n; va < end; va = va&^(PageLen-1) + PageLen {
 		at, err := p.entry(va, true)
 		if err != nil {
 			return err
 		}
-		b, err := p.mem.Readable(at, 8)
+		b, err := p.Memory.Readable(at, 8)
 		if err != nil {
 			return err
 		}
@@ -131,9 +131,9 @@ func (p *paging) mapRange(va, n, access uint64) error {
 	return nil
 }
 
-// physical translates one guest-virtual address. ok is false when its page does not allow the
+// Physical translates one guest-virtual address. ok is false when its page does not allow the
 // program all of access, some of the bits pteUser and pteWritable.
-func (p *paging) physical(va, access uint64) (gpa uint64, ok bool) {
+func (p *Paging) Physical(va, access uint64) (gpa uint64, ok bool) {
 	if va>>47 != 0 {
 		return 0, false
 	}
@@ -141,26 +141,26 @@ func (p *paging) physical(va, access uint64) (gpa uint64, ok bool) {
 	if err != nil || at == 0 {
 		return 0, false
 	}
-	b, err := p.mem.Readable(at, 8)
+	b, err := p.Memory.Readable(at, 8)
 	if err != nil {
 		return 0, false
 	}
 	e := le.Uint64(b)
 	access |= ptePresent
-	return e&pteAddress | va&(pageLen-1), e&access == access
+	return e&pteAddress | va&(PageLen-1), e&access == access
 }
 
-// each calls f with the pieces of n bytes from va page by page, until f fails.
-func (p *paging) each(
+// Each calls f with the pieces of n bytes from va page by page, until f fails.
+func (p *Paging) Each(
 	va uint64, n int, access uint64, f func(gpa uint64, from, to int) error,
 ) error {
 	for from := 0; from < n; {
-		gpa, ok := p.physical(va+uint64(from), access)
+		gpa, ok := p.Physical(va+uint64(from), access)
 		if !ok {
 			return fmt.Errorf("guest-virtual address %#x is not the program's to use",
 				va+uint64(from))
 		}
-		to := min(n, from+int(pageLen-gpa%pageLen))
+		to := min(n, from+int(PageLen-gpa%PageLen))
 		if err := f(gpa, from, to); err != nil {
 			return err
 		}
@@ -169,20 +169,20 @@ func (p *paging) each(
 	return nil
 }
 
-// read copies len(b) bytes from guest-virtual va, if the program may read them.
-func (p *paging) read(va uint64, b []byte) error {
-	return p.each(va, len(b), pteUser, func(gpa uint64, from, to int) error {
-		src, err := p.mem.Readable(gpa, uint64(to-from))
+// Read copies len(b) bytes from guest-virtual va, if the program may read them.
+func (p *Paging) Read(va uint64, b []byte) error {
+	return p.Each(va, len(b), PTEUser, func(gpa uint64, from, to int) error {
+		src, err := p.Memory.Readable(gpa, uint64(to-from))
 		copy(b[from:to], src)
 		return err
 	})
 }
 
-// write copies b to guest-virtual va, if the program may write there: the pages of its code and the
+// Write copies b to guest-virtual va, if the program may write there: the pages of its code and the
 // trap page must not be changed by way of a system call.
-func (p *paging) write(va uint64, b []byte) error {
-	return p.each(va, len(b), pteUser|pteWritable, func(gpa uint64, from, to int) error {
-		dst, err := p.mem.Writable(gpa, uint64(to-from))
+func (p *Paging) Write(va uint64, b []byte) error {
+	return p.Each(va, len(b), PTEUser|pteWritable, func(gpa uint64, from, to int) error {
+		dst, err := p.Memory.Writable(gpa, uint64(to-from))
 		copy(dst, b[from:to])
 		return err
 	})
