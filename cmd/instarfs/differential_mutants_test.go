@@ -22,6 +22,7 @@ import (
 	"instarfs/guest/format/vdi/vditest"
 	"instarfs/guest/format/vhdx/vhdxtest"
 	"instarfs/guest/format/vpc/vpctest"
+	"instarfs/guest/img"
 )
 
 // region is a part of a file.
@@ -104,7 +105,8 @@ func (m *mutant) next(t *testing.T, rng *rand.Rand) []string {
 	case m.format != "":
 		args = append(args, "-f", m.format)
 	case rng.Intn(12) == 0:
-		args = append(args, "-f", formats[rng.Intn(len(formats))])
+		names := formatNames()
+		args = append(args, "-f", names[rng.Intn(len(names))])
 	}
 	return append(args, m.name)
 }
@@ -178,8 +180,15 @@ func (m *mutant) remove(t *testing.T) {
 	}
 }
 
-// formats are the formats given with -f.
-var formats = strings.Fields("raw qcow2 qcow qed vdi vmdk vpc vhdx parallels luks dmg cloop bochs")
+// formatNames returns the names of the formats that whole images have, as -f takes them.
+func formatNames() (names []string) {
+	for f := img.Raw; f < img.Formats; f++ {
+		if !f.IsPart() {
+			names = append(names, f.String())
+		}
+	}
+	return names
+}
 
 // mutated are the formats, with functions that make an image of each and know where its
 // metadata is.

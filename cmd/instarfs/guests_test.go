@@ -34,53 +34,57 @@ func testEveryFormat(t *testing.T, how guests.Isolation) {
 		}
 	}
 	real, walked := toolOn(realGuests(t, how)), walkedTool()
-	for _, f := range []struct {
-		format string
-		make   func(t *testing.T, rng *rand.Rand, dir string) string
-	}{
-		{"raw", func(t *testing.T, rng *rand.Rand, dir string) string {
+	// Each makes an image, and returns its name.
+	makers := map[string]func(t *testing.T, rng *rand.Rand, dir string) string{
+		"raw": func(t *testing.T, rng *rand.Rand, dir string) string {
 			qemutest.RandomRaw(t, rng, dir, "image")
 			return "image"
-		}},
-		{"qcow2", func(t *testing.T, rng *rand.Rand,
+		},
+		"qcow2": func(t *testing.T, rng *rand.Rand,
 			dir string) string {
 			return qemutest.RandomChain(t, rng, dir)
-		}},
-		{"qcow", tables("qcow")},
-		{"qed", tables("qed")},
-		{"parallels", tables("parallels")},
-		{"vdi", func(t *testing.T, rng *rand.Rand, dir string) string {
+		},
+		"qcow":      tables("qcow"),
+		"qed":       tables("qed"),
+		"parallels": tables("parallels"),
+		"vdi": func(t *testing.T, rng *rand.Rand, dir string) string {
 			qemutest.RandomVdi(t, rng, dir, "image")
 			return "image"
-		}},
-		{"vpc", func(t *testing.T, rng *rand.Rand, dir string) string {
+		},
+		"vpc": func(t *testing.T, rng *rand.Rand, dir string) string {
 			qemutest.RandomVpc(t, rng, dir, "image")
 			return "image"
-		}},
-		{"vhdx", func(t *testing.T, rng *rand.Rand, dir string) string {
+		},
+		"vhdx": func(t *testing.T, rng *rand.Rand, dir string) string {
 			qemutest.RandomVhdx(t, rng, dir, "image")
 			return "image"
-		}},
-		{"vmdk", func(t *testing.T, rng *rand.Rand, dir string) string {
+		},
+		"vmdk": func(t *testing.T, rng *rand.Rand, dir string) string {
 			qemutest.RandomVmdk(t, rng, dir, "image.vmdk")
 			return "image.vmdk"
-		}},
-		{"luks", bytes("image", lukstest.Random)},
-		{"dmg", bytes("image.dmg", randomDmg)},
-		{"cloop", bytes("image", clooptest.Random)},
-		{"bochs", bytes("image", bochstest.Random)},
-	} {
+		},
+		"luks":  bytes("image", lukstest.Random),
+		"dmg":   bytes("image.dmg", randomDmg),
+		"cloop": bytes("image", clooptest.Random),
+		"bochs": bytes("image", bochstest.Random),
+	}
+	for _, format := range formatNames() {
+		makeImage := makers[format]
+		if makeImage == nil {
+			t.Errorf("there is no maker of images in format %s", format)
+			continue
+		}
 		for seed := range int64(4) {
-			t.Run(fmt.Sprint(f.format, seed), func(t *testing.T) {
+			t.Run(fmt.Sprint(format, seed), func(t *testing.T) {
 				dir := t.TempDir()
 				t.Chdir(dir)
-				name := f.make(t, rand.New(rand.NewSource(seed)), dir)
+				name := makeImage(t, rand.New(rand.NewSource(seed)), dir)
 				settleAll(t, dir)
 				for _, args := range [][]string{
 					{"map", "--output=json", name},
-					{"map", "--output=human", "-f", f.format, "-s", "70001", "-l", "1000000", name},
+					{"map", "--output=human", "-f", format, "-s", "70001", "-l", "1000000", name},
 					{"map", "--qemu-version", "10.0", "--output=json", name},
-					{"map", "--qemu-version", "7.2", "--output=human", "-f", f.format, name},
+					{"map", "--qemu-version", "7.2", "--output=human", "-f", format, name},
 				} {
 					if got, want := transcript(real, args), transcript(walked, args); got != want {
 						t.Errorf("instarfs %q in a guest:\n%.3000s\nin this process:\n%.3000s",

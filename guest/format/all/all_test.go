@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,12 +21,14 @@ const cloop = "#!/bin/sh\n#V2.0 Format\n" +
 // at returns bytes that are zero except for s at an offset.
 func at(off int, s string) string { return strings.Repeat("\x00", off) + s }
 
-// heads are the first bytes of files, and the formats that qemu's probes find.
-var heads = []struct {
+// probed is the first bytes of a file, and the format that qemu's probes find.
+type probed struct {
 	name, head string
 	dmg        bool
 	want       string
-}{
+}
+
+var heads = []probed{
 	{"nothing", "\x00", false, "raw"},
 	{"qcow2", "QFI\xfb\x00\x00\x00\x03", false, "qcow2"},
 	{"qcow2 of a later version", "QFI\xfb\x00\x00\x00\x07", false, "qcow2"},
@@ -73,6 +76,16 @@ func head(s string) *[format.HeadLen]byte {
 	var h [format.HeadLen]byte
 	copy(h[:], s)
 	return &h
+}
+
+// TestEveryFormatHasAHead: no format is left out of the heads.
+func TestEveryFormatHasAHead(t *testing.T) {
+	for f := img.Raw; f < img.Formats; f++ {
+		has := slices.ContainsFunc(heads, func(p probed) bool { return p.want == f.String() })
+		if has == f.IsPart() {
+			t.Errorf("%s has a head: %v", f, has)
+		}
+	}
 }
 
 // TestProbe probes by the table. It checks that qemu-img prints the same for the bytes with and
