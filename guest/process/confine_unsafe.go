@@ -26,7 +26,8 @@ const maxStartSteps = 256
 // starts as all Go programs do. It is written in assembly.
 func entry()
 
-var _ = entry
+// The one is for the linker alone, the other for entry alone.
+var _, _ = entry, confine
 
 // confine carries out the host's messages: steps, the last of which executes the program again,
 // and forks. To start the Go runtime for that would take a millisecond, and a process that forks
@@ -34,7 +35,8 @@ var _ = entry
 // all are nosplit, since there is no stack to check, and none allocates.
 //
 //go:nosplit
-func confine(m *startMemory) {
+func confine() {
+	m := &start
 	for {
 		transfer(sysRead, unsafe.Pointer(&m.in), abi.HeaderLen)
 		kind, n, length := m.in[0], m.in[1], m.in[2]

@@ -8,14 +8,11 @@ TEXT ·entry(SB), NOSPLIT|NOFRAME, $0
 
 first:
 	ANDQ $~15, SP
-	SUBQ $16, SP
 	// Code between assembly and Go loads the current goroutine from the thread's memory, if only
 	// not to use it.
 	MOVQ $158, AX                   // arch_prctl
 	MOVQ $0x1002, DI                // ARCH_SET_FS
 	LEAQ ·start+8(SB), SI
 	SYSCALL
-	LEAQ ·start(SB), AX
-	MOVQ AX, 0(SP)
 	CALL ·confine(SB)
 	INT  $3                         // it does not return

@@ -8,8 +8,5 @@ TEXT ·entry(SB), NOSPLIT|NOFRAME, $0
 	B    _rt0_arm64_linux(SB)
 
 first:
-	SUB  $32, RSP
-	MOVD $·start(SB), R0
-	MOVD R0, 8(RSP)
 	BL   ·confine(SB)
 	UNDEF                           // it does not return
