@@ -69,10 +69,7 @@ func BenchmarkReset(b *testing.B) {
 func BenchmarkClone(b *testing.B) {
 	p := newTestPool(b)
 	for b.Loop() {
-		m, err := newMachine(p.sys, p.host.Memory)
-		if err == nil {
-			err = m.do(func() error { return m.clone(p.snap) })
-		}
+		m, err := p.clone(p.snap)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -86,12 +83,9 @@ func BenchmarkClone(b *testing.B) {
 func BenchmarkBoot(b *testing.B) {
 	p := newTestPool(b)
 	for b.Loop() {
-		m, err := newMachine(p.sys, p.host.Memory)
+		m, err := p.loaded(p.snap.program)
 		if err == nil {
-			err = m.do(func() error {
-				_, err := m.boot(b.Context(), p.snap.program)
-				return err
-			})
+			_, err = m.firstBoot(b.Context(), p.snap.program)
 		}
 		if err != nil {
 			b.Fatal(err)

@@ -21,27 +21,27 @@ type Kept struct {
 	Log func(line string)
 }
 
-// load returns the snapshot that is kept and a machine that stands there, or nil.
-func (p *Pool) load(program *space.Program) (*snapshot, *machine) {
+// kept reads the snapshot that is kept, while the caller does something else. What comes is nil if
+// there is none.
+func (p *Pool) kept(program *space.Program) <-chan *snapshot {
+	come := make(chan *snapshot, 1)
 	k := p.opts.Kept
 	if k.Dir == nil {
-		return nil, nil
+		come <- nil
+		return come
 	}
-	b, err := k.Dir.Load(p.key())
-	if b == nil {
+	go func() {
+		var s *snapshot
+		b, err := k.Dir.Load(p.key())
+		if b != nil {
+			if s, err = keptSnapshot(program, b); err != nil {
+				err = fmt.Errorf("guest cache: %w", err)
+			}
+		}
 		k.say(err)
-		return nil, nil
-	}
-	var m *machine
-	s, err := keptSnapshot(program, b)
-	if err == nil {
-		m, err = p.clone(s)
-	}
-	if err != nil { // what is booted now replaces it
-		k.say(fmt.Errorf("guest cache: %w", err))
-		return nil, nil
-	}
-	return s, m
+		come <- s
+	}()
+	return come
 }
 
 // store keeps a snapshot. Nobody waits for that but Close.
@@ -55,7 +55,14 @@ func (p *Pool) store(s *snapshot) {
 // if it was the snapshot the next process starts from a new one.
 func (p *Pool) doubt(err error) {
 	var g *session.GuestError
-	if k := p.opts.Kept; k.Dir != nil && errors.As(err, &g) && !g.Kind.Budget() {
+	if errors.As(err, &g) && !g.Kind.Budget() {
+		p.drop()
+	}
+}
+
+// drop removes what is kept.
+func (p *Pool) drop() {
+	if k := p.opts.Kept; k.Dir != nil {
 		k.Dir.Drop(p.key())
 	}
 }

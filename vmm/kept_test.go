@@ -92,11 +92,10 @@ func TestKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	loaded, m := second.load(program)
+	loaded := <-second.kept(program)
 	if loaded == nil {
 		t.Fatal("nothing is loaded:", k.said)
 	}
-	m.destroy()
 	if !bytes.Equal(loaded.keep(), snap.keep()) {
 		t.Error("what is loaded is not what was stored")
 	}

@@ -157,13 +157,26 @@ func (p *Pool) make(ctx context.Context) (*machine, error) {
 
 // clone makes a machine that stands at a snapshot.
 func (p *Pool) clone(s *snapshot) (*machine, error) {
-	m, err := p.newMachine()
+	m, err := p.loaded(s.program)
 	if err != nil {
 		return nil, err
 	}
 	if err := m.do(func() error { return m.clone(s) }); err != nil {
 		m.destroy()
 		return nil, fmt.Errorf("virtual machine from its snapshot: %w", err)
+	}
+	return m, nil
+}
+
+// loaded makes a machine with a program that is ready to start.
+func (p *Pool) loaded(program *space.Program) (*machine, error) {
+	m, err := p.newMachine()
+	if err != nil {
+		return nil, err
+	}
+	if err := m.do(func() error { return m.load(program) }); err != nil {
+		m.destroy()
+		return nil, fmt.Errorf("boot of the map guest: %w", err)
 	}
 	return m, nil
 }
@@ -205,12 +218,21 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("boot of the map guest: %w", err)
 	}
-	s, m := p.load(program)
-	if s == nil {
-		if s, m, err = p.firstBoot(ctx, program); err != nil {
-			return nil, nil, err
-		}
+	kept := p.kept(program)
+	m, err := p.loaded(program)
+	s := <-kept
+	if err != nil {
+		return nil, nil, err
+	}
+	if s != nil {
+		err = m.do(func() error { return m.clone(s) })
+	} else if s, err = m.firstBoot(ctx, program); err == nil {
 		p.store(s)
+	}
+	if err != nil {
+		m.destroy()
+		p.drop()
+		return nil, nil, fmt.Errorf("boot of the map guest: %w", err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -218,30 +240,19 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 	return s, m, nil
 }
 
-// firstBoot boots a machine, and takes its snapshot.
-func (p *Pool) firstBoot(ctx context.Context, program *space.Program) (
-	s *snapshot, m *machine, err error) {
-	if m, err = p.newMachine(); err != nil {
-		return nil, nil, err
-	}
-	err = m.do(func() (err error) {
+// firstBoot boots a machine, and leaves it at its snapshot.
+func (m *machine) firstBoot(ctx context.Context, program *space.Program) (s *snapshot, err error) {
+	err = m.do(func() error {
 		if s, err = m.boot(ctx, program); err != nil {
 			return err
 		}
 		return m.restore(s)
 	})
-	if err != nil {
-		m.destroy()
-		return nil, nil, fmt.Errorf("boot of the map guest: %w", err)
-	}
-	return s, m, nil
+	return s, err
 }
 
-// boot runs a program until it rings Ready, and copies what it is then.
+// boot runs a program, which was loaded, until it rings Ready, and copies what it is then.
 func (m *machine) boot(ctx context.Context, program *space.Program) (snap *snapshot, err error) {
-	if err := m.load(program); err != nil {
-		return nil, err
-	}
 	// All runs wait for this one, so it does not wait for a turn.
 	ticket, err := session.NewHost(session.Options{}).Enter(ctx)
 	if err != nil {

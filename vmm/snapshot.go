@@ -84,11 +84,8 @@ func (m *machine) written(f func(page uint64, b []byte)) (logged int, err error)
 	return logged, nil
 }
 
-// clone fills a fresh machine with the snapshot.
+// clone brings a machine whose program was loaded to the snapshot.
 func (m *machine) clone(s *snapshot) error {
-	if err := m.load(s.program); err != nil {
-		return err
-	}
 	for p, b := range s.pages {
 		copy(m.mem.Page(p), b)
 	}
