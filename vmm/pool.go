@@ -66,7 +66,8 @@ func NewPool(opts Options) (*Pool, error) {
 	return &Pool{sys: sys, host: opts.Host, opts: opts, idle: idle}, nil
 }
 
-// Warm boots the guest and makes one machine ready. Runs that begin meanwhile wait for it.
+// Warm boots the guest and makes one machine ready, unless a run was faster. Runs that begin
+// meanwhile wait for it.
 func (p *Pool) Warm(ctx context.Context) error {
 	ticket, err := p.host.Enter(ctx)
 	if err != nil {
@@ -77,7 +78,7 @@ func (p *Pool) Warm(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	// With a turn, so that nobody who has one waits for a machine that waits for one.
-	if !p.idle.Promise() {
+	if !p.idle.PromiseFirst() {
 		if p.idle.Closed() {
 			return session.ErrClosed
 		}

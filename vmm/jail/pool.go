@@ -76,7 +76,7 @@ func NewPool(o Options) (*Pool, error) {
 	return p, nil
 }
 
-// Warm makes a child ready. Runs that begin meanwhile wait for it.
+// Warm makes a child ready, unless a run was faster. Runs that begin meanwhile wait for it.
 func (p *Pool) Warm(ctx context.Context) error {
 	ticket, err := p.host.Enter(ctx)
 	if err != nil {
@@ -87,7 +87,7 @@ func (p *Pool) Warm(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	// With a turn, so that nobody who has one waits for a child that waits for one.
-	if !p.ready.Promise() {
+	if !p.ready.PromiseFirst() {
 		if p.ready.Closed() {
 			return session.ErrClosed
 		}

@@ -8,6 +8,7 @@ type Shelf[G any] struct {
 
 	mu     sync.Mutex // guards what follows
 	coming int        // guests in ready, or on their way there, that nobody has claimed
+	asked  bool       // Take was called
 	closed bool
 }
 
@@ -19,11 +20,25 @@ func NewShelf[G any](n int) *Shelf[G] { return &Shelf[G]{ready: make(chan *G, n)
 func (s *Shelf[G]) Promise() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.promise()
+}
+
+func (s *Shelf[G]) promise() bool {
 	if s.closed || s.coming == cap(s.ready) {
 		return false
 	}
 	s.coming++
 	return true
+}
+
+// PromiseFirst is Promise, unless somebody has called Take, who has made a guest himself then.
+func (s *Shelf[G]) PromiseFirst() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asked {
+		return false
+	}
+	return s.promise()
 }
 
 // Put keeps the guest that was promised, or nil if there is none after all.
@@ -34,6 +49,7 @@ func (s *Shelf[G]) Put(g *G) { s.ready <- g }
 func (s *Shelf[G]) Take() (*G, error) {
 	s.mu.Lock()
 	closed, claim := s.closed, s.coming > 0
+	s.asked = true
 	if claim {
 		s.coming--
 	}

@@ -8,6 +8,16 @@ import (
 
 func TestShelf(t *testing.T) {
 	s := NewShelf[int](2)
+	if !s.PromiseFirst() {
+		t.Fatal("nobody has asked yet")
+	}
+	s.Put(nil)
+	if g, err := s.Take(); g != nil || err != nil {
+		t.Fatal(g, err)
+	}
+	if s.PromiseFirst() {
+		t.Fatal("somebody has asked")
+	}
 	if g, err := s.Take(); g != nil || err != nil {
 		t.Fatal(g, err)
 	}
