@@ -77,7 +77,9 @@ func (c *coder) flag(p *bool) {
 // keep returns s as bytes.
 func (s *snapshot) keep() []byte {
 	c := &coder{b: make([]byte, 0, len(s.pages)*(space.PageLen+8)+2*space.PageLen)}
-	s.code(c)
+	own, proc := *s, *s.proc // others read s
+	own.proc = &proc
+	own.code(c)
 	return c.b
 }
 
