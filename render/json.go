@@ -118,8 +118,9 @@ func (j *json) size(lo, hi int) int64 {
 		c := j.m.Columns(lo, hi)
 		lo += c.Len()
 		n += startDigits(c.Start)
+		state := j.state[c.Base:]
 		for i := range c.Start {
-			g := &j.fragments[j.state[c.State[i]]]
+			g := &j.fragments[state[c.State[i]]]
 			n += g.fixed + decimalLen(c.Next(i)-c.Start[i])
 			if g.offset {
 				n += decimalLen(c.Offset[i])
@@ -148,9 +149,10 @@ func (j *json) fill(p []byte, skip int64, lo, hi int) int {
 	for lo < hi && n < len(p) {
 		c := j.m.Columns(lo, hi)
 		lo += c.Len()
+		state := j.state[c.Base:]
 		for i := 0; i < len(c.Start) && n < len(p); i++ {
 			start, length, offset := c.Start[i], c.Next(i)-c.Start[i], c.Offset[i]
-			g := &j.fragments[j.state[c.State[i]]]
+			g := &j.fragments[state[c.State[i]]]
 			if skip > 0 {
 				size := g.fixed + decimalLen(start) + decimalLen(length)
 				if g.offset {

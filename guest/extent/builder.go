@@ -177,6 +177,7 @@ func (b *Builder) flush() {
 		c = c.resize(b.used, b.used)
 	}
 	if b.used > 0 {
+		c.first = b.m.n - b.used
 		b.m.chunks = append(b.m.chunks, c)
 	}
 	b.scratch, b.used = chunk{}, 0

@@ -4,22 +4,24 @@ package extent
 // cannot spend a call on each. Nobody may change the slices.
 type Columns struct {
 	Start, Offset []uint64
-	State         []uint16 // indexes of Map.States
-	End           uint64   // of the last extent
+	State         []uint16 // indexes of Map.States, from Base on
+	Base          int
+	End           uint64 // of the last extent
 	states        []State
 }
 
 // Columns returns the extents from i on, 0 <= i < hi <= Len: at least one, and none from hi on.
 func (m *Map) Columns(i, hi int) Columns {
-	c := &m.chunks[i/chunkLen]
-	from := i % chunkLen
+	at := m.chunk(i)
+	c := &m.chunks[at]
+	from := i - c.first
 	to := min(len(c.start), from+hi-i)
-	end := m.end
-	if next := i - from + to; next < m.n {
-		end = m.chunks[next/chunkLen].start[next%chunkLen]
+	end := m.chunkEnd(at)
+	if to < len(c.start) {
+		end = c.start[to]
 	}
 	return Columns{Start: c.start[from:to], Offset: c.offset[from:to], State: c.state[from:to],
-		End: end, states: m.states}
+		Base: c.base, End: end, states: m.states[c.base:]}
 }
 
 // Len is the number of extents.

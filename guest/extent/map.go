@@ -14,7 +14,10 @@ const chunkLen = 4096
 type chunk struct {
 	start  []uint64
 	offset []uint64
-	state  []uint16 // index into Map.states
+	state  []uint16 // index into Map.states, from base on
+	first  int      // index of the first extent in the map
+	base   int
+	shared bool // with another map, whose memory it is
 }
 
 // Map is an immutable sequence of extents that tiles the window [Start, End) without gap or
@@ -27,6 +30,8 @@ type Map struct {
 	files      []string
 	memo       *memo
 	memory     Memory // what the map's memory is accounted on, nil for nothing
+	// others are what the memory of shared chunks is accounted on.
+	others []Memory
 }
 
 // memo keeps what others derived from a map, see Map.Memo.
@@ -50,19 +55,35 @@ func (m *Map) Files() []string { return m.files }
 
 // At returns extent i, 0 <= i < Len.
 func (m *Map) At(i int) Extent {
-	c := &m.chunks[i/chunkLen]
-	j := i % chunkLen
-	var end uint64
-	switch {
-	case j+1 < len(c.start):
+	at := m.chunk(i)
+	c := &m.chunks[at]
+	j := i - c.first
+	end := m.chunkEnd(at)
+	if j+1 < len(c.start) {
 		end = c.start[j+1]
-	case i+1 < m.n:
-		end = m.chunks[i/chunkLen+1].start[0]
-	default:
-		end = m.end
 	}
 	return Extent{Start: c.start[j], Length: end - c.start[j], Offset: c.offset[j],
-		State: m.states[c.state[j]]}
+		State: m.states[c.base+int(c.state[j])]}
+}
+
+// chunk returns the number of the chunk that holds extent i. Most maps share nothing, and all their
+// chunks but the last are full.
+func (m *Map) chunk(i int) int {
+	at := i / chunkLen
+	if c := &m.chunks[at]; i-c.first < len(c.start) {
+		return at
+	}
+	return at + sort.Search(len(m.chunks)-at, func(k int) bool {
+		return m.chunks[at+k].first > i
+	}) - 1
+}
+
+// chunkEnd is the first byte after a chunk.
+func (m *Map) chunkEnd(at int) uint64 {
+	if at+1 < len(m.chunks) {
+		return m.chunks[at+1].start[0]
+	}
+	return m.end
 }
 
 // Find returns the index of the extent that holds byte off of the disk, or Len when off is outside
@@ -73,7 +94,7 @@ func (m *Map) Find(off uint64) int {
 	}
 	c := sort.Search(len(m.chunks), func(i int) bool { return m.chunks[i].start[0] > off }) - 1
 	s := m.chunks[c].start
-	return c*chunkLen + sort.Search(len(s), func(i int) bool { return s[i] > off }) - 1
+	return m.chunks[c].first + sort.Search(len(s), func(i int) bool { return s[i] > off }) - 1
 }
 
 // Memo returns what derive made for key the first time, and keeps it as long as the map lives: an

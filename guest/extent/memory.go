@@ -16,6 +16,9 @@ func (b *Builder) Account(m Memory) { b.m.memory = m }
 const (
 	extentCost = 18 + 1
 	stateCost  = 256
+	// What is shared costs headers, and what renderings keep of it.
+	chunkCost  = 128
+	sharedCost = 1
 )
 
 // grow asks for memory.

@@ -10,6 +10,8 @@
 //	file.go     one file of a chain, and what its layer says of a byte
 //	parts.go    disks that are put together from several files
 //	holes.go    holes of files, and the map that is written
+//	output.go   what the chain says of a byte
+//	share.go    ranges in which the chain has what one of its layers has
 //	compose.go  the chain
 package compose
 
@@ -79,7 +81,7 @@ func (c *Chain) Compose(p *Pace, limit int) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compose the map: %w", err)
 	}
-	o := newOutput(c, s, w)
+	o := newOutput(c.Layers, c.Others, s, w)
 	bad, err := o.write(start, until, end)
 	if err != nil {
 		return nil, fmt.Errorf("compose the map: %w", err)
@@ -129,31 +131,6 @@ func (c *Chain) names() (names []string) {
 	return names
 }
 
-// output composes a chain from its start to its end.
-type output struct {
-	layers  []*File
-	style   style
-	writer  *writer
-	last    []answer         // of each depth
-	near    []int            // the extent of each layer that answered last
-	numbers map[*File]uint16 // State.File of the result
-}
-
-func newOutput(c *Chain, s style, w *writer) *output {
-	o := &output{
-		layers: c.Layers, style: s, writer: w,
-		last: make([]answer, len(c.Layers)), near: make([]int, len(c.Layers)),
-		numbers: map[*File]uint16{},
-	}
-	for i, f := range c.Layers {
-		o.numbers[f] = uint16(i)
-	}
-	for i, f := range c.Others {
-		o.numbers[f] = uint16(len(c.Layers) + i)
-	}
-	return o
-}
-
 // write writes the map from byte pos up to byte until, of a question that ends at end. It ends
 // early with the first answer that is bad.
 func (o *output) write(pos, until, end uint64) (bad answer, err error) {
@@ -172,58 +149,9 @@ func (o *output) write(pos, until, end uint64) (bad answer, err error) {
 			return answer{}, err
 		}
 		pos = a.End()
-	}
-	return answer{}, nil
-}
-
-// resolve returns what the chain from depth on says at pos, as an answer to a question that ends at
-// end, like qemu's bdrv_common_block_status_above. The last answer of each depth is kept until it
-// ends, so that each layer is read once, however many extents lie above it.
-func (o *output) resolve(depth int, pos, end uint64) answer {
-	k := &o.last[depth]
-	if k.Length == 0 || pos < k.Start || pos >= k.End() || k.own != 0 && pos >= k.own {
-		*k = o.ask(depth, pos, end)
-	}
-	a := *k
-	if a.badAhead != nil && end > a.ahead {
-		a.bad = a.badAhead
-	}
-	if a.bad == nil && a.Start < pos {
-		a.Extent = a.Skip(pos - a.Start)
-	}
-	return a
-}
-
-// ask makes a new answer.
-func (o *output) ask(depth int, pos, end uint64) answer {
-	a := o.layers[depth].at(pos, &o.near[depth])
-	a.depth = depth
-	if a.bad != nil || a.badAhead != nil && end > a.ahead {
-		return a
-	}
-	if a.Flags&extent.Present == 0 && depth+1 < len(o.layers) {
-		if under := o.layers[depth+1].Size(); pos < under {
-			return o.below(a, pos, end, under)
+		if pos, err = o.share(a.depth, pos, until); err != nil {
+			return answer{}, err
 		}
 	}
-	a.State = o.style.beforeHoles(a.State)
-	a.Depth = uint16(depth)
-	if a.Flags&extent.Offset != 0 {
-		a.File = o.numbers[a.from]
-	}
-	return a
-}
-
-// below returns what the chain below a layer says at pos, where that layer leaves it open in answer
-// a. The disk below has size bytes.
-func (o *output) below(a answer, pos, end, size uint64) answer {
-	bottom := min(a.End(), size)
-	b := o.resolve(a.depth+1, pos, min(bottom, end))
-	if b.End() > bottom {
-		b.Length = bottom - b.Start
-	}
-	if b.badAhead == nil || bottom <= b.ahead {
-		b.ahead, b.badAhead = a.ahead, a.badAhead
-	}
-	return b
+	return answer{}, nil
 }

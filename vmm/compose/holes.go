@@ -90,6 +90,14 @@ func (w *writer) add(e extent.Extent) error {
 	return w.builder.Add(e)
 }
 
+// share adds extents that another map lends.
+func (w *writer) share(l extent.Lender, lo, hi int) error {
+	if err := w.pace.step(); err != nil {
+		return err
+	}
+	return w.builder.Share(l, lo, hi)
+}
+
 // addSplit adds an extent in pieces: the holes of the file show through.
 func (w *writer) addSplit(e extent.Extent, file *File) error {
 	if err := w.pace.step(); err != nil {
