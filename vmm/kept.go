@@ -76,7 +76,7 @@ func (c *coder) flag(p *bool) {
 
 // keep returns s as bytes.
 func (s *snapshot) keep() []byte {
-	c := &coder{b: make([]byte, 0, len(s.pages)*(space.PageLen+8)+2*space.PageLen)}
+	c := &coder{b: make([]byte, 0, 64*space.PageLen)}
 	own, proc := *s, *s.proc // others read s
 	own.proc = &proc
 	own.code(c)
@@ -85,7 +85,7 @@ func (s *snapshot) keep() []byte {
 
 // keptSnapshot makes a snapshot of bytes, which it goes on using.
 func keptSnapshot(program *space.Program, b []byte) (*snapshot, error) {
-	s := &snapshot{program: program, pages: map[uint64][]byte{}, proc: &process{}}
+	s := &snapshot{program: program, pages: map[uint64]packed{}, proc: &process{}}
 	c := &coder{b: b, reading: true}
 	s.code(c)
 	c.check(len(c.b) == 0)
@@ -172,13 +172,16 @@ func (c *coder) pages(s *snapshot) {
 	n := c.count(len(numbers), abi.RAMLen/space.PageLen)
 	for i, last := 0, uint64(0); i < n && c.err == nil; i++ {
 		if !c.reading {
+			b := s.pages[numbers[i]]
 			c.word(&numbers[i])
-			c.b = append(c.b, s.pages[numbers[i]]...)
+			c.count(len(b), space.PageLen)
+			c.b = append(c.b, b...)
 			continue
 		}
 		var p uint64
 		c.word(&p)
-		c.check(p > last && p < abi.RAMLen/space.PageLen)
-		s.pages[p], last = c.bytes(space.PageLen), p
+		b := packed(c.bytes(c.count(0, space.PageLen)))
+		c.check(p > last && p < abi.RAMLen/space.PageLen && b.sound())
+		s.pages[p], last = b, p
 	}
 }

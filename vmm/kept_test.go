@@ -224,7 +224,8 @@ func TestWithoutPlace(t *testing.T) {
 func FuzzKept(f *testing.F) {
 	s := &snapshot{proc: &process{mmapNext: space.MmapVA, lazy: []span{{1, 2}}},
 		paging: space.Paging{Next: 10 * space.PageLen, Root: space.PageLen},
-		pages:  map[uint64][]byte{1: make([]byte, space.PageLen), 9: make([]byte, space.PageLen)}}
+		pages: map[uint64]packed{1: pack(make([]byte, space.PageLen)), 9: make(packed,
+			space.PageLen)}}
 	s.regs.RFLAGS = rflagsReserved
 	s.proc.threads.Current.ID = 1
 	f.Add(s.keep())
@@ -237,7 +238,7 @@ func FuzzKept(f *testing.F) {
 			t.Error("it is written as something else")
 		}
 		for n, p := range s.pages {
-			if n == 0 || n >= abi.RAMLen/space.PageLen || len(p) != space.PageLen {
+			if n == 0 || n >= abi.RAMLen/space.PageLen || !p.sound() {
 				t.Errorf("page %d of %d bytes", n, len(p))
 			}
 		}
@@ -252,7 +253,7 @@ func FuzzKept(f *testing.F) {
 func TestKeptCut(t *testing.T) {
 	s := &snapshot{proc: &process{mmapNext: space.MmapVA},
 		paging: space.Paging{Next: 10 * space.PageLen, Root: space.PageLen},
-		pages:  map[uint64][]byte{3: make([]byte, space.PageLen)}}
+		pages:  map[uint64]packed{3: pack(make([]byte, space.PageLen))}}
 	s.proc.threads.Current.ID = 1
 	b := s.keep()
 	if _, err := keptSnapshot(nil, b); err != nil {

@@ -16,7 +16,7 @@ type snapshot struct {
 	program *space.Program
 	// pages are the pages of RAM, by number, that are not zero, without those that are as load
 	// leaves them and stay so.
-	pages  map[uint64][]byte
+	pages  map[uint64]packed
 	proc   *process     // without pages
 	paging space.Paging // without memory
 	disk   virtio.Registers
@@ -26,7 +26,7 @@ type snapshot struct {
 
 // takeSnapshot copies a machine that stands behind its Ready doorbell.
 func (m *machine) takeSnapshot(program *space.Program) (*snapshot, error) {
-	s := &snapshot{program: program, pages: map[uint64][]byte{}, proc: m.proc.clone(nil),
+	s := &snapshot{program: program, pages: map[uint64]packed{}, proc: m.proc.clone(nil),
 		paging: *m.proc.pages, disk: m.disk.Registers}
 	s.paging.Memory = nil
 	if err := m.settle(); err != nil {
@@ -44,7 +44,7 @@ func (m *machine) takeSnapshot(program *space.Program) (*snapshot, error) {
 	}
 	m.dirty.Each(func(p uint64) {
 		if b := m.mem.Page(p); !m.mem.Constant.Has(p) && !bytes.Equal(b, emptyPage[:]) {
-			s.pages[p] = bytes.Clone(b)
+			s.pages[p] = pack(b)
 		}
 	})
 	return s, m.logWrites()
@@ -87,7 +87,7 @@ func (m *machine) written(f func(page uint64, b []byte)) (logged int, err error)
 // clone brings a machine whose program was loaded to the snapshot.
 func (m *machine) clone(s *snapshot) error {
 	for p, b := range s.pages {
-		copy(m.mem.Page(p), b)
+		b.unpack(m.mem.Page(p))
 	}
 	if err := m.logWrites(); err != nil {
 		return err
@@ -125,7 +125,7 @@ func (m *machine) reset(s *snapshot) error {
 		if m.mem.Constant.Has(p) {
 			changed = true
 		} else if src, ok := s.pages[p]; ok {
-			copy(b, src)
+			src.unpack(b)
 		} else {
 			clear(b)
 		}

@@ -1,6 +1,7 @@
 package vmm
 
 import (
+	"bytes"
 	"testing"
 
 	"instarfs/guest/abi"
@@ -45,7 +46,8 @@ func TestSnapshotsHoldNoZeroes(t *testing.T) {
 	}
 	defer m.destroy()
 	for n, b := range p.snap.pages {
-		if string(b) == string(emptyPage[:]) || n >= abi.RAMLen/space.PageLen {
+		page := make([]byte, space.PageLen)
+		if b.unpack(page); bytes.Equal(page, emptyPage[:]) || n >= abi.RAMLen/space.PageLen {
 			t.Errorf("page %d", n)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"sync"
 )
 
 // A guest is told no time: its clock goes forward by being looked at, a microsecond each time. The
@@ -30,9 +31,12 @@ func clockCode() []byte {
 		0xc3) // ret
 }
 
-// sharedObject is the page at vdsoVA: the ELF file of a shared object with one function, as far as
-// a program that looks for it reads. Addresses in it are offsets.
-func sharedObject() []byte {
+// sharedObject returns the page at VDSOVA, which callers must not modify.
+var sharedObject = sync.OnceValue(makeSharedObject)
+
+// makeSharedObject makes it: the ELF file of a shared object with one function, as far as a program
+// that looks for it reads. Addresses in it are offsets.
+func makeSharedObject() []byte {
 	const (
 		programs = 64 // after the header
 		dynamic  = programs + 2*56
