@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -48,6 +49,9 @@ type oneMap struct {
 	done   func() // lets go of what the engine may open
 }
 
+// smallMap is how long most maps take at most.
+const smallMap = 20 * time.Millisecond
+
 func newEngine(o sharedOptions) (engine, error) {
 	access, done, err := o.Access.open()
 	if err != nil {
@@ -61,8 +65,14 @@ func newEngine(o sharedOptions) (engine, error) {
 	}
 	// While the file is opened. If it fails, the run itself says why.
 	go func() { _ = pool.Warm(context.Background()) }()
-	go memory.AskForHugePages(min(defaultCacheBytes, shared.Bytes/2))
-	return &oneMap{pool, chain.NewEngine(pool, access, shared.Chain(0)), done}, nil
+	// A map that takes no longer needs no memory worth mentioning.
+	large := time.AfterFunc(smallMap, func() {
+		memory.AskForHugePages(min(defaultCacheBytes, shared.Bytes/2))
+	})
+	return &oneMap{pool, chain.NewEngine(pool, access, shared.Chain(0)), func() {
+		large.Stop()
+		done()
+	}}, nil
 }
 
 // Map implements engine.
