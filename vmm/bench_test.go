@@ -83,7 +83,7 @@ func BenchmarkClone(b *testing.B) {
 func BenchmarkBoot(b *testing.B) {
 	p := newTestPool(b)
 	for b.Loop() {
-		m, err := p.loaded(p.snap.program)
+		m, _, err := p.newMachine(p.snap.program, func() *snapshot { return nil })
 		if err == nil {
 			_, err = m.firstBoot(b.Context(), p.snap.program)
 		}

@@ -21,27 +21,20 @@ type Kept struct {
 	Log func(line string)
 }
 
-// kept reads the snapshot that is kept, while the caller does something else. What comes is nil if
-// there is none.
-func (p *Pool) kept(program *space.Program) <-chan *snapshot {
-	come := make(chan *snapshot, 1)
+// kept returns the snapshot that is kept, or nil.
+func (p *Pool) kept(program *space.Program) (s *snapshot) {
 	k := p.opts.Kept
 	if k.Dir == nil {
-		come <- nil
-		return come
+		return nil
 	}
-	go func() {
-		var s *snapshot
-		b, err := k.Dir.Load(p.key())
-		if b != nil {
-			if s, err = keptSnapshot(program, b); err != nil {
-				err = fmt.Errorf("guest cache: %w", err)
-			}
+	b, err := k.Dir.Load(p.key())
+	if b != nil {
+		if s, err = keptSnapshot(program, b); err != nil {
+			err = fmt.Errorf("guest cache: %w", err)
 		}
-		k.say(err)
-		come <- s
-	}()
-	return come
+	}
+	k.say(err)
+	return s
 }
 
 // store keeps a snapshot. Nobody waits for that but Close.

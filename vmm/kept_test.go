@@ -92,7 +92,7 @@ func TestKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	loaded := <-second.kept(program)
+	loaded := second.kept(program)
 	if loaded == nil {
 		t.Fatal("nothing is loaded:", k.said)
 	}

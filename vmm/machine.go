@@ -39,12 +39,15 @@ type machine struct {
 	tid  int
 }
 
-// newMachine makes a machine without a program, and accounts for it and for what it finds. Its
+// newMachine makes a machine with a program, and accounts for it and for what it finds. It stands at
+// the snapshot that find returns, or at the start of the program if find returns nil. The machine's
 // thread ends with destroy.
-func newMachine(sys *kvm.System, books *ledger.Ledger) (*machine, error) {
+func newMachine(
+	sys *kvm.System, books *ledger.Ledger, program *space.Program, find func() *snapshot,
+) (*machine, *snapshot, error) {
 	m := &machine{work: make(chan func()), lease: books.First()}
 	if err := m.lease.Grow(machineCost); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	tid := make(chan int)
 	go func() {
@@ -55,12 +58,16 @@ func newMachine(sys *kvm.System, books *ledger.Ledger) (*machine, error) {
 		}
 	}()
 	m.tid = <-tid
-	err := m.do(func() error { return m.create(sys) })
+	var s *snapshot
+	err := m.do(func() (err error) {
+		s, err = m.create(sys, program, find)
+		return err
+	})
 	if err != nil {
 		m.destroy()
-		return nil, err
+		return nil, nil, err
 	}
-	return m, nil
+	return m, s, nil
 }
 
 // do runs f on the machine's thread and waits for it. A panic of f is a *bug.Error.
@@ -83,10 +90,46 @@ func (m *machine) until(ctx context.Context, f func(kick func()) error) error {
 	return bug.Guard(func() error { return f(a.ring) })
 }
 
-func (m *machine) create(sys *kvm.System) (err error) {
+// create fills the machine's memory while KVM makes the rest.
+func (m *machine) create(
+	sys *kvm.System, program *space.Program, find func() *snapshot,
+) (s *snapshot, err error) {
 	if m.mem, err = space.NewMemory(abi.RAMLen); err != nil {
-		return err
+		return nil, err
 	}
+	var pages *space.Paging
+	var sp uint64
+	filled := make(chan error)
+	go func() {
+		filled <- bug.Guard(func() (err error) {
+			if pages, sp, err = space.Populate(m.mem, program); err != nil {
+				return fmt.Errorf("boot of the map guest: %w", err)
+			}
+			if s = find(); s != nil {
+				s.fill(m.mem)
+			}
+			return nil
+		})
+	}()
+	err = m.createEmpty(sys)
+	if err2 := <-filled; err == nil {
+		err = err2
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.proc = &process{pages: pages, threads: threads.New(), mmapNext: space.MmapVA}
+	if m.sregs, err = start(m.cpu, pages.Root, program.Entry, sp); err != nil || s == nil {
+		return nil, err
+	}
+	if err := m.logWrites(); err != nil {
+		return nil, err
+	}
+	return s, m.restore(s)
+}
+
+// createEmpty makes a machine of memory.
+func (m *machine) createEmpty(sys *kvm.System) (err error) {
 	if m.vm, err = sys.CreateVM(); err != nil {
 		return err
 	}
@@ -129,17 +172,6 @@ func (m *machine) kick() {
 	// and never kills. The signal ends a KVM_RUN under way; one that comes before it is covered by
 	// the flag.
 	_ = unix.Tgkill(unix.Getpid(), m.tid, unix.SIGURG)
-}
-
-// load puts a program into a fresh machine, ready to start.
-func (m *machine) load(p *space.Program) error {
-	pages, sp, err := space.Populate(m.mem, p)
-	if err != nil {
-		return err
-	}
-	m.proc = &process{pages: pages, threads: threads.New(), mmapNext: space.MmapVA}
-	m.sregs, err = start(m.cpu, pages.Root, p.Entry, sp)
-	return err
 }
 
 // enter runs the guest until it rings a doorbell that is not a system call, and returns which.

@@ -2,6 +2,7 @@ package vmm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 	"instarfs/guest/abi"
 	"instarfs/vmm/bug"
 	"instarfs/vmm/kvm"
+	"instarfs/vmm/ledger"
 	"instarfs/vmm/session"
 	"instarfs/vmm/space"
 )
@@ -158,43 +160,24 @@ func (p *Pool) make(ctx context.Context) (*machine, error) {
 
 // clone makes a machine that stands at a snapshot.
 func (p *Pool) clone(s *snapshot) (*machine, error) {
-	m, err := p.loaded(s.program)
-	if err != nil {
-		return nil, err
-	}
-	if err := m.do(func() error { return m.clone(s) }); err != nil {
-		m.destroy()
-		return nil, fmt.Errorf("virtual machine from its snapshot: %w", err)
-	}
-	return m, nil
+	m, _, err := p.newMachine(s.program, func() *snapshot { return s })
+	return m, err
 }
 
-// loaded makes a machine with a program that is ready to start.
-func (p *Pool) loaded(program *space.Program) (*machine, error) {
-	m, err := p.newMachine()
-	if err != nil {
-		return nil, err
-	}
-	if err := m.do(func() error { return m.load(program) }); err != nil {
-		m.destroy()
-		return nil, fmt.Errorf("boot of the map guest: %w", err)
-	}
-	return m, nil
-}
-
-// newMachine makes a machine without a program, unless the pool was closed: its KVM descriptor may
-// be another file then.
-func (p *Pool) newMachine() (*machine, error) {
+// newMachine is newMachine, unless the pool was closed: its KVM descriptor may be another file then.
+func (p *Pool) newMachine(
+	program *space.Program, find func() *snapshot,
+) (*machine, *snapshot, error) {
 	p.using.RLock()
 	defer p.using.RUnlock()
 	if p.idle.Closed() {
-		return nil, session.ErrClosed
+		return nil, nil, session.ErrClosed
 	}
-	m, err := newMachine(p.sys, p.host.Memory)
+	m, s, err := newMachine(p.sys, p.host.Memory, program, find)
 	if err != nil {
-		return nil, fmt.Errorf("new virtual machine: %w", err)
+		return nil, nil, fmt.Errorf("new virtual machine: %w", err)
 	}
-	return m, nil
+	return m, s, nil
 }
 
 // put resets a machine, on its own thread, and keeps it as promised.
@@ -219,21 +202,19 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("boot of the map guest: %w", err)
 	}
-	kept := p.kept(program)
-	m, err := p.loaded(program)
-	s := <-kept
+	m, s, err := p.newMachine(program, func() *snapshot { return p.kept(program) })
 	if err != nil {
+		if !errors.Is(err, session.ErrClosed) && !errors.Is(err, ledger.ErrFull) {
+			p.drop() // it may be to blame
+		}
 		return nil, nil, err
 	}
-	if s != nil {
-		err = m.do(func() error { return m.clone(s) })
-	} else if s, err = m.firstBoot(ctx, program); err == nil {
+	if s == nil {
+		if s, err = m.firstBoot(ctx, program); err != nil {
+			m.destroy()
+			return nil, nil, fmt.Errorf("boot of the map guest: %w", err)
+		}
 		p.store(s)
-	}
-	if err != nil {
-		m.destroy()
-		p.drop()
-		return nil, nil, fmt.Errorf("boot of the map guest: %w", err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

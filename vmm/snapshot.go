@@ -84,15 +84,11 @@ func (m *machine) written(f func(page uint64, b []byte)) (logged int, err error)
 	return logged, nil
 }
 
-// clone brings a machine whose program was loaded to the snapshot.
-func (m *machine) clone(s *snapshot) error {
+// fill brings memory, in which the program was loaded, to the snapshot.
+func (s *snapshot) fill(mem *space.Memory) {
 	for p, b := range s.pages {
-		b.unpack(m.mem.Page(p))
+		b.unpack(mem.Page(p))
 	}
-	if err := m.logWrites(); err != nil {
-		return err
-	}
-	return m.restore(s)
 }
 
 // restore sets everything of s but RAM.
