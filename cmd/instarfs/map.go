@@ -24,9 +24,12 @@ Files that the image names (backing files, data files, extents) are opened if th
 Nothing is printed unless the whole map is known, except with --qemu-version: then standard output, the texts
 of errors and the exit status are those of that release of qemu-img. docs/quirks.md tells the differences.`
 
+// mapName is the name of the command.
+const mapName = "map"
+
 func mapCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "map [OPTIONS] FILENAME",
+		Use:   mapName + " [OPTIONS] FILENAME",
 		Short: "Print the allocation map of one image, as qemu-img map does",
 		Long: mapHelp + "\n\nExit status:\n    0  the map is printed" +
 			"\n    1  anything else, a wrong command line too, as with qemu-img; standard error " +
@@ -35,24 +38,31 @@ func mapCommand(e *env) *cobra.Command {
 		DisableFlagParsing:    true,
 		DisableFlagsInUseLine: true,
 	}
-	a := newMapArgs()
-	rows := a.rows()
-	options.AddFlags(cmd, rows) // for the help
+	options.AddFlags(cmd, newMapArgs().rows()) // for the help
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		err := a.parse(options.Split(args, rows))
-		for _, w := range a.warnings {
-			e.say("%s", w)
-		}
-		switch {
-		case errors.Is(err, errHelp):
+		err := mapByArgs(cmd.Context(), e, args)
+		if errors.Is(err, errHelp) {
 			return cmd.Help()
-		case err != nil:
-			return a.words().misuse(err)
-		default:
-			return runMap(cmd.Context(), e, a)
 		}
+		return err
 	}
 	return cmd
+}
+
+// mapByArgs carries out map. The error is errHelp if it is the help that is wanted.
+func mapByArgs(ctx context.Context, e *env, args []string) error {
+	a := newMapArgs()
+	err := a.parse(options.Split(args, a.rows()))
+	if errors.Is(err, errHelp) {
+		return err
+	}
+	for _, w := range a.warnings {
+		e.say("%s", w)
+	}
+	if err != nil {
+		return a.words().misuse(err)
+	}
+	return runMap(ctx, e, a)
 }
 
 // runMap maps the image and prints the map.
