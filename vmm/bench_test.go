@@ -83,9 +83,9 @@ func BenchmarkClone(b *testing.B) {
 func BenchmarkBoot(b *testing.B) {
 	p := newTestPool(b)
 	for b.Loop() {
-		m, _, err := p.newMachine(p.snap.program, func() *snapshot { return nil })
+		m, _, err := p.newMachine(func() *snapshot { return nil })
 		if err == nil {
-			_, err = m.firstBoot(b.Context(), p.snap.program)
+			_, err = m.firstBoot(b.Context())
 		}
 		if err != nil {
 			b.Fatal(err)

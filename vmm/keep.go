@@ -22,14 +22,14 @@ type Kept struct {
 }
 
 // kept returns the snapshot that is kept, or nil.
-func (p *Pool) kept(program *space.Program) (s *snapshot) {
+func (p *Pool) kept() (s *snapshot) {
 	k := p.opts.Kept
 	if k.Dir == nil {
 		return nil
 	}
 	b, err := k.Dir.Load(p.key())
 	if b != nil {
-		if s, err = keptSnapshot(program, b); err != nil {
+		if s, err = keptSnapshot(b); err != nil {
 			err = fmt.Errorf("guest cache: %w", err)
 		}
 	}

@@ -84,8 +84,8 @@ func (s *snapshot) keep() []byte {
 }
 
 // keptSnapshot makes a snapshot of bytes, which it goes on using.
-func keptSnapshot(program *space.Program, b []byte) (*snapshot, error) {
-	s := &snapshot{program: program, pages: map[uint64]packed{}, proc: &process{}}
+func keptSnapshot(b []byte) (*snapshot, error) {
+	s := &snapshot{pages: map[uint64]packed{}, proc: &process{}}
 	c := &coder{b: b, reading: true}
 	s.code(c)
 	c.check(len(c.b) == 0)

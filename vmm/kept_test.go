@@ -88,11 +88,7 @@ func TestKept(t *testing.T) {
 		t.Fatal(k.files())
 	}
 	second := k.pool()
-	program, err := space.Parse(second.opts.Program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	loaded := second.kept(program)
+	loaded := second.kept()
 	if loaded == nil {
 		t.Fatal("nothing is loaded:", k.said)
 	}
@@ -230,7 +226,7 @@ func FuzzKept(f *testing.F) {
 	s.proc.threads.Current.ID = 1
 	f.Add(s.keep())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := keptSnapshot(nil, b)
+		s, err := keptSnapshot(b)
 		if err != nil {
 			return
 		}
@@ -256,15 +252,15 @@ func TestKeptCut(t *testing.T) {
 		pages:  map[uint64]packed{3: pack(make([]byte, space.PageLen))}}
 	s.proc.threads.Current.ID = 1
 	b := s.keep()
-	if _, err := keptSnapshot(nil, b); err != nil {
+	if _, err := keptSnapshot(b); err != nil {
 		t.Fatal(err)
 	}
 	for n := range b {
-		if _, err := keptSnapshot(nil, b[:n]); err == nil {
+		if _, err := keptSnapshot(b[:n]); err == nil {
 			t.Errorf("%d of %d bytes are enough", n, len(b))
 		}
 	}
-	if _, err := keptSnapshot(nil, binary.LittleEndian.AppendUint64(b, 0)); err == nil {
+	if _, err := keptSnapshot(binary.LittleEndian.AppendUint64(b, 0)); err == nil {
 		t.Error("more bytes are ignored")
 	}
 }

@@ -1,6 +1,7 @@
 package vmm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,14 +40,15 @@ type machine struct {
 	tid  int
 }
 
-// newMachine makes a machine with a program, and accounts for it and for what it finds. It stands at
-// the snapshot that find returns, or at the start of the program if find returns nil. The machine's
-// thread ends with destroy.
+// newMachine makes a machine of memory with a program, which it takes over, and accounts for it and
+// for what it finds. The machine stands at the snapshot that find returns, or at the start of the
+// program if find returns nil. Its thread ends with destroy.
 func newMachine(
-	sys *kvm.System, books *ledger.Ledger, program *space.Program, find func() *snapshot,
+	sys *kvm.System, books *ledger.Ledger, memory *filling, find func() *snapshot,
 ) (*machine, *snapshot, error) {
 	m := &machine{work: make(chan func()), lease: books.First()}
 	if err := m.lease.Grow(machineCost); err != nil {
+		memory.close()
 		return nil, nil, err
 	}
 	tid := make(chan int)
@@ -60,7 +62,7 @@ func newMachine(
 	m.tid = <-tid
 	var s *snapshot
 	err := m.do(func() (err error) {
-		s, err = m.create(sys, program, find)
+		s, err = m.create(sys, memory, find)
 		return err
 	})
 	if err != nil {
@@ -90,36 +92,32 @@ func (m *machine) until(ctx context.Context, f func(kick func()) error) error {
 	return bug.Guard(func() error { return f(a.ring) })
 }
 
-// create fills the machine's memory while KVM makes the rest.
+// create has the memory filled while KVM makes the rest.
 func (m *machine) create(
-	sys *kvm.System, program *space.Program, find func() *snapshot,
+	sys *kvm.System, memory *filling, find func() *snapshot,
 ) (s *snapshot, err error) {
-	if m.mem, err = space.NewMemory(abi.RAMLen); err != nil {
-		return nil, err
-	}
-	var pages *space.Paging
-	var sp uint64
-	filled := make(chan error)
+	m.mem = memory.mem
+	found := make(chan error)
 	go func() {
-		filled <- bug.Guard(func() (err error) {
-			if pages, sp, err = space.Populate(m.mem, program); err != nil {
-				return fmt.Errorf("boot of the map guest: %w", err)
+		found <- bug.Guard(func() error {
+			if s = find(); s == nil {
+				return nil
 			}
-			if s = find(); s != nil {
+			if <-memory.done; memory.err == nil {
 				s.fill(m.mem)
 			}
 			return nil
 		})
 	}()
 	err = m.createEmpty(sys)
-	if err2 := <-filled; err == nil {
-		err = err2
-	}
-	if err != nil {
+	err2 := <-found
+	<-memory.done
+	if err = cmp.Or(err, err2, memory.err); err != nil {
 		return nil, err
 	}
-	m.proc = &process{pages: pages, threads: threads.New(), mmapNext: space.MmapVA}
-	if m.sregs, err = start(m.cpu, pages.Root, program.Entry, sp); err != nil || s == nil {
+	m.proc = &process{pages: memory.pages, threads: threads.New(), mmapNext: space.MmapVA}
+	m.sregs, err = start(m.cpu, memory.pages.Root, memory.entry, memory.sp)
+	if err != nil || s == nil {
 		return nil, err
 	}
 	if err := m.logWrites(); err != nil {

@@ -15,6 +15,8 @@ import (
 	"instarfs/vmm/ledger"
 	"instarfs/vmm/session"
 	"instarfs/vmm/space"
+
+	"golang.org/x/sys/unix"
 )
 
 // Options of a Pool.
@@ -36,8 +38,12 @@ type Pool struct {
 
 	idle *session.Shelf[machine] // those that stand at the snapshot
 
-	mu   sync.Mutex // guards what follows
-	snap *snapshot
+	program *space.Program
+	invalid error // why there is no program
+
+	mu    sync.Mutex // guards what follows
+	snap  *snapshot
+	first *filling // for the first machine, until that is made
 
 	boot sync.Mutex // held while the snapshot is made; taken before using and mu
 	// held for reading while sys is used, for writing while it is closed; taken before mu
@@ -57,15 +63,38 @@ func NewPool(opts Options) (*Pool, error) {
 	if opts.Idle <= 0 {
 		opts.Idle = runtime.NumCPU()
 	}
-	sys, err := kvm.Open(opts.Device)
-	if err != nil {
+	p := &Pool{opts: opts}
+	p.program, p.invalid = space.Parse(opts.Program)
+	if p.invalid == nil && unix.Access(opts.Device, unix.R_OK|unix.W_OK) == nil {
+		// To open KVM takes a millisecond, too.
+		p.first, p.invalid = fillWith(p.program)
+	}
+	var err error
+	if p.sys, err = kvm.Open(opts.Device); err != nil {
+		p.closeFirst()
 		return nil, err
 	}
-	if opts.Host == nil {
-		opts.Host = session.NewHost(session.Options{})
+	if p.host = opts.Host; p.host == nil {
+		p.host = session.NewHost(session.Options{})
 	}
-	idle := session.NewShelf[machine](opts.Idle)
-	return &Pool{sys: sys, host: opts.Host, opts: opts, idle: idle}, nil
+	p.idle = session.NewShelf[machine](opts.Idle)
+	return p, nil
+}
+
+// takeFirst returns the memory for the first machine, or nil if that was made.
+func (p *Pool) takeFirst() *filling {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.first
+	p.first = nil
+	return f
+}
+
+// closeFirst frees the memory for the first machine if that was not made.
+func (p *Pool) closeFirst() {
+	if f := p.takeFirst(); f != nil {
+		f.close()
+	}
 }
 
 // Warm boots the guest and makes one machine ready, unless a run was faster. Runs that begin
@@ -160,20 +189,29 @@ func (p *Pool) make(ctx context.Context) (*machine, error) {
 
 // clone makes a machine that stands at a snapshot.
 func (p *Pool) clone(s *snapshot) (*machine, error) {
-	m, _, err := p.newMachine(s.program, func() *snapshot { return s })
+	m, _, err := p.newMachine(func() *snapshot { return s })
 	return m, err
 }
 
-// newMachine is newMachine, unless the pool was closed: its KVM descriptor may be another file then.
-func (p *Pool) newMachine(
-	program *space.Program, find func() *snapshot,
-) (*machine, *snapshot, error) {
+// newMachine is newMachine with the pool's program. It fails if the pool was closed: its KVM
+// descriptor may be another file then.
+func (p *Pool) newMachine(find func() *snapshot) (*machine, *snapshot, error) {
 	p.using.RLock()
 	defer p.using.RUnlock()
-	if p.idle.Closed() {
+	switch {
+	case p.idle.Closed():
 		return nil, nil, session.ErrClosed
+	case p.invalid != nil:
+		return nil, nil, fmt.Errorf("boot of the map guest: %w", p.invalid)
 	}
-	m, s, err := newMachine(p.sys, p.host.Memory, program, find)
+	memory := p.takeFirst()
+	if memory == nil {
+		var err error
+		if memory, err = fillWith(p.program); err != nil {
+			return nil, nil, fmt.Errorf("new virtual machine: %w", err)
+		}
+	}
+	m, s, err := newMachine(p.sys, p.host.Memory, memory, find)
 	if err != nil {
 		return nil, nil, fmt.Errorf("new virtual machine: %w", err)
 	}
@@ -198,11 +236,7 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 	if s := p.snapshot(); s != nil {
 		return s, nil, nil
 	}
-	program, err := space.Parse(p.opts.Program)
-	if err != nil {
-		return nil, nil, fmt.Errorf("boot of the map guest: %w", err)
-	}
-	m, s, err := p.newMachine(program, func() *snapshot { return p.kept(program) })
+	m, s, err := p.newMachine(p.kept)
 	if err != nil {
 		if !errors.Is(err, session.ErrClosed) && !errors.Is(err, ledger.ErrFull) {
 			p.drop() // it may be to blame
@@ -210,7 +244,7 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 		return nil, nil, err
 	}
 	if s == nil {
-		if s, err = m.firstBoot(ctx, program); err != nil {
+		if s, err = m.firstBoot(ctx); err != nil {
 			m.destroy()
 			return nil, nil, fmt.Errorf("boot of the map guest: %w", err)
 		}
@@ -223,9 +257,9 @@ func (p *Pool) booted(ctx context.Context) (*snapshot, *machine, error) {
 }
 
 // firstBoot boots a machine, and leaves it at its snapshot.
-func (m *machine) firstBoot(ctx context.Context, program *space.Program) (s *snapshot, err error) {
+func (m *machine) firstBoot(ctx context.Context) (s *snapshot, err error) {
 	err = m.do(func() error {
-		if s, err = m.boot(ctx, program); err != nil {
+		if s, err = m.boot(ctx); err != nil {
 			return err
 		}
 		return m.restore(s)
@@ -233,8 +267,8 @@ func (m *machine) firstBoot(ctx context.Context, program *space.Program) (s *sna
 	return s, err
 }
 
-// boot runs a program, which was loaded, until it rings Ready, and copies what it is then.
-func (m *machine) boot(ctx context.Context, program *space.Program) (snap *snapshot, err error) {
+// boot runs the program until it rings Ready, and copies what it is then.
+func (m *machine) boot(ctx context.Context) (snap *snapshot, err error) {
 	// All runs wait for this one, so it does not wait for a turn.
 	ticket, err := session.NewHost(session.Options{}).Enter(ctx)
 	if err != nil {
@@ -253,7 +287,7 @@ func (m *machine) boot(ctx context.Context, program *space.Program) (snap *snaps
 		case bell != abi.BellReady:
 			return m.Blame(session.KindProtocol, "doorbell %#x before Ready", bell)
 		}
-		snap, err = m.takeSnapshot(program)
+		snap, err = m.takeSnapshot()
 		return err
 	})
 	return snap, err
@@ -268,5 +302,6 @@ func (p *Pool) Close() error {
 	}
 	p.using.Lock()
 	defer p.using.Unlock()
+	p.closeFirst()
 	return p.sys.Close()
 }

@@ -13,7 +13,6 @@ import (
 // snapshot is a machine whose guest has just rung Ready. It is immutable: any number of machines
 // are made from one, and go back to it after each run.
 type snapshot struct {
-	program *space.Program
 	// pages are the pages of RAM, by number, that are not zero, without those that are as load
 	// leaves them and stay so.
 	pages  map[uint64]packed
@@ -25,8 +24,8 @@ type snapshot struct {
 }
 
 // takeSnapshot copies a machine that stands behind its Ready doorbell.
-func (m *machine) takeSnapshot(program *space.Program) (*snapshot, error) {
-	s := &snapshot{program: program, pages: map[uint64]packed{}, proc: m.proc.clone(nil),
+func (m *machine) takeSnapshot() (*snapshot, error) {
+	s := &snapshot{pages: map[uint64]packed{}, proc: m.proc.clone(nil),
 		paging: *m.proc.pages, disk: m.disk.Registers}
 	s.paging.Memory = nil
 	if err := m.settle(); err != nil {
