@@ -50,7 +50,7 @@ type oneMap struct {
 }
 
 // smallMap is how long most maps take at most.
-const smallMap = 20 * time.Millisecond
+const smallMap = 10 * time.Millisecond
 
 func newEngine(o sharedOptions) (engine, error) {
 	access, done, err := o.Access.open()
