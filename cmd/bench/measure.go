@@ -65,6 +65,9 @@ func (t times) median() time.Duration {
 }
 
 func (t times) String() string {
+	if len(t) == 1 {
+		return short(t[0])
+	}
 	s := slices.Sorted(slices.Values(t))
 	return fmt.Sprintf("%s (%s to %s)", short(t.median()), short(s[0]), short(s[len(s)-1]))
 }
@@ -104,12 +107,13 @@ func (b *bench) mapArgs(image string) []string {
 
 // mountAt mounts source and waits until the map guest has started once, so that the mount is
 // warm.
-func (b *bench) mountAt(source string) (*mount, error) {
+func (b *bench) mountAt(source string, options ...string) (*mount, error) {
 	m := &mount{point: filepath.Join(b.work, "mnt")}
 	if err := os.MkdirAll(m.point, 0o755); err != nil {
 		return nil, err
 	}
-	m.cmd = exec.Command(b.binary, "mount", "--isolation", b.carrier, source, m.point)
+	args := append([]string{"mount", "--isolation", b.carrier}, options...)
+	m.cmd = exec.Command(b.binary, append(args, source, m.point)...)
 	m.cmd.Stderr = &m.log
 	if err := m.cmd.Start(); err != nil {
 		return nil, err
@@ -135,19 +139,34 @@ func (m *mount) end() error {
 	return nil
 }
 
-// resident returns the resident memory of the mount's process in bytes, after a time for the
-// garbage collector.
-func (m *mount) resident() (int64, error) {
-	time.Sleep(time.Second)
+// memory returns a line of /proc/PID/status of the mount, bytes.
+func (m *mount) memory(line string) (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(b)) {
+	for l := range strings.Lines(string(b)) {
 		var kb int64
-		if n, _ := fmt.Sscanf(line, "RssAnon: %d kB", &kb); n == 1 {
+		if n, _ := fmt.Sscanf(l, line+": %d kB", &kb); n == 1 {
 			return kb << 10, nil
 		}
 	}
-	return 0, fmt.Errorf("no RssAnon of process %d", m.cmd.Process.Pid)
+	return 0, fmt.Errorf("no %s of process %d", line, m.cmd.Process.Pid)
+}
+
+// resident returns the memory of the mount's process in bytes, after a time for the garbage
+// collector.
+func (m *mount) resident() (int64, error) {
+	time.Sleep(time.Second)
+	return m.memory("RssAnon")
+}
+
+// steps returns the first error.
+func steps(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"instarfs/guest/format/qcow2/qcow2test"
 )
 
-// overlays are a hundred images over one base of 200,000 extents: as when virtual machines are
-// made from a template.
+// overlays are a hundred images over one base of 200,000 extents, as when virtual machines are made
+// from a template: line g.
 func (b *bench) overlays() error {
 	n, extents := 100/b.scale, uint64(200_000/b.scale)
 	source := filepath.Join(b.work, "overlays")
@@ -27,31 +27,43 @@ func (b *bench) overlays() error {
 		if err := write(name, q); err != nil {
 			return err
 		}
-		base := filepath.Join(source, "overlays", "base.qcow2")
-		if err := os.Symlink("../base.qcow2", base); err != nil && !os.IsExist(err) {
-			return err
-		}
+	}
+	link := filepath.Join(source, "overlays", "base.qcow2")
+	if err := os.Symlink("../base.qcow2", link); err != nil {
+		return err
 	}
 	m, err := b.mountAt(source)
 	if err != nil {
 		return err
 	}
-	var first, again, qemu times
+	before, err := m.resident()
+	if err != nil {
+		return err
+	}
+	if _, err := os.ReadFile(filepath.Join(m.point, "base.qcow2.map.json")); err != nil {
+		return err
+	}
+	base, err := m.resident()
+	if err != nil {
+		return err
+	}
 	all := func(t *times, script, dir string) error {
 		return t.add("sh", "-c", script, "sh", filepath.Join(dir, "overlays"))
 	}
-	for _, step := range []error{
-		all(&first, `cat "$1"/disk*.map.json`, m.point),
+	var first, again, qemu times
+	err = steps(b.warm(), all(&first, `cat "$1"/disk*.map.json`, m.point),
 		all(&qemu, `for f in "$1"/disk*; do qemu-img map --output=json "$f"; done`, source),
-		all(&again, `cat "$1"/disk*.map.json`, m.point),
-	} {
-		if step != nil {
-			return step
-		}
+		all(&again, `cat "$1"/disk*.map.json`, m.point))
+	if err != nil {
+		return err
 	}
-	what := fmt.Sprintf("(g) `cat` of the maps of %d overlays of one base of %d extents", n,
-		extents)
-	b.report.row(what+", the very first", first, "`qemu-img map` of each", qemu)
-	b.report.row(what+", again", again, "`qemu-img map` of each", qemu)
+	after, err := m.resident()
+	if err != nil {
+		return err
+	}
+	b.report.compare(goalOverlays, b.carrier, first, qemu)
+	b.report.compare(goalOverlaysAgain, b.carrier, again, qemu)
+	b.report.add(result{goal: goalOverlaysMemory, carrier: b.carrier, ours: mib(after - before),
+		peer: mib(base - before), value: float64(after-before) / float64(base-before)})
 	return m.end()
 }

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"instarfs/guest/format/qcow2/qcow2test"
+)
+
+const clusterBits = 16
+
+// smallImage is a disk of 16 MiB with a few clusters of data.
+func smallImage(name string) error {
+	q := qcow2test.New(16<<20, clusterBits)
+	q.Data(1, 1)
+	q.Data(16, 2)
+	q.Zero(40, 8)
+	return write(name, q)
+}
+
+// largeImage has a map of n extents: every other cluster is allocated. Only its metadata takes
+// room on disk.
+func largeImage(name string, n uint64) error {
+	q := qcow2test.New(n<<clusterBits, clusterBits)
+	q.NoRefcounts = true
+	for i := uint64(0); i < n; i += 2 {
+		*q.Entry(i) = q.Alloc(1) | qcow2test.EntryCopied
+	}
+	return write(name, q)
+}
+
+func write(name string, q *qcow2test.Image) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := q.Write(f); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// copies makes n files of the same bytes, each in a directory of its own or all in one.
+func copies(source, pattern, first string, n int) error {
+	b, err := os.ReadFile(first)
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		name := filepath.Join(source, fmt.Sprintf(pattern, i))
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(name, b, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
