@@ -5,11 +5,14 @@
 // Its files, from the bottom up:
 //
 //	device_unsafe.go  the size of a block device
+//	fiemap_unsafe.go  the ioctl that lists the extents of a file
 //	file.go           an opened file, and reads
 //	identity.go       which content it is
 //	settled.go        whether that is still being written
 //	locks.go          who else uses it
-//	holes.go          where it has data
+//	holes.go          where it has data, asked by lseek(2)
+//	fiemap.go         the same from a list of extents
+//	spans.go          which of the two is asked
 package image
 
 import (
@@ -39,7 +42,8 @@ type File struct {
 	st   unix.Stat_t
 	size uint64 // bytes
 
-	holds atomic.Int32 // how many calls of Close are still to come
+	holds  atomic.Int32 // how many calls of Close are still to come
+	listed atomic.Bool  // its many holes can be listed, see spansListed
 }
 
 // OpenNamed opens what a user named: any path, links followed, block devices too. at is the place

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -153,5 +154,109 @@ func TestSpans(t *testing.T) {
 	cancel(cause)
 	if _, err := i.Spans(ctx, 0, 1); err != cause {
 		t.Error(err)
+	}
+}
+
+// TestSpansOfExtents takes lists of extents for spans.
+func TestSpansOfExtents(t *testing.T) {
+	const off, limit, size = 100, 200, 1000
+	extent := func(logical, length uint64, flags uint32) fiemapExtent {
+		return fiemapExtent{logical: logical, length: length, flags: flags}
+	}
+	const unwritten, delayed = 1 << 11, 1 << 2
+	for name, test := range map[string]struct {
+		extents []fiemapExtent
+		all     bool
+		want    []Span
+	}{
+		"none":                {nil, true, []Span{{true, limit}}},
+		"none were asked for": {nil, false, nil},
+		"from before": {[]fiemapExtent{extent(90, 20, 0)}, true,
+			[]Span{{false, 110}, {true, limit}}},
+		"more follow": {[]fiemapExtent{extent(110, 20, 0)}, false,
+			[]Span{{true, 110}, {false, 130}}},
+		"past the limit": {[]fiemapExtent{extent(110, 200, 0)}, true,
+			[]Span{{true, 110}, {false, 310}}},
+		"last": {[]fiemapExtent{extent(110, 20, fiemapLast|fiemapMerged)}, true,
+			[]Span{{true, 110}, {false, 130}, {true, endOfTime}}},
+		"last, past the end of the file": {[]fiemapExtent{extent(110, 4096, fiemapLast)}, true,
+			[]Span{{true, 110}, {false, size}, {true, endOfTime}}},
+		"one after the other": {[]fiemapExtent{extent(100, 20, 0), extent(120, 9, 0)}, false,
+			[]Span{{false, 129}}},
+		"unwritten": {[]fiemapExtent{extent(110, 20, 0), extent(140, 9, unwritten)}, true,
+			[]Span{{true, 110}, {false, 130}}},
+		"delayed": {[]fiemapExtent{extent(110, 20, delayed)}, true, nil},
+		"out of order": {[]fiemapExtent{extent(110, 20, 0), extent(100, 20, 0)}, true,
+			[]Span{{true, 110}, {false, 130}}},
+		"wraps around": {[]fiemapExtent{extent(110, ^uint64(0), 0)}, true, nil},
+		"empty":        {[]fiemapExtent{extent(100, 0, 0)}, true, nil},
+		"more after the last": {[]fiemapExtent{extent(110, 9, fiemapLast), extent(130, 9, 0)}, true,
+			[]Span{{true, 110}, {false, 119}}},
+	} {
+		got := spansOfExtents(test.extents, off, limit, size, test.all)
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, test.want)
+		}
+	}
+}
+
+// TestSpansListed compares the two ways to find the spans of a file with every kind of extent:
+// data, holes, what was reserved and never written, and what is not written back yet.
+func TestSpansListed(t *testing.T) {
+	i, name := openNamed(t, "")
+	defer i.Close()
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const block, blocks = 4096, 20000
+	random := rand.New(rand.NewPCG(1, 2))
+	for n := range int64(blocks) {
+		switch k := random.IntN(100); {
+		case k < 45:
+			_, err = f.WriteAt([]byte{1}, n*block)
+		case k < 47: // some file systems cannot reserve
+			if err = unix.Fallocate(int(f.Fd()), 0, n*block, block); err == unix.EOPNOTSUPP {
+				err = nil
+			}
+		case k < 48 && n < blocks/2:
+			err = f.Sync()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Truncate(blocks*block + 5); err != nil {
+		t.Fatal(err)
+	}
+	i.size = blocks*block + 5
+	const limit = blocks * block
+	all := func(next func(off uint64) []Span) (list []Span) {
+		for off := uint64(0); off < limit; {
+			for _, s := range next(off) {
+				if s.End = min(s.End, limit); len(list) > 0 && list[len(list)-1].Hole == s.Hole {
+					list[len(list)-1].End = s.End
+				} else {
+					list = append(list, s)
+				}
+				off = s.End
+			}
+		}
+		return list
+	}
+	want := all(func(off uint64) []Span { return SpansOf(i, off, off+1) })
+	got := all(func(off uint64) []Span {
+		list, err := i.Spans(t.Context(), off, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	})
+	if !slices.Equal(got, want) {
+		t.Errorf("%d spans, want %d", len(got), len(want))
+	}
+	if onExt4(i.fd) && !i.listed.Load() {
+		t.Error("the kernel was not asked for a list")
 	}
 }

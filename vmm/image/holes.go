@@ -1,7 +1,6 @@
 package image
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -13,12 +12,6 @@ import (
 type Span struct {
 	Hole bool
 	End  uint64 // bytes of the file
-}
-
-// Spans returns the data and the holes of the file from byte off on, in order: at least the first
-// span, and as many more as can be found in little time, until one reaches limit.
-func (f *File) Spans(ctx context.Context, off, limit uint64) ([]Span, error) {
-	return call(ctx, f, func() ([]Span, error) { return SpansOf(f, off, limit), nil })
 }
 
 // Seeker answers lseek(2) with unix.SEEK_DATA and unix.SEEK_HOLE. *os.File would do, but for the
@@ -35,14 +28,16 @@ const (
 	spansTime = 5 * time.Millisecond
 )
 
-// SpansOf returns the spans of a file, like File.Spans.
+// SpansOf returns the spans of a file, see File.Spans.
 func SpansOf(f Seeker, off, limit uint64) (list []Span) {
-	for begun := time.Now(); ; off = list[len(list)-1].End {
-		s := spanAt(f, off)
+	isData := false // byte off is known to be data
+	for begun := time.Now(); ; {
+		s := spanAt(f, off, isData)
 		list = append(list, s)
 		if s.End >= limit || len(list) == MaxSpans || time.Since(begun) > spansTime {
 			return list
 		}
+		off, isData = s.End, s.Hole
 	}
 }
 
@@ -50,16 +45,19 @@ func SpansOf(f Seeker, off, limit uint64) (list []Span) {
 const endOfTime = 1<<63 - 1
 
 // spanAt asks in the order of qemu (find_allocation in block/file-posix.c): for data first. A file
-// system that does not answer counts as one without holes.
-func spanAt(f Seeker, off uint64) Span {
-	data, err := f.Seek(int64(off), unix.SEEK_DATA)
-	switch {
-	case errors.Is(err, unix.ENXIO):
-		return Span{true, endOfTime}
-	case err != nil || data < int64(off):
-		return Span{false, endOfTime}
-	case data > int64(off):
-		return Span{true, uint64(data)}
+// system that does not answer counts as one without holes. It skips the question for data where
+// the answer is known.
+func spanAt(f Seeker, off uint64, isData bool) Span {
+	if !isData {
+		data, err := f.Seek(int64(off), unix.SEEK_DATA)
+		switch {
+		case errors.Is(err, unix.ENXIO):
+			return Span{true, endOfTime}
+		case err != nil || data < int64(off):
+			return Span{false, endOfTime}
+		case data > int64(off):
+			return Span{true, uint64(data)}
+		}
 	}
 	next, err := f.Seek(int64(off), unix.SEEK_HOLE)
 	if err != nil || next <= int64(off) {
