@@ -1,6 +1,8 @@
 package format
 
 import (
+	"bytes"
+
 	"instarfs/guest/block"
 	"instarfs/guest/fault"
 )
@@ -36,4 +38,19 @@ func (t *Table) From(i, need uint64) ([]byte, *fault.Fault) {
 		t.have = n
 	}
 	return t.Buf[skip*t.EntryLen : t.have*t.EntryLen], nil
+}
+
+// Repeats returns how many entries at the start of b are equal. b has at least one. entryLen is a
+// power of two, in bytes.
+func Repeats(b []byte, entryLen int) int {
+	const stride = 4096
+	// Entries are equal as long as the bytes equal those that are one entry earlier.
+	i := entryLen
+	for i+stride <= len(b) && bytes.Equal(b[i:i+stride], b[i-entryLen:i-entryLen+stride]) {
+		i += stride
+	}
+	for i+entryLen <= len(b) && bytes.Equal(b[i:i+entryLen], b[:entryLen]) {
+		i += entryLen
+	}
+	return i / entryLen
 }

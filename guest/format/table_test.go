@@ -70,3 +70,19 @@ func TestTableReadsAgain(t *testing.T) {
 		t.Fatalf("%v, fault %v", b, f)
 	}
 }
+
+func TestRepeats(t *testing.T) {
+	const entryLen, entries = 8, 2000 // more than two strides
+	for _, n := range []int{1, 2, 511, 512, 513, 514, 1024, 1025, entries - 1, entries} {
+		b := make([]byte, entries*entryLen)
+		if n < entries {
+			b[(n+1)*entryLen-1] = 1
+		}
+		if got := format.Repeats(b, entryLen); got != n {
+			t.Errorf("%d, want %d", got, n)
+		}
+		if got := format.Repeats(b[:n*entryLen], entryLen); got != n {
+			t.Errorf("%d of %d", got, n)
+		}
+	}
+}

@@ -55,9 +55,10 @@ func (m *image) checkBlocks(n uint64) *fault.Fault {
 		if f != nil {
 			return f
 		}
-		for ; len(b) > 0; i, b = i+1, b[batEntrySize:] {
+		for skip := 1; len(b) > 0; i, b = i+uint64(skip), b[skip*batEntrySize:] {
 			entry := binary.LittleEndian.Uint64(b)
-			if entry&stateMask != fullyPresent {
+			if skip = 1; entry&stateMask != fullyPresent {
+				skip = format.Repeats(b, batEntrySize)
 				continue
 			}
 			off := entry & offsetMask

@@ -64,10 +64,17 @@ func (m *image) walk(start, end uint64, sink format.Sink) *fault.Fault {
 		if m.differencing() {
 			bitmap = binary.LittleEndian.Uint64(b[(need-1)*batEntrySize:])
 		}
-		for ; first < behind && len(b) > 0; first, b = first+1, b[batEntrySize:] {
-			if f := w.block(first, binary.LittleEndian.Uint64(b), bitmap); f != nil {
+		b = b[:min(uint64(len(b)), (behind-first)*batEntrySize)]
+		for len(b) > 0 {
+			n := 1
+			entry := binary.LittleEndian.Uint64(b)
+			if absent(entry) {
+				n = format.Repeats(b, batEntrySize)
+			}
+			if f := w.blocks(first, uint64(n), entry, bitmap); f != nil {
 				return f
 			}
+			first, b = first+uint64(n), b[n*batEntrySize:]
 		}
 	}
 	return out.Flush()
@@ -78,17 +85,26 @@ func (m *image) index(payload uint64) uint64 { return payload + payload/m.chunkR
 
 func (m *image) differencing() bool { return len(m.refs) > 0 }
 
-// block emits the part of the window in a payload block, given its entry and the entry of the
-// bitmap of its chunk.
-func (w *walker) block(payload, entry, bitmap uint64) *fault.Fault {
+// absent reports whether an entry says that nothing of a block is in the file.
+func absent(entry uint64) bool {
+	switch entry & stateMask {
+	case notPresent, undefined, zeroes, unmapped, unmappedBefore1:
+		return true
+	}
+	return false
+}
+
+// blocks emits the part of the window in n payload blocks, given the entry that all of them have
+// and the entry of the bitmap of their chunk. n is 1 unless they are absent.
+func (w *walker) blocks(payload, n, entry, bitmap uint64) *fault.Fault {
 	base := payload * w.blockSize
 	off := entry & offsetMask
-	r := format.Range{End: min(base+w.blockSize, w.end), Flags: dataFlags,
+	r := format.Range{End: min(base+n*w.blockSize, w.end), Flags: dataFlags,
 		Host: off + w.out.Pos - base}
 	switch state := entry & stateMask; {
 	case state == notPresent, (state == unmapped || state == unmappedBefore1) && w.differencing():
 		r.Flags, r.Host = 0, 0
-	case state == undefined, state == zeroes, state == unmapped, state == unmappedBefore1:
+	case absent(entry):
 		r.Flags, r.Host = zeroFlags, 0
 	case state != fullyPresent && (state != partiallyPresent || !w.differencing()):
 		r.Bad = fault.New(fault.VhdxBlockState, w.bat.off+w.index(payload)*batEntrySize, state)
