@@ -88,7 +88,7 @@ func (l level) flags() uintptr {
 // Measures says what confines the children of a pool in addition to what every child must have: a
 // filter of system calls, no_new_privs, and resource limits.
 type Measures struct {
-	Namespaces    bool // process numbers, network, IPC, host name and mounts of its own
+	Namespaces    bool // process numbers, network, IPC, host name and mounts apart from the host's
 	UserNamespace bool
 	EmptyRoot     bool // no file can be named
 	Landlock      bool // no file may be opened, no socket connected

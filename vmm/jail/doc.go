@@ -23,7 +23,8 @@
 // calls the child can map private memory up to its limit, signal itself, and make threads. While
 // it has its turn it may compute on every processor; the kernel's limit of processor time bounds
 // the sum. Where it has no user namespace, only the limits of its user bound the number of its
-// threads.
+// threads. The children of a host that is root share an empty network, IPC and host name: two that
+// broke out of their filters would find each other there, and nothing else.
 //
 // Sources: clone(2), user_namespaces(7), pivot_root(2), seccomp(2), landlock(7), prctl(2);
 // include/uapi/linux/{seccomp,landlock,filter,audit}.h.

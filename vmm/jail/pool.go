@@ -33,9 +33,9 @@ type Options struct {
 type Pool struct {
 	host    *session.Host
 	started func(Measures)
-	spawner spawner
+	spawner spawner // what each thread begins with
 	program int
-	work    chan func() // to the thread that starts children
+	work    chan func(*spawner) // to the threads that start children
 	ready   *session.Shelf[child]
 
 	mu       sync.Mutex // guards what follows
@@ -43,7 +43,10 @@ type Pool struct {
 	measures Measures   // of the first child
 	known    bool       // level and measures are those of a child that came up
 	eager    bool       // children are kept ready
+	threads  int        // how many start children
 	closed   bool
+
+	first sync.Mutex // locked while the first child is started
 
 	using sync.RWMutex   // read-locked while a child is started, locked while program is closed
 	alive sync.WaitGroup // runs, and goroutines that start or end children
@@ -60,20 +63,46 @@ func NewPool(o Options) (*Pool, error) {
 	}
 	p := &Pool{
 		host: o.Host, started: o.Started, eager: o.Ahead > 0, program: program,
-		work: make(chan func()), ready: session.NewShelf[child](max(o.Ahead, 1)),
+		work: make(chan func(*spawner)), ready: session.NewShelf[child](max(o.Ahead, 1)),
 		spawner: spawner{
 			program: program, root: os.Geteuid() == 0, books: o.Host.Memory,
 			cpu: cpuLimit(o.Host.Budget().Time),
 		},
 	}
-	go func() {
-		// Never unlocked: all children end when this thread does, which is when they have ended.
-		runtime.LockOSThread()
-		for f := range p.work {
-			f()
-		}
-	}()
 	return p, nil
+}
+
+// onThread calls f on one of the threads that start children. There are as many as were ever
+// needed at once, up to one for each processor.
+func (p *Pool) onThread(f func(*spawner)) {
+	done := make(chan struct{})
+	work := func(s *spawner) {
+		defer close(done)
+		f(s)
+	}
+	select {
+	case p.work <- work:
+	default:
+		p.mu.Lock()
+		if p.threads < runtime.GOMAXPROCS(0) {
+			p.threads++
+			go p.thread()
+		}
+		p.mu.Unlock()
+		p.work <- work
+	}
+	<-done
+}
+
+// thread starts children, on an own thread. That is never unlocked: its children end when it does,
+// which is when they have ended.
+func (p *Pool) thread() {
+	runtime.LockOSThread()
+	s := p.spawner
+	s.share()
+	for f := range p.work {
+		f(&s)
+	}
 }
 
 // Warm makes a child ready, unless a run was faster. Runs that begin meanwhile wait for it.
@@ -189,7 +218,7 @@ func (p *Pool) take(ctx context.Context) (*child, error) {
 	return p.spawn()
 }
 
-// spawn starts a child on the thread that starts all children.
+// spawn starts a child.
 func (p *Pool) spawn() (c *child, err error) {
 	p.using.RLock()
 	defer p.using.RUnlock()
@@ -199,31 +228,36 @@ func (p *Pool) spawn() (c *child, err error) {
 	if closed {
 		return nil, session.ErrClosed
 	}
-	done := make(chan struct{})
-	p.work <- func() {
-		defer close(done)
-		c, err = p.spawnHere()
-	}
-	<-done
+	p.onThread(func(s *spawner) { c, err = p.spawnBy(s) })
 	return c, err
 }
 
-// spawnHere starts a child. The first one tries the levels in turn; the first level that works is
-// kept.
-func (p *Pool) spawnHere() (*child, error) {
+// knownLevel returns what confined the first child, once there was one.
+func (p *Pool) knownLevel() (l level, m Measures, known bool) {
 	p.mu.Lock()
-	l, measures, known := p.level, p.measures, p.known
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	return p.level, p.measures, p.known
+}
+
+// spawnBy starts a child. The first one tries the levels in turn; the first level that works is
+// kept.
+func (p *Pool) spawnBy(s *spawner) (*child, error) {
+	l, measures, known := p.knownLevel()
+	if !known {
+		p.first.Lock()
+		defer p.first.Unlock()
+		l, measures, known = p.knownLevel()
+	}
 	if known {
-		return p.spawner.spawnAlike(l, measures)
+		return s.spawnAlike(l, measures)
 	}
 	var first error
 	for _, report := range []bool{true, false} {
 		for l := userNamespace; l < levels; l++ {
-			if l == namespaces && !p.spawner.root {
+			if l == namespaces && !s.root {
 				continue
 			}
-			c, m, err := p.spawner.spawn(l, report)
+			c, m, err := s.spawn(l, report)
 			if err != nil {
 				if first == nil || l == bare {
 					first = err

@@ -17,19 +17,29 @@ import (
 // handshakeLen is the size of the buffer for messages during a child's start, bytes.
 const handshakeLen = 4096
 
-// spawner starts children.
+// spawner starts children, all on one thread: they end when that does.
 type spawner struct {
 	program int // descriptor of the sealed guest program
 	root    bool
 	cpu     uint64 // seconds of processor time that a child may take
 	books   *ledger.Ledger
+	shared  uintptr // namespaces of the thread, as flags of clone(2), that its children share
+}
+
+// share gives this thread namespaces in which nothing is, for its children to share. To make and to
+// end a network takes the kernel longer than all else of a child. Only root can do that: for others
+// each child makes its own.
+func (s *spawner) share() {
+	const empty = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
+	if s.root && unix.Unshare(empty) == nil {
+		s.shared = empty
+	}
 }
 
 // childCost is the memory of a usual child and of the host's buffers for it, in bytes.
 const childCost = 8 << 20
 
-// spawn starts a child and confines it as far as the level goes. Callers must always call it on the
-// same thread: the child ends when that thread does.
+// spawn starts a child and confines it as far as the level goes.
 func (s *spawner) spawn(l level, report bool) (*child, Measures, error) {
 	lease := s.books.First()
 	if err := lease.Grow(childCost); err != nil {
@@ -174,7 +184,7 @@ func (s *spawner) start(lease *ledger.Lease) (*child, error) {
 // fork makes the child continue as a new process in namespaces of its own. That is a child of this
 // thread, too. other reports whether it can be another user than a host that is root.
 func (s *spawner) fork(c *child, l level) (other bool, err error) {
-	c.put(abi.MsgFork, uint32(l.flags()|unix.CLONE_PARENT|uintptr(unix.SIGCHLD)), nil)
+	c.put(abi.MsgFork, uint32(l.flags()&^s.shared|unix.CLONE_PARENT|uintptr(unix.SIGCHLD)), nil)
 	if err := c.await(c.flush); err != nil {
 		return false, c.failed(err)
 	}
