@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -133,9 +134,14 @@ func (s *server) status() int {
 	select {
 	case <-s.ended:
 	case <-time.After(patience):
-		s.t.Errorf("the mount does not end: %q", s.log())
-		_ = s.cmd.Process.Kill()
-		<-s.ended
+		_ = s.cmd.Process.Signal(syscall.SIGQUIT) // it says what it is doing
+		select {
+		case <-s.ended:
+		case <-time.After(patience / 10):
+			_ = s.cmd.Process.Kill()
+			<-s.ended
+		}
+		s.t.Errorf("the mount does not end: %s", strings.Join(s.log(), "\n"))
 	}
 	return s.cmd.ProcessState.ExitCode()
 }
