@@ -1,11 +1,14 @@
 package fusefs
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	stdlog "log"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -71,7 +74,8 @@ func start(o Options, names *names, log *logger.Logger) (*Mounted, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t := newTree(ctx, o, names, log)
-	options := mountOptions(o, log)
+	end := &quietEnd{to: log}
+	options := mountOptions(o, log, end)
 	nodes := fs.NewNodeFS(&dir{tree: t, path: "."}, &fs.Options{
 		// A mode of 0 stays 0: what the image does not allow, its map does not.
 		NullPermissions: true,
@@ -87,7 +91,8 @@ func start(o Options, names *names, log *logger.Logger) (*Mounted, error) {
 		return nil, fmt.Errorf("mount %s at %s: %s", o.SourceDir, o.Mountpoint,
 			strings.TrimSpace(err.Error()))
 	}
-	m := &Mounted{server: server, point: point, log: log, cancel: cancel, gone: make(chan struct{})}
+	m := &Mounted{server: server, point: point, log: log, end: end, cancel: cancel,
+		gone: make(chan struct{})}
 	go func() {
 		server.Wait()
 		close(m.gone)
@@ -119,7 +124,22 @@ func serve(point string, raw fuse.RawFileSystem, o *fuse.MountOptions) (*fuse.Se
 	return server, nil
 }
 
-func mountOptions(o Options, log *logger.Logger) fuse.MountOptions {
+// quietEnd is a log of go-fuse, which says that reading requests failed if a kernel ends a detached
+// mount with ECONNABORTED. That is no news once the end is wanted.
+type quietEnd struct {
+	to     io.Writer
+	wanted atomic.Bool
+}
+
+// Write implements io.Writer.
+func (q *quietEnd) Write(line []byte) (int, error) {
+	if q.wanted.Load() && bytes.HasPrefix(line, []byte("Failed to read from fuse conn")) {
+		return len(line), nil
+	}
+	return q.to.Write(line)
+}
+
+func mountOptions(o Options, log *logger.Logger, end *quietEnd) fuse.MountOptions {
 	// Without default_permissions: the kernel would go by modes, which say less than access control
 	// lists, and nothing of the files under an image. Nodes ask the source.
 	options := []string{"ro", "nosuid", "nodev", "noexec"}
@@ -135,7 +155,7 @@ func mountOptions(o Options, log *logger.Logger) fuse.MountOptions {
 		DisableXAttrs: true,
 		// root needs no helper; without CAP_SYS_ADMIN the helper is tried all the same.
 		DirectMount: os.Geteuid() == 0,
-		Logger:      stdlog.New(log, "", 0),
+		Logger:      stdlog.New(end, "", 0),
 		Debug:       o.Debug,
 		PanicHandler: func(p any) fuse.Status {
 			log.Panicked("answering a request", p)

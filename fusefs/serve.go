@@ -21,6 +21,7 @@ type Mounted struct {
 	server *fuse.Server
 	point  string // without symbolic links
 	log    *logger.Logger
+	end    *quietEnd
 	cancel context.CancelFunc // ends the runs
 	gone   chan struct{}      // closed when the kernel has let go of the mount
 }
@@ -37,6 +38,7 @@ func (m *Mounted) Serve(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
+	m.end.wanted.Store(true)
 	err := m.server.Unmount()
 	if err == nil {
 		<-m.gone
@@ -62,6 +64,7 @@ func (m *Mounted) Serve(ctx context.Context) error {
 // the requests that are under way. It may be called while Serve runs.
 func (m *Mounted) Abort() error {
 	m.cancel()
+	m.end.wanted.Store(true)
 	select {
 	case <-m.gone:
 		return nil
