@@ -32,7 +32,7 @@ func (d *dir) denied(
 	ctx context.Context, image string, v View, info Info, out *fuse.EntryOut,
 ) *fs.Inode {
 	f := &deniedFile{tree: d.tree, image: image, view: v, info: info}
-	fileAttributes(&out.Attr, info, 0)
+	d.tree.fileAttributes(&out.Attr, info, 0)
 	ino := inode.Number(image, byte(v), info.Generation, forDenied)
 	return d.NewInode(ctx, f, fs.StableAttr{Mode: syscall.S_IFREG, Ino: ino})
 }
@@ -41,7 +41,7 @@ var _ = (fs.NodeGetattrer)((*deniedFile)(nil))
 
 // Getattr answers a size of 0: whoever lists a directory is not to be bothered.
 func (f *deniedFile) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	fileAttributes(&out.Attr, f.info, 0)
+	f.tree.fileAttributes(&out.Attr, f.info, 0)
 	return 0
 }
 

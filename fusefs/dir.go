@@ -99,7 +99,7 @@ func (d *dir) viewFor(
 func (d *dir) own(
 	ctx context.Context, f fs.InodeEmbedder, image string, v View, info Info, out *fuse.EntryOut,
 ) *fs.Inode {
-	fileAttributes(&out.Attr, info, 0)
+	d.tree.fileAttributes(&out.Attr, info, 0)
 	ino := inode.Number(image, byte(v), info.Generation, forDenied+d.tree.owned.Add(1))
 	return d.NewInode(ctx, f, fs.StableAttr{Mode: syscall.S_IFREG, Ino: ino})
 }
@@ -122,7 +122,7 @@ func (d *dir) view(
 	}
 	f.update(info)
 	size, known := f.known()
-	fileAttributes(&out.Attr, info, size)
+	d.tree.fileAttributes(&out.Attr, info, size)
 	d.tree.setTimeouts(ctx, d, info, out)
 	if !known {
 		out.SetAttrTimeout(0)
@@ -134,7 +134,7 @@ func (d *dir) view(
 func (d *dir) subdirectory(
 	ctx context.Context, name, file string, info Info, ino uint64, out *fuse.EntryOut,
 ) *fs.Inode {
-	attributes(&out.Attr, info, keepDir)
+	d.tree.attributes(&out.Attr, info, keepDir)
 	d.tree.setTimeouts(ctx, d, info, out)
 	id := fs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino}
 	if node := d.GetChild(name); node != nil && node.StableAttr() == id {
@@ -152,8 +152,8 @@ func (d *dir) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) s
 	if errno != 0 {
 		return errno
 	}
-	attributes(&out.Attr, info, keepDir)
-	if d.above == nil || d.above.public(ctx) {
+	d.tree.attributes(&out.Attr, info, keepDir)
+	if !d.tree.circle && (d.above == nil || d.above.public(ctx)) {
 		out.SetTimeout(timeout)
 	}
 	return 0

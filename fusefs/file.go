@@ -130,8 +130,8 @@ func (f *mapFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 		}
 	}
 	info := f.attributes()
-	fileAttributes(&out.Attr, info, size)
-	if f.tree.visible(info) && f.dir.public(patient) {
+	f.tree.fileAttributes(&out.Attr, info, size)
+	if !f.tree.circle && f.tree.visible(info) && f.dir.public(patient) {
 		out.SetTimeout(timeout)
 	}
 	return 0

@@ -50,7 +50,7 @@ func (d *dir) link(
 }
 
 func (l *link) attributes(out *fuse.Attr) {
-	attributes(out, l.info, 0o777)
+	l.tree.attributes(out, l.info, 0o777)
 	out.Size = uint64(len(l.target))
 }
 

@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"instarfs/fusefs/answer"
+	"instarfs/fusefs/circle"
 	"instarfs/fusefs/inode"
 	"instarfs/fusefs/logger"
 	"instarfs/fusefs/mountpoint"
@@ -31,7 +33,10 @@ type Options struct {
 	// directories and beats Include.
 	Include, Exclude []string
 	AllowOther       bool // let other users in, as far as the modes of the images let them
-	Debug            bool // log every request and its reply
+	AllowRoot        bool // let root in, but nobody else than who mounts
+	Override         Override
+	FSName, Subtype  string // what mount(8) shows as source, and as type: empty is the usual
+	Debug            bool   // log every request and its reply
 	// Log takes one line at a time, without its end, as show.Line made it; only a panic of this
 	// package has more lines. It may be slow, and is called by one goroutine.
 	Log func(line string)
@@ -65,7 +70,7 @@ func start(o Options, names *names, log *logger.Logger) (*Mounted, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := mountpoint.CheckFUSE(o.Mountpoint, o.AllowOther); err != nil {
+	if err := mountpoint.CheckFUSE(o.Mountpoint, o.AllowOther || o.AllowRoot); err != nil {
 		return nil, err
 	}
 	root, err := o.Source.Stat(context.Background(), nil, ".")
@@ -83,8 +88,11 @@ func start(o Options, names *names, log *logger.Logger) (*Mounted, error) {
 		Logger:          stdlog.New(log, "", 0),
 		MountOptions:    options,
 	})
-	server, err := serve(point, &answer.Guard{RawFileSystem: nodes, Ending: ctx, Log: log},
-		&options)
+	served := fuse.RawFileSystem(&answer.Guard{RawFileSystem: nodes, Ending: ctx, Log: log})
+	if o.AllowRoot {
+		served = circle.New(served, uint32(os.Geteuid()))
+	}
+	server, err := serve(point, served, &options)
 	if err != nil {
 		cancel()
 		// What fusermount3 has to say ends in a newline.
@@ -143,11 +151,14 @@ func mountOptions(o Options, log *logger.Logger, end *quietEnd) fuse.MountOption
 	// Without default_permissions: the kernel would go by modes, which say less than access control
 	// lists, and nothing of the files under an image. Nodes ask the source.
 	options := []string{"ro", "nosuid", "nodev", "noexec"}
+	if o.Override.Used() {
+		options = append(options, "default_permissions") // modes are all there is then
+	}
 	return fuse.MountOptions{
-		AllowOther: o.AllowOther,
+		AllowOther: o.AllowOther || o.AllowRoot,
 		Options:    options,
-		FsName:     o.SourceDir,
-		Name:       strings.TrimPrefix(mountpoint.FSType, "fuse."),
+		FsName:     cmp.Or(o.FSName, o.SourceDir),
+		Name:       cmp.Or(o.Subtype, strings.TrimPrefix(mountpoint.FSType, "fuse.")),
 		MaxWrite:   maxWrite,
 		// Splicing never paid, and with requests of 1 MiB every READ would log that its pipe is too
 		// small.

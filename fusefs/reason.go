@@ -83,7 +83,7 @@ func (f *reasonFile) Getattr(
 	if errno != 0 {
 		return errno
 	}
-	fileAttributes(&out.Attr, f.info, int64(len(text)))
+	f.tree.fileAttributes(&out.Attr, f.info, int64(len(text)))
 	out.SetTimeout(timeout)
 	return 0
 }

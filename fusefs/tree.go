@@ -23,19 +23,22 @@ const timeout = time.Second
 
 // tree is what the nodes of one mount share.
 type tree struct {
-	source Source
-	draw   Render
-	names  *names
-	log    *logger.Logger
-	ctx    context.Context // of the mount
-	shared bool            // others than who mounted are let in
-	stale  inode.Stale
-	ahead  *ahead
-	owned  atomic.Uint64 // inodes so far that are each for one caller
+	source   Source
+	draw     Render
+	names    *names
+	log      *logger.Logger
+	ctx      context.Context // of the mount
+	shared   bool            // others than who mounted are let in, as far as the images allow
+	circle   bool            // of those who are let in, only root and who mounted may see anything
+	override Override
+	stale    inode.Stale
+	ahead    *ahead
+	owned    atomic.Uint64 // inodes so far that are each for one caller
 }
 
 func newTree(ctx context.Context, o Options, n *names, log *logger.Logger) *tree {
-	t := &tree{source: o.Source, draw: o.Render, names: n, log: log, ctx: ctx, shared: o.AllowOther}
+	t := &tree{source: o.Source, draw: o.Render, names: n, log: log, ctx: ctx,
+		shared: o.AllowOther && !o.Override.Used(), circle: o.AllowRoot, override: o.Override}
 	t.ahead = newAhead(ctx, t)
 	return t
 }
@@ -100,7 +103,7 @@ func (t *tree) mapFor(
 // setTimeouts says how long the kernel may use an answer about a file in d for whoever asks. To
 // know the inode of a name is to know its size, which statx(2) tells without asking the mount.
 func (t *tree) setTimeouts(ctx context.Context, d *dir, info Info, out *fuse.EntryOut) {
-	if d.public(ctx) && t.visible(info) {
+	if !t.circle && d.public(ctx) && t.visible(info) {
 		out.SetEntryTimeout(timeout)
 		out.SetAttrTimeout(timeout)
 	}
@@ -110,33 +113,6 @@ func (t *tree) setTimeouts(ctx context.Context, d *dir, info Info, out *fuse.Ent
 // included.
 func (t *tree) visible(info Info) bool {
 	return !t.shared || !info.Regular() || info.Alone && info.Mode&keepFile == keepFile
-}
-
-// attributes fills in what a stat of the source says. A map tells about allocation, so its file is
-// never more accessible than the image: the image's owner and group, and of its mode what keep
-// leaves.
-func attributes(out *fuse.Attr, i Info, keep uint32) {
-	out.Mode = i.Mode & (syscall.S_IFMT | keep)
-	out.Owner = fuse.Owner{Uid: i.UID, Gid: i.GID}
-	out.Nlink = 1
-	out.SetTimes(&i.MTime, &i.MTime, &i.MTime)
-}
-
-// Nobody can write in the mount, but copies keep the modes, and their owner must be able to replace
-// and remove them.
-const (
-	keepFile = 0644
-	keepDir  = 0755
-)
-
-// fileAttributes is attributes for a view of a known size.
-func fileAttributes(out *fuse.Attr, i Info, size int64) {
-	attributes(out, i, keepFile)
-	out.Size = uint64(size)
-	// 512-byte blocks as du counts them: content exists in memory at most, but a size without
-	// blocks looks like a hole.
-	out.Blocks = (out.Size + 511) / 512
-	out.Blksize = 4096
 }
 
 // readOnly is the part that all nodes share.
