@@ -1,6 +1,7 @@
 # Every target says what it does: `make help`.
 GO       ?= go
 PREFIX   ?= /usr/local
+SBIN     ?= /sbin
 DURATION ?= 10m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GUEST    := guest/payload/bin/agent
@@ -15,7 +16,7 @@ GUESTOPT := -trimpath -buildvcs=false -ldflags='-s -w -buildid= -E instarfs/gues
 # The first code of the host program, where it has one of its own: cmd/instarfs/addresses.go.
 ENTRY_amd64 := -E main.entry
 
-.PHONY: all help guest host demo test check check-kvm-amd check-arm64 bench fuzz soak install clean deps
+.PHONY: all help guest host demo test check check-kvm-amd check-arm64 bench fuzz soak install uninstall clean deps
 
 all: guest host ## build the map guest, then instarfs, into bin/ (the default)
 
@@ -53,8 +54,13 @@ fuzz: deps guest ## fuzz for a while: FUZZTIME=1m for each target, DIFF=5000 ran
 soak: deps all ## keep a mount under load for DURATION (10m) as root, and count what goes wrong or grows
 	@$(GO) run ./cmd/soak -instarfs $(HOST) -duration $(DURATION)
 
-install: all ## install instarfs below PREFIX (/usr/local)
+install: all ## install instarfs below PREFIX (/usr/local), and a helper for mount(8), which looks in /sbin only
 	install -D -m 755 $(HOST) $(DESTDIR)$(PREFIX)/bin/instarfs
+	install -d $(DESTDIR)$(SBIN)
+	ln -sf $(PREFIX)/bin/instarfs $(DESTDIR)$(SBIN)/mount.instarfs
+
+uninstall: ## remove what install installed
+	rm -f $(DESTDIR)$(PREFIX)/bin/instarfs $(DESTDIR)$(SBIN)/mount.instarfs
 
 clean: ## remove what was built
 	rm -rf bin $(GUEST)

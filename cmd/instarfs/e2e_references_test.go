@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/cmd/instarfs/mirror"
 	"instarfs/needs"
 )
 
@@ -46,12 +47,13 @@ func TestMountOfChains(t *testing.T) {
 	var mu sync.Mutex
 	var lines []string
 	c := &counted{Pool: walkedGuests{}}
-	mountOn(t, c, mountOptions{Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes,
+	mountOn(t, c, mountOptions{Options: mirror.Options{
+		Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes,
 		Log: func(line string) {
 			mu.Lock()
 			defer mu.Unlock()
 			lines = append(lines, line)
-		}})
+		}}})
 	same := func(name string) {
 		t.Helper()
 		for _, v := range []string{"human txt", "json json"} {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"instarfs/cmd/instarfs/guests"
+	"instarfs/cmd/instarfs/mirror"
 	"instarfs/needs"
 	"instarfs/vmm/session"
 )
@@ -29,8 +30,9 @@ func mountCounted(t *testing.T, source, dir string) *counted {
 	t.Helper()
 	c := &counted{Pool: realGuests(t, testIsolation(t))}
 	log := func(line string) { t.Errorf("log: %s", line) }
-	mountOn(t, c, mountOptions{Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes,
-		Log: log})
+	mountOn(t, c, mountOptions{Options: mirror.Options{
+		Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes,
+		Log: log}})
 	return c
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/cmd/instarfs/mirror"
 	"instarfs/needs"
 )
 
@@ -28,8 +29,9 @@ func TestMountOfSplitDisks(t *testing.T) {
 	}
 	settleAll(t, source)
 	c := &counted{Pool: walkedGuests{}}
-	mountOn(t, c, mountOptions{Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes,
-		Log: func(line string) { t.Errorf("log: %s", line) }})
+	mountOn(t, c, mountOptions{Options: mirror.Options{
+		Source: source, Mountpoint: dir, CacheBytes: defaultCacheBytes,
+		Log: func(line string) { t.Errorf("log: %s", line) }}})
 	images := []string{"split.vmdk", "flat.vmdk", "over.vmdk", "over.qcow2", "disk.vdi", "disk.vhd"}
 	same := func() {
 		t.Helper()

@@ -5,6 +5,7 @@ import (
 	"io"
 	"syscall"
 
+	"instarfs/cmd/instarfs/mirror"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
@@ -29,6 +30,14 @@ type env struct {
 	// files in it may hold a process that was ended, see process.ServeBehind
 	mayHold func(dir string) bool
 
+	// background carries out this command line in another process, and returns when its mount can
+	// be used. That process is detached, and calls ready when it is ready, and uses what that
+	// returns for its log from then on.
+	background func(context.Context) error
+	detached   func() bool
+	ready      func() (log io.Writer)
+
+	helper bool // the program was called by the name of a helper of mount(8)
 	behind bool // this process is the child of another, see process.ServeBehind
 	// leave sets what must not be left undone when the program ends at once: process.Leaving.Do.
 	leave func(last func(syscall.Signal))
@@ -73,12 +82,9 @@ type qemuTexter interface {
 // mountOptions are those of a mount.
 type mountOptions struct {
 	sharedOptions
-	Source, Mountpoint string
-	Include, Exclude   []string // globs
-	AllowOther         bool
-	CacheBytes         uint64
-	Debug              bool
-	Log                func(line string)
+	mirror.Options
+	Background bool   // serve in another process, see process.Background
+	PIDFile    string // gets the number of the process that serves
 }
 
 // mounted is a file system that can be used.

@@ -23,6 +23,7 @@ func start(args []string, e *env) int {
 	signal.Ignore(syscall.SIGPIPE)
 	leaving := process.NewLeaving()
 	e.behind, e.leave = leaving.Behind(), leaving.Do
+	e.background, e.detached, e.ready = process.Background, leaving.Detached, leaving.Ready
 	leaving.DumpOnSignal()
 	code := run(leaving.UntilSignal(context.Background()), args, e)
 	leaving.Tell(code)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"instarfs/cmd/instarfs/options"
+	"instarfs/cmd/instarfs/progress"
 	"instarfs/guest/fault"
 	"instarfs/guest/show"
 )
@@ -98,7 +99,10 @@ func mapFile(ctx context.Context, e *env, a *mapArgs, name string) (*mapResult, 
 		return nil, mapError(a.file, err)
 	}
 	defer eng.Close()
-	stop := e.progress("mapping " + a.file)
+	stop := func() {}
+	if e.terminal {
+		stop = progress.Tell(e.stderr, "mapping "+a.file)
+	}
 	o := a.options
 	o.Release = a.Release
 	res, err := eng.Map(ctx, name, o)

@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
-	"strings"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"instarfs/cmd/instarfs/mirror"
 	"instarfs/cmd/instarfs/options"
 	"instarfs/cmd/instarfs/process"
 )
@@ -29,24 +33,49 @@ TIME is a number of seconds, or like 1m30s. What is limited is told in docs/limi
 // defaultCacheBytes holds the maps of millions of extents, at 18 bytes an extent.
 const defaultCacheBytes = 256 << 20
 
+func newMountOptions() *mountOptions {
+	return &mountOptions{Options: mirror.Options{CacheBytes: defaultCacheBytes}}
+}
+
 // rows returns the rows of the options of mount, but for -o.
 func (o *mountOptions) rows() []options.Option {
 	own := []options.Option{
 		{Long: "allow-other", Set: options.Bool(&o.AllowOther),
 			Help: "let other users in, as far as the modes of the images let them"},
+		{Long: "allow-root", Set: options.Bool(&o.AllowRoot),
+			Help: "let root in, whom the kernel keeps out of a user's mount"},
 		{Long: "include", Arg: "GLOB", Set: options.Globs(&o.Include),
 			Help: "list files that match this instead of known extensions (repeatable)"},
 		{Long: "exclude", Arg: "GLOB", Set: options.Globs(&o.Exclude),
 			Help: "leave out files and directories that match this (repeatable)"},
 		{Long: "cache-bytes", Arg: "BYTES", Usual: "256M", Set: options.Bytes(&o.CacheBytes, 0),
 			Help: "keep maps up to this size, half of --memory at most; suffixes k, M, G"},
+		{Long: "uid", Arg: "UID", Set: options.ID(&o.Override.UID),
+			Help: "show this owner of all files and directories; who may read them is then up to " +
+				"the modes that are shown, not to the images"},
+		{Long: "gid", Arg: "GID", Set: options.ID(&o.Override.GID),
+			Help: "show this group, likewise"},
+		{Long: "umask", Arg: "MASK", Set: options.Mask(&o.Override.FileMask, &o.Override.DirMask),
+			Help: "show all permissions but these (octal), likewise"},
+		{Long: "fmask", Arg: "MASK", Set: options.Mask(&o.Override.FileMask),
+			Help: "the same of files only"},
+		{Long: "dmask", Arg: "MASK", Set: options.Mask(&o.Override.DirMask),
+			Help: "the same of directories only"},
+		{Long: "fsname", Arg: "NAME", Set: options.Text(&o.FSName), Usual: "SOURCE",
+			Help: "the source that mount(8) and df(1) show"},
+		{Long: "subtype", Arg: "NAME", Set: options.Text(&o.Subtype), Usual: "instarfs",
+			Help: "the part of the type that they show after \"fuse.\""},
+		{Long: "background", Set: options.Bool(&o.Background),
+			Help: "return when the mount is ready; it then logs to syslog"},
+		{Long: "pid-file", Arg: "FILE", Set: options.Text(&o.PIDFile),
+			Help: "write the process number of the mount to this file"},
 		{Long: "debug", Set: options.Bool(&o.Debug), Help: "log every request of the kernel"},
 	}
 	return append(own, o.sharedOptions.rows()...)
 }
 
 func mountCommand(e *env) *cobra.Command {
-	o := &mountOptions{CacheBytes: defaultCacheBytes}
+	o := newMountOptions()
 	rows := o.rows()
 	var lists []string
 	cmd := &cobra.Command{
@@ -60,7 +89,7 @@ func mountCommand(e *env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Source, o.Mountpoint = args[0], args[1]
 			for _, list := range lists {
-				if err := applyMountOptions(rows, list); err != nil {
+				if err := options.ApplyMountOptions(rows, list, options.Tolerance{}); err != nil {
 					return usageError{fmt.Errorf("mount: -o %w (see 'instarfs mount --help')", err)}
 				}
 			}
@@ -73,49 +102,17 @@ func mountCommand(e *env) *cobra.Command {
 	return cmd
 }
 
-// ignoredMountOptions are those that mount(8) hands to every file system. A mount of ours is always
-// read-only, nosuid, nodev and noexec, whatever they say.
-var ignoredMountOptions = map[string]bool{
-	"ro": true, "rw": true, "dev": true, "nodev": true, "suid": true, "nosuid": true,
-	"exec": true, "noexec": true, "atime": true, "noatime": true, "relatime": true, "auto": true,
-	"noauto": true, "user": true, "nouser": true, "nofail": true, "_netdev": true,
-	"defaults": true,
-}
-
-// applyMountOptions sets the options that a list of mount options names, with _ for - as mount
-// options are written.
-func applyMountOptions(all []options.Option, list string) error {
-	for word := range strings.SplitSeq(list, ",") {
-		key, value, joined := strings.Cut(word, "=")
-		if key == "" || ignoredMountOptions[word] || strings.HasPrefix(word, "x-") ||
-			key == "comment" {
-			continue
-		}
-		name := strings.ReplaceAll(key, "_", "-")
-		i := slices.IndexFunc(all, func(o options.Option) bool { return o.Long == name })
-		if i < 0 {
-			return fmt.Errorf("%s: unknown mount option", word)
-		}
-		takes := all[i].Arg != ""
-		switch {
-		case takes && !joined:
-			return fmt.Errorf("%s: a value is missing", word)
-		case !takes && joined:
-			return fmt.Errorf("%s: takes no value", word)
-		case !takes:
-			value = "true"
-		}
-		if err := all[i].Set(value); err != nil {
-			return fmt.Errorf("%s: %w", word, err)
-		}
+// runMount mounts and serves until the mount is gone. In the background, it returns when the mount
+// can be used.
+func runMount(ctx context.Context, e *env, o mountOptions) (err error) {
+	if o.Background && !e.detached() {
+		return e.background(ctx)
 	}
-	return nil
-}
-
-// runMount mounts and serves until the mount is gone.
-func runMount(ctx context.Context, e *env, o mountOptions) error {
-	if !e.behind && slices.ContainsFunc(append([]string{o.Source}, o.Access.AllowDirs...),
-		e.mayHold) {
+	if err := o.absolute(); err != nil {
+		return err
+	}
+	if !o.Background && !e.behind &&
+		slices.ContainsFunc(append([]string{o.Source}, o.Access.AllowDirs...), e.mayHold) {
 		return process.ServeBehind(ctx, e.leave)
 	}
 	o.Log = func(line string) { e.print("instarfs: " + line + "\n") }
@@ -126,7 +123,49 @@ func runMount(ctx context.Context, e *env, o mountOptions) error {
 	}
 	e.leave(func(syscall.Signal) { _ = m.Abort() })
 	defer e.leave(nil)
-	e.say("mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", o.Source, o.Mountpoint,
-		o.Mountpoint)
+	done, err := e.announce(o)
+	if err != nil {
+		return errors.Join(err, m.Abort())
+	}
+	defer done()
 	return m.Serve(ctx)
+}
+
+// absolute makes all paths independent of the working directory, which a mount in the background
+// leaves.
+func (o *mountOptions) absolute() error {
+	if !o.Background {
+		return nil
+	}
+	for _, p := range []*string{&o.Source, &o.Mountpoint, &o.PIDFile} {
+		if *p == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*p)
+		if err != nil {
+			return fmt.Errorf("mount %s: find the working directory: %w", *p, err)
+		}
+		*p = abs
+	}
+	return nil
+}
+
+// announce says that the mount can be used. done takes back what must not outlive it.
+func (e *env) announce(o mountOptions) (done func(), err error) {
+	done = func() {}
+	if o.PIDFile != "" {
+		pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
+		if err := os.WriteFile(o.PIDFile, pid, 0o644); err != nil {
+			return done, fmt.Errorf("mount: --pid-file: %w", err)
+		}
+		done = func() { _ = os.Remove(o.PIDFile) }
+	}
+	if !o.Background {
+		e.say("mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", o.Source, o.Mountpoint,
+			o.Mountpoint)
+		return done, nil
+	}
+	e.stderr = e.ready()
+	e.say("mounted %s at %s", o.Source, o.Mountpoint)
+	return done, nil
 }

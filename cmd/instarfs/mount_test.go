@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"instarfs/cmd/instarfs/guests"
+	"instarfs/cmd/instarfs/mirror"
 	"instarfs/cmd/instarfs/process"
 	"instarfs/guest/img"
 	"instarfs/vmm/files"
@@ -40,7 +41,14 @@ func TestMountMistakes(t *testing.T) {
 			"needs a character after it (see 'instarfs mount --help')",
 		"-o exclude=[ a b": "-o exclude=[: not a glob: a [ needs its ], and a \\ needs " +
 			"a character after it (see 'instarfs mount --help')",
-		"-o bogus a b": "-o bogus: unknown mount option (see 'instarfs mount --help')",
+		"-o rw a b": "-o rw: a mount of instarfs is read-only; leave it out (see 'instarfs mount " +
+			"--help')",
+		"--uid -1 a b": "--uid '-1': must be a number from 0 to 4294967294 (see 'instarfs mount " +
+			"--help')",
+		"-o fmask=9 a b": "-o fmask=9: must be an octal number from 0 to 777 (see 'instarfs " +
+			"mount --help')",
+		"-o fsname= a b": "-o fsname=: must not be empty (see 'instarfs mount --help')",
+		"-o bogus a b":   "-o bogus: unknown mount option (see 'instarfs mount --help')",
 		"-o option=ro a b": "-o option=ro: unknown mount option (see 'instarfs mount " +
 			"--help')",
 		"-o help a b": "-o help: unknown mount option (see 'instarfs mount --help')",
@@ -102,9 +110,10 @@ func TestMountEndsBySignal(t *testing.T) {
 }
 
 func TestMountOptions(t *testing.T) {
-	all := mountOptions{Source: "/images", Mountpoint: "/mnt", AllowOther: true,
-		CacheBytes: 3 << 29,
-		Include:    []string{"*.bin", "a,b"}, Exclude: []string{"old", "tmp*"}, Debug: true,
+	all := mountOptions{
+		Options: mirror.Options{Source: "/images", Mountpoint: "/mnt", AllowOther: true,
+			CacheBytes: 3 << 29,
+			Include:    []string{"*.bin", "a,b"}, Exclude: []string{"old", "tmp*"}, Debug: true},
 		sharedOptions: sharedOptions{
 			Release: img.NewRelease(8, 2),
 			Access: accessOptions{References: files.None, AllowDirs: []string{"/a,b", "c"},
@@ -115,7 +124,8 @@ func TestMountOptions(t *testing.T) {
 				Compose: time.Hour, Map: 90 * time.Second, Memory: 1 << 30,
 			},
 		}}
-	plain := mountOptions{Source: "/images", Mountpoint: "/mnt", CacheBytes: defaultCacheBytes}
+	plain := mountOptions{Options: mirror.Options{Source: "/images", Mountpoint: "/mnt",
+		CacheBytes: defaultCacheBytes}}
 	split := all
 	split.Access.AllowDirs = []string{"a", "c"}
 	for _, tc := range []struct {
@@ -124,7 +134,7 @@ func TestMountOptions(t *testing.T) {
 	}{
 		{[]string{"/images", "/mnt"}, plain},
 		{[]string{"/images", "/mnt", "-o",
-			"rw,dev,suid,noauto,nofail,_netdev,x-systemd.automount,x-y=z,comment=hello,defaults,,"},
+			"ro,dev,suid,noauto,nofail,_netdev,x-systemd.automount,x-y=z,comment=hello,defaults,,"},
 			plain},
 		{[]string{"--allow-other", "--cache-bytes=1.5G", "/images", "--qemu-version", "8.2.1",
 			"--include=*.bin", "--include", "a,b",

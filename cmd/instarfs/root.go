@@ -49,9 +49,12 @@ func exitCode(err error) int {
 	var sig process.SignalError
 	var abort abortError
 	var status process.StatusError
+	var helper helperError
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &helper) && !errors.As(err, &status):
+		return helper.code
 	case errors.As(err, &status):
 		return status.Code
 	case errors.As(err, &abort):
@@ -92,6 +95,9 @@ func execute(ctx context.Context, args []string, e *env) error {
 		}
 	}
 	cmd := rootCommand(e)
+	if e.helper || isMount(cmd, args) {
+		return runHelper(ctx, e, args)
+	}
 	cmd.SetArgs(args)
 	cmd.SetOut(e.stdout)
 	cmd.SetErr(e.stderr)

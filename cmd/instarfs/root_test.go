@@ -6,10 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"instarfs/cmd/instarfs/guests"
 	"instarfs/cmd/instarfs/process"
@@ -156,50 +153,5 @@ func TestOpenDevice(t *testing.T) {
 	}
 	if err := openDevice("/dev/null", "", ""); err != nil {
 		t.Error(err)
-	}
-}
-
-// recorder is a terminal that remembers.
-type recorder struct {
-	mu   sync.Mutex
-	text string
-}
-
-func (r *recorder) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.text += string(p)
-	return len(p), nil
-}
-
-func TestProgress(t *testing.T) {
-	for _, tc := range []struct {
-		terminal bool
-		took     time.Duration
-		want     string
-	}{
-		{false, 10 * time.Second, ""},
-		{true, progressDelay - 1, ""},
-		{true, progressDelay + progressEvery + 1, clearLine + "instarfs: mapping a, 1 s" +
-			clearLine + "instarfs: mapping a, 1 s" + clearLine},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			r := &recorder{}
-			e := &env{stderr: r, terminal: tc.terminal}
-			stop := e.progress("mapping a")
-			time.Sleep(tc.took)
-			stop()
-			if r.text != tc.want {
-				t.Errorf("%v: %q, want %q", tc.took, r.text, tc.want)
-			}
-		})
-	}
-}
-
-func TestShorten(t *testing.T) {
-	long := shorten(strings.Repeat("ä", 40) + strings.Repeat("b", 40))
-	if want := strings.Repeat("ä", 28) + "..." + strings.Repeat("b", 28); long != want ||
-		shorten(long) != long {
-		t.Errorf("%q, want %q", long, want)
 	}
 }

@@ -3,6 +3,7 @@ package options
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path"
 	"strconv"
 	"strings"
@@ -136,6 +137,45 @@ func SectorSize(to *uint32) func(string) error {
 			return errors.New("must be a power of two from 512 to 65536")
 		}
 		*to = uint32(n)
+		return nil
+	}
+}
+
+// ID takes the number of a user or group.
+func ID(to **uint32) func(string) error {
+	return func(s string) error {
+		n, err := strconv.ParseUint(s, 10, 32)
+		if err != nil || n == math.MaxUint32 {
+			return errors.New("must be a number from 0 to 4294967294")
+		}
+		id := uint32(n)
+		*to = &id
+		return nil
+	}
+}
+
+// Mask takes permission bits that are taken away, in octal digits.
+func Mask(to ...**uint32) func(string) error {
+	return func(s string) error {
+		n, err := strconv.ParseUint(s, 8, 32)
+		if err != nil || n > 0o777 {
+			return errors.New("must be an octal number from 0 to 777")
+		}
+		for _, p := range to {
+			mask := uint32(n)
+			*p = &mask
+		}
+		return nil
+	}
+}
+
+// Text takes any text but none.
+func Text(to *string) func(string) error {
+	return func(s string) error {
+		if s == "" {
+			return errors.New("must not be empty")
+		}
+		*to = s
 		return nil
 	}
 }

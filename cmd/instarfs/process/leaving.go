@@ -11,8 +11,9 @@ import (
 
 // Leaving is how the program ends. It is safe for concurrent use.
 type Leaving struct {
-	behind bool
-	tell   func(code int) // tells the exit status to the front process, if there is one
+	behind   bool
+	detached bool
+	tell     func(code int) // tells the exit status to the front process, if there is one
 
 	mu   sync.Mutex // guards last
 	last func(syscall.Signal)
@@ -20,7 +21,11 @@ type Leaving struct {
 
 // NewLeaving must be called once, at the start of the program.
 func NewLeaving() *Leaving {
-	l := &Leaving{behind: os.Getenv(behind) != ""}
+	l := &Leaving{behind: os.Getenv(behind) != "", detached: os.Getenv(detachedBy) != ""}
+	if l.detached {
+		os.Unsetenv(detachedBy)
+		syscall.CloseOnExec(readyFD)
+	}
 	l.tell = l.tellFront()
 	return l
 }

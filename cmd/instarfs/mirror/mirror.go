@@ -1,0 +1,116 @@
+// Package mirror mounts a directory of images: it puts the tree of virtual files onto the engine
+// that makes maps.
+package mirror
+
+import (
+	"context"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"instarfs/cmd/instarfs/guests"
+	"instarfs/cmd/instarfs/memory"
+	"instarfs/fusefs"
+	"instarfs/guest/extent"
+	"instarfs/guest/img"
+	"instarfs/render"
+	"instarfs/vmm/chain"
+	"instarfs/vmm/files"
+	"instarfs/vmm/source"
+)
+
+// Options say what is mounted where, and how it looks.
+type Options struct {
+	Source, Mountpoint string
+	Include, Exclude   []string // globs
+	AllowOther         bool     // let other users in, as far as the images allow
+	AllowRoot          bool     // let root in
+	Override           fusefs.Override
+	FSName, Subtype    string // for mount(8), empty for the usual
+	CacheBytes         uint64 // maps up to this size are kept
+	Debug              bool   // log every request
+	Log                func(line string)
+}
+
+// Engine is what makes maps. Mount takes it over, also if it fails.
+type Engine struct {
+	Pool   guests.Pool
+	Access chain.Access
+	Limits chain.Limits
+	Done   func() // lets go of the directories in Access
+}
+
+// Mounted is a mount in use, and what stands behind it.
+type Mounted struct {
+	*fusefs.Mounted
+	close func()
+}
+
+// Mount mounts. release is the release of qemu-img whose bytes are shown. Whoever gets a Mounted
+// calls Serve.
+func Mount(o Options, release img.Release, e Engine) (*Mounted, error) {
+	dir, err := files.OpenTree(o.Source)
+	if err != nil {
+		e.Pool.Close()
+		e.Done()
+		return nil, err
+	}
+	shut := func() {
+		e.Pool.Close()
+		dir.Close()
+		e.Done()
+	}
+	memory.BoundGarbage()
+	go memory.AskForHugePages(uint64(e.Limits.Cache))
+	images := source.New(dir, chain.NewEngine(e.Pool, e.Access, e.Limits), source.Options{
+		Options: chain.Options{Window: img.Whole, Release: release},
+		Shared:  o.AllowOther && !o.Override.Used(),
+	})
+	m, err := fusefs.Mount(fusefs.Options{
+		Source:     tree{images},
+		SourceDir:  o.Source,
+		Mountpoint: o.Mountpoint,
+		Include:    o.Include,
+		Exclude:    o.Exclude,
+		AllowOther: o.AllowOther,
+		AllowRoot:  o.AllowRoot,
+		Override:   o.Override,
+		FSName:     o.FSName,
+		Subtype:    o.Subtype,
+		Debug:      o.Debug,
+		Log:        o.Log,
+		Render: func(m *extent.Map, v fusefs.View) (fusefs.Rendering, error) {
+			r, err := render.New(m, views[v], release)
+			if err != nil {
+				return nil, unshowable{err}
+			}
+			return r, nil
+		},
+	})
+	if err != nil {
+		shut()
+		return nil, err
+	}
+	// The first reader should not have to wait for the guest's boot. If it fails, that reader is
+	// told why.
+	go func() { _ = e.Pool.Warm(context.Background()) }()
+	return &Mounted{m, shut}, nil
+}
+
+// unshowable is a map that a view of a release has no bytes for. Other views and releases may.
+type unshowable struct{ error }
+
+// Errno is what open says.
+func (unshowable) Errno() syscall.Errno { return unix.EOPNOTSUPP }
+
+// Serve serves until somebody unmounts or ctx ends, see fusefs.Mounted.Serve.
+func (m *Mounted) Serve(ctx context.Context) error {
+	defer m.close()
+	serving, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go memory.GiveBack(serving)
+	return m.Mounted.Serve(ctx)
+}
+
+// views are those of fusefs in terms of render.
+var views = map[fusefs.View]render.View{fusefs.JSON: render.JSON, fusefs.Text: render.Text}
