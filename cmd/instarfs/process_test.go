@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,6 +53,9 @@ func TestMain(m *testing.M) {
 		tool.env.stdout, tool.env.stderr = os.Stdout, os.Stderr
 		tool.env.newMount = func(mountOptions) (mounted, error) { return stuckMount{}, nil }
 		os.Exit(start(os.Args[1:], &tool.env))
+	}
+	if signal.Ignored(syscall.SIGHUP) { // by nohup(1); children would ignore it too
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	cache, err := os.MkdirTemp("", "instarfs-test-cache-")
 	if err != nil {
