@@ -47,16 +47,28 @@ func write(name string, q *qcow2test.Image) error {
 
 // copies makes n files of the same bytes, each in a directory of its own or all in one.
 func copies(source, pattern, first string, n int) error {
-	b, err := os.ReadFile(first)
+	info, err := os.Stat(first)
 	if err != nil {
 		return err
+	}
+	small := info.Size() <= 1<<20
+	var b []byte
+	if small {
+		if b, err = os.ReadFile(first); err != nil {
+			return err
+		}
 	}
 	for i := range n {
 		name := filepath.Join(source, fmt.Sprintf(pattern, i))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(name, b, 0o644); err != nil {
+		if small {
+			err = os.WriteFile(name, b, 0o644)
+		} else { // most of it is a hole
+			_, err = command("cp", "--sparse=always", first, name)
+		}
+		if err != nil {
 			return err
 		}
 	}
