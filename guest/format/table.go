@@ -19,25 +19,45 @@ type Table struct {
 	first, have uint64 // the entries in Buf
 }
 
+// sectorLen is what a device reads without a copy, bytes: pieces begin and end at multiples of it
+// where they can.
+const sectorLen = 512
+
 // From returns entry i and those after it that are in memory, at least need. They must fit in
 // Buf, and may be past Limit. The bytes are valid until the next call.
 func (t *Table) From(i, need uint64) ([]byte, *fault.Fault) {
-	if i < t.first || i >= t.first+t.have {
+	if need == 0 {
+		return nil, nil
+	}
+	room := uint64(len(t.Buf)) / t.EntryLen
+	next := t.first + t.have
+	switch {
+	case i >= t.first && i < next: // at least the first is in memory
+		if i+need <= next {
+			return t.Buf[(i-t.first)*t.EntryLen : t.have*t.EntryLen], nil
+		}
+		copy(t.Buf, t.Buf[(i-t.first)*t.EntryLen:t.have*t.EntryLen])
+		t.first, t.have = i, next-i
+	case next > 0 && i >= next && i-next < sectorLen/t.EntryLen && i-next+need <= room:
+		t.first, t.have = next, 0 // a few entries were left out
+	default:
 		t.first, t.have = i, 0
 	}
 	skip := i - t.first
-	if skip+need > t.have {
-		copy(t.Buf, t.Buf[skip*t.EntryLen:t.have*t.EntryLen])
-		t.first, t.have, skip = i, t.have-skip, 0
-		n := min(max(t.Limit, i+need)-i, uint64(len(t.Buf))/t.EntryLen)
-		b := t.Buf[t.have*t.EntryLen : n*t.EntryLen]
-		if f := block.ReadOne(t.Dev, b, t.Off+(i+t.have)*t.EntryLen); f != nil {
-			t.have = 0
-			return nil, f
+	n := min(max(t.Limit, i+need)-t.first, room)
+	if n == room {
+		over := (t.Off + (t.first+n)*t.EntryLen) % sectorLen / t.EntryLen
+		if over < n && n-over > max(t.have, skip+need) {
+			n -= over
 		}
-		t.have = n
 	}
-	return t.Buf[skip*t.EntryLen : t.have*t.EntryLen], nil
+	b := t.Buf[t.have*t.EntryLen : n*t.EntryLen]
+	if f := block.ReadOne(t.Dev, b, t.Off+(t.first+t.have)*t.EntryLen); f != nil {
+		t.have = 0
+		return nil, f
+	}
+	t.have = n
+	return t.Buf[skip*t.EntryLen : n*t.EntryLen], nil
 }
 
 // Repeats returns how many entries at the start of b are equal. b has at least one. entryLen is a

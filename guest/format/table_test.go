@@ -5,6 +5,7 @@ import (
 	"math/rand"
 	"testing"
 
+	"instarfs/guest/block"
 	"instarfs/guest/fault"
 	"instarfs/guest/format"
 	"instarfs/guest/format/formattest"
@@ -84,5 +85,42 @@ func TestRepeats(t *testing.T) {
 		if got := format.Repeats(b[:n*entryLen], entryLen); got != n {
 			t.Errorf("%d of %d", got, n)
 		}
+	}
+}
+
+// sectors fails a test that reads anything but whole sectors.
+type sectors struct {
+	block.Device
+	t *testing.T
+}
+
+func (s sectors) Read(reqs []block.Request) *fault.Fault {
+	for _, r := range reqs {
+		if r.Off%512 != 0 || len(r.Buf)%512 != 0 {
+			s.t.Errorf("%d bytes at %d", len(r.Buf), r.Off)
+		}
+	}
+	return s.Device.Read(reqs)
+}
+
+// TestTableReadsSectors leaves out entries as a walk of a VHDX leaves out those of bitmaps, some of
+// which are the first that is not in memory.
+func TestTableReadsSectors(t *testing.T) {
+	const entries = 1 << 16
+	dev := formattest.Bytes(make([]byte, 8*entries))
+	tab := format.Table{Dev: sectors{dev, t}, Buf: dev.Buffer(4096 * 8), EntryLen: 8,
+		Limit: entries}
+	for i := uint64(0); i < entries; {
+		b, f := tab.From(i, 1)
+		if f != nil {
+			t.Fatal(f)
+		}
+		n := min(uint64(len(b))/8, 64-i%65)
+		if i += n; i%65 == 64 {
+			i++
+		}
+	}
+	if dev.Reads > 20 {
+		t.Errorf("%d reads", dev.Reads)
 	}
 }
