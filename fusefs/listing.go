@@ -170,6 +170,11 @@ func (l *listing) Lookup(
 		}
 		return nil, syscall.ENOENT
 	}
+	if _, ok := l.dir.tree.source.Cached(i.path, i.info.Generation); !ok {
+		// The size would have to be asked for anyway. Most who list a directory do not, and need no
+		// inode for each name.
+		return nil, syscall.ENOENT
+	}
 	node := l.dir.view(ctx, name, i.path, i.view, *i.info, i.ino, out)
 	if l.dir.habits.Listed(name) {
 		out.SetEntryTimeout(0)
