@@ -2,6 +2,7 @@ package files
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,7 +41,7 @@ func listed(path string, mode uint32) ([]byte, error) {
 	}
 	switch err {
 	case nil:
-		return b[:n], nil
+		return slices.Clone(b[:n]), nil // few files have one, and need memory for it
 	case unix.ENODATA, unix.EOPNOTSUPP:
 		return nil, nil
 	}
