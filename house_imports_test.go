@@ -109,6 +109,8 @@ var lattice = []room{
 	{"cmd/instarfs/options", "guest/img", "how options are parsed: not which there are"},
 	{"cmd/instarfs/memory", "mountinfo", "how much there is: not what for"},
 	{"cmd/instarfs/progress", "guest/show", "a line that updates itself: not about what"},
+	{"cmd/instarfs/logs", "guest/show", "how lines are written: not what about"},
+	{"cmd/instarfs/service", "", "what a service manager is told: not by whom"},
 	{"cmd/instarfs/process", "", "how a process ends: not what it did"},
 	{"cmd/instarfs/guests",
 		"cmd/instarfs/memory guest/payload vmm vmm/chain vmm/guestcache vmm/jail " +
@@ -119,7 +121,8 @@ var lattice = []room{
 			"vmm/files vmm/source",
 		"puts a tree onto an engine: not what a command line says of it"},
 	{"cmd/instarfs",
-		"cmd/instarfs/guests cmd/instarfs/memory cmd/instarfs/mirror cmd/instarfs/options " +
+		"cmd/instarfs/guests cmd/instarfs/logs cmd/instarfs/memory cmd/instarfs/mirror " +
+			"cmd/instarfs/options cmd/instarfs/service " +
 			"cmd/instarfs/process cmd/instarfs/progress " +
 			"guest/extent guest/fault guest/img guest/payload guest/show " +
 			"mountinfo render vmm/chain vmm/files vmm/gate vmm/session",
@@ -165,6 +168,7 @@ var owners = []room{
 	{"github.com/hanwen/go-fuse/v2", "fusefs fusefs/answer fusefs/caller fusefs/circle",
 		"one dependency, one owner"},
 	{"github.com/hashicorp/golang-lru/v2", "cache", "one dependency, one owner"},
+	{"github.com/coreos/go-systemd/v22", "cmd/instarfs/service", "one dependency, one owner"},
 	{"github.com/spf13/cobra", "cmd/instarfs cmd/instarfs/options", "one dependency, one owner"},
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"syscall"
 
+	"instarfs/cmd/instarfs/logs"
 	"instarfs/cmd/instarfs/mirror"
 	"instarfs/guest/extent"
 	"instarfs/guest/fault"
@@ -16,6 +17,7 @@ import (
 type env struct {
 	stdout, stderr io.Writer
 	terminal       bool // stderr is a terminal
+	journal        bool // stderr is read by journald
 	root           bool // the effective user is root
 
 	newEngine func(sharedOptions) (engine, error) // for one map
@@ -85,6 +87,7 @@ type mountOptions struct {
 	mirror.Options
 	Background bool   // serve in another process, see process.Background
 	PIDFile    string // gets the number of the process that serves
+	Logs       logs.Options
 }
 
 // mounted is a file system that can be used.

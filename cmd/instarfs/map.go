@@ -68,7 +68,7 @@ func mapByArgs(ctx context.Context, e *env, args []string) error {
 
 // runMap maps the image and prints the map.
 func runMap(ctx context.Context, e *env, a *mapArgs) error {
-	a.Access.warn(e)
+	a.Access.warn(func(line string) { e.say("%s", line) })
 	name, err := fileName(a.file, a.Release)
 	if err != nil {
 		return err

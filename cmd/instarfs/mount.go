@@ -1,20 +1,13 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"syscall"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
 	"instarfs/cmd/instarfs/mirror"
 	"instarfs/cmd/instarfs/options"
-	"instarfs/cmd/instarfs/process"
 )
 
 const mountHelp = `Show, at MOUNTPOINT, the tree of SOURCE with two files for every disk image in it: NAME.map.json and
@@ -69,6 +62,15 @@ func (o *mountOptions) rows() []options.Option {
 			Help: "return when the mount is ready; it then logs to syslog"},
 		{Long: "pid-file", Arg: "FILE", Set: options.Text(&o.PIDFile),
 			Help: "write the process number of the mount to this file"},
+		{Long: "log-format", Arg: "HOW", Usual: "text",
+			Set: options.OneOf(&o.Logs.JSON, options.Word("text", false),
+				options.Word("json", true)),
+			Help: "lines for people, or JSON for programs"},
+		{Long: "log-level", Arg: "LEVEL", Usual: "info",
+			Set: options.OneOf(&o.Logs.Level, options.Word("debug", slog.LevelDebug),
+				options.Word("info", slog.LevelInfo), options.Word("warn", slog.LevelWarn),
+				options.Word("error", slog.LevelError)),
+			Help: "what is not less important than debug, info, warn or error"},
 		{Long: "debug", Set: options.Bool(&o.Debug), Help: "log every request of the kernel"},
 	}
 	return append(own, o.sharedOptions.rows()...)
@@ -100,72 +102,4 @@ func mountCommand(e *env) *cobra.Command {
 	cmd.Flags().StringArrayVarP(&lists, "option", "o", nil,
 		"the options above as mount `OPTS`: allow_other,cache_bytes=1G")
 	return cmd
-}
-
-// runMount mounts and serves until the mount is gone. In the background, it returns when the mount
-// can be used.
-func runMount(ctx context.Context, e *env, o mountOptions) (err error) {
-	if o.Background && !e.detached() {
-		return e.background(ctx)
-	}
-	if err := o.absolute(); err != nil {
-		return err
-	}
-	if !o.Background && !e.behind &&
-		slices.ContainsFunc(append([]string{o.Source}, o.Access.AllowDirs...), e.mayHold) {
-		return process.ServeBehind(ctx, e.leave)
-	}
-	o.Log = func(line string) { e.print("instarfs: " + line + "\n") }
-	o.Access.warn(e)
-	m, err := e.newMount(o)
-	if err != nil {
-		return err
-	}
-	e.leave(func(syscall.Signal) { _ = m.Abort() })
-	defer e.leave(nil)
-	done, err := e.announce(o)
-	if err != nil {
-		return errors.Join(err, m.Abort())
-	}
-	defer done()
-	return m.Serve(ctx)
-}
-
-// absolute makes all paths independent of the working directory, which a mount in the background
-// leaves.
-func (o *mountOptions) absolute() error {
-	if !o.Background {
-		return nil
-	}
-	for _, p := range []*string{&o.Source, &o.Mountpoint, &o.PIDFile} {
-		if *p == "" {
-			continue
-		}
-		abs, err := filepath.Abs(*p)
-		if err != nil {
-			return fmt.Errorf("mount %s: find the working directory: %w", *p, err)
-		}
-		*p = abs
-	}
-	return nil
-}
-
-// announce says that the mount can be used. done takes back what must not outlive it.
-func (e *env) announce(o mountOptions) (done func(), err error) {
-	done = func() {}
-	if o.PIDFile != "" {
-		pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
-		if err := os.WriteFile(o.PIDFile, pid, 0o644); err != nil {
-			return done, fmt.Errorf("mount: --pid-file: %w", err)
-		}
-		done = func() { _ = os.Remove(o.PIDFile) }
-	}
-	if !o.Background {
-		e.say("mounted %s at %s; stop with Ctrl-C or: fusermount3 -u %s", o.Source, o.Mountpoint,
-			o.Mountpoint)
-		return done, nil
-	}
-	e.stderr = e.ready()
-	e.say("mounted %s at %s", o.Source, o.Mountpoint)
-	return done, nil
 }

@@ -21,12 +21,12 @@ type accessOptions struct {
 const maxMaxDepth = 65535
 
 // warn tells users what such options let images do.
-func (a *accessOptions) warn(e *env) {
+func (a *accessOptions) warn(say func(line string)) {
 	if a.References == files.Any {
-		e.say("warning: --references any: images decide which of this computer's files are opened")
+		say("warning: --references any: images decide which of this computer's files are opened")
 	}
 	if a.OwnRights {
-		e.say("warning: --reference-rights mount: files that images name are opened with the " +
+		say("warning: --reference-rights mount: files that images name are opened with the " +
 			"rights of this process, " +
 			"also those that the images' owners may not read")
 	}

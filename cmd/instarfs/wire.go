@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"instarfs/cmd/instarfs/guests"
+	"instarfs/cmd/instarfs/logs"
 	"instarfs/cmd/instarfs/memory"
 	"instarfs/cmd/instarfs/mirror"
 	"instarfs/guest/payload"
@@ -25,6 +26,7 @@ func wire() *env {
 		stdout:       os.Stdout,
 		stderr:       os.Stderr,
 		terminal:     err == nil,
+		journal:      logs.ToJournal(os.Stderr),
 		root:         os.Geteuid() == 0,
 		helper:       calledAsHelper(os.Args[0]),
 		newEngine:    newEngine,
