@@ -53,10 +53,12 @@ func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Benchmarks
 
-Written by `+"`make bench`"+` on %s, which compares with the installed qemu-img in the same run, in turns. Times are medians, of
-whole processes from start to end unless a line says otherwise, with the shortest and the longest in brackets; the ratios are what
-counts. Before anything is measured, memory is touched and freed: a hypervisor gives a machine its memory when it is touched
-first, which takes longer than what is measured, and the peer, which writes to /dev/null, touches none.
+Written by `+"`make bench`"+` on %s, which compares with the installed qemu-img
+in the same run, in turns. Times are medians, of whole processes from start to end unless a line says
+otherwise, with the shortest and the longest in brackets; the ratios are what counts. Before anything
+is measured, memory is touched and freed: a hypervisor gives a machine its memory when it is touched
+first, which takes longer than what is measured, and the peer, which writes to /dev/null, touches
+none. Where a goal is missed, floors.md says where the time goes.
 
 Machine: %s. Peer: %s.
 
