@@ -95,7 +95,7 @@ func TestUnitFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		name := strings.Replace(filepath.Base(unit), "@.", "@images.", 1)
-		text := strings.ReplaceAll(string(b), "/usr/bin/instarfs", program)
+		text := strings.ReplaceAll(string(b), "/usr/local/bin/instarfs", program)
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
