@@ -24,8 +24,8 @@ func BoundGarbage() {
 func afterCollection(f func()) {
 	type ball struct{ _ [16]byte } // too large to share its memory with others
 	runtime.AddCleanup(&ball{}, func(f func()) {
+		afterCollection(f) // before f is done, so that no collection after it is missed
 		f()
-		afterCollection(f)
 	}, f)
 }
 
