@@ -54,7 +54,7 @@ func (b *bench) formats() error {
 	for i := range clusters { // their bytes are never read
 		*q.Entry(i) = qcow2test.EntryCompressed | q.Alloc(1)
 	}
-	if err := write(file("compressed.qcow2"), q); err != nil {
+	if err := q.WriteFile(file("compressed.qcow2")); err != nil {
 		return err
 	}
 	if err := runs([]string{"qemu-img", "create", "-q", "-f", "vmdk", file("large.vmdk"), "2T"},

@@ -16,7 +16,7 @@ func smallImage(name string) error {
 	q.Data(1, 1)
 	q.Data(16, 2)
 	q.Zero(40, 8)
-	return write(name, q)
+	return q.WriteFile(name)
 }
 
 // largeImage has a map of n extents: every other cluster is allocated. Only its metadata takes
@@ -27,22 +27,7 @@ func largeImage(name string, n uint64) error {
 	for i := uint64(0); i < n; i += 2 {
 		*q.Entry(i) = q.Alloc(1) | qcow2test.EntryCopied
 	}
-	return write(name, q)
-}
-
-func write(name string, q *qcow2test.Image) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := q.Write(f); err != nil {
-		return err
-	}
-	return f.Close()
+	return q.WriteFile(name)
 }
 
 // copies makes n files of the same bytes, each in a directory of its own or all in one.

@@ -13,6 +13,9 @@ import (
 func (b *bench) overlays() error {
 	n, extents := 100/b.scale, uint64(200_000/b.scale)
 	source := filepath.Join(b.work, "overlays")
+	if err := os.MkdirAll(filepath.Join(source, "overlays"), 0o755); err != nil {
+		return err
+	}
 	if err := largeImage(filepath.Join(source, "base.qcow2"), extents); err != nil {
 		return err
 	}
@@ -24,7 +27,7 @@ func (b *bench) overlays() error {
 		q.Data(uint64(10*i), 3)
 		q.Zero(uint64(1000+10*i), 5)
 		name := filepath.Join(source, "overlays", fmt.Sprintf("disk%02d.qcow2", i))
-		if err := write(name, q); err != nil {
+		if err := q.WriteFile(name); err != nil {
 			return err
 		}
 	}

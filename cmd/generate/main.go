@@ -65,7 +65,7 @@ func generate(dir string, extents uint64, count uint) error {
 		return err
 	}
 	if extents > 0 {
-		return write(dir, "extents.qcow2", alternating(extents))
+		return alternating(extents).WriteFile(filepath.Join(dir, "extents.qcow2"))
 	}
 	if count > 0 {
 		return many(dir, count)
@@ -74,24 +74,11 @@ func generate(dir string, extents uint64, count uint) error {
 		return err
 	}
 	for name, q := range samples() {
-		if err := write(dir, name, q); err != nil {
+		if err := q.WriteFile(filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// write writes one image, and replaces a file of that name.
-func write(dir, name string, q *qcow2test.Image) error {
-	f, err := os.Create(filepath.Join(dir, name))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := q.Write(f); err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 // sparseRaw has data at its start, in the middle and in the last, partial sector.
@@ -124,7 +111,7 @@ func many(dir string, count uint) error {
 		}
 		q := qcow2test.New(16<<20, 16)
 		q.Data(uint64(i%200), 1)
-		if err := write(sub, fmt.Sprintf("disk%05d.qcow2", i), q); err != nil {
+		if err := q.WriteFile(filepath.Join(sub, fmt.Sprintf("disk%05d.qcow2", i))); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"math/bits"
+	"os"
 
 	"instarfs/guest/format/formattest"
 )
@@ -160,4 +161,17 @@ func (m *memory) WriteAt(b []byte, off int64) (int, error) {
 		*m = grown
 	}
 	return copy((*m)[off:], b), nil
+}
+
+// WriteFile writes the image to a file, and replaces a file of that name.
+func (q *Image) WriteFile(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := q.Write(f); err != nil {
+		return err
+	}
+	return f.Close()
 }
