@@ -110,7 +110,7 @@ func TestSourceThatHangs(t *testing.T) {
 func TestCallTime(t *testing.T) {
 	source, stop, goOn := hangingSource(t)
 	dir := t.TempDir()
-	const callTime = 5 * time.Second
+	const callTime = time.Second
 	s := serveBy(t, child(walkedChild, "mount", "--call-time", callTime.String(), source, dir),
 		source, dir)
 	stop()
