@@ -126,15 +126,22 @@ func TestSpansOf(t *testing.T) {
 	}
 }
 
-// TestSpans looks for the holes of a file.
-func TestSpans(t *testing.T) {
+// openWritable opens an empty image, and its file for writing, until the test ends.
+func openWritable(t *testing.T) (*File, *os.File) {
+	t.Helper()
 	i, name := openNamed(t, "")
-	defer i.Close()
+	t.Cleanup(i.Close)
 	f, err := os.OpenFile(name, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	t.Cleanup(func() { f.Close() })
+	return i, f
+}
+
+// TestSpans looks for the holes of a file.
+func TestSpans(t *testing.T) {
+	i, f := openWritable(t)
 	const block = 1 << 16
 	if _, err := f.WriteAt(make([]byte, block), block); err != nil {
 		t.Fatal(err)
@@ -203,16 +210,11 @@ func TestSpansOfExtents(t *testing.T) {
 // TestSpansListed compares the two ways to find the spans of a file with every kind of extent:
 // data, holes, what was reserved and never written, and what is not written back yet.
 func TestSpansListed(t *testing.T) {
-	i, name := openNamed(t, "")
-	defer i.Close()
-	f, err := os.OpenFile(name, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+	i, f := openWritable(t)
 	const block, blocks = 4096, 20000
 	random := rand.New(rand.NewPCG(1, 2))
 	for n := range int64(blocks) {
+		var err error
 		switch k := random.IntN(100); {
 		case k < 45:
 			_, err = f.WriteAt([]byte{1}, n*block)
