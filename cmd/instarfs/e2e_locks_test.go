@@ -33,7 +33,8 @@ func lockAsWriter(t *testing.T, file string) (unlock func()) {
 func TestLocksOfCachedMaps(t *testing.T) {
 	needs.Qemu(t)
 	source := t.TempDir()
-	out := bash(t, `set -e; cd $S; qemu-img create -q -f qcow2 base.qcow2 1M; qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 over.qcow2
+	out := bash(t, `set -e; cd $S; qemu-img create -q -f qcow2 base.qcow2 1M
+		qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 over.qcow2
 		qemu-img create -q -f qcow2 alone.qcow2 1M; truncate -s 1M plain.raw`, "S="+source)
 	if out != "" {
 		t.Fatal(out)

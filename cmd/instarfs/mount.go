@@ -14,7 +14,8 @@ const mountHelp = `Show, at MOUNTPOINT, the tree of SOURCE with two files for ev
 NAME.map.txt, the allocation map as qemu-img map prints it. The first read of one runs the map guest; what changes
 in SOURCE changes in the mount. Nothing is written.
 
-The command stays in the foreground and says when the mount is ready. SIGINT (Ctrl-C), SIGTERM, SIGHUP
+The command stays in the foreground and says when the mount is ready; with --background, and as
+instarfs SOURCE MOUNTPOINT [-o OPTIONS], which mount(8) calls, it returns then. SIGINT (Ctrl-C), SIGTERM, SIGHUP
 or fusermount3 -u MOUNTPOINT unmount; a second SIGINT or SIGTERM leaves at once. SIGQUIT (Ctrl-\)
 detaches the mount and prints what the program was doing.
 
