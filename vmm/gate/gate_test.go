@@ -107,8 +107,8 @@ func TestCallerGivesUp(t *testing.T) {
 	want := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stuck, dropped := make(chan struct{}), make(chan int, 1)
-	go func() { cancel(want) }()
 	_, err := Do(ctx, g, On{Device: here}, func(n int) { dropped <- n }, func() (int, error) {
+		cancel(want) // only now: a call whose caller gave up before is not made
 		<-stuck
 		return 5, nil
 	})
