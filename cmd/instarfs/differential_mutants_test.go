@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +31,9 @@ type region = formattest.Region
 
 // mutantsEach is how many mutants are made of each random image.
 const mutantsEach = 16
+
+// maxGrowth is more than Mutate makes a file longer, in bytes.
+const maxGrowth = 8 << 10
 
 // TestDifferentialMutants is TestDifferential for images with a few changed bits: in headers,
 // entries of tables, lengths of files. A failure names the seed; with -artifacts, go test keeps
@@ -78,6 +82,7 @@ type mutant struct {
 	changed string // of the file that is changed, the same or one that it refers to
 	format  string // given with -f, if probes do not find the format
 	bytes   []byte
+	scratch []byte // where they are changed
 	regions []region
 	repair  func(*rand.Rand, []byte) []byte // mostly corrects checksums
 }
@@ -85,7 +90,8 @@ type mutant struct {
 // next writes another mutant, and returns a command line that maps it.
 func (m *mutant) next(t *testing.T, rng *rand.Rand) []string {
 	t.Helper()
-	b := formattest.Mutate(rng, m.bytes, m.regions...)
+	m.scratch = append(slices.Grow(m.scratch[:0], len(m.bytes)+maxGrowth), m.bytes...)
+	b := formattest.Mutate(rng, m.scratch, m.regions...)
 	if m.repair != nil {
 		b = m.repair(rng, b)
 	}
@@ -111,7 +117,7 @@ func (m *mutant) next(t *testing.T, rng *rand.Rand) []string {
 	return append(args, m.name)
 }
 
-// writeSparse writes a file whose blocks of zeroes are holes, and settles it.
+// writeSparse writes a file whose blocks of zeroes are holes, and syncs it.
 func writeSparse(t *testing.T, name string, b []byte) {
 	t.Helper()
 	f, err := os.Create(name)
@@ -126,7 +132,7 @@ func writeSparse(t *testing.T, name string, b []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settle(t, name)
+	syncAndAge(t, name)
 }
 
 // setAside moves the changed file to a directory of its own, with the others beside it.

@@ -161,10 +161,8 @@ func crafted(t *testing.T, rng *rand.Rand, name string) {
 	}
 }
 
-// settle makes a file give the same answers whoever looks at it: what it occupies decides whether
-// qcow2 looks for holes, so it is written out; what was reserved and never written is a hole until
-// somebody has read it, so it is read. It seems to be a minute old, so that nobody waits for its
-// last write to be over.
+// settle makes a file give the same answers whoever looks at it. It is read, because what was
+// reserved and never written is a hole until somebody has read it, and then synced and aged.
 func settle(t *testing.T, name string) {
 	t.Helper()
 	f, err := os.Open(name)
@@ -172,10 +170,22 @@ func settle(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := f.Sync(); err != nil {
+	if _, err := io.Copy(io.Discard, f); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.Copy(io.Discard, f); err != nil {
+	syncAndAge(t, name)
+}
+
+// syncAndAge writes a file out, because what it occupies decides whether qcow2 looks for holes. The
+// file then seems to be a minute old, so that nobody waits for its last write to be over.
+func syncAndAge(t *testing.T, name string) {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
 		t.Fatal(err)
 	}
 	if old := time.Now().Add(-time.Minute); os.Chtimes(name, old, old) != nil {

@@ -14,11 +14,10 @@ type Patch struct {
 	Bytes []byte
 }
 
-// Mutate returns a changed copy of a file's bytes. Most changes are in the regions, which are where
-// its metadata lies: bits are flipped, numbers set to what is seldom tested, entries swapped or
-// copied over others. Some files are cut or made longer.
+// Mutate changes a file's bytes in place, and returns them, for some files are cut or made longer.
+// Most changes are in the regions, which are where its metadata lies: bits are flipped, numbers set
+// to what is seldom tested, entries swapped or copied over others.
 func Mutate(rng *rand.Rand, b []byte, regions ...Region) []byte {
-	b = append([]byte(nil), b...)
 	for range 1 + rng.Intn(3) {
 		r := regions[rng.Intn(len(regions))]
 		if r.Off >= uint64(len(b)) {
