@@ -88,6 +88,7 @@ type mountOptions struct {
 	Background bool   // serve in another process, see process.Background
 	PIDFile    string // gets the number of the process that serves
 	Logs       logs.Options
+	Note       func(line string) // gets what is worth knowing of a mount that works
 }
 
 // mounted is a file system that can be used.

@@ -66,6 +66,8 @@ func (e *env) serve(
 	ctx context.Context, o mountOptions, out *logs.Output, log *slog.Logger,
 ) error {
 	o.Log = func(line string) { log.Warn(line) }
+	var notes []string
+	o.Note = func(line string) { notes = append(notes, line) }
 	o.Access.warn(o.Log)
 	m, err := e.newMount(o)
 	if err != nil {
@@ -87,6 +89,10 @@ func (e *env) serve(
 		log.Info(text)
 	} else {
 		log.Info(text + "; stop with Ctrl-C or: fusermount3 -u " + point)
+	}
+	// Only now: who mounts in the background reads what went wrong, and these go to the log.
+	for _, line := range notes {
+		log.Info(line)
 	}
 	if err := service.Ready(text); err != nil {
 		log.Warn("tell the service manager that the mount is ready: " + err.Error())

@@ -106,7 +106,7 @@ func newMount(o mountOptions) (mounted, error) {
 	}
 	m, err := newMountOn(pool, shared, o)
 	if err == nil && note != "" {
-		o.Log(note)
+		o.Note(note)
 	}
 	return m, err
 }
