@@ -112,6 +112,9 @@ var lattice = []room{
 	{"cmd/instarfs/logs", "guest/show", "how lines are written: not what about"},
 	{"cmd/instarfs/service", "", "what a service manager is told: not by whom"},
 	{"cmd/instarfs/process", "", "how a process ends: not what it did"},
+	{"cmd/instarfs/ending", "cmd/instarfs/process", "kinds of errors: not what is said of them"},
+	{"cmd/instarfs/misuse", "cmd/instarfs/ending cmd/instarfs/options guest/img guest/show",
+		"qemu-img's words for a command line: not what it asks for"},
 	{"cmd/instarfs/guests",
 		"cmd/instarfs/memory guest/payload vmm vmm/chain vmm/guestcache vmm/jail " +
 			"vmm/kvm vmm/ledger vmm/session vmm/turns",
@@ -121,8 +124,8 @@ var lattice = []room{
 			"vmm/files vmm/source",
 		"puts a tree onto an engine: not what a command line says of it"},
 	{"cmd/instarfs",
-		"cmd/instarfs/guests cmd/instarfs/logs cmd/instarfs/memory cmd/instarfs/mirror " +
-			"cmd/instarfs/options cmd/instarfs/service " +
+		"cmd/instarfs/ending cmd/instarfs/guests cmd/instarfs/logs cmd/instarfs/memory " +
+			"cmd/instarfs/mirror cmd/instarfs/misuse cmd/instarfs/options cmd/instarfs/service " +
 			"cmd/instarfs/process cmd/instarfs/progress " +
 			"guest/extent guest/fault guest/img guest/payload guest/show " +
 			"mountinfo render vmm/chain vmm/files vmm/gate vmm/session",

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"instarfs/cmd/instarfs/ending"
 	"instarfs/cmd/instarfs/options"
 )
 
@@ -70,15 +71,6 @@ func isMount(root *cobra.Command, args []string) bool {
 	return strings.Contains(operands[0], "/") || err == nil
 }
 
-// helperError is an error with the exit status that mount(8) passes on.
-type helperError struct {
-	code int
-	err  error
-}
-
-func (e helperError) Error() string { return e.err.Error() }
-func (e helperError) Unwrap() error { return e.err }
-
 // Exit statuses of a helper, see mount(8).
 const (
 	helperUsage  = 1
@@ -90,15 +82,15 @@ func runHelper(ctx context.Context, e *env, args []string) error {
 	o, fake, err := e.parseHelper(args)
 	switch {
 	case err != nil && e.helper:
-		return helperError{helperUsage, err}
+		return ending.Helper{Code: helperUsage, Err: err}
 	case err != nil:
-		return usageError{err}
+		return ending.Usage{Err: err}
 	case fake:
 		return nil
 	}
 	err = runMount(ctx, e, *o)
 	if err != nil && e.helper {
-		return helperError{helperFailed, err}
+		return ending.Helper{Code: helperFailed, Err: err}
 	}
 	return err
 }

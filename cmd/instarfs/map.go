@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"instarfs/cmd/instarfs/ending"
 	"instarfs/cmd/instarfs/options"
 	"instarfs/cmd/instarfs/progress"
 	"instarfs/guest/fault"
@@ -61,7 +62,7 @@ func mapByArgs(ctx context.Context, e *env, args []string) error {
 		e.say("%s", w)
 	}
 	if err != nil {
-		return a.words().misuse(err)
+		return a.words().Word(err)
 	}
 	return runMap(ctx, e, a)
 }
@@ -119,9 +120,9 @@ func mapFile(ctx context.Context, e *env, a *mapArgs, name string) (*mapResult, 
 			e.print("instarfs: " + text)
 		}
 		if errors.As(err, &f) && aborts(f) {
-			return nil, abortError{f.Message()}
+			return nil, ending.Abort{Assertion: f.Message()}
 		}
-		return nil, qemuError{fmt.Sprintf("Could not open '%s': %s", show.Line(a.file),
+		return nil, ending.Qemu{Text: fmt.Sprintf("Could not open '%s': %s", show.Line(a.file),
 			qemu.QemuText())}
 	default:
 		return nil, err

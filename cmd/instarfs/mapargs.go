@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 
+	"instarfs/cmd/instarfs/ending"
+	"instarfs/cmd/instarfs/misuse"
 	"instarfs/cmd/instarfs/options"
 	"instarfs/guest/show"
 	"instarfs/render"
@@ -30,9 +32,6 @@ func newMapArgs() *mapArgs {
 }
 
 var errHelp = errors.New("help is wanted")
-
-// errOneName is a command line without the name of a file, or with more than one.
-var errOneName = errors.New("expecting one image file name")
 
 // rows returns the rows of the options of map, which set a. --object is here for its
 // prefixes; it is refused like --image-opts.
@@ -69,7 +68,7 @@ func (a *mapArgs) setFormat(name string) error {
 // number returns a set function for a number of bytes as the profile's qemu-img reads it.
 func (a *mapArgs) number(to *uint64) func(string) error {
 	return func(s string) error {
-		n, hexSuffix, err := options.ParseNumber(s, a.words().modern)
+		n, hexSuffix, err := options.ParseNumber(s, a.words().Modern())
 		if hexSuffix && a.Release.IsQemu() {
 			a.warnings = append(a.warnings,
 				"warning: Using a multiplier suffix on hex numbers is deprecated: "+s)
@@ -115,7 +114,7 @@ func (a *mapArgs) parse(items []options.Item, names []string) error {
 			return it.Problem
 		case it.Option.Long == "qemu-version":
 			continue
-		case it.Option.Long == "output" && !a.words().modern:
+		case it.Option.Long == "output" && !a.words().Modern():
 			output = &it // which is checked later, the last of several only
 			continue
 		}
@@ -124,7 +123,7 @@ func (a *mapArgs) parse(items []options.Item, names []string) error {
 		}
 	}
 	if len(names) != 1 {
-		return errOneName
+		return misuse.ErrOneName
 	}
 	a.file = names[0]
 	if output != nil {
@@ -135,13 +134,13 @@ func (a *mapArgs) parse(items []options.Item, names []string) error {
 	isQemu := a.Release.IsQemu()
 	switch {
 	case a.unsupported == "image-opts" && a.hasFormat && isQemu:
-		return qemuError{"--image-opts and --format are mutually exclusive"}
+		return ending.Qemu{Text: "--image-opts and --format are mutually exclusive"}
 	case a.unsupported != "":
 		return fmt.Errorf(
 			"--%s is not supported (instarfs accepts FILENAME directly; see docs/quirks.md)",
 			a.unsupported)
 	case a.hasFormat && a.options.Format == "" && isQemu:
-		return qemuError{"Could not open '" + show.Line(a.file) + "': Unknown driver ''"}
+		return ending.Qemu{Text: "Could not open '" + show.Line(a.file) + "': Unknown driver ''"}
 	case a.hasFormat && a.options.Format == "":
 		return errors.New("--format '' names no format")
 	}
@@ -164,4 +163,4 @@ func windowEnd(start, length uint64, isQemu bool) uint64 {
 }
 
 // words are those of the profile.
-func (a *mapArgs) words() words { return wordsOf(a.Release) }
+func (a *mapArgs) words() misuse.Words { return misuse.Of(a.Release) }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"instarfs/cmd/instarfs/ending"
 	"instarfs/guest/fault"
 	"instarfs/guest/img"
 	"instarfs/guest/show"
@@ -26,7 +27,7 @@ func fileName(typed string, p img.Release) (string, error) {
 	protocol, rest, ok := cutProtocol(name)
 	switch {
 	case ok && protocol != "file":
-		return "", qemuError{fmt.Sprintf("Could not open '%s': Unknown protocol '%s'",
+		return "", ending.Qemu{Text: fmt.Sprintf("Could not open '%s': Unknown protocol '%s'",
 			show.Line(typed), show.Line(protocol))}
 	case ok:
 		name = rest
@@ -35,7 +36,7 @@ func fileName(typed string, p img.Release) (string, error) {
 		}
 	}
 	if name == "" {
-		return "", qemuError{fmt.Sprintf(
+		return "", ending.Qemu{Text: fmt.Sprintf(
 			"Could not open '%s': The 'file' block driver requires a file name",
 			show.Line(typed))}
 	}
@@ -82,7 +83,7 @@ func printLikeQemu(e *env, a *mapArgs, res *mapResult) error {
 	if err == nil && res.Failed != nil {
 		if assertion, aborts := res.Failed.QemuWalkEnd(show.Line(a.file)); aborts {
 			_, _ = io.Copy(e.stdout, io.NewSectionReader(r, 0, r.Size()/stdioBuffer*stdioBuffer))
-			return abortError{assertion}
+			return ending.Abort{Assertion: assertion}
 		}
 	}
 	_, _ = r.WriteTo(e.stdout)
@@ -90,7 +91,7 @@ func printLikeQemu(e *env, a *mapArgs, res *mapResult) error {
 	case err != nil:
 		// qemu-img looks no further than the extent that it cannot show.
 		warnOfCorruption(e, res.Format, res.Warnings)
-		return qemuError{err.Error()}
+		return ending.Qemu{Text: err.Error()}
 	case res.Failed == nil:
 		warnOfCorruption(e, res.Format, res.Warnings)
 		return nil
@@ -98,7 +99,7 @@ func printLikeQemu(e *env, a *mapArgs, res *mapResult) error {
 	events := res.Warnings[:len(res.Warnings):len(res.Warnings)]
 	warnOfCorruption(e, res.Format, append(events, res.Failed))
 	text, _ := res.Failed.QemuWalkEnd(show.Line(a.file))
-	return qemuError{text}
+	return ending.Qemu{Text: text}
 }
 
 // aborts reports whether an assertion of qemu-img fails when it meets f.

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
 
+	"instarfs/cmd/instarfs/ending"
 	"instarfs/cmd/instarfs/mirror"
 	"instarfs/cmd/instarfs/options"
 )
@@ -93,7 +93,7 @@ func mountCommand(e *env) *cobra.Command {
 			o.Source, o.Mountpoint = args[0], args[1]
 			for _, list := range lists {
 				if err := options.ApplyMountOptions(rows, list, options.Tolerance{}); err != nil {
-					return usageError{fmt.Errorf("mount: -o %w (see 'instarfs mount --help')", err)}
+					return ending.Usagef("mount: -o %w (see 'instarfs mount --help')", err)
 				}
 			}
 			return runMount(cmd.Context(), e, *o)

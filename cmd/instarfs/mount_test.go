@@ -154,7 +154,7 @@ func TestMountOptions(t *testing.T) {
 		if code := tool.run(append([]string{"mount"}, tc.args...)...); code != 0 {
 			t.Errorf("%q: exit %d: %s", tc.args, code, tool.stderr.String())
 		}
-		tool.mount.asked.Log = nil
+		tool.mount.asked.Log, tool.mount.asked.Note = nil, nil
 		if !reflect.DeepEqual(tool.mount.asked, tc.want) {
 			t.Errorf("%q: %+v, want %+v", tc.args, tool.mount.asked, tc.want)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"instarfs/cmd/instarfs/ending"
 	"instarfs/cmd/instarfs/options"
 	"instarfs/cmd/instarfs/process"
 	"instarfs/guest/show"
@@ -19,54 +20,6 @@ import (
 // one line each, beginning with "instarfs: ", without a capital in front or a full stop at the end.
 // A line says what was tried, on which file, why it went wrong and what to do. The texts of a
 // qemu-img profile are qemu-img's instead.
-
-// usageError is a command line that makes no sense.
-type usageError struct{ err error }
-
-func (e usageError) Error() string { return e.err.Error() }
-func (e usageError) Unwrap() error { return e.err }
-
-// qemuError is a text of qemu-img, which may have more than one line.
-type qemuError struct{ text string }
-
-func (e qemuError) Error() string { return e.text }
-
-// getoptError is a text of the C library's getopt, which names the command too.
-type getoptError struct{ text string }
-
-func (e getoptError) Error() string { return e.text }
-
-// abortError is an assertion that fails in qemu-img, which ends it by SIGABRT.
-type abortError struct{ assertion string }
-
-func (e abortError) Error() string { return e.assertion }
-
-// exitCode is the only place where exit statuses are decided. map answers 1 where others answer 2,
-// because scripts made for qemu-img know no other: its mistakes on the command line are no
-// usageError.
-func exitCode(err error) int {
-	var usage usageError
-	var sig process.SignalError
-	var abort abortError
-	var status process.StatusError
-	var helper helperError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &helper) && !errors.As(err, &status):
-		return helper.code
-	case errors.As(err, &status):
-		return status.Code
-	case errors.As(err, &abort):
-		return 128 + int(syscall.SIGABRT)
-	case errors.As(err, &sig):
-		return sig.Status()
-	case errors.As(err, &usage):
-		return 2
-	default:
-		return 1
-	}
-}
 
 // exitHelp is the part of a command's help that tells its exit statuses, beginning with what
 // success and failure mean.
@@ -83,7 +36,7 @@ func run(ctx context.Context, args []string, e *env) int {
 	if err != nil {
 		e.report(err)
 	}
-	return exitCode(err)
+	return ending.Status(err)
 }
 
 // execute carries out a command line. A map does without what all other commands need, which takes
@@ -106,16 +59,16 @@ func execute(ctx context.Context, args []string, e *env) error {
 
 // report prints an error.
 func (e *env) report(err error) {
-	var qemu qemuError
-	var getopt getoptError
+	var qemu ending.Qemu
+	var getopt ending.Getopt
 	var status process.StatusError
 	switch {
 	case errors.As(err, &status): // the process that did the work has said why
 	case errors.Is(err, syscall.EPIPE): // the reader of standard output has left
 	case errors.As(err, &qemu):
-		e.print("instarfs: " + qemu.text + "\n")
+		e.print("instarfs: " + qemu.Text + "\n")
 	case errors.As(err, &getopt):
-		e.print("instarfs map: " + getopt.text + "\n")
+		e.print("instarfs map: " + getopt.Text + "\n")
 	default:
 		e.say("%v", err)
 	}
@@ -146,10 +99,10 @@ func rootCommand(e *env) *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command '%s' (see 'instarfs --help')",
-					args[0])}
+				return ending.Usagef("unknown command '%s' (see 'instarfs --help')",
+					args[0])
 			}
-			return usageError{errors.New("a command is missing (see 'instarfs --help')")}
+			return ending.Usage{Err: errors.New("a command is missing (see 'instarfs --help')")}
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
@@ -158,7 +111,7 @@ func rootCommand(e *env) *cobra.Command {
 		if errors.As(err, &value) {
 			err = value // without what pflag says around it
 		}
-		return usageError{fmt.Errorf("%s%w (see '%s --help')", prefix(c), err, c.CommandPath())}
+		return ending.Usagef("%s%w (see '%s --help')", prefix(c), err, c.CommandPath())
 	})
 	cmd.AddCommand(mapCommand(e), mountCommand(e), doctorCommand(e), versionCommand(e))
 	return cmd
@@ -174,8 +127,8 @@ func expect(names ...string) cobra.PositionalArgs {
 		if len(names) > 0 {
 			want = strings.Join(names, " and ")
 		}
-		return usageError{fmt.Errorf("%sexpecting %s, got %d (see '%s --help')", prefix(c), want,
-			len(args), c.CommandPath())}
+		return ending.Usagef("%sexpecting %s, got %d (see '%s --help')", prefix(c), want,
+			len(args), c.CommandPath())
 	}
 }
 

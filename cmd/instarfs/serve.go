@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/cmd/instarfs/ending"
 	"instarfs/cmd/instarfs/logs"
 	"instarfs/cmd/instarfs/process"
 	"instarfs/cmd/instarfs/service"
@@ -39,7 +40,7 @@ func runMount(ctx context.Context, e *env, o mountOptions) error {
 		return err
 	}
 	log.Error(show.Line(err.Error()))
-	return process.StatusError{Code: exitCode(err)}
+	return process.StatusError{Code: ending.Status(err)}
 }
 
 // absolute makes all paths independent of the working directory, which a mount in the background

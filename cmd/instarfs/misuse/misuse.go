@@ -1,46 +1,52 @@
-package main
+// Package misuse words mistakes on the command line of map as qemu-img does. Its words changed with
+// 10.0, and a little with 11.1.
+package misuse
 
 import (
 	"errors"
 	"fmt"
 	"strings"
 
+	"instarfs/cmd/instarfs/ending"
 	"instarfs/cmd/instarfs/options"
 	"instarfs/guest/img"
 	"instarfs/guest/show"
 )
 
-// This file has the words of qemu-img for mistakes on the command line, which changed with 10.0 and
-// a little with 11.1.
+// ErrOneName is a command line without the name of a file, or with more than one.
+var ErrOneName = errors.New("expecting one image file name")
 
-// words are those of one release, or none of them in our own profile.
-type words struct {
+// Words are those of one release, or none of them in our own profile.
+type Words struct {
 	qemu   bool // a release
 	modern bool // 10.0 or newer
 	newest bool // 11.1 or newer
 }
 
-// wordsOf returns those of a release.
-func wordsOf(release img.Release) words {
-	return words{qemu: release.IsQemu(), modern: release.Since(10, 0), newest: release.Since(11, 1)}
+// Of returns those of a release.
+func Of(release img.Release) Words {
+	return Words{qemu: release.IsQemu(), modern: release.Since(10, 0), newest: release.Since(11, 1)}
 }
 
-// misuse words an error of mapArgs.parse.
-func (w words) misuse(err error) error {
+// Modern reports whether options are parsed as qemu-img does since 10.0.
+func (w Words) Modern() bool { return w.modern }
+
+// Word returns an error of parsing the command line in the words of the release.
+func (w Words) Word(err error) error {
 	var option options.Problem
 	var value options.ValueError
 	switch {
-	case errors.As(err, new(qemuError)):
+	case errors.As(err, new(ending.Qemu)):
 		return err
 	case errors.As(err, &option):
 		return w.option(option)
 	case errors.As(err, &value) && w.qemu && value.Option.Long == "output":
 		return w.output(value.Value)
 	case errors.As(err, &value) && w.qemu && value.Option.Qemu:
-		return qemuError{strings.Join(w.number(value), "\ninstarfs: ")}
-	case errors.Is(err, errOneName) && w.qemu:
-		return qemuError{"Expecting one image file name\n" + w.try()}
-	case errors.Is(err, errOneName):
+		return ending.Qemu{Text: strings.Join(w.number(value), "\ninstarfs: ")}
+	case errors.Is(err, ErrOneName) && w.qemu:
+		return ending.Qemu{Text: "Expecting one image file name\n" + w.try()}
+	case errors.Is(err, ErrOneName):
 		return fmt.Errorf("map: %w (see 'instarfs map --help')", err)
 	default:
 		return fmt.Errorf("map: %w", err)
@@ -48,7 +54,7 @@ func (w words) misuse(err error) error {
 }
 
 // try is the line that follows most mistakes.
-func (w words) try() string {
+func (w Words) try() string {
 	switch {
 	case w.newest:
 		return "Try 'qemu-img map --help' for more information"
@@ -59,7 +65,7 @@ func (w words) try() string {
 }
 
 // number is what qemu-img says of a number that is none, or out of range, in lines.
-func (w words) number(n options.ValueError) []string {
+func (w Words) number(n options.ValueError) []string {
 	what := strings.ReplaceAll(n.Option.Long, "-", " ")
 	switch {
 	case errors.Is(n.Err, options.ErrNumberRange):
@@ -75,25 +81,25 @@ func (w words) number(n options.ValueError) []string {
 }
 
 // output is what qemu-img says of a value of --output that is none.
-func (w words) output(value string) error {
+func (w Words) output(value string) error {
 	comma := ""
 	if w.newest {
 		comma = ","
 	}
 	if w.modern {
-		return qemuError{fmt.Sprintf("--output expects 'human' or 'json'%s not '%s'\n%s", comma,
-			show.Line(value), w.try())}
+		return ending.Qemu{Text: fmt.Sprintf("--output expects 'human' or 'json'%s not '%s'\n%s",
+			comma, show.Line(value), w.try())}
 	}
-	return qemuError{"--output must be used with human or json as argument."}
+	return ending.Qemu{Text: "--output must be used with human or json as argument."}
 }
 
 // option words what getopt found wrong.
-func (w words) option(o options.Problem) error {
+func (w Words) option(o options.Problem) error {
 	switch {
 	case !w.qemu:
 		return fmt.Errorf("map: %w (see 'instarfs map --help')", o)
 	case !w.modern:
-		return qemuError{show.Line(o.Error()) + "\n" + w.try()}
+		return ending.Qemu{Text: show.Line(o.Error()) + "\n" + w.try()}
 	}
 	text := ""
 	switch {
@@ -115,11 +121,11 @@ func (w words) option(o options.Problem) error {
 	default:
 		text = "option '--" + o.Long + "' requires an argument"
 	}
-	return getoptError{show.Line(text) + "\n" + w.try()}
+	return ending.Getopt{Text: show.Line(text) + "\n" + w.try()}
 }
 
 // order is that of qemu-img's own table of options.
-func (w words) order() []string {
+func (w Words) order() []string {
 	if w.newest {
 		return []string{"help", "format", "image-opts", "start-offset", "max-length", "force-share",
 			"output", "object"}
