@@ -71,6 +71,7 @@ var lattice = []room{
 		"a guest that misbehaves after a real start; never part of a program that runs"},
 	{"vmm/vmmtest", "guest/abi guest/run vmm/session vmm/turns",
 		"the guest's code in the process of a test"},
+	{"stats", "", "numbers and texts: not where they come from"},
 	{"cache", "vmm/bug", "it knows nothing of what it keeps"},
 	{"vmm/gate", "mountinfo vmm/bug",
 		"whose rights, and which file system: not which path, nor why"},
@@ -102,31 +103,33 @@ var lattice = []room{
 	{"fusefs/inode", "", "what is true of an inode: not of which tree"},
 	{"fusefs/usage", "", "how a directory is used: not what is in it"},
 	{"fusefs/circle", "", "who is let in: not to what"},
+	{"fusefs/report", "", "files with text: not what it says"},
 	{"fusefs",
 		"fusefs/answer fusefs/caller fusefs/circle fusefs/inode fusefs/logger fusefs/mountpoint " +
-			"fusefs/usage guest/extent guest/img guest/show mountinfo",
+			"fusefs/report fusefs/usage guest/extent guest/img guest/show mountinfo",
 		"sees maps through interfaces of its own, not what makes them"},
 	{"cmd/instarfs/options", "guest/img", "how options are parsed: not which there are"},
 	{"cmd/instarfs/memory", "mountinfo", "how much there is: not what for"},
 	{"cmd/instarfs/progress", "guest/show", "a line that updates itself: not about what"},
 	{"cmd/instarfs/logs", "guest/show", "how lines are written: not what about"},
+	{"cmd/instarfs/status", "guest/show stats", "what a mount said, for people: not how it knew"},
 	{"cmd/instarfs/service", "", "what a service manager is told: not by whom"},
 	{"cmd/instarfs/process", "", "how a process ends: not what it did"},
 	{"cmd/instarfs/ending", "cmd/instarfs/process", "kinds of errors: not what is said of them"},
 	{"cmd/instarfs/misuse", "cmd/instarfs/ending cmd/instarfs/options guest/img guest/show",
 		"qemu-img's words for a command line: not what it asks for"},
 	{"cmd/instarfs/guests",
-		"cmd/instarfs/memory guest/payload vmm vmm/chain vmm/guestcache vmm/jail " +
+		"cmd/instarfs/memory guest/img guest/payload stats vmm vmm/chain vmm/guestcache vmm/jail " +
 			"vmm/kvm vmm/ledger vmm/session vmm/turns",
 		"what carries runs, and what they may use: not what is mapped"},
 	{"cmd/instarfs/mirror",
-		"cmd/instarfs/guests cmd/instarfs/memory fusefs guest/extent guest/img render vmm/chain " +
-			"vmm/files vmm/source",
+		"cmd/instarfs/guests cmd/instarfs/memory fusefs fusefs/report guest/extent guest/img " +
+			"guest/show render stats vmm/chain vmm/files vmm/source",
 		"puts a tree onto an engine: not what a command line says of it"},
 	{"cmd/instarfs",
 		"cmd/instarfs/ending cmd/instarfs/guests cmd/instarfs/logs cmd/instarfs/memory " +
 			"cmd/instarfs/mirror cmd/instarfs/misuse cmd/instarfs/options cmd/instarfs/service " +
-			"cmd/instarfs/process cmd/instarfs/progress " +
+			"cmd/instarfs/process cmd/instarfs/progress cmd/instarfs/status " +
 			"guest/extent guest/fault guest/img guest/payload guest/show " +
 			"mountinfo render vmm/chain vmm/files vmm/gate vmm/session",
 		"where everything meets"},

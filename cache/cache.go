@@ -19,6 +19,14 @@ type Cache[K comparable, V any] struct {
 	limit  int64
 	used   int64 // the costs of all entries of lru
 	flight map[K]*flight[V]
+	counts Counts
+}
+
+// Counts are what became of requests since the cache was made.
+type Counts struct {
+	Hits      int64 // values that were kept, or on their way
+	Misses    int64 // runs of a loader
+	Evictions int64 // values that newer ones, or others who need memory, pushed out
 }
 
 type entry[V any] struct {
@@ -45,6 +53,9 @@ func (c *Cache[K, V]) Get(key K) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.lru.Get(key)
+	if ok {
+		c.counts.Hits++
+	}
 	return e.value, ok
 }
 
@@ -69,8 +80,21 @@ func (c *Cache[K, V]) Evict(bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for until := c.used - bytes; c.used > until && c.lru.Len() > 0; {
-		c.lru.RemoveOldest()
+		c.removeOldest()
 	}
+}
+
+// removeOldest pushes a value out. Precondition: c.mu is held.
+func (c *Cache[K, V]) removeOldest() {
+	c.lru.RemoveOldest()
+	c.counts.Evictions++
+}
+
+// Counts returns what became of requests so far.
+func (c *Cache[K, V]) Counts() Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counts
 }
 
 // Bytes is the cost of all that is kept.
@@ -94,7 +118,7 @@ func (c *Cache[K, V]) keep(key K, value V, cost int64) {
 	}
 	c.lru.Remove(key) // so that its cost is given back
 	for c.used+cost > c.limit {
-		c.lru.RemoveOldest()
+		c.removeOldest()
 	}
 	c.lru.Add(key, entry[V]{value, cost})
 	c.used += cost

@@ -45,12 +45,16 @@ func (c *Cache[K, V]) Load(ctx context.Context, key K, load Loader[V]) (V, error
 	// Looking up the value and the flight under one lock leaves no moment in which a run has landed
 	// in neither.
 	if e, ok := c.lru.Get(key); ok {
+		c.counts.Hits++
 		c.mu.Unlock()
 		return e.value, nil
 	}
 	f := c.flight[key]
 	if f == nil {
+		c.counts.Misses++
 		f = c.start(ctx, key, load)
+	} else {
+		c.counts.Hits++
 	}
 	f.waiters++
 	if f.idle != nil {

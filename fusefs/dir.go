@@ -43,6 +43,9 @@ var _ = (fs.NodeLookuper)((*dir)(nil))
 func (d *dir) Lookup(
 	ctx context.Context, name string, out *fuse.EntryOut,
 ) (*fs.Inode, syscall.Errno) {
+	if d.above == nil && name == reportsName {
+		return d.reports(ctx, out)
+	}
 	d.habits.LookedUp(name)
 	patient, done := caller.Patience(d.tree.ctx, ctx)
 	defer done()

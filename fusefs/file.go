@@ -248,7 +248,7 @@ func (f *mapFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32
 func (f *mapFile) handle(r Rendering) (fs.FileHandle, uint32, syscall.Errno) {
 	// That it may fail is no harm: the kernel then has no such inode, and no pages.
 	f.shown.Clean(func() { _ = f.NotifyContent(0, 0) })
-	h, flags, errno := openHandle(&f.Inode, r, f.tree.log, f.shown.Leave)
+	h, flags, errno := f.tree.openHandle(&f.Inode, r, f.shown.Leave)
 	if errno != 0 {
 		f.shown.Leave()
 	}

@@ -9,25 +9,25 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"instarfs/fusefs/answer"
-	"instarfs/fusefs/logger"
 )
 
 // handle is an open file. It holds its content until the last close, whatever becomes of the image.
 type handle struct {
+	tree    *tree
 	content Rendering
-	log     *logger.Logger
 	closed  func() // called when the kernel has let go of the handle
 }
 
 // openHandle makes the answer to an OPEN of node. The kernel may keep pages between opens: an inode
 // whose content changes drops them. closed is called once, unless the answer is an error.
-func openHandle(
-	node *fs.Inode, content Rendering, log *logger.Logger, closed func(),
+func (t *tree) openHandle(
+	node *fs.Inode, content Rendering, closed func(),
 ) (fs.FileHandle, uint32, syscall.Errno) {
 	if errno := pushSize(node, content); errno != 0 {
 		return nil, 0, errno
 	}
-	h := &handle{content: content, log: log, closed: closed}
+	t.open.Add(1)
+	h := &handle{tree: t, content: content, closed: closed}
 	return h, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
 }
 
@@ -65,7 +65,7 @@ func (h *handle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResul
 	}
 	n, err := h.content.ReadAt(dest, off)
 	if err != nil && err != io.EOF {
-		h.log.Printf("read at %d: %v", off, err)
+		h.tree.log.Printf("read at %d: %v", off, err)
 		return nil, answer.Errno(err)
 	}
 	return fuse.ReadResultData(dest[:n]), 0
@@ -76,5 +76,6 @@ var _ = (fs.FileReleaser)((*handle)(nil))
 // Release is called after the last close, when no request for the handle is under way any more.
 func (h *handle) Release(context.Context) syscall.Errno {
 	h.closed()
+	h.tree.open.Add(-1)
 	return 0
 }

@@ -49,6 +49,9 @@ func (d *dir) items(ctx context.Context, who *Caller) ([]item, syscall.Errno) {
 	items := make([]item, 0, len(listed)*len(entries))
 	for i := range entries {
 		e := &entries[i]
+		if d.above == nil && e.Name == reportsName {
+			continue
+		}
 		first := item{path: join(d.path, e.Name), mode: e.Type}
 		if e.Known {
 			first.info = &e.Info

@@ -1,15 +1,13 @@
 package fusefs
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	stdlog "log"
 	"os"
 	"strings"
-	"sync/atomic"
+	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -19,6 +17,7 @@ import (
 	"instarfs/fusefs/inode"
 	"instarfs/fusefs/logger"
 	"instarfs/fusefs/mountpoint"
+	"instarfs/fusefs/report"
 )
 
 // Options says what is mounted where.
@@ -37,10 +36,17 @@ type Options struct {
 	Override         Override
 	FSName, Subtype  string // what mount(8) shows as source, and as type: empty is the usual
 	Debug            bool   // log every request and its reply
+	// Reports are files of the directory .instarfs, which no listing shows.
+	Reports []report.Report
+	Outcome Outcome // may be nil
 	// Log takes one line at a time, without its end, as show.Line made it; only a panic of this
 	// package has more lines. It may be slow, and is called by one goroutine.
 	Log func(line string)
 }
+
+// Outcome is told of each attempt to get the map of an image, by its path below the source: there
+// is one, or err says why not, and errno is what open(2) says.
+type Outcome func(image string, errno syscall.Errno, err error)
 
 const (
 	// maxWrite bounds the size of a READ; the kernel's own bound is max_pages_limit, 1 MiB.
@@ -79,7 +85,7 @@ func start(o Options, names *names, log *logger.Logger) (*Mounted, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t := newTree(ctx, o, names, log)
-	end := &quietEnd{to: log}
+	end := &logger.QuietEnd{To: log}
 	options := mountOptions(o, log, end)
 	nodes := fs.NewNodeFS(&dir{tree: t, path: "."}, &fs.Options{
 		// A mode of 0 stays 0: what the image does not allow, its map does not.
@@ -100,7 +106,7 @@ func start(o Options, names *names, log *logger.Logger) (*Mounted, error) {
 			strings.TrimSpace(err.Error()))
 	}
 	m := &Mounted{server: server, point: point, log: log, end: end, cancel: cancel,
-		gone: make(chan struct{})}
+		open: &t.open, gone: make(chan struct{})}
 	go func() {
 		server.Wait()
 		close(m.gone)
@@ -132,22 +138,7 @@ func serve(point string, raw fuse.RawFileSystem, o *fuse.MountOptions) (*fuse.Se
 	return server, nil
 }
 
-// quietEnd is a log of go-fuse, which says that reading requests failed if a kernel ends a detached
-// mount with ECONNABORTED. That is no news once the end is wanted.
-type quietEnd struct {
-	to     io.Writer
-	wanted atomic.Bool
-}
-
-// Write implements io.Writer.
-func (q *quietEnd) Write(line []byte) (int, error) {
-	if q.wanted.Load() && bytes.HasPrefix(line, []byte("Failed to read from fuse conn")) {
-		return len(line), nil
-	}
-	return q.to.Write(line)
-}
-
-func mountOptions(o Options, log *logger.Logger, end *quietEnd) fuse.MountOptions {
+func mountOptions(o Options, log *logger.Logger, end *logger.QuietEnd) fuse.MountOptions {
 	// Without default_permissions: the kernel would go by modes, which say less than access control
 	// lists, and nothing of the files under an image. Nodes ask the source.
 	options := []string{"ro", "nosuid", "nodev", "noexec"}

@@ -101,5 +101,5 @@ func (f *reasonFile) Open(
 	if errno != 0 {
 		return nil, 0, errno
 	}
-	return openHandle(&f.Inode, strings.NewReader(text), f.tree.log, func() {})
+	return f.tree.openHandle(&f.Inode, strings.NewReader(text), func() {})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -21,10 +22,14 @@ type Mounted struct {
 	server *fuse.Server
 	point  string // without symbolic links
 	log    *logger.Logger
-	end    *quietEnd
+	end    *logger.QuietEnd
 	cancel context.CancelFunc // ends the runs
+	open   *atomic.Int64      // handles
 	gone   chan struct{}      // closed when the kernel has let go of the mount
 }
+
+// Handles returns how many files are open.
+func (m *Mounted) Handles() int64 { return m.open.Load() }
 
 // Serve serves until somebody unmounts, or ctx is done; then it unmounts. A mount that is busy is
 // detached, so that it vanishes from the tree at once, and Serve returns after the last close. The
@@ -38,7 +43,7 @@ func (m *Mounted) Serve(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	m.end.wanted.Store(true)
+	m.end.Wanted.Store(true)
 	err := m.server.Unmount()
 	if err == nil {
 		<-m.gone
@@ -64,7 +69,7 @@ func (m *Mounted) Serve(ctx context.Context) error {
 // the requests that are under way. It may be called while Serve runs.
 func (m *Mounted) Abort() error {
 	m.cancel()
-	m.end.wanted.Store(true)
+	m.end.Wanted.Store(true)
 	select {
 	case <-m.gone:
 		return nil

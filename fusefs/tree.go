@@ -15,6 +15,7 @@ import (
 	"instarfs/fusefs/caller"
 	"instarfs/fusefs/inode"
 	"instarfs/fusefs/logger"
+	"instarfs/fusefs/report"
 	"instarfs/guest/extent"
 )
 
@@ -33,12 +34,19 @@ type tree struct {
 	override Override
 	stale    inode.Stale
 	ahead    *ahead
+	outcome  Outcome
+	reports  []report.Report
+	open     atomic.Int64  // handles
 	owned    atomic.Uint64 // inodes so far that are each for one caller
 }
 
 func newTree(ctx context.Context, o Options, n *names, log *logger.Logger) *tree {
 	t := &tree{source: o.Source, draw: o.Render, names: n, log: log, ctx: ctx,
-		shared: o.AllowOther && !o.Override.Used(), circle: o.AllowRoot, override: o.Override}
+		shared: o.AllowOther && !o.Override.Used(), circle: o.AllowRoot, override: o.Override,
+		outcome: o.Outcome, reports: o.Reports}
+	if t.outcome == nil {
+		t.outcome = func(string, syscall.Errno, error) {}
+	}
 	t.ahead = newAhead(ctx, t)
 	return t
 }
@@ -75,12 +83,14 @@ func (t *tree) mapOf(
 	m, at, err := t.mapFor(ctx, who, image, g)
 	switch {
 	case err == nil:
+		t.outcome(image, 0, nil)
 	case errors.Is(context.Cause(ctx), caller.ErrInterrupted):
 		err = caller.ErrInterrupted
 	case errors.Is(err, context.Canceled): // which is the end of the mount
 	case who != nil && answer.MayNot(err): // which is as it should be
 	default:
 		t.log.Once(image, at, err.Error())
+		t.outcome(image, answer.Errno(err), err)
 	}
 	return m, at, err
 }

@@ -81,6 +81,15 @@ func NewPool(opts Options) (*Pool, error) {
 	return p, nil
 }
 
+// carrier is the name of this one among carriers.
+const carrier = "kvm"
+
+// Carrier names what runs the jobs.
+func (p *Pool) Carrier() string { return carrier }
+
+// Ready is how many machines wait for a job.
+func (p *Pool) Ready() int { return p.idle.Len() }
+
 // takeFirst returns the memory for the first machine, or nil if that was made.
 func (p *Pool) takeFirst() *filling {
 	p.mu.Lock()

@@ -22,7 +22,7 @@ func (m *machine) run(
 }
 
 // Carrier implements session.Transport.
-func (m *machine) Carrier() string { return "kvm" }
+func (m *machine) Carrier() string { return carrier }
 
 // Start implements session.Transport.
 func (m *machine) Start(c *abi.Config, job *session.Job, disk *session.Disk) error {

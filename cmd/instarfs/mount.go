@@ -28,7 +28,9 @@ TIME is a number of seconds, or like 1m30s. What is limited is told in docs/limi
 const defaultCacheBytes = 256 << 20
 
 func newMountOptions() *mountOptions {
-	return &mountOptions{Options: mirror.Options{CacheBytes: defaultCacheBytes}}
+	return &mountOptions{Options: mirror.Options{
+		CacheBytes: defaultCacheBytes, Version: moduleVersion(), Given: map[string]string{},
+	}}
 }
 
 // rows returns the rows of the options of mount, but for -o.
@@ -38,10 +40,10 @@ func (o *mountOptions) rows() []options.Option {
 			Help: "let other users in, as far as the modes of the images let them"},
 		{Long: "allow-root", Set: options.Bool(&o.AllowRoot),
 			Help: "let root in, whom the kernel keeps out of a user's mount"},
-		{Long: "include", Arg: "GLOB", Set: options.Globs(&o.Include),
-			Help: "list files that match this instead of known extensions (repeatable)"},
-		{Long: "exclude", Arg: "GLOB", Set: options.Globs(&o.Exclude),
-			Help: "leave out files and directories that match this (repeatable)"},
+		{Long: "include", Arg: "GLOB", Many: true, Set: options.Globs(&o.Include),
+			Help: "list files that match this instead of known extensions"},
+		{Long: "exclude", Arg: "GLOB", Many: true, Set: options.Globs(&o.Exclude),
+			Help: "leave out files and directories that match this"},
 		{Long: "cache-bytes", Arg: "BYTES", Usual: "256M", Set: options.Bytes(&o.CacheBytes, 0),
 			Help: "keep maps up to this size, half of --memory at most; suffixes k, M, G"},
 		{Long: "uid", Arg: "UID", Set: options.ID(&o.Override.UID),
@@ -74,7 +76,7 @@ func (o *mountOptions) rows() []options.Option {
 			Help: "what is not less important than debug, info, warn or error"},
 		{Long: "debug", Set: options.Bool(&o.Debug), Help: "log every request of the kernel"},
 	}
-	return append(own, o.sharedOptions.rows()...)
+	return options.Record(append(own, o.sharedOptions.rows()...), o.Given)
 }
 
 func mountCommand(e *env) *cobra.Command {

@@ -50,8 +50,8 @@ func (o *sharedOptions) rows() []options.Option {
 				options.Word("owner", false), options.Word("mount", true)),
 			Help: "with whose rights: the owner's of the file that names them, or this process's " +
 				"(mount)"},
-		{Long: "allow-dir", Arg: "DIR", Set: options.List(&o.Access.AllowDirs),
-			Help: "a directory in which such files may lie too (repeatable)"},
+		{Long: "allow-dir", Arg: "DIR", Many: true, Set: options.List(&o.Access.AllowDirs),
+			Help: "a directory in which such files may lie too"},
 		{Long: "max-depth", Arg: "N", Usual: strconv.Itoa(chain.DefaultMaxDepth),
 			Set:  options.Count(&o.Access.MaxDepth, maxMaxDepth),
 			Help: "backing files that may follow each other"},

@@ -113,7 +113,8 @@ func rootCommand(e *env) *cobra.Command {
 		}
 		return ending.Usagef("%s%w (see '%s --help')", prefix(c), err, c.CommandPath())
 	})
-	cmd.AddCommand(mapCommand(e), mountCommand(e), doctorCommand(e), versionCommand(e))
+	cmd.AddCommand(mapCommand(e), mountCommand(e), statusCommand(e), doctorCommand(e),
+		versionCommand(e))
 	return cmd
 }
 

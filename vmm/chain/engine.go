@@ -46,6 +46,18 @@ func (e *Engine) Host() *files.Host { return e.host }
 // CacheBytes is how many bytes of maps are kept now.
 func (e *Engine) CacheBytes() int64 { return e.maps.Bytes() }
 
+// Kept is what the cache holds, and how it did so far.
+type Kept struct {
+	cache.Counts
+	Bytes, Limit int64
+	Maps         int // of files and of chains, and reasons why there is none
+}
+
+// Kept returns what e keeps.
+func (e *Engine) Kept() Kept {
+	return Kept{e.maps.Counts(), e.maps.Bytes(), e.limits.Cache, e.maps.Len()}
+}
+
 // Result is a map and what else is known of the image.
 type Result struct {
 	compose.Result

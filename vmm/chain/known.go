@@ -59,8 +59,12 @@ func (e *Engine) statOnly() *opener {
 // Cached returns the map of a generation of an image if it is kept. Whether a caller may have it is
 // for Check to say.
 func (e *Engine) Cached(name string, g Generation) (*extent.Map, bool) {
-	v, _ := e.maps.Get(key{generation: g})
+	v, _ := e.maps.Peek(key{generation: g})
 	if v.layer != nil && len(v.layer.References) == 0 {
+		v, _ = e.maps.Get(key{generation: g})
+		if v.layer == nil {
+			return nil, false // pushed out meanwhile
+		}
 		r, err := v.layer.result(name)
 		if err != nil || r.Failed != nil {
 			return nil, false

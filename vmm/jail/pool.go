@@ -72,6 +72,15 @@ func NewPool(o Options) (*Pool, error) {
 	return p, nil
 }
 
+// carrier is the name of this one among carriers.
+const carrier = "process"
+
+// Carrier names what runs the jobs.
+func (p *Pool) Carrier() string { return carrier }
+
+// Ready is how many children wait for a job.
+func (p *Pool) Ready() int { return p.ready.Len() }
+
 // onThread calls f on one of the threads that start children. There are as many as were ever
 // needed at once, up to one for each processor.
 func (p *Pool) onThread(f func(*spawner)) {

@@ -24,7 +24,7 @@ const maxOut = abi.HeaderLen + abi.MaxData
 var bufferPool = sync.Pool{New: func() any { return new(buffers) }}
 
 // Carrier implements session.Transport.
-func (c *child) Carrier() string { return "process" }
+func (c *child) Carrier() string { return carrier }
 
 // Start implements session.Transport.
 func (c *child) Start(config *abi.Config, job *session.Job, disk *session.Disk) error {

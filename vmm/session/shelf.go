@@ -15,6 +15,9 @@ type Shelf[G any] struct {
 // NewShelf makes a Shelf for n guests.
 func NewShelf[G any](n int) *Shelf[G] { return &Shelf[G]{ready: make(chan *G, n)} }
 
+// Len is how many guests wait, those included that did not come to be.
+func (s *Shelf[G]) Len() int { return len(s.ready) }
+
 // Promise announces a guest, unless enough are waiting or on their way already, or the shelf was
 // closed. The caller must then call Put, for which there is room.
 func (s *Shelf[G]) Promise() bool {

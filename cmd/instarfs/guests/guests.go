@@ -33,6 +33,8 @@ const (
 type Pool interface {
 	chain.Runner
 	Warm(context.Context) error
+	Carrier() string // kvm or process
+	Ready() int      // guests that wait for a run
 	Close() error
 }
 
@@ -192,6 +194,12 @@ func (a *autoPool) decide(g Pool, err error) (again bool) {
 	_ = g.Close()
 	return true
 }
+
+// Carrier implements Pool.
+func (a *autoPool) Carrier() string { return a.current().Carrier() }
+
+// Ready implements Pool.
+func (a *autoPool) Ready() int { return a.current().Ready() }
 
 // Close implements Pool.
 func (a *autoPool) Close() error { return a.current().Close() }

@@ -5,6 +5,7 @@ package mirror
 import (
 	"context"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -14,6 +15,7 @@ import (
 	"instarfs/guest/extent"
 	"instarfs/guest/img"
 	"instarfs/render"
+	"instarfs/stats"
 	"instarfs/vmm/chain"
 	"instarfs/vmm/files"
 	"instarfs/vmm/source"
@@ -30,6 +32,8 @@ type Options struct {
 	CacheBytes         uint64 // maps up to this size are kept
 	Debug              bool   // log every request
 	Log                func(line string)
+	Version            string            // of the program
+	Given              map[string]string // the options that were given, for people to look at
 }
 
 // Engine is what makes maps. Mount takes it over, also if it fails.
@@ -60,12 +64,18 @@ func Mount(o Options, release img.Release, e Engine) (*Mounted, error) {
 		dir.Close()
 		e.Done()
 	}
+	state := &state{Stats: stats.New(), options: o, since: time.Now().Truncate(time.Millisecond),
+		limits: e.Limits}
+	e.Pool = guests.Counted(e.Pool, state.Stats)
 	memory.BoundGarbage()
 	go memory.AskForHugePages(uint64(e.Limits.Cache))
-	images := source.New(dir, chain.NewEngine(e.Pool, e.Access, e.Limits), source.Options{
+	engine := chain.NewEngine(e.Pool, e.Access, e.Limits)
+	images := source.New(dir, engine, source.Options{
 		Options: chain.Options{Window: img.Whole, Release: release},
 		Shared:  o.AllowOther && !o.Override.Used(),
 	})
+	state.pool, state.engine, state.images = e.Pool, engine, images
+	state.gauges()
 	m, err := fusefs.Mount(fusefs.Options{
 		Source:     tree{images},
 		SourceDir:  o.Source,
@@ -79,6 +89,8 @@ func Mount(o Options, release img.Release, e Engine) (*Mounted, error) {
 		Subtype:    o.Subtype,
 		Debug:      o.Debug,
 		Log:        o.Log,
+		Reports:    state.reports(),
+		Outcome:    state.outcome,
 		Render: func(m *extent.Map, v fusefs.View) (fusefs.Rendering, error) {
 			r, err := render.New(m, views[v], release)
 			if err != nil {
@@ -91,6 +103,7 @@ func Mount(o Options, release img.Release, e Engine) (*Mounted, error) {
 		shut()
 		return nil, err
 	}
+	state.mounted.Store(m)
 	// The first reader should not have to wait for the guest's boot. If it fails, that reader is
 	// told why.
 	go func() { _ = e.Pool.Warm(context.Background()) }()

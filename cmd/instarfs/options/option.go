@@ -6,6 +6,7 @@ package options
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,6 +20,7 @@ type Option struct {
 	Arg   string // the word for its argument in the help, empty if it takes none
 	Help  string // empty for an option that is only known in order to be refused
 	Usual string // the value without the option, as the help shows it; empty if none is shown
+	Many  bool   // all values that are given count, not only the last
 	Qemu  bool   // qemu-img map has it: what abbreviates one of its names does not abbreviate ours
 	// Set takes the value, "true" if the option takes none. It may be called repeatedly. An error
 	// says what is wrong with the value, and not of which option it is.
@@ -46,6 +48,25 @@ func (o Option) Assign(value string) error {
 	return nil
 }
 
+// Record makes options note in given, by their long names, the values that they are set to. Those
+// of a repeatable option are joined by commas.
+func Record(options []Option, given map[string]string) []Option {
+	recording := slices.Clone(options)
+	for i, o := range options {
+		recording[i].Set = func(value string) error {
+			err := o.Set(value)
+			if err == nil && o.Many && given[o.Long] != "" {
+				value = given[o.Long] + "," + value
+			}
+			if err == nil {
+				given[o.Long] = value
+			}
+			return err
+		}
+	}
+	return recording
+}
+
 // AddFlags makes flags of a command out of the options that its help lists, in their order.
 func AddFlags(cmd *cobra.Command, options []Option) {
 	flags := cmd.Flags()
@@ -55,6 +76,9 @@ func AddFlags(cmd *cobra.Command, options []Option) {
 			continue
 		}
 		help, short := o.Help, ""
+		if o.Many {
+			help += " (repeatable)"
+		}
 		if o.Usual != "" {
 			help += " (default " + o.Usual + ")"
 		}
