@@ -103,7 +103,7 @@ func hostileImages(rng *rand.Rand) map[string][]byte {
 }
 
 // hostileErrnos are what open may say of an image that lies.
-var hostileErrnos = []error{syscall.EUCLEAN, syscall.EOPNOTSUPP, syscall.EFBIG, syscall.ENOKEY}
+var hostileErrnos = []error{syscall.EIO, syscall.EOPNOTSUPP, syscall.EFBIG, syscall.ENOKEY}
 
 // TestHostileImages puts images that lie beside a good one. Each has a map, or a reason in one line
 // and an errno that suits it; none of them costs the mount or its other files anything that lasts.
@@ -201,6 +201,9 @@ func (s *server) lookHostile(t *testing.T, name string) bool {
 	}
 	if !slices.ContainsFunc(hostileErrnos, func(e error) bool { return errors.Is(err, e) }) {
 		t.Errorf("%s: %v: %s", name, err, reason)
+	}
+	if errors.Is(err, syscall.EIO) && strings.Contains(reason, "map guest") {
+		t.Errorf("%s: it is the guest that failed: %s", name, reason)
 	}
 	line, ended := strings.CutSuffix(reason, "\n")
 	if !ended || !strings.HasPrefix(line, "map ") || !strings.Contains(line, name) ||

@@ -57,7 +57,7 @@ func (w *world) judge(s *subject, view string, got []byte, err error, before, af
 // usual are the errors of images that are damaged, vanish, or become something else.
 var usual = []syscall.Errno{
 	syscall.ENOENT, syscall.ENOTDIR, syscall.EISDIR, syscall.ELOOP, syscall.EACCES, syscall.EIO,
-	syscall.EUCLEAN, syscall.EINVAL, syscall.EOPNOTSUPP, syscall.EBUSY, syscall.EFBIG,
+	syscall.EINVAL, syscall.EOPNOTSUPP, syscall.EBUSY, syscall.EFBIG,
 	syscall.EOVERFLOW, syscall.ENOKEY,
 }
 

@@ -297,7 +297,7 @@ func TestFailures(t *testing.T) {
 			"map guest: time limit: x", ""},
 		{"disk", nil, fmt.Errorf("read of 1 bytes at offset 2: %w", unix.EIO), unix.EIO,
 			"at offset 2: input/output error", "Could not open '%s': Input/output error"},
-		{"walk", bad, nil, unix.EUCLEAN, "L2 table offset 0x1 unaligned",
+		{"walk", bad, nil, unix.EIO, "L2 table offset 0x1 unaligned",
 			"L2 table offset 0x1 unaligned (L1 index: 0x2)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -74,7 +74,9 @@ func (e *Error) Errno() syscall.Errno {
 func classErrno(c fault.Class) syscall.Errno {
 	switch c {
 	case fault.InvalidSource, fault.Corrupt:
-		return unix.EUCLEAN
+		// Not EUCLEAN, which file systems say of themselves: "Structure needs cleaning" sends
+		// people to the fsck of the disk that the image lies on.
+		return unix.EIO
 	case fault.InvalidOption:
 		return unix.EINVAL
 	case fault.HasBacking, fault.Unsupported:
