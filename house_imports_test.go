@@ -103,10 +103,11 @@ var lattice = []room{
 	{"fusefs/inode", "", "what is true of an inode: not of which tree"},
 	{"fusefs/usage", "", "how a directory is used: not what is in it"},
 	{"fusefs/circle", "", "who is let in: not to what"},
+	{"fusefs/names", "guest/img", "which names are shown: not what of"},
 	{"fusefs/report", "", "files with text: not what it says"},
 	{"fusefs",
 		"fusefs/answer fusefs/caller fusefs/circle fusefs/inode fusefs/logger fusefs/mountpoint " +
-			"fusefs/report fusefs/usage guest/extent guest/img guest/show mountinfo",
+			"fusefs/names fusefs/report fusefs/usage guest/extent guest/show mountinfo",
 		"sees maps through interfaces of its own, not what makes them"},
 	{"cmd/instarfs/options", "guest/img", "how options are parsed: not which there are"},
 	{"cmd/instarfs/memory", "mountinfo", "how much there is: not what for"},
@@ -155,6 +156,7 @@ var forTests = []room{
 	{"guest/extent", "", "a leaf, as above"},
 	{"guest/fault", "", "a leaf, as above"},
 	{"guest/show", "", "a leaf, as above"},
+	{"stats", "", "what a mount says of itself, for those who mount"},
 	{"vmm/turns", "", "turns of a test's own"},
 	{"vmm/chaintest", "", "layers and images for tests of chains"},
 	{"needs", "", "what tests need from the machine; never part of a program that runs"},
@@ -171,10 +173,14 @@ var owners = []room{
 			"cmd/soak fusefs " +
 			"fusefs/* mountinfo vmm vmm/*",
 		"system calls are made by those who face the kernel"},
-	{"github.com/hanwen/go-fuse/v2", "fusefs fusefs/answer fusefs/caller fusefs/circle",
+	{"github.com/hanwen/go-fuse/v2", "fusefs fusefs/answer fusefs/caller fusefs/circle " +
+		"fusefs/report",
 		"one dependency, one owner"},
 	{"github.com/hashicorp/golang-lru/v2", "cache", "one dependency, one owner"},
 	{"github.com/coreos/go-systemd/v22", "cmd/instarfs/service", "one dependency, one owner"},
+	{"github.com/bmatcuk/doublestar/v4", "fusefs/names cmd/instarfs/options",
+		"what a glob is, where it is read and where it is used"},
+	{"github.com/VictoriaMetrics/metrics", "stats", "one dependency, one owner"},
 	{"github.com/spf13/cobra", "cmd/instarfs cmd/instarfs/options", "one dependency, one owner"},
 }
 

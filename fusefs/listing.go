@@ -60,7 +60,7 @@ func (d *dir) items(ctx context.Context, who *Caller) ([]item, syscall.Errno) {
 		switch {
 		case e.Type == syscall.S_IFREG, e.Info.LinkType == syscall.S_IFREG,
 			!e.Known && e.Type != syscall.S_IFDIR:
-			if d.tree.names.image(first.path) && d.fits(e.Name, first.path) {
+			if d.tree.names.Image(first.path) && d.fits(e.Name, first.path) {
 				for _, v := range listed {
 					first.name, first.view = e.Name+v.String(), v
 					items = append(items, first)
@@ -68,7 +68,7 @@ func (d *dir) items(ctx context.Context, who *Caller) ([]item, syscall.Errno) {
 			}
 		case e.Type == syscall.S_IFLNK && e.Info.LinkType != syscall.S_IFDIR:
 			// to nothing that is shown
-		case d.tree.names.dir(first.path) && !(hidden && images[image]):
+		case d.tree.names.Dir(first.path) && !(hidden && images[image]):
 			first.name = e.Name
 			items = append(items, first)
 		}

@@ -17,6 +17,7 @@ import (
 	"instarfs/fusefs/inode"
 	"instarfs/fusefs/logger"
 	"instarfs/fusefs/mountpoint"
+	"instarfs/fusefs/names"
 	"instarfs/fusefs/report"
 )
 
@@ -24,15 +25,12 @@ import (
 type Options struct {
 	Source Source
 	// the directory that Source mirrors: for the overlap check, and what mount(8) shows
-	SourceDir  string
-	Mountpoint string
-	Render     Render
-	// Include and Exclude are globs (path.Match) that are compared to the name of a file and to its
-	// path below the source. Include replaces the list of extensions; Exclude also hides
-	// directories and beats Include.
-	Include, Exclude []string
-	AllowOther       bool // let other users in, as far as the modes of the images let them
-	AllowRoot        bool // let root in, but nobody else than who mounts
+	SourceDir        string
+	Mountpoint       string
+	Render           Render
+	Include, Exclude []string // see names.New
+	AllowOther       bool     // let other users in, as far as the modes of the images let them
+	AllowRoot        bool     // let root in, but nobody else than who mounts
 	Override         Override
 	FSName, Subtype  string // what mount(8) shows as source, and as type: empty is the usual
 	Debug            bool   // log every request and its reply
@@ -58,12 +56,12 @@ const (
 
 // Mount mounts and returns when the mount can be used. Whoever gets a Mounted calls Serve.
 func Mount(o Options) (*Mounted, error) {
-	names, err := newNames(o.Include, o.Exclude)
+	shown, err := names.New(o.Include, o.Exclude)
 	if err != nil {
 		return nil, err
 	}
 	log := logger.New(o.Log)
-	m, err := start(o, names, log)
+	m, err := start(o, shown, log)
 	if err != nil {
 		log.Close()
 		return nil, err
@@ -71,7 +69,7 @@ func Mount(o Options) (*Mounted, error) {
 	return m, nil
 }
 
-func start(o Options, names *names, log *logger.Logger) (*Mounted, error) {
+func start(o Options, shown *names.Names, log *logger.Logger) (*Mounted, error) {
 	point, err := mountpoint.Check(o.SourceDir, o.Mountpoint, log.Printf)
 	if err != nil {
 		return nil, err
@@ -84,7 +82,7 @@ func start(o Options, names *names, log *logger.Logger) (*Mounted, error) {
 		return nil, fmt.Errorf("mount %s: %w", o.SourceDir, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	t := newTree(ctx, o, names, log)
+	t := newTree(ctx, o, shown, log)
 	end := &logger.QuietEnd{To: log}
 	options := mountOptions(o, log, end)
 	nodes := fs.NewNodeFS(&dir{tree: t, path: "."}, &fs.Options{

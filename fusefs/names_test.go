@@ -5,35 +5,6 @@ import (
 	"testing"
 )
 
-func TestNames(t *testing.T) {
-	for _, c := range []struct {
-		include, exclude []string
-		shown, hidden    string
-	}{
-		{nil, nil, "a.qcow2 d/b.RAW c.img e.vhdx f.avhdx g.hdd h.LUKS",
-			"a a.txt qcow2 .qcow2.bak x.map.json a.iso"},
-		{[]string{"*.bin", "vm/*"}, nil, "a.bin d/e.bin vm/anything",
-			"a.qcow2 d/vm/anything other/vm/x"},
-		{nil, []string{"*.raw", "old/*"}, "a.img older/x.img", "a.raw d/a.raw old/x.img"},
-		{[]string{"*"}, []string{"secret"}, "a d/b", "secret d/secret"},
-	} {
-		n, err := newNames(c.include, c.exclude)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range strings.Fields(c.shown) {
-			if !n.image(file) {
-				t.Errorf("include %q exclude %q: %s is not shown", c.include, c.exclude, file)
-			}
-		}
-		for _, file := range strings.Fields(c.hidden) {
-			if n.image(file) {
-				t.Errorf("include %q exclude %q: %s is shown", c.include, c.exclude, file)
-			}
-		}
-	}
-}
-
 // Odd names: too long for a suffix, with newlines, views of views, directories that look like
 // views.
 func TestOddNames(t *testing.T) {

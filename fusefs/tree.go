@@ -15,6 +15,7 @@ import (
 	"instarfs/fusefs/caller"
 	"instarfs/fusefs/inode"
 	"instarfs/fusefs/logger"
+	"instarfs/fusefs/names"
 	"instarfs/fusefs/report"
 	"instarfs/guest/extent"
 )
@@ -26,7 +27,7 @@ const timeout = time.Second
 type tree struct {
 	source   Source
 	draw     Render
-	names    *names
+	names    *names.Names
 	log      *logger.Logger
 	ctx      context.Context // of the mount
 	shared   bool            // others than who mounted are let in, as far as the images allow
@@ -40,7 +41,7 @@ type tree struct {
 	owned    atomic.Uint64 // inodes so far that are each for one caller
 }
 
-func newTree(ctx context.Context, o Options, n *names, log *logger.Logger) *tree {
+func newTree(ctx context.Context, o Options, n *names.Names, log *logger.Logger) *tree {
 	t := &tree{source: o.Source, draw: o.Render, names: n, log: log, ctx: ctx,
 		shared: o.AllowOther && !o.Override.Used(), circle: o.AllowRoot, override: o.Override,
 		outcome: o.Outcome, reports: o.Reports}

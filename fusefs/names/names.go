@@ -1,28 +1,32 @@
-package fusefs
+// Package names decides by its name whether a file is taken for an image, and shown.
+package names
 
 import (
 	"fmt"
 	"path"
 
+	"github.com/bmatcuk/doublestar/v4"
+
 	"instarfs/guest/img"
 )
 
-// names decides what listings show. What it leaves out can still be opened by name.
-type names struct {
-	include, exclude []string // globs of package path
-}
+// Names decides what listings show. What it leaves out can still be opened by name.
+type Names struct{ include, exclude []string }
 
-func newNames(include, exclude []string) (*names, error) {
+// New makes a Names of globs: those of a shell, and ** for any number of directories. A glob is
+// compared to the name of a file and to its path below the source. include replaces the list of
+// extensions; exclude also hides directories, and beats include.
+func New(include, exclude []string) (*Names, error) {
 	for _, glob := range append(append([]string(nil), include...), exclude...) {
-		if _, err := path.Match(glob, ""); err != nil {
-			return nil, fmt.Errorf("mount: glob %q: %w", glob, err)
+		if !doublestar.ValidatePattern(glob) {
+			return nil, fmt.Errorf("mount: glob %q: %w", glob, doublestar.ErrBadPattern)
 		}
 	}
-	return &names{include: include, exclude: exclude}, nil
+	return &Names{include: include, exclude: exclude}, nil
 }
 
-// image reports whether the views of a regular file are listed.
-func (n *names) image(file string) bool {
+// Image reports whether the views of a regular file are listed. file is its path below the source.
+func (n *Names) Image(file string) bool {
 	switch {
 	case matchAny(n.exclude, file):
 		return false
@@ -32,19 +36,24 @@ func (n *names) image(file string) bool {
 	return img.HasExtension(file)
 }
 
-// dir reports whether a directory is listed.
-func (n *names) dir(dir string) bool { return !matchAny(n.exclude, dir) }
+// Dir reports whether a directory is listed.
+func (n *Names) Dir(dir string) bool { return !matchAny(n.exclude, dir) }
 
-// matchAny reports whether a glob matches the last element of a path or all of it. The globs were
-// checked by newNames.
+// matchAny reports whether a glob matches. The globs were checked by New.
 func matchAny(globs []string, file string) bool {
 	for _, glob := range globs {
-		if ok, _ := path.Match(glob, path.Base(file)); ok {
-			return true
-		}
-		if ok, _ := path.Match(glob, file); ok {
+		if Match(glob, file) {
 			return true
 		}
 	}
 	return false
+}
+
+// Match reports whether a glob matches the last element of a path, or all of it.
+func Match(glob, file string) bool {
+	if ok, _ := doublestar.Match(glob, path.Base(file)); ok {
+		return true
+	}
+	ok, _ := doublestar.Match(glob, file)
+	return ok
 }

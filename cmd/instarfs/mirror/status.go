@@ -138,9 +138,11 @@ func (s *state) gauges() {
 		"instarfs_cache_misses_total":    kept(func(k chain.Kept) int64 { return k.Misses }),
 		"instarfs_cache_evictions_total": kept(func(k chain.Kept) int64 { return k.Evictions }),
 		"instarfs_memory_bytes":          func() float64 { return float64(s.limits.Memory.Used()) },
-		"instarfs_memory_limit_bytes":    func() float64 { return float64(s.limits.Memory.Limit()) },
-		"instarfs_guests_ready":          func() float64 { return float64(s.pool.Ready()) },
-		"instarfs_open_files":            func() float64 { return float64(s.openFiles()) },
+		"instarfs_memory_limit_bytes": func() float64 {
+			return float64(s.limits.Memory.Limit())
+		},
+		"instarfs_guests_ready": func() float64 { return float64(s.pool.Ready()) },
+		"instarfs_open_files":   func() float64 { return float64(s.openFiles()) },
 	} {
 		s.Gauge(name, value)
 	}

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
 
 	"instarfs/guest/img"
 )
@@ -34,10 +35,10 @@ func List(to *[]string) func(string) error {
 	}
 }
 
-// Globs is List for globs of path.Match.
+// Globs is List for globs of package names of the mount.
 func Globs(to *[]string) func(string) error {
 	return func(s string) error {
-		if _, err := path.Match(s, ""); err != nil {
+		if !doublestar.ValidatePattern(s) {
 			return errors.New("not a glob: a [ needs its ], and a \\ needs a character after it")
 		}
 		*to = append(*to, s)

@@ -45,8 +45,8 @@ func read(point string) ([]byte, error) {
 	f, err := os.Open(filepath.Join(point, ".instarfs", stats.StatusFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, errors.New("no instarfs is mounted there (findmnt -t fuse.instarfs lists those " +
-			"that are)")
+		return nil, errors.New("no instarfs is mounted there (findmnt -t fuse.instarfs lists " +
+			"those that are)")
 	case errors.Is(err, fs.ErrPermission):
 		return nil, errors.New("only root and the user who mounted may see its status")
 	case err != nil:
