@@ -103,11 +103,14 @@ var lattice = []room{
 	{"fusefs/inode", "", "what is true of an inode: not of which tree"},
 	{"fusefs/usage", "", "how a directory is used: not what is in it"},
 	{"fusefs/circle", "", "who is let in: not to what"},
+	{"fusefs/ahead", "", "when work is done: not what it is"},
+	{"fusefs/view", "", "names of files: not what is in them"},
 	{"fusefs/names", "guest/img", "which names are shown: not what of"},
 	{"fusefs/report", "", "files with text: not what it says"},
 	{"fusefs",
-		"fusefs/answer fusefs/caller fusefs/circle fusefs/inode fusefs/logger fusefs/mountpoint " +
-			"fusefs/names fusefs/report fusefs/usage guest/extent guest/show mountinfo",
+		"fusefs/ahead fusefs/answer fusefs/caller fusefs/circle fusefs/inode fusefs/logger " +
+			"fusefs/mountpoint fusefs/names fusefs/report fusefs/usage fusefs/view " +
+			"guest/extent guest/show mountinfo",
 		"sees maps through interfaces of its own, not what makes them"},
 	{"cmd/instarfs/options", "guest/img", "how options are parsed: not which there are"},
 	{"cmd/instarfs/memory", "mountinfo", "how much there is: not what for"},
@@ -124,11 +127,11 @@ var lattice = []room{
 			"vmm/kvm vmm/ledger vmm/session vmm/turns",
 		"what carries runs, and what they may use: not what is mapped"},
 	{"cmd/instarfs/mirror",
-		"cmd/instarfs/guests cmd/instarfs/memory fusefs fusefs/report guest/extent guest/img " +
-			"guest/show render stats vmm/chain vmm/files vmm/source",
+		"cmd/instarfs/guests cmd/instarfs/memory fusefs fusefs/report fusefs/view " +
+			"guest/extent guest/img guest/show render stats vmm/chain vmm/files vmm/source",
 		"puts a tree onto an engine: not what a command line says of it"},
 	{"cmd/instarfs",
-		"cmd/instarfs/ending cmd/instarfs/guests cmd/instarfs/logs cmd/instarfs/memory " +
+		"fusefs cmd/instarfs/ending cmd/instarfs/guests cmd/instarfs/logs cmd/instarfs/memory " +
 			"cmd/instarfs/mirror cmd/instarfs/misuse cmd/instarfs/options cmd/instarfs/service " +
 			"cmd/instarfs/process cmd/instarfs/progress cmd/instarfs/status " +
 			"guest/extent guest/fault guest/img guest/payload guest/show " +
@@ -174,7 +177,7 @@ var owners = []room{
 			"fusefs/* mountinfo vmm vmm/*",
 		"system calls are made by those who face the kernel"},
 	{"github.com/hanwen/go-fuse/v2", "fusefs fusefs/answer fusefs/caller fusefs/circle " +
-		"fusefs/report",
+		"fusefs/inode fusefs/report",
 		"one dependency, one owner"},
 	{"github.com/hashicorp/golang-lru/v2", "cache", "one dependency, one owner"},
 	{"github.com/coreos/go-systemd/v22", "cmd/instarfs/service", "one dependency, one owner"},

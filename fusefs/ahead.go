@@ -2,12 +2,13 @@ package fusefs
 
 import (
 	"context"
-	"runtime"
+	"path"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
+
+	"instarfs/fusefs/view"
 )
 
 // sweep is how soon the second cold open in a directory must follow the first to be taken for one
@@ -18,75 +19,13 @@ const sweep = 2 * time.Second
 // then was evicted, or replaced, and comes one by one.
 const aheadPause = time.Second
 
-// ahead maps the images of a directory before they are asked for. ls -l stats one file after the
-// other, so that a single guest would work at a time.
-type ahead struct {
-	tree *tree
-	ctx  context.Context // of the mount
-	jobs chan job
-	// asked counts the requests that may wait for a map. Where these are as many as the processors
-	// nothing is done ahead.
-	asked atomic.Int64
-}
-
-// job is one image to be mapped.
-type job struct {
-	ctx  context.Context // ends when nobody is interested in the directory any more
-	dir  *dir
-	who  *Caller // whose request it is ahead of
-	name string
-	done func() // to be called at its end
-}
-
-func newAhead(ctx context.Context, t *tree) *ahead {
-	a := &ahead{tree: t, ctx: ctx, jobs: make(chan job)}
-	for range runtime.GOMAXPROCS(0) {
-		go a.work()
-	}
-	return a
-}
-
-// work carries out jobs until the mount ends.
-func (a *ahead) work() {
-	for {
-		select {
-		case <-a.ctx.Done():
-			return
-		case j := <-a.jobs:
-			j.dir.learn(j.ctx, j.who, j.name)
-			j.done()
-		}
-	}
-}
-
-// crowdPoll is how often the requests are counted where there are too many to work ahead of them.
-const crowdPoll = 10 * time.Millisecond
-
-// hand gives a job to a worker when there is one that does not keep requests waiting. It reports
-// false if ctx ends first.
-func (a *ahead) hand(ctx context.Context, j job) bool {
-	for a.asked.Load() >= int64(max(2, runtime.GOMAXPROCS(0))) {
-		select {
-		case <-time.After(crowdPoll):
-		case <-ctx.Done():
-			return false
-		}
-	}
-	select {
-	case a.jobs <- j:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // asks notes a request for a map in d; done must be called when it is answered.
 func (d *dir) asks() (done func()) {
-	d.tree.ahead.asked.Add(1)
+	noted := d.tree.ahead.Ask()
 	answered := d.visits.Begin()
 	return func() {
 		answered()
-		d.tree.ahead.asked.Add(-1)
+		noted()
 	}
 }
 
@@ -125,10 +64,10 @@ func (d *dir) mapAhead(who *Caller, path string) {
 	}()
 }
 
-// feed hands out a job for each listed image but the one at path, as long as the directory is
+// feed hands out a job for each listed image but that at file, as long as the directory is
 // visited.
-func (d *dir) feed(who *Caller, path string) {
-	ctx, done := d.visits.During(d.tree.ahead.ctx)
+func (d *dir) feed(who *Caller, file string) {
+	ctx, done := d.visits.During(d.tree.ctx)
 	defer done()
 	var under sync.WaitGroup
 	defer under.Wait()
@@ -137,12 +76,16 @@ func (d *dir) feed(who *Caller, path string) {
 		return // whoever lists the directory is told
 	}
 	items = slices.DeleteFunc(items,
-		func(i item) bool { return i.view != listed[0] || i.mode != syscall.S_IFREG })
-	first := slices.IndexFunc(items, func(i item) bool { return i.path == path }) + 1
+		func(i item) bool { return i.view != view.Listed[0] || i.mode != syscall.S_IFREG })
+	first := slices.IndexFunc(items, func(i item) bool { return i.path == file }) + 1
 	for _, i := range slices.Concat(items[first:], items[:max(first-1, 0)]) {
-		image, _, _ := splitName(i.name)
+		image, _, _ := view.Split(i.name)
 		under.Add(1)
-		if !d.tree.ahead.hand(ctx, job{ctx, d, who, image, under.Done}) {
+		handed := d.tree.ahead.Hand(ctx, path.Join(d.path, image), func() {
+			defer under.Done()
+			d.learn(ctx, who, image)
+		})
+		if !handed {
 			under.Done()
 			return
 		}
@@ -152,19 +95,14 @@ func (d *dir) feed(who *Caller, path string) {
 // learn maps an image of d and tells the size to those of its nodes that the kernel knows. Failures
 // are logged where they happen.
 func (d *dir) learn(ctx context.Context, who *Caller, name string) {
-	path := join(d.path, name)
-	defer func() {
-		if p := recover(); p != nil {
-			d.tree.log.Panicked("mapping ahead "+path, p)
-		}
-	}()
-	info, err := d.tree.source.Stat(ctx, who, path)
+	file := path.Join(d.path, name)
+	info, err := d.tree.source.Stat(ctx, who, file)
 	if err != nil || !info.Regular() {
 		return
 	}
 	var cold []*mapFile
 	looked := false
-	for _, v := range listed {
+	for _, v := range view.Listed {
 		if node := d.GetChild(name + v.String()); node != nil {
 			looked = true
 			if f, ok := node.Operations().(*mapFile); ok && f.unbound(info.Generation) {
@@ -175,13 +113,13 @@ func (d *dir) learn(ctx context.Context, who *Caller, name string) {
 	if looked && len(cold) == 0 {
 		return
 	}
-	m, g, err := d.tree.mapOf(ctx, who, path, info.Generation)
+	m, g, err := d.tree.mapOf(ctx, who, file, info.Generation)
 	if err != nil {
 		return
 	}
 	for _, f := range cold {
 		if g == info.Generation {
-			if r, err := d.tree.render(path, f.view, m, g); err == nil {
+			if r, err := d.tree.render(file, f.view, m, g); err == nil {
 				f.bind(g, r.Size())
 			}
 		}

@@ -3,12 +3,12 @@ package fusefs
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"instarfs/fusefs/view"
 )
 
 // putMany makes images called 000.img, 001.img and so on, of 1000, 1001 and so on bytes.
@@ -48,7 +48,7 @@ func TestMappingAhead(t *testing.T) {
 		}
 	}
 	m := mountFake(t, src, nil)
-	if got := command(t, "ls", "-l", m.dir); strings.Count(got, " 1039 ") != len(listed) {
+	if got := command(t, "ls", "-l", m.dir); strings.Count(got, " 1039 ") != len(view.Listed) {
 		t.Errorf("ls -l: %s", got)
 	}
 	if err := m.unmount(); err != nil {
@@ -97,23 +97,6 @@ func TestMappingAheadEndsWithItsReason(t *testing.T) {
 	if n := src.runs.Load(); n > 50 {
 		t.Errorf("%d runs, of which none but one ended before all did", n)
 	}
-}
-
-// While as many requests wait as there are processors nothing is done ahead of them.
-func TestNothingAheadOfACrowd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := &ahead{jobs: make(chan job, 1)}
-		a.asked.Store(int64(max(2, runtime.GOMAXPROCS(0))))
-		ctx, cancel := context.WithTimeout(t.Context(), 5*crowdPoll)
-		defer cancel()
-		if a.hand(ctx, job{}) || len(a.jobs) != 0 {
-			t.Error("a job was begun")
-		}
-		time.AfterFunc(2*crowdPoll, func() { a.asked.Add(-1) })
-		if !a.hand(t.Context(), job{}) || len(a.jobs) != 1 {
-			t.Error("no job was begun when the crowd had gone")
-		}
-	})
 }
 
 // Mapping ahead ends with the mount.

@@ -31,7 +31,7 @@ func (t *tree) attributes(out *fuse.Attr, i Info, keep uint32) {
 	out.Mode = i.Mode & (syscall.S_IFMT | keep)
 	out.Owner = fuse.Owner{Uid: i.UID, Gid: i.GID}
 	out.Nlink = 1
-	out.SetTimes(&i.MTime, &i.MTime, &i.MTime)
+	out.SetTimes(&i.MTime, &i.MTime, &i.CTime)
 	o := &t.override
 	switch {
 	case i.Dir() && o.DirMask != nil:

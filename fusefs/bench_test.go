@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/fusefs/view"
 	"instarfs/guest/extent"
 )
 
@@ -85,7 +86,7 @@ func BenchmarkThroughput(b *testing.B) {
 	content := make(slab, 125<<20)
 	src := newFakeSource(b, 0)
 	src.put(b, "big.img", "b", 1)
-	slabs := func(*extent.Map, View) (Rendering, error) { return content, nil }
+	slabs := func(*extent.Map, view.View) (Rendering, error) { return content, nil }
 	var first, again time.Duration
 	n := 0
 	for b.Loop() {

@@ -10,6 +10,7 @@ import (
 	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
 	"instarfs/fusefs/inode"
+	"instarfs/fusefs/view"
 )
 
 // deniedFile is a view for those who may not have it. An inode has one size for all who see it, so
@@ -20,7 +21,7 @@ type deniedFile struct {
 	readOnly
 	tree  *tree
 	image string
-	view  View
+	view  view.View
 	info  Info
 }
 
@@ -29,7 +30,7 @@ const forDenied = 1
 
 // denied answers a lookup by somebody who may not have the view.
 func (d *dir) denied(
-	ctx context.Context, image string, v View, info Info, out *fuse.EntryOut,
+	ctx context.Context, image string, v view.View, info Info, out *fuse.EntryOut,
 ) *fs.Inode {
 	f := &deniedFile{tree: d.tree, image: image, view: v, info: info}
 	d.tree.fileAttributes(&out.Attr, info, 0)

@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"path"
 	"sync"
 	"syscall"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"instarfs/fusefs/caller"
 	"instarfs/fusefs/inode"
 	"instarfs/fusefs/usage"
+	"instarfs/fusefs/view"
 )
 
 // racy is how old the last change of a directory must be before the kernel may keep its listing. A
@@ -50,21 +52,21 @@ func (d *dir) Lookup(
 	patient, done := caller.Patience(d.tree.ctx, ctx)
 	defer done()
 	who := d.tree.caller(ctx)
-	if image, v, ok := splitName(name); ok {
-		file := join(d.path, image)
+	if image, v, ok := view.Split(name); ok {
+		file := path.Join(d.path, image)
 		info, err := d.tree.source.Stat(patient, who, file)
 		switch {
 		case err == nil && info.Regular():
 			return d.viewFor(patient, who, name, file, v, info, out), 0
 		case err == nil && info.Link != "":
-			if target := viewOfLink(info.Link, v); target != "" {
+			if target := view.OfLink(info.Link, v); target != "" {
 				return d.link(patient, file, target, v, info, out), 0
 			}
 		case err != nil && answer.Errno(err) != syscall.ENOENT:
 			return nil, answer.Errno(err)
 		}
 	}
-	file := join(d.path, name)
+	file := path.Join(d.path, name)
 	info, err := d.tree.source.Stat(patient, who, file)
 	switch {
 	case err != nil:
@@ -80,9 +82,10 @@ func (d *dir) Lookup(
 
 // viewFor answers the lookup of a view of an image by somebody.
 func (d *dir) viewFor(
-	ctx context.Context, who *Caller, name, image string, v View, info Info, out *fuse.EntryOut,
+	ctx context.Context, who *Caller, name, image string, v view.View, info Info,
+	out *fuse.EntryOut,
 ) *fs.Inode {
-	if v == reason {
+	if v == view.Reason {
 		f := &reasonFile{tree: d.tree, who: who, image: image, info: info}
 		return d.own(ctx, f, image, v, info, out)
 	}
@@ -100,7 +103,8 @@ func (d *dir) viewFor(
 
 // own answers a lookup with an inode that nobody else gets by its name.
 func (d *dir) own(
-	ctx context.Context, f fs.InodeEmbedder, image string, v View, info Info, out *fuse.EntryOut,
+	ctx context.Context, f fs.InodeEmbedder, image string, v view.View, info Info,
+	out *fuse.EntryOut,
 ) *fs.Inode {
 	d.tree.fileAttributes(&out.Attr, info, 0)
 	ino := inode.Number(image, byte(v), info.Generation, forDenied+d.tree.owned.Add(1))
@@ -109,7 +113,7 @@ func (d *dir) own(
 
 // view answers the lookup of a view of an image by somebody who may have it.
 func (d *dir) view(
-	ctx context.Context, name, image string, v View, info Info, ino uint64, out *fuse.EntryOut,
+	ctx context.Context, name, image string, v view.View, info Info, ino uint64, out *fuse.EntryOut,
 ) *fs.Inode {
 	id := fs.StableAttr{Mode: syscall.S_IFREG, Ino: ino}
 	var f *mapFile
@@ -224,7 +228,7 @@ func (d *dir) OpendirHandle(ctx context.Context, _ uint32) (fs.FileHandle, uint3
 		return nil, 0, errno
 	}
 	l := &listing{dir: d, who: who}
-	if time.Since(info.MTime) < racy {
+	if time.Since(info.MTime) < racy || d.tree.onError != ShowError { // which is about the images
 		return l, 0, 0
 	}
 	if !d.habits.Keep(timeout) {

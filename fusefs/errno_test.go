@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"instarfs/fusefs/view"
 )
 
 // What a source makes of errors never ends a kind of request for the whole mount, never reads as an
@@ -38,7 +40,7 @@ func TestErrorsOfTheSourceStayErrors(t *testing.T) {
 		}
 		src.hide("bad.img", nil)
 		src.hide("bad.img.map.txt", nil)
-		if got := m.read("good.img.map.json"); got != string(fakeContent("g", 1000, JSON)) {
+		if got := m.read("good.img.map.json"); got != string(fakeContent("g", 1000, view.JSON)) {
 			t.Errorf("after %d: %q", e, got)
 		}
 		if got := m.names("d"); got != viewsOf("x.img") {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/fusefs/view"
 	"instarfs/guest/extent"
 )
 
@@ -94,7 +95,8 @@ func (s *fakeSource) ReadDir(ctx context.Context, who *Caller, dir string) ([]En
 		switch info, err := s.look(path); {
 		case err == nil && !info.Regular() && !info.Dir() && info.Link == "":
 		case err == nil:
-			entries = append(entries, Entry{e.Name(), info.Mode & syscall.S_IFMT, true, info})
+			entries = append(entries, Entry{Name: e.Name(),
+				Type: info.Mode & syscall.S_IFMT, Known: true, Info: info})
 		case !errors.Is(err, os.ErrNotExist):
 			entries = append(entries, Entry{Name: e.Name(), Type: syscall.S_IFREG})
 		}
@@ -332,8 +334,8 @@ func fakeMap(seed string, size uint64) (*extent.Map, error) {
 // errNoText is what a seed of "notext" makes of the text view.
 var errNoText = errors.New("the text view cannot show this; read the .map.json")
 
-func fakeRender(m *extent.Map, v View) (Rendering, error) {
-	if v == Text && m.Files()[0] == "notext" {
+func fakeRender(m *extent.Map, v view.View) (Rendering, error) {
+	if v == view.Text && m.Files()[0] == "notext" {
 		return nil, errNoText
 	}
 	return m.Memo(v,
@@ -344,7 +346,7 @@ func fakeRender(m *extent.Map, v View) (Rendering, error) {
 }
 
 // fakeContent is what a view shows: lines that all say which seed they belong to.
-func fakeContent(seed string, size int, v View) []byte {
+func fakeContent(seed string, size int, v view.View) []byte {
 	line := fmt.Sprintf("%s%s %d\n", seed, v, size)
 	return bytes.Repeat([]byte(line), size/len(line)+1)[:size]
 }

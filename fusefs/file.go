@@ -11,6 +11,7 @@ import (
 	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
 	"instarfs/fusefs/inode"
+	"instarfs/fusefs/view"
 )
 
 // mapFile is a view of one generation of an image.
@@ -20,7 +21,7 @@ type mapFile struct {
 	tree  *tree
 	dir   *dir
 	image string // path in the source
-	view  View
+	view  view.View
 	info  Info // of the image when its name was looked up
 	// owner is for whom the inode was made because it was not known whether he may have the
 	// content; nil where that was known. The kernel tells the size of an inode, as soon as it knows

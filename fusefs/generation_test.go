@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/fusefs/view"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +25,9 @@ echo ready; read -r go
 exec 5< $0
 sha256sum < $0; sha256sum <&5; sha256sum <&4; cat <&3 | wc -c; stat -L -c %s /dev/fd/4 /dev/fd/5 $0`
 	out := interact(t, script, file, func() { src.put(t, "a.img", "two", 200_000) })
-	sum := func(seed string, size int) string { return sha256sum(fakeContent(seed, size, JSON)) }
+	sum := func(seed string, size int) string {
+		return sha256sum(fakeContent(seed, size, view.JSON))
+	}
 	want := "one.map.json 300000\nready\n" + sum("two", 200_000) + sum("two", 200_000) +
 		sum("one", 300_000) +
 		"299980\n300000\n200000\n200000\n"
@@ -80,11 +84,11 @@ func TestSourceChanges(t *testing.T) {
 	m.read("a.img.map.json")
 
 	src.put(t, "a.img", "changed", 200)
-	if got := m.read("a.img.map.json"); got != string(fakeContent("changed", 200, JSON)) {
+	if got := m.read("a.img.map.json"); got != string(fakeContent("changed", 200, view.JSON)) {
 		t.Errorf("after replacement: %q", got)
 	}
 	src.put(t, "new.img", "n", 50)
-	if got := m.read("new.img.map.txt"); got != string(fakeContent("n", 50, Text)) {
+	if got := m.read("new.img.map.txt"); got != string(fakeContent("n", 50, view.Text)) {
 		t.Errorf("new image: %q", got)
 	}
 	for _, file := range []string{"a.img", "d/b.img", "d"} {
@@ -101,7 +105,7 @@ func TestSourceChanges(t *testing.T) {
 		t.Errorf("listing %q, want %q", got, want)
 	}
 	src.put(t, "d", "file", 10)
-	if got := m.read("d.map.json"); got != string(fakeContent("file", 10, JSON)) {
+	if got := m.read("d.map.json"); got != string(fakeContent("file", 10, view.JSON)) {
 		t.Errorf("file in the place of a directory: %q", got)
 	}
 }
@@ -160,7 +164,7 @@ func TestReopenThroughProc(t *testing.T) {
 	cmd := shell("busybox cat /proc/self/fd/3", "")
 	cmd.ExtraFiles = []*os.File{pathOnly}
 	out, err := cmd.Output()
-	if err != nil || string(out) != string(fakeContent("one", 5000, JSON)) {
+	if err != nil || string(out) != string(fakeContent("one", 5000, view.JSON)) {
 		t.Errorf("%v, %d bytes", err, len(out))
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/fusefs/view"
 	"instarfs/needs"
 )
 
@@ -147,7 +148,7 @@ func (m *testMount) names(dir string) string {
 // viewsOf returns what names shows of a directory that holds one image.
 func viewsOf(image string) string {
 	var names []string
-	for _, v := range listed {
+	for _, v := range view.Listed {
 		names = append(names, image+v.String())
 	}
 	slices.Sort(names)

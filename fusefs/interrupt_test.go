@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"instarfs/fusefs/view"
 )
 
 // A stat survives signals that its program handles, however many there are.
@@ -40,7 +42,8 @@ func TestFatalSignalsDoNotWait(t *testing.T) {
 				waitEnd(t, cmd)
 				// Nobody waits for the run any more; a new caller starts another.
 				src.delay.Store(0)
-				if got := m.read("a.img.map.json"); got != string(fakeContent("a", 777, JSON)) {
+				want := string(fakeContent("a", 777, view.JSON))
+				if got := m.read("a.img.map.json"); got != want {
 					t.Errorf("after the interruption: %q", got)
 				}
 				if m.logged("") != 0 {
@@ -86,7 +89,7 @@ func TestRunOutlivesOneOfTwoCallers(t *testing.T) {
 	waiters(1)
 	close(mayEnd)
 	if err := waitEnd(t, second); err != nil ||
-		out.String() != string(fakeContent("a", 777, Text)) {
+		out.String() != string(fakeContent("a", 777, view.Text)) {
 		t.Errorf("%v, %q", err, out.String())
 	}
 	if n := src.runs.Load(); n != 1 {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/fusefs/view"
 	"instarfs/guest/extent"
 )
 
@@ -68,7 +69,8 @@ func TestGenerationLearntWithTheMap(t *testing.T) {
 		})
 		program, args := clientCommand(how, m.path("a.img.map.json"))
 		for range 3 {
-			if got := command(t, program, args...); got != string(fakeContent("a", 5000, JSON)) {
+			want := string(fakeContent("a", 5000, view.JSON))
+			if got := command(t, program, args...); got != want {
 				t.Errorf("%s: %d bytes, or the wrong ones", how, len(got))
 			}
 		}

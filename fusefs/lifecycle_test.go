@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"instarfs/fusefs/mountpoint"
+	"instarfs/fusefs/view"
 	"instarfs/mountinfo"
 	"instarfs/needs"
 )
@@ -42,7 +43,7 @@ func TestPanic(t *testing.T) {
 	}
 	m.waitLogged("panic while answering a request: stat of b.img")
 	m.waitLogged("run panicked: map of c.img")
-	if got := m.read("a.img.map.json"); got != string(fakeContent("a", 100, JSON)) {
+	if got := m.read("a.img.map.json"); got != string(fakeContent("a", 100, view.JSON)) {
 		t.Errorf("after the panics: %q", got)
 	}
 }
@@ -66,7 +67,7 @@ func TestUnmountWhileOpen(t *testing.T) {
 			default:
 			}
 		})
-	if want := "ready\n" + sha256sum(fakeContent("a", 500_000, JSON)); out != want {
+	if want := "ready\n" + sha256sum(fakeContent("a", 500_000, view.JSON)); out != want {
 		t.Errorf("got %q, want %q", out, want)
 	}
 	if err := m.unmount(); err != nil { // as it would if the wait for the last close were over
@@ -158,7 +159,7 @@ func TestDeadMount(t *testing.T) {
 	m := mountFake(t, src, func(o *Options) { o.Mountpoint = point })
 	m.dir = point
 	m.waitLogged("removed a dead mount of dead")
-	if got := m.read("a.img.map.json"); got != string(fakeContent("a", 100, JSON)) {
+	if got := m.read("a.img.map.json"); got != string(fakeContent("a", 100, view.JSON)) {
 		t.Errorf("read %q", got)
 	}
 }

@@ -2,8 +2,6 @@ package fusefs
 
 import (
 	"context"
-	"path"
-	"strings"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -12,6 +10,7 @@ import (
 	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
 	"instarfs/fusefs/inode"
+	"instarfs/fusefs/view"
 )
 
 // link is a symbolic link: to a directory as the source has it, or from the view of one image to
@@ -25,22 +24,9 @@ type link struct {
 	info   Info
 }
 
-// viewOfLink is the target of a view of a link with that target, "" if the target cannot be an
-// image.
-func viewOfLink(target string, v View) string {
-	switch path.Base(target) {
-	case ".", "..", "/":
-		return ""
-	}
-	if strings.HasSuffix(target, "/") {
-		return ""
-	}
-	return target + v.String()
-}
-
 // link answers the lookup of a link.
 func (d *dir) link(
-	ctx context.Context, file, target string, v View, info Info, out *fuse.EntryOut,
+	ctx context.Context, file, target string, v view.View, info Info, out *fuse.EntryOut,
 ) *fs.Inode {
 	l := &link{tree: d.tree, path: file, target: target, info: info}
 	l.attributes(&out.Attr)

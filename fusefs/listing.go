@@ -3,7 +3,9 @@ package fusefs
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"syscall"
 
@@ -13,6 +15,7 @@ import (
 	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
 	"instarfs/fusefs/inode"
+	"instarfs/fusefs/view"
 )
 
 // listing is an open directory. go-fuse calls it under a lock of the handle.
@@ -27,17 +30,20 @@ type listing struct {
 // item is a name in a listing.
 type item struct {
 	name string
-	path string // in the source
-	view View   // 0: a directory, or a link to one
-	mode uint32 // type bits of st_mode
-	info *Info  // what a stat said when the listing was made; nil if nothing
+	path string    // in the source
+	view view.View // 0: a directory, or a link to one
+	mode uint32    // type bits of st_mode
+	info *Info     // what a stat said when the listing was made; nil if nothing
 	ino  uint64
 }
 
 // items are the names that a directory shows to who, in the order of the source.
 func (d *dir) items(ctx context.Context, who *Caller) ([]item, syscall.Errno) {
 	entries, err := d.tree.source.ReadDir(ctx, who, d.path)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.ESTALE): // which is EIO for a map
+		return nil, syscall.ESTALE
+	case err != nil:
 		return nil, answer.Errno(err)
 	}
 	images := make(map[string]bool, len(entries))
@@ -46,28 +52,32 @@ func (d *dir) items(ctx context.Context, who *Caller) ([]item, syscall.Errno) {
 			images[e.Name] = true
 		}
 	}
-	items := make([]item, 0, len(listed)*len(entries))
+	items := make([]item, 0, len(view.Listed)*len(entries))
 	for i := range entries {
 		e := &entries[i]
 		if d.above == nil && e.Name == reportsName {
 			continue
 		}
-		first := item{path: join(d.path, e.Name), mode: e.Type}
+		if e.Hidden != "" {
+			d.tellHidden(e.Name, e.Hidden)
+			continue
+		}
+		first := item{path: path.Join(d.path, e.Name), mode: e.Type}
 		if e.Known {
 			first.info = &e.Info
 		}
-		image, _, hidden := splitName(e.Name)
+		image, _, hidden := view.Split(e.Name)
 		switch {
 		case e.Type == syscall.S_IFREG, e.Info.LinkType == syscall.S_IFREG,
 			!e.Known && e.Type != syscall.S_IFDIR:
 			if d.tree.names.Image(first.path) && d.fits(e.Name, first.path) {
-				for _, v := range listed {
+				for _, v := range view.Listed {
 					first.name, first.view = e.Name+v.String(), v
 					items = append(items, first)
 				}
 			}
 		case e.Type == syscall.S_IFLNK && e.Info.LinkType != syscall.S_IFDIR:
-			// to nothing that is shown
+			d.tellHidden(e.Name, "it is a symbolic link that leads to nothing that is shown")
 		case d.tree.names.Dir(first.path) && !(hidden && images[image]):
 			first.name = e.Name
 			items = append(items, first)
@@ -76,13 +86,23 @@ func (d *dir) items(ctx context.Context, who *Caller) ([]item, syscall.Errno) {
 	return items, 0
 }
 
+// tellHidden says, once, why a file that is taken for an image by its name is not shown.
+func (d *dir) tellHidden(name, why string) {
+	file := path.Join(d.path, name)
+	if d.tree.names.Image(file) {
+		err := fmt.Errorf("%s is not shown: %s", file, why)
+		d.tree.log.Once(file, Generation{}, err.Error())
+		d.tree.outcome(file, 0, err)
+	}
+}
+
 // fits reports whether the names of all listed views of an image are short enough for the kernel.
 func (d *dir) fits(name, path string) bool {
-	for _, v := range listed {
-		if len(name)+len(v.String()) > nameMax {
+	for _, v := range view.Listed {
+		if len(name)+len(v.String()) > view.NameMax {
 			d.tree.log.Once(path, Generation{}, fmt.Sprintf(
 				"%s is not shown: with %s its name would exceed %d bytes; rename it",
-				path, v, nameMax))
+				path, v, view.NameMax))
 			return false
 		}
 	}
@@ -100,6 +120,12 @@ func (l *listing) load(ctx context.Context) syscall.Errno {
 	items, errno := l.dir.items(patient, l.who)
 	if errno != 0 {
 		return errno
+	}
+	if l.dir.tree.onError != ShowError {
+		items = l.dir.sift(patient, l.who, items)
+		if patient.Err() != nil {
+			return syscall.EINTR
+		}
 	}
 	for n := range items {
 		i := &items[n]
@@ -127,7 +153,8 @@ func (l *listing) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno
 	}
 	i := l.items[l.next]
 	l.next++
-	return &fuse.DirEntry{Name: i.name, Ino: i.ino, Mode: i.mode, Off: uint64(l.next)}, 0
+	ino := l.dir.tree.number(i.ino)
+	return &fuse.DirEntry{Name: i.name, Ino: ino, Mode: i.mode, Off: uint64(l.next)}, 0
 }
 
 var _ = (fs.FileSeekdirer)((*listing)(nil))
@@ -159,7 +186,7 @@ func (l *listing) Lookup(
 		return l.dir.Lookup(ctx, name, out)
 	}
 	i := l.items[l.next-1]
-	if l.who != nil || i.info == nil {
+	if l.who != nil || i.info == nil || i.view == view.Reason {
 		return nil, syscall.ENOENT
 	}
 	switch {
@@ -168,7 +195,7 @@ func (l *listing) Lookup(
 	case i.view == 0:
 		return l.dir.subdirectory(ctx, name, i.path, *i.info, i.ino, out), 0
 	case i.info.Link != "":
-		if target := viewOfLink(i.info.Link, i.view); target != "" {
+		if target := view.OfLink(i.info.Link, i.view); target != "" {
 			return l.dir.link(ctx, i.path, target, i.view, *i.info, out), 0
 		}
 		return nil, syscall.ENOENT

@@ -32,6 +32,8 @@ type Options struct {
 	AllowOther       bool     // let other users in, as far as the modes of the images let them
 	AllowRoot        bool     // let root in, but nobody else than who mounts
 	Override         Override
+	OnError          OnError
+	Inode32          bool   // inode numbers fit into 32 bits, for programs that hold no larger
 	FSName, Subtype  string // what mount(8) shows as source, and as type: empty is the usual
 	Debug            bool   // log every request and its reply
 	// Reports are files of the directory .instarfs, which no listing shows.
@@ -43,7 +45,7 @@ type Options struct {
 }
 
 // Outcome is told of each attempt to get the map of an image, by its path below the source: there
-// is one, or err says why not, and errno is what open(2) says.
+// is one, or err says why not, and errno is what open(2) says. errno is 0 for what is not shown.
 type Outcome func(image string, errno syscall.Errno, err error)
 
 const (
@@ -93,6 +95,9 @@ func start(o Options, shown *names.Names, log *logger.Logger) (*Mounted, error) 
 		MountOptions:    options,
 	})
 	served := fuse.RawFileSystem(&answer.Guard{RawFileSystem: nodes, Ending: ctx, Log: log})
+	if o.Inode32 {
+		served = inode.NewNarrow(served)
+	}
 	if o.AllowRoot {
 		served = circle.New(served, uint32(os.Geteuid()))
 	}
@@ -153,6 +158,8 @@ func mountOptions(o Options, log *logger.Logger, end *logger.QuietEnd) fuse.Moun
 		// small.
 		DisableSplice: true,
 		DisableXAttrs: true,
+		// Its replies are made where the numbers cannot be narrowed.
+		DisableReadDirPlus: o.Inode32,
 		// root needs no helper; without CAP_SYS_ADMIN the helper is tried all the same.
 		DirectMount: os.Geteuid() == 0,
 		Logger:      stdlog.New(end, "", 0),

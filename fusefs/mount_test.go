@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/fusefs/view"
 	"instarfs/needs"
 )
 
@@ -33,10 +34,10 @@ func TestListingsRunNoGuest(t *testing.T) {
 	if n := src.runs.Load(); n != 0 {
 		t.Errorf("listings started %d guests", n)
 	}
-	if got := m.read("notes.map.json"); got != string(fakeContent("n", 10, JSON)) {
+	if got := m.read("notes.map.json"); got != string(fakeContent("n", 10, view.JSON)) {
 		t.Errorf("map of a file that is not listed: %q", got)
 	}
-	if got := m.read("sub/deep/c.raw.map.txt"); got != string(fakeContent("c", 100, Text)) {
+	if got := m.read("sub/deep/c.raw.map.txt"); got != string(fakeContent("c", 100, view.Text)) {
 		t.Errorf("text: %q", got)
 	}
 }
@@ -119,7 +120,7 @@ func TestFailures(t *testing.T) {
 	if got := m.read("bad.img.map.err"); got != line+"\n" {
 		t.Errorf("reason: %q", got)
 	}
-	if got := m.read("half.img.map.json"); got != string(fakeContent("notext", 100, JSON)) {
+	if got := m.read("half.img.map.json"); got != string(fakeContent("notext", 100, view.JSON)) {
 		t.Errorf("json: %q", got)
 	}
 	if _, err := tryCommand(t, "cat", m.path("half.img.map.txt")); err == nil ||
@@ -145,7 +146,7 @@ func TestFailures(t *testing.T) {
 
 	// The same generation may succeed later, and the reason with it.
 	src.break_("bad.img", nil)
-	if got := m.read("bad.img.map.json"); got != string(fakeContent("bad", 100, JSON)) {
+	if got := m.read("bad.img.map.json"); got != string(fakeContent("bad", 100, view.JSON)) {
 		t.Errorf("after the failure has passed: %q", got)
 	}
 	if got := m.read("bad.img.map.err"); got != "" {

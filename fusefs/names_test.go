@@ -3,13 +3,15 @@ package fusefs
 import (
 	"strings"
 	"testing"
+
+	"instarfs/fusefs/view"
 )
 
 // Odd names: too long for a suffix, with newlines, views of views, directories that look like
 // views.
 func TestOddNames(t *testing.T) {
 	src := newFakeSource(t, 0)
-	longest := strings.Repeat("x", nameMax-len(JSON.String())-len(".img")) + ".img"
+	longest := strings.Repeat("x", view.NameMax-len(view.JSON.String())-len(".img")) + ".img"
 	src.put(t, longest, "l", 10)
 	src.put(t, "y"+longest, "l", 10)
 	src.put(t, "new\nline %s.img", "n", 20)
@@ -38,12 +40,12 @@ func TestOddNames(t *testing.T) {
 		t.Errorf("said %d times", n)
 	}
 	for name, want := range map[string]string{
-		"new\nline %s.img.map.json":   string(fakeContent("n", 20, JSON)),
-		"disk.img.map.json":           string(fakeContent("d", 30, JSON)),
-		"dir.map.txt/in.img.map.json": string(fakeContent("i", 40, JSON)),
-		"real.map.json.map.txt":       string(fakeContent("r", 50, Text)),
-		"hidden/in.img.map.json":      string(fakeContent("h", 60, JSON)),
-		longest + ".map.txt":          string(fakeContent("l", 10, Text)),
+		"new\nline %s.img.map.json":   string(fakeContent("n", 20, view.JSON)),
+		"disk.img.map.json":           string(fakeContent("d", 30, view.JSON)),
+		"dir.map.txt/in.img.map.json": string(fakeContent("i", 40, view.JSON)),
+		"real.map.json.map.txt":       string(fakeContent("r", 50, view.Text)),
+		"hidden/in.img.map.json":      string(fakeContent("h", 60, view.JSON)),
+		longest + ".map.txt":          string(fakeContent("l", 10, view.Text)),
 	} {
 		if got := m.read(name); got != want {
 			t.Errorf("%q holds %q", name, got)

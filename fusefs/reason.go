@@ -11,6 +11,7 @@ import (
 
 	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
+	"instarfs/fusefs/view"
 	"instarfs/guest/show"
 )
 
@@ -65,7 +66,7 @@ func (f *reasonFile) failure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, v := range listed {
+	for _, v := range view.Listed {
 		if _, err := f.tree.render(f.image, v, m, g); err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"instarfs/fusefs/view"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -51,7 +53,7 @@ func TestPinnedInodeShowsTheNewContent(t *testing.T) {
 		}
 		want := func(seed string,
 			size int64) string {
-			return string(fakeContent(seed, int(size), JSON))
+			return string(fakeContent(seed, int(size), view.JSON))
 		}
 		if how == "seek-end" {
 			want = func(_ string, size int64) string { return fmt.Sprintln(size) }
@@ -89,7 +91,8 @@ func TestPinnedInodeThatIsOpen(t *testing.T) {
 	src.put(t, "a.img", "one", 60_000)
 	m := mountFake(t, src, nil)
 	pinned := m.pin("a.img.map.json")
-	one, two := string(fakeContent("one", 60_000, JSON)), string(fakeContent("two", 50_000, JSON))
+	one := string(fakeContent("one", 60_000, view.JSON))
+	two := string(fakeContent("two", 50_000, view.JSON))
 	out := interact(t, `exec 3< $0; echo ready; read -r go; cat <&3`, m.path("a.img.map.json"),
 		func() {
 			src.put(t, "a.img", "two", 50_000)

@@ -7,6 +7,7 @@ import (
 
 	"instarfs/fusefs/caller"
 	"instarfs/fusefs/inode"
+	"instarfs/fusefs/view"
 	"instarfs/guest/extent"
 )
 
@@ -20,9 +21,10 @@ type Info struct {
 	// users
 	Mode     uint32
 	UID, GID uint32
-	// of an image: the newest of its known layers, if the caller may read them all
-	MTime      time.Time
-	Generation Generation
+	// Of an image: the newest of its known layers, if the caller may read them all. MTime moves
+	// whenever the map may have changed.
+	MTime, CTime time.Time
+	Generation   Generation
 	// Of a symbolic link to something in the tree: its target, relative to its directory, and the
 	// type bits of what the owner of the link reaches by it, 0 if nothing.
 	Link     string
@@ -45,6 +47,8 @@ type Entry struct {
 	Type  uint32 // the type bits of st_mode: S_IFREG, S_IFDIR or S_IFLNK
 	Known bool   // Info is set; else there is such a file, and no more could be found out
 	Info  Info
+	// Hidden is why there is no such file, although it may be meant as an image; empty for others.
+	Hidden string
 }
 
 // Source is the tree that is mirrored. Paths are slash separated, relative to its root, and clean;
@@ -88,4 +92,4 @@ type Rendering = inode.Content
 
 // Render makes a view of a map, JSON or Text. It is cheap after the first time for a map; it fails
 // where the view cannot express the map.
-type Render func(m *extent.Map, v View) (Rendering, error)
+type Render func(m *extent.Map, v view.View) (Rendering, error)

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"instarfs/fusefs/view"
 )
 
 // Each opens a file once; whatever happens to the image meanwhile, what it reads is one content,
@@ -63,7 +65,7 @@ func stress(t *testing.T, duration time.Duration) {
 				default:
 				}
 				how := stressReaders[n%len(stressReaders)]
-				v := listed[n/len(stressReaders)%len(listed)]
+				v := view.Listed[n/len(stressReaders)%len(view.Listed)]
 				checkWhole(t, how, m.path(fmt.Sprintf("%d.img%s", n%images, v)), v)
 				reads.Add(1)
 			}
@@ -92,7 +94,7 @@ func stress(t *testing.T, duration time.Duration) {
 }
 
 // checkWhole reads a file and checks that it is what its first line says.
-func checkWhole(t *testing.T, how []string, file string, v View) {
+func checkWhole(t *testing.T, how []string, file string, v view.View) {
 	program, args := how[0], append(how[1:len(how):len(how)], file)
 	if _, ok := clients[program]; ok && program != "cat" {
 		program, args = clientCommand(program, file)
@@ -135,7 +137,7 @@ func TestSizes(t *testing.T) {
 				program, args := clientCommand(how, file)
 				got = command(t, program, args...)
 			}
-			if got != string(fakeContent("s", int(size), JSON)) {
+			if got != string(fakeContent("s", int(size), view.JSON)) {
 				t.Errorf("%s: %d bytes of a file of %d, or the wrong ones", how, len(got), size)
 			}
 		}

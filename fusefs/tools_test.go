@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"instarfs/fusefs/view"
 	"instarfs/needs"
 )
 
@@ -150,7 +151,7 @@ func plainCopies(t *testing.T, src *fakeSource, copies string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, v := range listed {
+		for _, v := range view.Listed {
 			file := filepath.Join(copies, name+v.String())
 			if err := os.WriteFile(file, fakeContent(name[:1], int(size), v), 0640); err != nil {
 				t.Fatal(err)

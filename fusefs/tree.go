@@ -11,12 +11,14 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"instarfs/fusefs/ahead"
 	"instarfs/fusefs/answer"
 	"instarfs/fusefs/caller"
 	"instarfs/fusefs/inode"
 	"instarfs/fusefs/logger"
 	"instarfs/fusefs/names"
 	"instarfs/fusefs/report"
+	"instarfs/fusefs/view"
 	"instarfs/guest/extent"
 )
 
@@ -33,8 +35,10 @@ type tree struct {
 	shared   bool            // others than who mounted are let in, as far as the images allow
 	circle   bool            // of those who are let in, only root and who mounted may see anything
 	override Override
+	onError  OnError
+	number   func(ino uint64) uint64 // an inode number as it is shown
 	stale    inode.Stale
-	ahead    *ahead
+	ahead    *ahead.Workers // map the images of a directory before they are asked for
 	outcome  Outcome
 	reports  []report.Report
 	open     atomic.Int64  // handles
@@ -44,11 +48,15 @@ type tree struct {
 func newTree(ctx context.Context, o Options, n *names.Names, log *logger.Logger) *tree {
 	t := &tree{source: o.Source, draw: o.Render, names: n, log: log, ctx: ctx,
 		shared: o.AllowOther && !o.Override.Used(), circle: o.AllowRoot, override: o.Override,
+		onError: o.OnError, number: func(ino uint64) uint64 { return ino },
 		outcome: o.Outcome, reports: o.Reports}
+	if o.Inode32 {
+		t.number = inode.Narrow
+	}
 	if t.outcome == nil {
 		t.outcome = func(string, syscall.Errno, error) {}
 	}
-	t.ahead = newAhead(ctx, t)
+	t.ahead = ahead.New(ctx, func(image string, p any) { log.Panicked("mapping ahead "+image, p) })
 	return t
 }
 
@@ -62,12 +70,12 @@ func (t *tree) caller(ctx context.Context) *Caller {
 }
 
 // staleKey names an OPEN of a view of an image in tree.stale.
-func staleKey(ctx context.Context, image string, v View) inode.StaleKey {
+func staleKey(ctx context.Context, image string, v view.View) inode.StaleKey {
 	return inode.StaleKey{Thread: caller.Thread(ctx), File: image, View: byte(v)}
 }
 
 // render makes a view of a map; a failure is logged once per generation.
-func (t *tree) render(image string, v View, m *extent.Map, g Generation) (Rendering, error) {
+func (t *tree) render(image string, v view.View, m *extent.Map, g Generation) (Rendering, error) {
 	r, err := t.draw(m, v)
 	if err != nil {
 		err = fmt.Errorf("render %s%s: %w", image, v, err)
@@ -154,7 +162,7 @@ var _ = (fs.NodeStatfser)((*readOnly)(nil))
 
 // Statfs answers a block size: bsdtar divides by it.
 func (readOnly) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
-	out.Bsize, out.Frsize, out.NameLen = 4096, 4096, nameMax
+	out.Bsize, out.Frsize, out.NameLen = 4096, 4096, view.NameMax
 	return 0
 }
 

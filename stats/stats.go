@@ -35,7 +35,7 @@ type Runs struct {
 // Failure is why an image has no map.
 type Failure struct {
 	Image  string    `json:"image"` // path below the source
-	Errno  string    `json:"errno"` // what open(2) of its map says: EIO
+	Errno  string    `json:"errno"` // what open(2) of its map says: EIO; empty if it is not shown
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 }

@@ -82,7 +82,7 @@ func TestStatus(t *testing.T) {
 	}
 	human, _ := child(realChild, "status", s.dir).CombinedOutput()
 	for _, want := range []string{"mount    " + source + " at " + s.dir + "\n",
-		"options  cache-bytes=32M exclude=*.x,*.y\n", "error    E"} {
+		"options  cache-bytes=32M exclude=*.x,*.y", "error    E"} {
 		if !strings.Contains(string(human), want) {
 			t.Errorf("%q is missing in:\n%s", want, human)
 		}

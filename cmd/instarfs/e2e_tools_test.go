@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"instarfs/needs"
 )
@@ -94,7 +96,11 @@ func copyMaps(t *testing.T, source, copies string) {
 			if err := os.Chmod(file, info.Mode()&0o644); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Chtimes(file, info.ModTime(), info.ModTime()); err != nil {
+			newest := info.ModTime()
+			if st := info.Sys().(*syscall.Stat_t); time.Unix(st.Ctim.Unix()).After(newest) {
+				newest = time.Unix(st.Ctim.Unix())
+			}
+			if err := os.Chtimes(file, newest, newest); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"instarfs/cmd/instarfs/ending"
 	"instarfs/cmd/instarfs/mirror"
 	"instarfs/cmd/instarfs/options"
+	"instarfs/fusefs"
 )
 
 const mountHelp = `Show, at MOUNTPOINT, the tree of SOURCE with two files for every disk image in it: NAME.map.json and
@@ -44,6 +45,19 @@ func (o *mountOptions) rows() []options.Option {
 			Help: "list files that match this instead of known extensions"},
 		{Long: "exclude", Arg: "GLOB", Many: true, Set: options.Globs(&o.Exclude),
 			Help: "leave out files and directories that match this"},
+		{Long: "on-error", Arg: "HOW", Usual: "error",
+			Set: options.OneOf(&o.OnError, options.Word("error", fusefs.ShowError),
+				options.Word("hide", fusefs.HideError),
+				options.Word("report", fusefs.ReportError)),
+			Help: "list an image without a map as files that fail (error), not at all (hide), or " +
+				"as NAME.map.err with the reason (report); for the last two a listing maps first"},
+		{Long: "times", Arg: "WHOSE", Usual: "chain",
+			Set: options.OneOf(&o.OwnTimes, options.Word("chain", false),
+				options.Word("image", true)),
+			Help: "mtime and ctime of a map: the newest of all files under it, which move when " +
+				"the map may have changed (chain), or the image's own"},
+		{Long: "inode32", Set: options.Bool(&o.Inode32),
+			Help: "show inode numbers that 32-bit programs can hold"},
 		{Long: "cache-bytes", Arg: "BYTES", Usual: "256M", Set: options.Bytes(&o.CacheBytes, 0),
 			Help: "keep maps up to this size, half of --memory at most; suffixes k, M, G"},
 		{Long: "uid", Arg: "UID", Set: options.ID(&o.Override.UID),

@@ -43,7 +43,7 @@ func Errno(err error) syscall.Errno {
 // request is what answer must know of a request: some error numbers mean something special.
 type request struct {
 	open        bool // an OPEN: of a file, not of a directory
-	again       bool // one after which the VFS looks the name up again when it is told ESTALE
+	stale       bool // one that ESTALE suits: the VFS looks the name up again, or hands it on
 	interrupted bool // by a signal to its caller
 	ending      bool // the mount is being ended
 }
@@ -62,8 +62,8 @@ func (r request) answer(e syscall.Errno) syscall.Errno {
 		syscall.EBUSY, syscall.ETIMEDOUT, syscall.ENOMEM, syscall.ENFILE, syscall.EMFILE,
 		syscall.ENXIO: // the end of SEEK_DATA
 		allowed = true
-	case syscall.ESTALE: // the VFS looks the name up again
-		allowed = r.again
+	case syscall.ESTALE:
+		allowed = r.stale
 	case syscall.EOPNOTSUPP: // an image, or a view of it, that cannot be shown
 		allowed = r.open
 	case syscall.EINTR:

@@ -13,10 +13,10 @@ import (
 // numbers that are no error numbers never do.
 func TestAnswers(t *testing.T) {
 	special := map[syscall.Errno]request{
-		syscall.ESTALE: {again: true}, syscall.EOPNOTSUPP: {open: true},
+		syscall.ESTALE: {stale: true}, syscall.EOPNOTSUPP: {open: true},
 		syscall.EINTR: {interrupted: true}, syscall.ENOTCONN: {ending: true},
 	}
-	all := request{open: true, again: true, interrupted: true, ending: true}
+	all := request{open: true, stale: true, interrupted: true, ending: true}
 	allowed := 0
 	for e := syscall.Errno(1); e < 5000; e++ {
 		got := all.answer(e)

@@ -26,7 +26,9 @@ func (g *Guard) check(cancel <-chan struct{}, kind, name string, got fuse.Status
 		return got
 	}
 	r := request{
-		open: kind == "OPEN", again: kind == "OPEN" || kind == "GETATTR",
+		open: kind == "OPEN",
+		stale: kind == "OPEN" || kind == "GETATTR" || kind == "OPENDIR" || kind == "READDIR" ||
+			kind == "READDIRPLUS",
 		ending: g.Ending.Err() != nil,
 	}
 	select {

@@ -14,9 +14,10 @@ import (
 type Info struct {
 	Mode     uint32 // st_mode, narrowed to what whole classes of users may do, see files.Narrow
 	UID, GID uint32
-	// MTime is the time of the last change. For an image it is the newest of its known layers, if
-	// the caller may read them all.
-	MTime time.Time
+	// MTime and CTime are those of a directory or link. Of an image both are the newest of all
+	// times of it and of its known layers, if the caller may read them all: a file that takes the
+	// place of another may have an older mtime, and has a newer ctime. See Options.OwnTimes.
+	MTime, CTime time.Time
 	// Generation identifies the map of an image. For a directory or link it says which one it is.
 	Generation chain.Generation
 	Link       string // the target of a symbolic link that stays in the tree
@@ -30,7 +31,7 @@ func (s *Source) info(
 ) Info {
 	i := Info{
 		Mode: files.Narrow(st.Mode, list), UID: st.Uid, GID: st.Gid,
-		MTime: time.Unix(st.Mtim.Unix()),
+		MTime: time.Unix(st.Mtim.Unix()), CTime: time.Unix(st.Ctim.Unix()),
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		i.Generation = s.options.FileGeneration(st)
@@ -38,14 +39,17 @@ func (s *Source) info(
 	}
 	known := s.engine.Known(ctx, s.options.Options, s.label(p), s.place(p), st)
 	i.Generation, i.Alone = known.Generation, known.Alone
+	if !s.options.OwnTimes {
+		i.newest(st)
+	}
 	if known.Err != nil {
 		i.Mode &^= 0o444 // there is no map for anybody
 	}
 	hidden := s.engine.CheckRights(ctx, who, known.Members) != nil
 	for n := range known.Members {
 		m := &known.Members[n]
-		if t := time.Unix(m.Stat.Mtim.Unix()); t.After(i.MTime) && !hidden {
-			i.MTime = t
+		if !hidden && !s.options.OwnTimes {
+			i.newest(&m.Stat)
 		}
 		i.Mode = shared(&i, &m.Stat)
 		if open, err := s.host.OpenToAll(ctx, m.At, 0); !open || err != nil {
@@ -53,6 +57,16 @@ func (s *Source) info(
 		}
 	}
 	return i
+}
+
+// newest takes over the times of a file that decides on the map, where they are newer.
+func (i *Info) newest(st *unix.Stat_t) {
+	for _, t := range []unix.Timespec{st.Mtim, st.Ctim} {
+		if t := time.Unix(t.Unix()); t.After(i.MTime) {
+			i.MTime = t
+		}
+	}
+	i.CTime = i.MTime
 }
 
 // shared returns the mode of a map that shows another file too: what a class of the image's users

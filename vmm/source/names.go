@@ -19,10 +19,15 @@ type name struct {
 	known bool   // st and list are set
 	st    unix.Stat_t
 	list  []byte // see files.Narrow
+	// hidden is why the name is not shown although it may be that of an image; empty for others
+	hidden string
 }
 
+// aDevice says why a device is not shown.
+const aDevice = "it is a block device; instarfs map prints its map"
+
 // names returns the names in the directory that f holds, in order, and their types: those of
-// regular files, directories and links.
+// regular files, directories and links, and those of block devices, which are hidden.
 func (s *Source) names(ctx context.Context, who *files.Caller, f *files.File) ([]name, error) {
 	held, err := f.Dup()
 	if err != nil {
@@ -50,6 +55,9 @@ func (s *Source) names(ctx context.Context, who *files.Caller, f *files.File) ([
 				entries = append(entries, name{name: e.Name(), mode: unix.S_IFDIR})
 			case os.ModeSymlink:
 				entries = append(entries, name{name: e.Name(), mode: unix.S_IFLNK})
+			case os.ModeDevice:
+				entries = append(entries,
+					name{name: e.Name(), mode: unix.S_IFBLK, hidden: aDevice})
 			}
 		}
 		slices.SortFunc(entries, func(a, b name) int { return strings.Compare(a.name, b.name) })
@@ -70,7 +78,7 @@ func (s *Source) statFiles(ctx context.Context, f *files.File, names []name) ([]
 	return gate.Do(ctx, s.host.Gate, on, nil, func() ([]name, error) {
 		left := make([]name, 0, len(names))
 		for _, n := range names {
-			if n.mode == unix.S_IFLNK ||
+			if n.mode == unix.S_IFLNK || n.hidden != "" ||
 				n.mode == unix.S_IFDIR && files.MountedAt(held.FD, n.name, f.Dev) {
 				left = append(left, n)
 				continue

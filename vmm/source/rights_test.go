@@ -38,11 +38,10 @@ func TestNoGuestForTheUnreadable(t *testing.T) {
 	qcow2(t, filepath.Join(dir, "private/base"), "", "", 1)
 	qcow2(t, filepath.Join(dir, "over"), "private/base", "qcow2", 3)
 	qcow2(t, filepath.Join(dir, "lost"), "private/nothing", "qcow2", 3)
-	old := time.Unix(1e9, 0)
-	for _, name := range []string{"over", "lost"} {
-		if err := os.Chtimes(filepath.Join(dir, name), old, old); err != nil {
-			t.Fatal(err)
-		}
+	// The base is the newest.
+	soon := time.Now().Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "private/base"), soon, soon); err != nil {
+		t.Fatal(err)
 	}
 	tree, err := files.OpenTree(dir)
 	if err != nil {
@@ -67,10 +66,10 @@ func TestNoGuestForTheUnreadable(t *testing.T) {
 		t.Errorf("once it is known: %v", err)
 	}
 	// Nor when it changed last.
-	if i, err := s.Stat(t.Context(), stranger, "over"); err != nil || !i.MTime.Equal(old) {
+	if i, err := s.Stat(t.Context(), stranger, "over"); err != nil || !i.MTime.Before(soon) {
 		t.Errorf("the stranger sees the time %v, %v", i.MTime, err)
 	}
-	if i, err := s.Stat(t.Context(), nil, "over"); err != nil || i.MTime.Equal(old) {
+	if i, err := s.Stat(t.Context(), nil, "over"); err != nil || !i.MTime.Equal(soon) {
 		t.Errorf("who mounted sees the time %v, %v", i.MTime, err)
 	}
 }

@@ -36,7 +36,8 @@ type Source struct {
 // Options say how the images of a Source are mapped, and to whom.
 type Options struct {
 	chain.Options
-	Shared bool // it is listed to others than the user who mounted
+	Shared   bool // it is listed to others than the user who mounted
+	OwnTimes bool // an image has its own times, whatever lies under it
 }
 
 // New returns the images of a tree, which e maps.

@@ -46,7 +46,8 @@ func (s *Source) statLink(
 	st := &f.Stat
 	if link, ok := relink(s.tree, p, target); ok {
 		return Info{
-			Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: time.Unix(st.Mtim.Unix()),
+			Mode: st.Mode, UID: st.Uid, GID: st.Gid,
+			MTime: time.Unix(st.Mtim.Unix()), CTime: time.Unix(st.Ctim.Unix()),
 			Generation: s.options.LinkGeneration(st),
 			Link:       link, LinkType: s.linkType(ctx, reader, p, f),
 		}, nil

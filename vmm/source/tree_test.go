@@ -136,7 +136,7 @@ func TestReadDir(t *testing.T) {
 	s, r, root := newSource(t)
 	for path, want := range map[string]string{
 		".": "absolute -> disk.img, dangling -> nothing, dirlink -> sub/, disk.img, " +
-			"inside -> disk.img, loop -> loop, out and in -> disk.img, sub/",
+			"inside -> disk.img, loop -> loop, (magic), out and in -> disk.img, (outside), sub/",
 		"sub": "a b\n.img, deep.img, up -> ../disk.img",
 	} {
 		mustEnd(t, func() {
@@ -158,19 +158,33 @@ func TestReadDir(t *testing.T) {
 	if err := os.Rename(root, root+"-moved"); err != nil {
 		t.Fatal(err)
 	}
-	if list, err := s.ReadDir(t.Context(), nil, "."); err != nil || len(list) != 8 {
+	if list, err := s.ReadDir(t.Context(), nil, "."); err != nil || len(list) != 10 {
 		t.Error(list, err)
 	}
 	if _, _, err := s.Map(t.Context(), nil, "sub/deep.img"); err != nil {
 		t.Error(err)
 	}
 	r.Count(1)
+	// Nothing is listed of a tree that was removed: not that it is empty, for who copies it.
+	if err := os.RemoveAll(root + "-moved"); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := s.ReadDir(t.Context(), nil, "."); err != unix.ESTALE || list != nil {
+		t.Errorf("a tree that was removed: %v, %v", list, err)
+	}
 }
 
 // described is a listing in words. It checks that stat says the same.
 func described(t *testing.T, s *Source, dir string, list []DirEntry) string {
 	var words []string
 	for _, e := range list {
+		if e.Hidden != "" {
+			words = append(words, "("+e.Name+")")
+			if info, err := s.Stat(t.Context(), nil, path.Join(dir, e.Name)); err != unix.ENOENT {
+				t.Errorf("%s is hidden, and stat says %+v, %v", e.Name, info, err)
+			}
+			continue
+		}
 		word := e.Name
 		if e.Type == unix.S_IFLNK {
 			word += " -> " + e.Info.Link

@@ -12,6 +12,7 @@ import (
 	"instarfs/cmd/instarfs/guests"
 	"instarfs/cmd/instarfs/memory"
 	"instarfs/fusefs"
+	"instarfs/fusefs/view"
 	"instarfs/guest/extent"
 	"instarfs/guest/img"
 	"instarfs/render"
@@ -29,6 +30,9 @@ type Options struct {
 	AllowRoot          bool     // let root in
 	Override           fusefs.Override
 	FSName, Subtype    string // for mount(8), empty for the usual
+	OnError            fusefs.OnError
+	OwnTimes           bool   // an image's times are its own, not the newest of its chain
+	Inode32            bool   // inode numbers fit into 32 bits
 	CacheBytes         uint64 // maps up to this size are kept
 	Debug              bool   // log every request
 	Log                func(line string)
@@ -71,8 +75,9 @@ func Mount(o Options, release img.Release, e Engine) (*Mounted, error) {
 	go memory.AskForHugePages(uint64(e.Limits.Cache))
 	engine := chain.NewEngine(e.Pool, e.Access, e.Limits)
 	images := source.New(dir, engine, source.Options{
-		Options: chain.Options{Window: img.Whole, Release: release},
-		Shared:  o.AllowOther && !o.Override.Used(),
+		Options:  chain.Options{Window: img.Whole, Release: release},
+		Shared:   o.AllowOther && !o.Override.Used(),
+		OwnTimes: o.OwnTimes,
 	})
 	state.pool, state.engine, state.images = e.Pool, engine, images
 	state.gauges()
@@ -85,13 +90,15 @@ func Mount(o Options, release img.Release, e Engine) (*Mounted, error) {
 		AllowOther: o.AllowOther,
 		AllowRoot:  o.AllowRoot,
 		Override:   o.Override,
+		OnError:    o.OnError,
+		Inode32:    o.Inode32,
 		FSName:     o.FSName,
 		Subtype:    o.Subtype,
 		Debug:      o.Debug,
 		Log:        o.Log,
 		Reports:    state.reports(),
 		Outcome:    state.outcome,
-		Render: func(m *extent.Map, v fusefs.View) (fusefs.Rendering, error) {
+		Render: func(m *extent.Map, v view.View) (fusefs.Rendering, error) {
 			r, err := render.New(m, views[v], release)
 			if err != nil {
 				return nil, unshowable{err}
@@ -125,5 +132,5 @@ func (m *Mounted) Serve(ctx context.Context) error {
 	return m.Mounted.Serve(ctx)
 }
 
-// views are those of fusefs in terms of render.
-var views = map[fusefs.View]render.View{fusefs.JSON: render.JSON, fusefs.Text: render.Text}
+// views are those of a mount in terms of render.
+var views = map[view.View]render.View{view.JSON: render.JSON, view.Text: render.Text}

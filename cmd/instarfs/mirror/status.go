@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -39,8 +41,12 @@ func (s *state) outcome(image string, errno syscall.Errno, err error) {
 		s.Mapped(image)
 		return
 	}
+	name := ""
+	if errno != 0 {
+		name = unix.ErrnoName(errno)
+	}
 	s.Failed(stats.Failure{
-		Image: image, Errno: unix.ErrnoName(errno), Reason: show.Line(err.Error()),
+		Image: image, Errno: name, Reason: show.Line(err.Error()),
 		Since: time.Now().Truncate(time.Millisecond),
 	})
 }
@@ -110,13 +116,26 @@ func (s *state) forgetTheVanished() {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 	defer cancel()
 	for _, f := range s.Failures() {
-		if _, err := s.images.Stat(ctx, nil, f.Image); errors.Is(err, unix.ENOENT) {
+		if s.vanished(ctx, f) {
 			s.Gone(f.Image)
 		}
 		if ctx.Err() != nil {
 			return
 		}
 	}
+}
+
+func (s *state) vanished(ctx context.Context, f stats.Failure) bool {
+	if f.Errno != "" {
+		_, err := s.images.Stat(ctx, nil, f.Image)
+		return errors.Is(err, unix.ENOENT)
+	}
+	list, err := s.images.ReadDir(ctx, nil, path.Dir(f.Image))
+	hidden := slices.ContainsFunc(list, func(e source.DirEntry) bool {
+		return e.Name == path.Base(f.Image) &&
+			(e.Hidden != "" || e.Type == unix.S_IFLNK && e.Info.LinkType == 0)
+	})
+	return errors.Is(err, unix.ENOENT) || err == nil && !hidden
 }
 
 func (s *state) metrics() []byte {

@@ -17,7 +17,7 @@ func caller(who *fusefs.Caller) *files.Caller { return (*files.Caller)(who) }
 
 func info(i source.Info) fusefs.Info {
 	return fusefs.Info{
-		Mode: i.Mode, UID: i.UID, GID: i.GID, MTime: i.MTime,
+		Mode: i.Mode, UID: i.UID, GID: i.GID, MTime: i.MTime, CTime: i.CTime,
 		Generation: fusefs.Generation(i.Generation),
 		Link:       i.Link, LinkType: i.LinkType, Alone: i.Alone,
 	}
@@ -30,7 +30,8 @@ func (s tree) ReadDir(
 	list, err := s.Source.ReadDir(ctx, caller(who), dir)
 	entries := make([]fusefs.Entry, len(list))
 	for i, e := range list {
-		entries[i] = fusefs.Entry{Name: e.Name, Type: e.Type, Known: e.Known, Info: info(e.Info)}
+		entries[i] = fusefs.Entry{Name: e.Name, Type: e.Type, Known: e.Known, Info: info(e.Info),
+			Hidden: e.Hidden}
 	}
 	return entries, err
 }

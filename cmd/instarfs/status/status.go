@@ -82,7 +82,8 @@ func text(s stats.Status, now time.Time) string {
 	row("memory", "%s of %s", binarySize(s.Memory.Bytes), binarySize(s.Memory.Limit))
 	row("files", "%d open", s.OpenFiles)
 	for _, f := range s.Errors {
-		row("error", "%s %s, since %s", f.Errno, f.Reason, f.Since.Local().Format(time.DateTime))
+		row("error", "%s, since %s", strings.TrimSpace(f.Errno+" "+f.Reason),
+			f.Since.Local().Format(time.DateTime))
 	}
 	_ = t.Flush() // to a strings.Builder
 	return b.String()
