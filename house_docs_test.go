@@ -288,7 +288,7 @@ func TestPagesNameKnownOptions(t *testing.T) {
 			return true
 		})
 	}
-	option := regexp.MustCompile("`(?:mount |map )?--([a-z-]+)")
+	option := regexp.MustCompile("`(?:mount |map )?--([a-z0-9-]+)")
 	seen := 0
 	for _, page := range append(slices.Clone(pages), "docs/limits.md") {
 		for _, m := range option.FindAllStringSubmatch(read(t, page), -1) {

@@ -9,6 +9,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"instarfs/fusefs/answer"
+	"instarfs/fusefs/inode"
 )
 
 // handle is an open file. It holds its content until the last close, whatever becomes of the image.
@@ -23,34 +24,12 @@ type handle struct {
 func (t *tree) openHandle(
 	node *fs.Inode, content Rendering, closed func(),
 ) (fs.FileHandle, uint32, syscall.Errno) {
-	if errno := pushSize(node, content); errno != 0 {
+	if errno := inode.PushSize(node, content); errno != 0 {
 		return nil, 0, errno
 	}
 	t.open.Add(1)
 	h := &handle{tree: t, content: content, closed: closed}
 	return h, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
-}
-
-// smallContent is how many bytes are handed over at once: a map of a few dozen extents, which
-// spares its reader a request.
-const smallContent = 4096
-
-// pushSize tells the kernel the size of content, by storing its last byte in the page cache of
-// node, or all of it.
-func pushSize(node *fs.Inode, content Rendering) syscall.Errno {
-	size := content.Size()
-	from := size - 1
-	switch {
-	case size == 0:
-		return 0
-	case size <= smallContent:
-		from = 0
-	}
-	buf := make([]byte, size-from)
-	if n, err := content.ReadAt(buf, from); n != len(buf) {
-		return answer.Errno(err)
-	}
-	return node.WriteCache(from, buf)
 }
 
 var _ = (fs.FileReader)((*handle)(nil))
