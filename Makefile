@@ -16,7 +16,7 @@ GUESTOPT := -trimpath -buildvcs=false -ldflags='-s -w -buildid= -E instarfs/gues
 # The first code of the host program, where it has one of its own: cmd/instarfs/addresses.go.
 ENTRY_amd64 := -E main.entry
 
-.PHONY: all help guest host demo test check check-kvm-amd check-arm64 bench fuzz soak install uninstall clean deps
+.PHONY: all help guest host manual demo test check check-kvm-amd check-arm64 bench fuzz soak install uninstall clean deps
 
 all: guest host ## build the map guest, then instarfs, into bin/ (the default)
 
@@ -54,13 +54,22 @@ fuzz: deps guest ## fuzz for a while: FUZZTIME=1m for each target, DIFF=5000 ran
 soak: deps all ## keep a mount under load for DURATION (10m) as root, and count what goes wrong or grows
 	@$(GO) run ./cmd/soak -instarfs $(HOST) -duration $(DURATION)
 
-install: all ## install instarfs below PREFIX (/usr/local), and a helper for mount(8), which looks in /sbin only
+manual: all ## make the manual pages and the completions of shells, in bin/manual
+	@$(GO) run -tags manual ./cmd/instarfs bin/manual
+
+install: all manual ## install instarfs below PREFIX (/usr/local), and a helper for mount(8), which looks in /sbin only
 	install -D -m 755 $(HOST) $(DESTDIR)$(PREFIX)/bin/instarfs
 	install -d $(DESTDIR)$(SBIN)
 	ln -sf $(PREFIX)/bin/instarfs $(DESTDIR)$(SBIN)/mount.instarfs
+	for s in 1 8; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$$s bin/manual/man/*.$$s; done
+	install -D -m 644 bin/manual/completions/instarfs.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/instarfs
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions bin/manual/completions/_instarfs
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d bin/manual/completions/instarfs.fish
 
 uninstall: ## remove what install installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/instarfs $(DESTDIR)$(SBIN)/mount.instarfs
+	cd $(DESTDIR)$(PREFIX)/share && rm -f man/man[18]/instarfs.1 man/man[18]/instarfs-*.[18] man/man8/mount.instarfs.8 \
+	  bash-completion/completions/instarfs zsh/site-functions/_instarfs fish/vendor_completions.d/instarfs.fish
 
 clean: ## remove what was built
 	rm -rf bin $(GUEST)

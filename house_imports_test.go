@@ -116,6 +116,7 @@ var lattice = []room{
 	{"cmd/instarfs/memory", "mountinfo", "how much there is: not what for"},
 	{"cmd/instarfs/progress", "guest/show", "a line that updates itself: not about what"},
 	{"cmd/instarfs/logs", "guest/show", "how lines are written: not what about"},
+	{"cmd/instarfs/manual", "", "commands on paper: not what they do"},
 	{"cmd/instarfs/status", "guest/show stats", "what a mount said, for people: not how it knew"},
 	{"cmd/instarfs/service", "", "what a service manager is told: not by whom"},
 	{"cmd/instarfs/process", "", "how a process ends: not what it did"},
@@ -131,7 +132,8 @@ var lattice = []room{
 			"guest/extent guest/img guest/show render stats vmm/chain vmm/files vmm/source",
 		"puts a tree onto an engine: not what a command line says of it"},
 	{"cmd/instarfs",
-		"fusefs cmd/instarfs/ending cmd/instarfs/guests cmd/instarfs/logs cmd/instarfs/memory " +
+		"fusefs cmd/instarfs/ending cmd/instarfs/guests cmd/instarfs/manual " +
+			"cmd/instarfs/logs cmd/instarfs/memory " +
 			"cmd/instarfs/mirror cmd/instarfs/misuse cmd/instarfs/options cmd/instarfs/service " +
 			"cmd/instarfs/process cmd/instarfs/progress cmd/instarfs/status " +
 			"guest/extent guest/fault guest/img guest/payload guest/show " +
@@ -181,10 +183,13 @@ var owners = []room{
 		"one dependency, one owner"},
 	{"github.com/hashicorp/golang-lru/v2", "cache", "one dependency, one owner"},
 	{"github.com/coreos/go-systemd/v22", "cmd/instarfs/service", "one dependency, one owner"},
+	{"github.com/cpuguy83/go-md2man/v2", "cmd/instarfs/manual", "one dependency, one owner"},
 	{"github.com/bmatcuk/doublestar/v4", "fusefs/names cmd/instarfs/options",
 		"what a glob is, where it is read and where it is used"},
 	{"github.com/VictoriaMetrics/metrics", "stats", "one dependency, one owner"},
-	{"github.com/spf13/cobra", "cmd/instarfs cmd/instarfs/options", "one dependency, one owner"},
+	{"github.com/spf13/pflag", "cmd/instarfs cmd/instarfs/manual", "the options that cobra has"},
+	{"github.com/spf13/cobra", "cmd/instarfs cmd/instarfs/manual cmd/instarfs/options",
+		"one dependency, one owner"},
 }
 
 // unreachable are packages that a program must not contain, however indirectly.

@@ -23,7 +23,6 @@ import (
 	"instarfs/guest/format/vdi/vditest"
 	"instarfs/guest/format/vhdx/vhdxtest"
 	"instarfs/guest/format/vpc/vpctest"
-	"instarfs/guest/img"
 )
 
 // region is a part of a file.
@@ -111,7 +110,7 @@ func (m *mutant) next(t *testing.T, rng *rand.Rand) []string {
 	case m.format != "":
 		args = append(args, "-f", m.format)
 	case rng.Intn(12) == 0:
-		names := formatNames()
+		names := formats()
 		args = append(args, "-f", names[rng.Intn(len(names))])
 	}
 	return append(args, m.name)
@@ -184,16 +183,6 @@ func (m *mutant) remove(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// formatNames returns the names of the formats that whole images have, as -f takes them.
-func formatNames() (names []string) {
-	for f := img.Raw; f < img.Formats; f++ {
-		if !f.IsPart() {
-			names = append(names, f.String())
-		}
-	}
-	return names
 }
 
 // mutated are the formats, with functions that make an image of each and know where its

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"instarfs/cmd/instarfs/guests"
+	"instarfs/cmd/instarfs/options"
 	"instarfs/guest/img"
 	"instarfs/guest/show"
 )
@@ -35,8 +36,8 @@ func doctorCommand(e *env) *cobra.Command {
 			return runDoctor(cmd.Context(), e, warm)
 		},
 	}
-	cmd.Flags().BoolVar(&warm, "warm", false,
-		"keep the started guest for this user's other processes, as their first map would")
+	options.AddFlags(cmd, []options.Option{{Long: "warm", Set: options.Bool(&warm),
+		Help: "keep the started guest for this user's other processes, as their first map would"}})
 	return cmd
 }
 

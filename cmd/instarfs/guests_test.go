@@ -68,7 +68,7 @@ func testEveryFormat(t *testing.T, how guests.Isolation) {
 		"cloop": bytes("image", clooptest.Random),
 		"bochs": bytes("image", bochstest.Random),
 	}
-	for _, format := range formatNames() {
+	for _, format := range formats() {
 		makeImage := makers[format]
 		if makeImage == nil {
 			t.Errorf("there is no maker of images in format %s", format)

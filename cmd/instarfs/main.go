@@ -1,31 +1,12 @@
+//go:build !manual
+
 // Command instarfs shows allocation maps of disk images: as files of a mount, or one at a time on
 // standard output.
 package main
 
-import (
-	"context"
-	"os"
-	"os/signal"
-	"syscall"
-
-	"instarfs/cmd/instarfs/process"
-)
+import "os"
 
 func main() {
 	restoreAddresses()
 	os.Exit(start(os.Args[1:], wire()))
-}
-
-// start runs the program as a process: with what signals mean to it.
-func start(args []string, e *env) int {
-	// A reader that leaves is an error of the write, not the end of the program: qemu-img ignores
-	// it, and so does its profile.
-	signal.Ignore(syscall.SIGPIPE)
-	leaving := process.NewLeaving()
-	e.behind, e.leave = leaving.Behind(), leaving.Do
-	e.background, e.detached, e.ready = process.Background, leaving.Detached, leaving.Ready
-	leaving.DumpOnSignal()
-	code := run(leaving.UntilSignal(context.Background()), args, e)
-	leaving.Tell(code)
-	return code
 }

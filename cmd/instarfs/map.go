@@ -37,10 +37,20 @@ func mapCommand(e *env) *cobra.Command {
 			"\n    1  anything else, a wrong command line too, as with qemu-img; standard error " +
 			"says why" +
 			"\n  134  with --qemu-version, where that qemu-img aborts" + signalHelp,
+		Example: `  instarfs map disk.qcow2
+  instarfs map --output=json disk.qcow2 | jq 'map(select(.data)) | map(.length) | add'
+  instarfs map -s 1G -l 64M disk.vmdk
+  instarfs map --depth 0 overlay.qcow2
+  instarfs map --qemu-version 7.2 disk.qcow2`,
 		DisableFlagParsing:    true,
 		DisableFlagsInUseLine: true,
 	}
 	options.AddFlags(cmd, newMapArgs().rows()) // for the help
+	cmd.ValidArgsFunction = func(
+		_ *cobra.Command, args []string, toComplete string,
+	) ([]string, cobra.ShellCompDirective) {
+		return options.Complete(newMapArgs().rows(), args, toComplete)
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		err := mapByArgs(cmd.Context(), e, args)
 		if errors.Is(err, errHelp) {

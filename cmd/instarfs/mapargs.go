@@ -8,6 +8,7 @@ import (
 	"instarfs/cmd/instarfs/ending"
 	"instarfs/cmd/instarfs/misuse"
 	"instarfs/cmd/instarfs/options"
+	"instarfs/guest/img"
 	"instarfs/guest/show"
 	"instarfs/render"
 )
@@ -37,7 +38,7 @@ var errHelp = errors.New("help is wanted")
 // prefixes; it is refused like --image-opts.
 func (a *mapArgs) rows() []options.Option {
 	own := []options.Option{
-		{Short: 'f', Long: "format", Arg: "FMT", Qemu: true, Set: a.setFormat,
+		{Short: 'f', Long: "format", Arg: "FMT", Qemu: true, Values: formats(), Set: a.setFormat,
 			Help: "the format of the image; without it, the content decides"},
 		{Long: "output", Arg: "FORM", Usual: "human", Qemu: true, Set: options.OneOf(&a.view,
 			options.Word("human", render.Text), options.Word("json", render.JSON)),
@@ -58,6 +59,16 @@ func (a *mapArgs) rows() []options.Option {
 	help := options.Option{Short: 'h', Long: "help", Qemu: true, Help: "print this help",
 		Set: func(string) error { return errHelp }}
 	return append(append(own, a.sharedOptions.rows()...), help)
+}
+
+// formats are the names of the formats that images have.
+func formats() (names []string) {
+	for f := img.Raw; f < img.Formats; f++ {
+		if !f.IsPart() {
+			names = append(names, f.String())
+		}
+	}
+	return names
 }
 
 func (a *mapArgs) setFormat(name string) error {

@@ -54,8 +54,8 @@ func (o *mountOptions) rows() []options.Option {
 		{Long: "times", Arg: "WHOSE", Usual: "chain",
 			Set: options.OneOf(&o.OwnTimes, options.Word("chain", false),
 				options.Word("image", true)),
-			Help: "mtime and ctime of a map: the newest of all files under it, which move when " +
-				"the map may have changed (chain), or the image's own"},
+			Help: "times of a map: the newest of all files under it, which move when the map may " +
+				"have changed (chain), or the image's own"},
 		{Long: "inode32", Set: options.Bool(&o.Inode32),
 			Help: "show inode numbers that 32-bit programs can hold"},
 		{Long: "cache-bytes", Arg: "BYTES", Usual: "256M", Set: options.Bytes(&o.CacheBytes, 0),
@@ -102,9 +102,14 @@ func mountCommand(e *env) *cobra.Command {
 		Short: "Show the maps of all images below a directory as files",
 		Long: mountHelp + exitHelp("unmounted, by the first signal or from outside",
 			"the mount failed, or could not be ended; one line on standard error says why"),
+		Example: `  instarfs mount /images /mnt/instar
+  instarfs mount --background --allow-other --on-error report /images /mnt/instar
+  instarfs mount --include '**/*.bin' --cache-bytes 1G /images /mnt/instar
+  instarfs /images /mnt/instar -o umask=022,log_level=warn`,
 		DisableFlagsInUseLine: true,
 
-		Args: expect("SOURCE", "MOUNTPOINT"),
+		ValidArgsFunction: directories,
+		Args:              expect("SOURCE", "MOUNTPOINT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Source, o.Mountpoint = args[0], args[1]
 			for _, list := range lists {
@@ -115,8 +120,8 @@ func mountCommand(e *env) *cobra.Command {
 			return runMount(cmd.Context(), e, *o)
 		},
 	}
-	options.AddFlags(cmd, rows)
-	cmd.Flags().StringArrayVarP(&lists, "option", "o", nil,
-		"the options above as mount `OPTS`: allow_other,cache_bytes=1G")
+	options.AddFlags(cmd, append(rows, options.Option{Short: 'o', Long: "option", Arg: "OPTS",
+		Many: true, Set: options.List(&lists),
+		Help: "the options above as mount options: allow_other,cache_bytes=1G"}))
 	return cmd
 }

@@ -118,6 +118,13 @@ func rootCommand(e *env) *cobra.Command {
 	return cmd
 }
 
+// directories completes operands that are directories.
+func directories(
+	*cobra.Command, []string, string,
+) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveFilterDirs
+}
+
 // expect makes a command refuse any number of operands but the given ones.
 func expect(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {

@@ -21,9 +21,12 @@ func statusCommand(e *env) *cobra.Command {
 		Short: "Print what a mount is doing",
 		Long: statusHelp + exitHelp("done",
 			"there is no mount, or it does not answer; one line on standard error says why"),
+		Example: `  instarfs status /mnt/instar
+  instarfs status --output json /mnt/instar | jq .cache`,
 		DisableFlagsInUseLine: true,
 
-		Args: expect("MOUNTPOINT"),
+		ValidArgsFunction: directories,
+		Args:              expect("MOUNTPOINT"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return status.Print(e.stdout, args[0], asJSON)
 		},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"instarfs/cmd/instarfs/options"
 	"instarfs/guest/show"
 )
 
@@ -38,8 +39,8 @@ func versionCommand(e *env) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false,
-		"also say what can carry runs of the guest")
+	options.AddFlags(cmd, []options.Option{{Short: 'v', Long: "verbose",
+		Set: options.Bool(&verbose), Help: "also say what can carry runs of the guest"}})
 	return cmd
 }
 

@@ -22,6 +22,8 @@ type Option struct {
 	Usual string // the value without the option, as the help shows it; empty if none is shown
 	Many  bool   // all values that are given count, not only the last
 	Qemu  bool   // qemu-img map has it: what abbreviates one of its names does not abbreviate ours
+	// Values are those that shells suggest, where Set does not tell.
+	Values []string
 	// Set takes the value, "true" if the option takes none. It may be called repeatedly. An error
 	// says what is wrong with the value, and not of which option it is.
 	Set func(value string) error
@@ -88,6 +90,13 @@ func AddFlags(cmd *cobra.Command, options []Option) {
 		flag := flags.VarPF(flagValue{o}, o.Long, short, help)
 		if o.Arg == "" {
 			flag.NoOptDefVal = "true"
+			continue
+		}
+		complete := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return o.complete()
+		}
+		if err := cmd.RegisterFlagCompletionFunc(o.Long, complete); err != nil {
+			panic(err) // there is no such flag, or two of them
 		}
 	}
 }

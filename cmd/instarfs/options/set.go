@@ -66,9 +66,16 @@ func OneOf[T any](to *T, choices ...Choice[T]) func(string) error {
 			}
 			words = append(words, c.word)
 		}
-		last := len(words) - 1
-		return errors.New("must be " + strings.Join(words[:last], ", ") + " or " + words[last])
+		return noneOf(words)
 	}
+}
+
+// noneOf says that a value is none of the words that an option takes.
+type noneOf []string
+
+func (words noneOf) Error() string {
+	last := len(words) - 1
+	return "must be " + strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // Bytes takes a number of bytes that is at least the given one.
