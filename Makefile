@@ -16,7 +16,7 @@ GUESTOPT := -trimpath -buildvcs=false -ldflags='-s -w -buildid= -E instarfs/gues
 # The first code of the host program, where it has one of its own: cmd/instarfs/addresses.go.
 ENTRY_amd64 := -E main.entry
 
-.PHONY: all help guest host manual demo test check check-kvm-amd check-arm64 bench fuzz soak install uninstall clean deps
+.PHONY: deb check-deb all help guest host manual demo test check check-kvm-amd check-arm64 bench fuzz soak install uninstall clean deps
 
 all: guest host ## build the map guest, then instarfs, into bin/ (the default)
 
@@ -70,6 +70,12 @@ uninstall: ## remove what install installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/instarfs $(DESTDIR)$(SBIN)/mount.instarfs
 	cd $(DESTDIR)$(PREFIX)/share && rm -f man/man[18]/instarfs.1 man/man[18]/instarfs-*.[18] man/man8/mount.instarfs.8 \
 	  bash-completion/completions/instarfs zsh/site-functions/_instarfs fish/vendor_completions.d/instarfs.fish
+
+deb: all manual ## build the Debian package, its SHA-256 sum and its SBOM, in bin/deb
+	@./.ci/deb
+
+check-deb: deb ## install, use, upgrade, remove and purge the package in a fresh Debian without Go (root)
+	@./.ci/check-deb
 
 clean: ## remove what was built
 	rm -rf bin $(GUEST)
