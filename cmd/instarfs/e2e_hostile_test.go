@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 	"unicode"
 
 	"instarfs/cmd/instarfs/guests"
@@ -105,6 +106,9 @@ func hostileImages(rng *rand.Rand) map[string][]byte {
 // hostileErrnos are what open may say of an image that lies.
 var hostileErrnos = []error{syscall.EIO, syscall.EOPNOTSUPP, syscall.EFBIG, syscall.ENOKEY}
 
+// quiet is how long what a mount holds stays the same once nothing is under way in it.
+const quiet = 200 * time.Millisecond
+
 // TestHostileImages puts images that lie beside a good one. Each has a map, or a reason in one line
 // and an errno that suits it; none of them costs the mount or its other files anything that lasts.
 func TestHostileImages(t *testing.T) {
@@ -125,14 +129,16 @@ func TestHostileImages(t *testing.T) {
 	s := serve(t, source)
 	all := func() (mapped, refused int) { return s.openHostile(t, names, want) }
 	all()
-	if testIsolation(t) == guests.Process {
-		// Each has descriptors of the mount's, and is started after the run that took the one
-		// before.
-		await(t, "all processes that wait for a run are there", func() bool {
-			return s.resources().guests == runtime.GOMAXPROCS(0)+1
-		})
-	}
-	before := s.resources()
+	// A process that waits for a run is started after the run that took the one before, and gets
+	// its descriptors one by one.
+	var before resources
+	await(t, "all that wait for a run are there", func() bool {
+		was := before
+		time.Sleep(quiet)
+		before = s.resources()
+		return before.guests == was.guests && before.descriptors == was.descriptors &&
+			(testIsolation(t) != guests.Process || before.guests == runtime.GOMAXPROCS(0)+1)
+	})
 	mapped, refused := all()
 	t.Logf("%d images: %d mapped, %d refused", len(names), mapped, refused)
 	if mapped < 50 || refused < 50 || before.guests == 0 {
