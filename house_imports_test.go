@@ -139,6 +139,8 @@ var lattice = []room{
 			"guest/extent guest/fault guest/img guest/payload guest/show " +
 			"mountinfo render vmm/chain vmm/files vmm/gate vmm/session",
 		"where everything meets"},
+	{"examples", "", "scripts and their tests: they know the program from outside"},
+	{"examples/reader", "", "a program of somebody else"},
 	{"cmd/generate", "guest/format/qcow2/qcow2test",
 		"sample images come from the builder that the tests use"},
 	{"cmd/bench", "guest/format/qcow2/qcow2test",
