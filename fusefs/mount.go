@@ -104,9 +104,8 @@ func start(o Options, shown *names.Names, log *logger.Logger) (*Mounted, error) 
 	server, err := serve(point, served, &options)
 	if err != nil {
 		cancel()
-		// What fusermount3 has to say ends in a newline.
 		return nil, fmt.Errorf("mount %s at %s: %s", o.SourceDir, o.Mountpoint,
-			strings.TrimSpace(err.Error()))
+			mountpoint.Reason(err))
 	}
 	m := &Mounted{server: server, point: point, log: log, end: end, cancel: cancel,
 		open: &t.open, gone: make(chan struct{})}

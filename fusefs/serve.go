@@ -55,13 +55,15 @@ func (m *Mounted) Serve(ctx context.Context) error {
 		}
 		m.log.Printf("unmount %s: %s; detached it, waiting up to %v for the last close (a second "+
 			"signal ends at once)",
-			m.point, strings.TrimSpace(err.Error()), lastClose)
+			m.point, strings.Join(strings.Fields(err.Error()), " "), lastClose)
 	}
 	select {
 	case <-m.gone:
+		m.log.Printf("unmount %s: the last file is closed, the mount is gone", m.point)
 		return nil
 	case <-time.After(lastClose):
-		return fmt.Errorf("unmount %s: files are still open after %v", m.point, lastClose)
+		return fmt.Errorf("unmount %s: after %v it is still in use, by an open file or as "+
+			"somebody's working directory", m.point, lastClose)
 	}
 }
 

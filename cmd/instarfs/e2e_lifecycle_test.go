@@ -135,7 +135,8 @@ func TestMountEndsWhileBusy(t *testing.T) {
 	if got := h.letGo(); got != want {
 		t.Errorf("the open file reads %.200q, want %.200q", got, want)
 	}
-	if code := s.status(); code != 0 || len(s.log()) != 1 {
+	if code := s.status(); code != 0 || len(s.log()) != 2 ||
+		!strings.Contains(s.log()[1], "the mount is gone") {
 		t.Errorf("status %d, log %q", code, s.log())
 	}
 }

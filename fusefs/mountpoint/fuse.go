@@ -50,6 +50,17 @@ func fusermount() (string, error) {
 	return exec.LookPath("fusermount")
 }
 
+// Reason words an error of a mount. What fusermount3 has to say it prints itself, on a line of its
+// own; go-fuse then tells the status as waitpid(2) has it, eight bits too high.
+func Reason(err error) string {
+	text := strings.TrimSpace(err.Error())
+	var status int
+	if _, err := fmt.Sscanf(text, "fusermount exited with code %d", &status); err == nil {
+		return fmt.Sprintf("fusermount3 failed with status %d, and said why", status>>8)
+	}
+	return text
+}
+
 // userAllowOther reports whether /etc/fuse.conf lets users pass allow_other, see mount.fuse3(8).
 func userAllowOther() bool {
 	f, err := os.Open("/etc/fuse.conf")

@@ -83,8 +83,11 @@ func reason(err error) string {
 	case fault.InvalidSource:
 		return text + " (choose the format with -f, or leave -f out)"
 	case fault.Corrupt:
-		return text + " (the image is damaged: restore it, " +
-			"or let qemu-img check -r all repair a copy)"
+		if f.MarksCorrupt() {
+			return text + " (the image is damaged: restore it, or let qemu-img check -r all " +
+				"repair a copy)"
+		}
+		return text + " (the image is damaged or cut short: restore it)"
 	}
 	return text
 }

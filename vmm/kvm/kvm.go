@@ -7,7 +7,9 @@ package kvm
 import (
 	"errors"
 	"fmt"
+	"os/user"
 	"runtime"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -83,16 +85,28 @@ func openError(path string, err error) error {
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
 		advice = ": load the module (modprobe kvm_intel or kvm_amd), or enable virtualisation in " +
-			"the " +
-			"firmware or nested virtualisation on the host"
+			"the firmware or nested virtualisation on the host"
 	case errors.Is(err, unix.EACCES):
-		advice = ": join its group (usermod -aG kvm USER, then log in again) or run as root"
+		advice = ": " + admission(path)
 	case errors.Is(err, unix.EPERM):
 		advice = ": the device is not allowed here; give it to the container (--device /dev/kvm) " +
-			"or to " +
-			"the service (DeviceAllow=/dev/kvm rw)"
+			"or to the service (DeviceAllow=/dev/kvm rw)"
 	}
 	return fmt.Errorf("%w: open %s: %w%s", ErrNoKVM, path, err, advice)
+}
+
+// admission says how a user who may not open a device gets to.
+func admission(path string) string {
+	const both = unix.S_IRGRP | unix.S_IWGRP
+	var st unix.Stat_t
+	if unix.Stat(path, &st) == nil && st.Gid != 0 && st.Mode&both == both {
+		if g, err := user.LookupGroupId(strconv.Itoa(int(st.Gid))); err == nil {
+			return "join its group (usermod -aG " + g.Name + " USER, then log in again), or run " +
+				"as root"
+		}
+	}
+	return "only root may open it here; let a group in (chgrp kvm " + path + "; chmod 660 " + path +
+		", which udev does where it runs), or run as root"
 }
 
 func (s *System) check() error {

@@ -122,13 +122,37 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 // TestAdvice: what keeps a device from being opened needs different things to be done.
 func TestAdvice(t *testing.T) {
 	for err, want := range map[unix.Errno]string{
-		unix.ENOENT: "modprobe", unix.ENODEV: "modprobe", unix.EACCES: "usermod -aG kvm",
-		unix.EPERM: "--device /dev/kvm", unix.EMFILE: "too many open files",
+		unix.ENOENT: "modprobe", unix.ENODEV: "modprobe", unix.EPERM: "--device /dev/kvm",
+		unix.EMFILE: "too many open files",
 	} {
 		got := openError("/dev/kvm", err)
 		if !errors.Is(got, ErrNoKVM) || !errors.Is(got, err) ||
 			!strings.Contains(got.Error(), want) {
 			t.Errorf("%v: %v", err, got)
+		}
+	}
+}
+
+// TestAdmission: a group lets users in only if the device has one that may use it.
+func TestAdmission(t *testing.T) {
+	needs.Root(t)
+	const disk = 6 // in /etc/group of every Debian
+	for _, c := range []struct {
+		gid  int
+		mode os.FileMode
+		want string
+	}{
+		{disk, 0o660, "usermod -aG disk USER"}, {disk, 0o600, "chgrp kvm "},
+		{0, 0o660, "chgrp kvm "},
+	} {
+		device := filepath.Join(t.TempDir(), "kvm")
+		err := errors.Join(os.WriteFile(device, nil, 0o600), os.Chown(device, 0, c.gid),
+			os.Chmod(device, c.mode))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := openError(device, unix.EACCES); !strings.Contains(got.Error(), c.want) {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }
