@@ -120,6 +120,7 @@ var lattice = []room{
 	{"cmd/instarfs/status", "guest/show stats", "what a mount said, for people: not how it knew"},
 	{"cmd/instarfs/service", "", "what a service manager is told: not by whom"},
 	{"cmd/instarfs/process", "", "how a process ends: not what it did"},
+	{"cmd/instarfs/devices", "", "what the system has: not what for"},
 	{"cmd/instarfs/ending", "cmd/instarfs/process", "kinds of errors: not what is said of them"},
 	{"cmd/instarfs/misuse", "cmd/instarfs/ending cmd/instarfs/options guest/img guest/show",
 		"qemu-img's words for a command line: not what it asks for"},
@@ -128,11 +129,11 @@ var lattice = []room{
 			"vmm/kvm vmm/ledger vmm/session vmm/turns",
 		"what carries runs, and what they may use: not what is mapped"},
 	{"cmd/instarfs/mirror",
-		"cmd/instarfs/guests cmd/instarfs/memory fusefs fusefs/report fusefs/view " +
+		"cmd/instarfs/guests cmd/instarfs/memory fusefs fusefs/names fusefs/report fusefs/view " +
 			"guest/extent guest/img guest/show render stats vmm/chain vmm/files vmm/source",
 		"puts a tree onto an engine: not what a command line says of it"},
 	{"cmd/instarfs",
-		"fusefs cmd/instarfs/ending cmd/instarfs/guests cmd/instarfs/manual " +
+		"fusefs cmd/instarfs/devices cmd/instarfs/ending cmd/instarfs/guests cmd/instarfs/manual " +
 			"cmd/instarfs/logs cmd/instarfs/memory " +
 			"cmd/instarfs/mirror cmd/instarfs/misuse cmd/instarfs/options cmd/instarfs/service " +
 			"cmd/instarfs/process cmd/instarfs/progress cmd/instarfs/status " +

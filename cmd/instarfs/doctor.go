@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"instarfs/cmd/instarfs/devices"
 	"instarfs/cmd/instarfs/guests"
 	"instarfs/cmd/instarfs/options"
 	"instarfs/guest/img"
@@ -71,7 +70,7 @@ func runDoctor(ctx context.Context, e *env, warm bool) error {
 	findings = append(findings, finding{name: "fuse", err: e.checkFUSE()},
 		finding{name: "openat2", err: e.checkOpen()})
 	if !e.root {
-		findings = append(findings, finding{name: "fusermount3", err: findFusermount()})
+		findings = append(findings, finding{name: "fusermount3", err: devices.FindFusermount()})
 	}
 	failed := 0
 	for _, f := range findings {
@@ -154,30 +153,4 @@ func (e *env) testRun(ctx context.Context, o sharedOptions) error {
 			res.VirtualSize)
 	}
 	return nil
-}
-
-func findFusermount() error {
-	if _, err := exec.LookPath("fusermount3"); err != nil {
-		return errors.New("fusermount3, which mounts for users other than root, is not found: " +
-			"install the package fuse3")
-	}
-	return nil
-}
-
-// openDevice checks that a device can be opened, and words why not.
-func openDevice(name, missing, forbidden string) error {
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%s does not exist: %s", name, missing)
-	case errors.Is(err, syscall.EPERM):
-		return fmt.Errorf(
-			"%s is not allowed here: give it to the container (--device %s) or to the "+
-				"service (DeviceAllow=%s rw)", name, name, name)
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("no permission to open %s: %s", name, forbidden)
-	case err != nil:
-		return err
-	}
-	return f.Close()
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -9,6 +11,7 @@ import (
 	"instarfs/cmd/instarfs/mirror"
 	"instarfs/cmd/instarfs/options"
 	"instarfs/fusefs"
+	"instarfs/guest/img"
 )
 
 const mountHelp = `Show, at MOUNTPOINT, the tree of SOURCE with two files for every disk image in it: NAME.map.json and
@@ -45,6 +48,9 @@ func (o *mountOptions) rows() []options.Option {
 			Help: "list files that match this instead of known extensions"},
 		{Long: "exclude", Arg: "GLOB", Many: true, Set: options.Globs(&o.Exclude),
 			Help: "leave out files and directories that match this"},
+		{Long: "format-of", Arg: "GLOB=FMT", Many: true, Set: setFormatOf(&o.Formats),
+			Help: "the format of files that match this, whatever they hold: a raw disk, whose " +
+				"owner can make it look like anything, is never probed"},
 		{Long: "on-error", Arg: "HOW", Usual: "error",
 			Set: options.OneOf(&o.OnError, options.Word("error", fusefs.ShowError),
 				options.Word("hide", fusefs.HideError),
@@ -91,6 +97,23 @@ func (o *mountOptions) rows() []options.Option {
 		{Long: "debug", Set: options.Bool(&o.Debug), Help: "log every request of the kernel"},
 	}
 	return options.Record(append(own, o.sharedOptions.rows()...), o.Given)
+}
+
+// setFormatOf returns a set function that adds a GLOB=FORMAT.
+func setFormatOf(to *[]mirror.FormatOf) func(string) error {
+	return func(s string) error {
+		i := strings.LastIndexByte(s, '=')
+		format := img.ParseFormat(s[i+1:])
+		if i <= 0 || !format.Known() || format.IsPart() {
+			return errors.New("must be GLOB=FORMAT, with a format such as raw or qcow2")
+		}
+		var globs []string
+		if err := options.Globs(&globs)(s[:i]); err != nil {
+			return err
+		}
+		*to = append(*to, mirror.FormatOf{Glob: s[:i], Format: format})
+		return nil
+	}
 }
 
 func mountCommand(e *env) *cobra.Command {

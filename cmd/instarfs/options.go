@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"os/exec"
 	"strconv"
 
 	"instarfs/cmd/instarfs/guests"
@@ -30,12 +32,30 @@ var isolationChoices = []options.Choice[guests.Isolation]{
 	options.Word("process", guests.Process),
 }
 
+// setRelease returns a set function for a release of qemu-img, or for that of the installed one,
+// which is asked.
+func setRelease(to *img.Release) func(string) error {
+	return func(s string) error {
+		if s == "installed" {
+			out, err := exec.Command("qemu-img", "--version").Output()
+			if err != nil {
+				return fmt.Errorf("ask qemu-img --version: %w", err)
+			}
+			if _, err := fmt.Sscanf(string(out), "qemu-img version %s", &s); err != nil {
+				return errors.New("qemu-img --version tells no version")
+			}
+		}
+		return options.Release(to)(s)
+	}
+}
+
 // rows returns the rows of the options that set o. A row here is all that an option needs: it is
 // parsed, listed in the help of every command that shares it, and known to mount -o.
 func (o *sharedOptions) rows() []options.Option {
 	return []options.Option{
-		{Long: "qemu-version", Arg: "X.Y", Set: options.Release(&o.Release),
-			Help: "behave like this release of qemu-img, 5.1 or newer"},
+		{Long: "qemu-version", Arg: "X.Y", Set: setRelease(&o.Release),
+			Help: "behave like this release of qemu-img, 5.1 or newer, or like the one that is " +
+				"installed"},
 		{Short: 'U', Long: "force-share", Qemu: true, Set: options.Bool(&o.Access.ForceShare),
 			Help: "map images although somebody has them open for writing"},
 		{Long: "references", Arg: "WHICH", Usual: "beneath",

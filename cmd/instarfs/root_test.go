@@ -142,16 +142,3 @@ func (sizedEngine) Map(_ context.Context, name string, _ mapOptions) (*mapResult
 }
 
 func (sizedEngine) Close() error { return nil }
-
-func TestOpenDevice(t *testing.T) {
-	if err := openDevice("/nowhere/fuse", "load it", "join it"); err == nil ||
-		err.Error() != "/nowhere/fuse does not exist: load it" {
-		t.Error(err)
-	}
-	if err := openDevice(t.TempDir(), "", ""); err == nil {
-		t.Error("a directory is a device")
-	}
-	if err := openDevice("/dev/null", "", ""); err != nil {
-		t.Error(err)
-	}
-}

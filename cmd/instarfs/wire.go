@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/cmd/instarfs/devices"
 	"instarfs/cmd/instarfs/guests"
 	"instarfs/cmd/instarfs/logs"
 	"instarfs/cmd/instarfs/memory"
@@ -34,7 +35,7 @@ func wire() *env {
 		payload:      payload.Agent,
 		checkKVM:     guests.CheckKVM,
 		checkProcess: guests.CheckProcess,
-		checkFUSE:    checkFUSE,
+		checkFUSE:    devices.CheckFUSE,
 		checkOpen:    files.CheckOpenat2,
 		mayHold:      mountinfo.ServedByProgram,
 	}
@@ -121,9 +122,4 @@ func newMountOn(pool guests.Pool, shared guests.Allowance, o mountOptions) (moun
 	return mirror.Mount(o.Options, o.Release, mirror.Engine{
 		Pool: pool, Access: access, Limits: shared.Chain(o.CacheBytes), Done: done,
 	})
-}
-
-func checkFUSE() error {
-	return openDevice("/dev/fuse", "load the module (modprobe fuse)",
-		"its mode should be 0666 (udev rules of the package fuse3), or run as root")
 }

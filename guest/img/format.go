@@ -38,8 +38,8 @@ var formats = [Formats]struct {
 	// and only that other file may say that something has this format.
 	part bool
 }{
-	Raw:          {name: "raw", extensions: []string{"raw", "img"}},
-	Qcow2:        {name: "qcow2", extensions: []string{"qcow2"}},
+	Raw:          {name: "raw", extensions: []string{"raw", "img", "dd"}},
+	Qcow2:        {name: "qcow2", extensions: []string{"qcow2", "qcow2c"}},
 	Qcow:         {name: "qcow", extensions: []string{"qcow"}},
 	Qed:          {name: "qed", extensions: []string{"qed"}},
 	Vdi:          {name: "vdi", extensions: []string{"vdi"}},

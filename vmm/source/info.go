@@ -37,7 +37,7 @@ func (s *Source) info(
 		i.Generation = s.options.FileGeneration(st)
 		return i
 	}
-	known := s.engine.Known(ctx, s.options.Options, s.label(p), s.place(p), st)
+	known := s.engine.Known(ctx, s.mapping(p), s.label(p), s.place(p), st)
 	i.Generation, i.Alone = known.Generation, known.Alone
 	if !s.options.OwnTimes {
 		i.newest(st)

@@ -20,7 +20,7 @@ func (s *Source) Map(
 	ctx context.Context, who *files.Caller, p string,
 ) (*extent.Map, chain.Generation, error) {
 	open := func() (*image.File, error) { return s.openImage(ctx, who, p) }
-	r, g, err := s.engine.Map(ctx, s.label(p), s.options.Options, who, open)
+	r, g, err := s.engine.Map(ctx, s.label(p), s.mapping(p), who, open)
 	if err != nil {
 		return nil, g, err
 	}

@@ -23,9 +23,9 @@ import (
 	"instarfs/vmm/files"
 )
 
-// Source is a tree of images that are all mapped with the same options. Paths are slash separated
-// and relative to the tree. Everything is done with the rights of a Caller; nil is the user who
-// mounted. It is safe for concurrent use.
+// Source is a tree of images, which are mapped in the same way but for their formats. Paths are
+// slash separated and relative to the tree. Everything is done with the rights of a Caller; nil is
+// the user who mounted. It is safe for concurrent use.
 type Source struct {
 	tree    *files.Tree
 	engine  *chain.Engine
@@ -38,11 +38,23 @@ type Options struct {
 	chain.Options
 	Shared   bool // it is listed to others than the user who mounted
 	OwnTimes bool // an image has its own times, whatever lies under it
+	// FormatOf returns the name of the format of an image, by its path in the tree, or empty where
+	// its content decides. It may be nil.
+	FormatOf func(path string) string
 }
 
 // New returns the images of a tree, which e maps.
 func New(t *files.Tree, e *chain.Engine, o Options) *Source {
 	return &Source{tree: t, engine: e, host: e.Host(), options: o}
+}
+
+// mapping returns the options by which an image is mapped.
+func (s *Source) mapping(p string) chain.Options {
+	o := s.options.Options
+	if s.options.FormatOf != nil {
+		o.Format = s.options.FormatOf(p)
+	}
+	return o
 }
 
 func (s *Source) place(p string) files.Place { return files.Place{Tree: s.tree, Path: p} }

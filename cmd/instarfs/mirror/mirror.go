@@ -4,6 +4,7 @@ package mirror
 
 import (
 	"context"
+	"slices"
 	"syscall"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"instarfs/cmd/instarfs/guests"
 	"instarfs/cmd/instarfs/memory"
 	"instarfs/fusefs"
+	"instarfs/fusefs/names"
 	"instarfs/fusefs/view"
 	"instarfs/guest/extent"
 	"instarfs/guest/img"
@@ -26,8 +28,9 @@ import (
 type Options struct {
 	Source, Mountpoint string
 	Include, Exclude   []string // globs
-	AllowOther         bool     // let other users in, as far as the images allow
-	AllowRoot          bool     // let root in
+	Formats            []FormatOf
+	AllowOther         bool // let other users in, as far as the images allow
+	AllowRoot          bool // let root in
 	Override           fusefs.Override
 	FSName, Subtype    string // for mount(8), empty for the usual
 	OnError            fusefs.OnError
@@ -38,6 +41,23 @@ type Options struct {
 	Log                func(line string)
 	Version            string            // of the program
 	Given              map[string]string // the options that were given, for people to look at
+}
+
+// FormatOf fixes the format of the files that a glob of package names matches.
+type FormatOf struct {
+	Glob   string
+	Format img.Format
+}
+
+// formatOf returns the name of the format of an image, by its path below the source, or empty where
+// its content decides. Of several globs that match the last one counts.
+func (o *Options) formatOf(file string) string {
+	for _, f := range slices.Backward(o.Formats) {
+		if names.Match(f.Glob, file) {
+			return f.Format.String()
+		}
+	}
+	return ""
 }
 
 // Engine is what makes maps. Mount takes it over, also if it fails.
@@ -78,6 +98,7 @@ func Mount(o Options, release img.Release, e Engine) (*Mounted, error) {
 		Options:  chain.Options{Window: img.Whole, Release: release},
 		Shared:   o.AllowOther && !o.Override.Used(),
 		OwnTimes: o.OwnTimes,
+		FormatOf: o.formatOf,
 	})
 	state.pool, state.engine, state.images = e.Pool, engine, images
 	state.gauges()
@@ -111,6 +132,7 @@ func Mount(o Options, release img.Release, e Engine) (*Mounted, error) {
 		return nil, err
 	}
 	state.mounted.Store(m)
+	go tellUnmatched(o)
 	// The first reader should not have to wait for the guest's boot. If it fails, that reader is
 	// told why.
 	go func() { _ = e.Pool.Warm(context.Background()) }()
