@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"instarfs/needs"
 )
 
 // TestServiceManager: a mount tells its service manager when it is ready, that it is well, and when
@@ -110,4 +112,46 @@ func TestUnitFiles(t *testing.T) {
 // journalStream is a file in the words of JOURNAL_STREAM.
 func journalStream(st *syscall.Stat_t) string {
 	return strconv.FormatUint(st.Dev, 10) + ":" + strconv.FormatUint(st.Ino, 10)
+}
+
+// TestServiceRights: a mount with no other capabilities than those of its unit lets each user read
+// what he may, and ends well. What else the unit takes is for systemd itself to enforce.
+func TestServiceRights(t *testing.T) {
+	needs.Root(t)
+	unit, err := os.ReadFile("../../dist/systemd/instarfs@.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(unit), "\nCapabilityBoundingSet=")
+	line, _, ok := strings.Cut(rest, "\n")
+	if !ok || line == "" {
+		t.Fatal("the unit has no CapabilityBoundingSet")
+	}
+	left := "-all"
+	for _, name := range strings.Fields(line) {
+		left += ",+" + strings.ToLower(strings.TrimPrefix(name, "CAP_"))
+	}
+	source, dir := smallSource(t), t.TempDir()
+	openTo(t, source)
+	openTo(t, dir)
+	if err := os.Chown(filepath.Join(source, "a.qcow2"), ann, ann); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(source, "a.qcow2"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mount := child(realChild, "mount", "--allow-other", source, dir)
+	args := append([]string{"--bounding-set", left, "--inh-caps", "-all"}, mount.Args...)
+	bounded := exec.Command("setpriv", args...)
+	bounded.Env = mount.Env
+	s := serveBy(t, bounded, source, dir)
+	for who, may := range map[int]bool{ann: true, bob: false} {
+		_, err := as(who, "cat", s.path("a.qcow2.map.json")).Output()
+		if (err == nil) != may {
+			t.Errorf("%d reads the map: %v", who, err)
+		}
+	}
+	if code := s.end(syscall.SIGTERM); code != 0 || isMounted(t, dir) {
+		t.Errorf("status %d, still mounted: %v: %q", code, isMounted(t, dir), s.log())
+	}
 }
