@@ -49,7 +49,8 @@
 // second, by open at once. Directory listings are kept by the kernel (FOPEN_CACHE_DIR) until the
 // directory's mtime changes; a directory that changed within the last seconds is not kept, because
 // its next change may carry the same mtime. See usage.Habits for when a listing is read anew all
-// the same.
+// the same. A listing that depends on which images have maps (OnError) is never kept: an image gets
+// one without a change of its directory.
 //
 // # Failures
 //
