@@ -63,6 +63,7 @@ var backups = []struct{ program, pkg, begin, copy, restore string }{
 func TestBackups(t *testing.T) {
 	for _, b := range backups {
 		t.Run(b.program, func(t *testing.T) {
+			t.Parallel()
 			needs.Program(t, b.program, b.pkg)
 			source := chainSource(t)
 			s := serve(t, source, "--on-error=hide")
@@ -224,22 +225,26 @@ for d, _, files in os.walk(sys.argv[1]):
 // TestVanished: what is not shown although its name is that of an image is told, and a source that
 // was removed is not taken for an empty one.
 func TestVanished(t *testing.T) {
+	needs.Root(t) // who may make devices
 	source := filepath.Join(t.TempDir(), "source")
 	out := bash(t, `mkdir $S; cd $S; truncate -s 1M a.raw; ln -s /etc/passwd out.raw; ln -s nothing.raw dangling.raw
 		ln -s /etc/passwd notes; mknod dev.raw b 7 0`, "S="+source)
 	if out != "" {
-		t.Skip(out)
+		t.Fatal(out)
 	}
 	s := serve(t, source)
 	s.bash("ls $M; ls $M")
-	for _, name := range []string{"out.raw", "dangling.raw", "dev.raw"} {
-		n := 0
+	told := func(name string) (n int) {
 		for _, line := range s.log() {
 			if strings.Contains(line, name+" is not shown: it is a ") {
 				n++
 			}
 		}
-		if n != 1 {
+		return n
+	}
+	for _, name := range []string{"out.raw", "dangling.raw", "dev.raw"} {
+		await(t, name+" is told", func() bool { return told(name) > 0 })
+		if n := told(name); n != 1 {
 			t.Errorf("%s: said %d times: %q", name, n, s.log())
 		}
 	}

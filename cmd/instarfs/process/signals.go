@@ -7,6 +7,9 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // SignalError ends a command that a signal interrupted.
@@ -28,6 +31,7 @@ func (l *Leaving) UntilSignal(parent context.Context) context.Context {
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(signals, syscall.SIGHUP)
 	}
+	go heed()
 	go func() {
 		first := (<-signals).(syscall.Signal)
 		cancel(SignalError{first})
@@ -44,6 +48,21 @@ func (l *Leaving) UntilSignal(parent context.Context) context.Context {
 		}
 	}()
 	return ctx
+}
+
+// heedEvery is how long a signal may go unheeded.
+const heedEvery = time.Second
+
+// heed makes sure that a signal is seen. The kernel gives one that is for the process to any of its
+// threads, the first one preferred, and may choose one that waits, without being woken by a signal,
+// for a file system that does not answer (complete_signal in kernel/signal.c). A signal for a
+// thread of ours has that thread take those for the process as well. SIGURG means nothing to Go.
+func heed() {
+	for range time.Tick(heedEvery) {
+		runtime.LockOSThread()
+		_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGURG)
+		runtime.UnlockOSThread()
+	}
 }
 
 // maxDump is how much DumpOnSignal prints, bytes: a kilobyte for each of some thousand goroutines.
