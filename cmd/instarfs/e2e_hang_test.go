@@ -110,7 +110,7 @@ func TestSourceThatHangs(t *testing.T) {
 func TestCallTime(t *testing.T) {
 	source, stop, goOn := hangingSource(t)
 	dir := t.TempDir()
-	const callTime = time.Second
+	const callTime = 300 * time.Millisecond
 	s := serveBy(t, child(walkedChild, "mount", "--call-time", callTime.String(), source, dir),
 		source, dir)
 	stop()
