@@ -107,6 +107,24 @@ func (p *Pool) onThread(f func(*spawner)) {
 // which is when they have ended.
 func (p *Pool) thread() {
 	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// The namespaces of the first thread are those that /proc shows of the process. While this
+		// goroutine holds it, another one gets another thread.
+		locked := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			close(locked)
+			p.serve()
+		}()
+		<-locked
+		runtime.UnlockOSThread()
+		return
+	}
+	p.serve()
+}
+
+// serve is the work of a thread, which the caller has locked.
+func (p *Pool) serve() {
 	s := p.spawner
 	s.share()
 	for f := range p.work {
