@@ -190,7 +190,8 @@ func TestOnError(t *testing.T) {
 		await(t, "the image is listed", func() bool {
 			return strings.Contains(s.bash("ls $M"), "bad.qcow2.map.json")
 		})
-		s.bash(`printf 'QFI\373\0\0\0\003\377' >$S/bad.qcow2; truncate -s 4k $S/bad.qcow2; touch -d '10 minutes ago' $S/bad.qcow2`)
+		s.bash(`cd $S; printf 'QFI\373\0\0\0\003\377' >bad.qcow2; truncate -s 4k bad.qcow2
+			touch -d '10 minutes ago' bad.qcow2`)
 		s.remove()
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"os"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"instarfs/needs"
 )
 
@@ -125,9 +123,7 @@ func TestBackground(t *testing.T) {
 // TestOverride: what is shown of owners and modes is what an administrator says, and is what the
 // kernel goes by.
 func TestOverride(t *testing.T) {
-	if unix.Geteuid() != 0 {
-		t.Skip("only root can become others")
-	}
+	needs.Root(t) // who can become others
 	const asNobody = "setpriv --reuid=65534 --regid=65534 --clear-groups "
 	for options, want := range map[string]string{
 		"allow_other":                   "755 0 0\n600 0 0\n2\n0\n",

@@ -26,7 +26,8 @@ func chainTree(t *testing.T) string {
 	out := bash(t, `set -e; mkdir -p $S/sub $S/../outside; cd $S; qemu-io() { command qemu-io "$@" >/dev/null; }
 		qemu-img create -q -f qcow2 base.qcow2 4M; qemu-io -f qcow2 -c "write 0 1M" base.qcow2
 		qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 over.qcow2; qemu-io -f qcow2 -c "write 64k 64k" over.qcow2
-		qemu-img create -q -f qcow2 -b ../over.qcow2 -F qcow2 sub/top.qcow2; qemu-io -f qcow2 -c "write -z 2M 64k" sub/top.qcow2
+		qemu-img create -q -f qcow2 -b ../over.qcow2 -F qcow2 sub/top.qcow2
+		qemu-io -f qcow2 -c "write -z 2M 64k" sub/top.qcow2
 		qemu-img create -q -f qcow2 -o data_file=disk.data disk.qcow2 1M; qemu-io -f qcow2 -c "write 0 64k" disk.qcow2
 		echo secret >../outside/secret
 		qemu-img create -q -f qcow2 -u -b ../outside/secret -F raw out.qcow2 1M
@@ -227,14 +228,17 @@ func TestMountOpensNothingForbidden(t *testing.T) {
 func TestHundredOverlaysInGuests(t *testing.T) {
 	needs.Qemu(t)
 	source, dir := t.TempDir(), t.TempDir()
-	out := bash(t, `set -e; cd $S; qemu-img create -q -f qcow2 base.qcow2 64M; qemu-io -f qcow2 -c "write 0 1M" base.qcow2 >/dev/null
-		qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 0.qcow2; for i in $(seq 1 99); do cp 0.qcow2 $i.qcow2; done`, "S="+source)
+	out := bash(t, `set -e; cd $S; qemu-img create -q -f qcow2 base.qcow2 64M
+		qemu-io -f qcow2 -c "write 0 1M" base.qcow2 >/dev/null
+		qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 0.qcow2
+		for i in $(seq 1 99); do cp 0.qcow2 $i.qcow2; done`, "S="+source)
 	if out != "" {
 		t.Fatal(out)
 	}
 	c := mountCounted(t, source, dir)
 	read := func() string {
-		return bash(t, `cd $M && for i in $(seq 0 99); do cat $i.qcow2.map.json; done | grep -c '"depth": 1, "present": true'`, "M="+dir)
+		return bash(t, `cd $M && for i in $(seq 0 99); do cat $i.qcow2.map.json; done |
+			grep -c '"depth": 1, "present": true'`, "M="+dir)
 	}
 	expect := func(runs int64) {
 		t.Helper()

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 
+	"instarfs/needs"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -43,9 +45,7 @@ func withoutKill(cmd *exec.Cmd) {
 // TestEnvironments: wherever a host runs, its guests are confined as far as that lets them be,
 // and it says what is missing; or none can be started, and it says in one line why.
 func TestEnvironments(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can become others")
-	}
+	needs.Root(t) // who can become others
 	const (
 		served  = "served without: "
 		bare    = served + "user namespace, namespaces, empty root"

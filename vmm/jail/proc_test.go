@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"instarfs/needs"
 	"instarfs/vmm/jail/jailtest"
 	"instarfs/vmm/session"
 )
@@ -36,9 +37,7 @@ func (l level) String() string { return [...]string{"user namespace", "namespace
 // TestWhatTheKernelSays looks at a child from outside, by /proc: while it waits for its job, and
 // while it has one.
 func TestWhatTheKernelSays(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("who is not root may not look into a process that is not dumpable")
-	}
+	needs.Root(t) // who else may not look into a process that is not dumpable
 	for _, l := range levelsHere() {
 		for _, report := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%v, report %v", l, report), func(t *testing.T) {
