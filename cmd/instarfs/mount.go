@@ -24,7 +24,7 @@ or fusermount3 -u MOUNTPOINT unmount; a second SIGINT or SIGTERM leaves at once.
 detaches the mount and prints what the program was doing.
 
 Images are found by the extension of their names, or by --include. The map of any other regular file can be
-opened by its name all the same. NAME.map.err, which is not listed, says why a map could not be made.
+opened by its name all the same. NAME.map.err, which only --on-error report lists, says why a map could not be made.
 
 TIME is a number of seconds, or like 1m30s. What is limited is told in docs/limits.md.`
 
