@@ -64,7 +64,8 @@ var lattice = []room{
 	{"vmm", "guest/abi vmm/bug vmm/guestcache vmm/kvm vmm/ledger vmm/session vmm/space " +
 		"vmm/threads vmm/virtio",
 		"runs any program it is given: not the payload, not paths, not formats"},
-	{"vmm/jail", "guest/abi vmm/bug vmm/ledger vmm/session",
+	{"vmm/sealed", "", "a program is kept without knowing what it is for"},
+	{"vmm/jail", "guest/abi vmm/bug vmm/ledger vmm/sealed vmm/session",
 		"the second carrier: runs any program it is given, as vmm does"},
 	{"vmm/jail/jailtest", "guest/abi", "what a test and its hostile guest agree on"},
 	{"vmm/jail/jailtest/hostile", "guest/abi guest/process vmm/jail/jailtest",

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"instarfs/vmm/bug"
+	"instarfs/vmm/sealed"
 	"instarfs/vmm/session"
 )
 
@@ -57,7 +58,7 @@ func NewPool(o Options) (*Pool, error) {
 	if o.Host == nil {
 		o.Host = session.NewHost(session.Options{})
 	}
-	program, err := sealed(o.Program)
+	program, err := sealed.Program(o.Program)
 	if err != nil {
 		return nil, fmt.Errorf("process isolation: %w", err)
 	}

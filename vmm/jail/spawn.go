@@ -12,6 +12,7 @@ import (
 
 	"instarfs/guest/abi"
 	"instarfs/vmm/ledger"
+	"instarfs/vmm/sealed"
 )
 
 // handshakeLen is the size of the buffer for messages during a child's start, bytes.
@@ -157,7 +158,7 @@ func (s *spawner) start(lease *ledger.Lease) (*child, error) {
 	}
 	defer unix.Close(pipe[1])
 	argv := []string{"instarfs-guest", "confine"} // see guest/process, entry
-	pid, err := syscall.ForkExec(pathOf(s.program), argv, &syscall.ProcAttr{
+	pid, err := syscall.ForkExec(sealed.Path(s.program), argv, &syscall.ProcAttr{
 		Dir: "/", Env: environment,
 		Files: []uintptr{
 			channelFD: uintptr(guest), spareFD: uintptr(pipe[1]), logFD: uintptr(pipe[1]),
