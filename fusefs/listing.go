@@ -70,7 +70,7 @@ func (d *dir) items(ctx context.Context, who *Caller) ([]item, syscall.Errno) {
 		switch {
 		case e.Type == syscall.S_IFREG, e.Info.LinkType == syscall.S_IFREG,
 			!e.Known && e.Type != syscall.S_IFDIR:
-			if d.tree.names.Image(first.path) && d.fits(e.Name, first.path) {
+			if d.tree.names.Image(first.path, e.Info.Device) && d.fits(e.Name, first.path) {
 				for _, v := range view.Listed {
 					first.name, first.view = e.Name+v.String(), v
 					items = append(items, first)
@@ -89,7 +89,7 @@ func (d *dir) items(ctx context.Context, who *Caller) ([]item, syscall.Errno) {
 // tellHidden says, once, why a file that is taken for an image by its name is not shown.
 func (d *dir) tellHidden(name, why string) {
 	file := path.Join(d.path, name)
-	if d.tree.names.Image(file) {
+	if d.tree.names.Image(file, false) {
 		err := fmt.Errorf("%s is not shown: %s", file, why)
 		d.tree.log.Once(file, Generation{}, err.Error())
 		d.tree.outcome(file, 0, err)

@@ -29,6 +29,7 @@ type Info struct {
 	// type bits of what the owner of the link reaches by it, 0 if nothing.
 	Link     string
 	LinkType uint32
+	Device   bool // it is a block device, or a link to one: an image whatever its name
 	Alone    bool // no other file is under the image, for certain: who may read it may have its map
 }
 

@@ -80,33 +80,6 @@ func TestMapOfExtremeSizes(t *testing.T) {
 	}
 }
 
-// A block device is mapped like a file of its size, without holes.
-func TestMapOfBlockDevice(t *testing.T) {
-	if _, err := os.Stat("/dev/loop-control"); errors.Is(err, fs.ErrNotExist) {
-		return // a machine without such devices; the rest of the suite does not depend on them
-	}
-	o := newOracle(t)
-	file := filepath.Join(o.dir, "disk")
-	q := qcow2test.New(1<<20, 16)
-	q.Data(2, 3)
-	writeImage(t, file, q)
-	out, err := combined([]string{"losetup", "-f", "-r", "--show", file})
-	if err != nil {
-		t.Fatalf("losetup: %v: %s (the package mount is needed, and root)", err, out)
-	}
-	device := strings.TrimSpace(out)
-	defer func() {
-		if out, err := combined([]string{"losetup", "-d", device}); err != nil {
-			t.Errorf("losetup -d %s: %v: %s", device, err, out)
-		}
-	}()
-	real := realTool(t)
-	for _, args := range []string{"", "-f\x00raw\x00", "-s\x00100000\x00"} {
-		o.compareWith(t, real, args+"--output=json\x00"+device)
-		o.compareWith(t, real, args+device)
-	}
-}
-
 // removingRunner removes the file whose map it is about to make.
 type removingRunner struct {
 	guests.Pool

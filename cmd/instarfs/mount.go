@@ -46,6 +46,8 @@ func (o *mountOptions) rows() []options.Option {
 			Help: "let root in, whom the kernel keeps out of a user's mount"},
 		{Long: "include", Arg: "GLOB", Many: true, Set: options.Globs(&o.Include),
 			Help: "list files that match this instead of known extensions"},
+		{Long: "include-devices", Set: options.Bool(&o.Devices),
+			Help: "list block devices, whatever their names; a map of one is 2 s old at most"},
 		{Long: "exclude", Arg: "GLOB", Many: true, Set: options.Globs(&o.Exclude),
 			Help: "leave out files and directories that match this"},
 		{Long: "format-of", Arg: "GLOB=FMT", Many: true, Set: setFormatOf(&o.Formats),

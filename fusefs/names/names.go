@@ -25,11 +25,14 @@ func New(include, exclude []string) (*Names, error) {
 	return &Names{include: include, exclude: exclude}, nil
 }
 
-// Image reports whether the views of a regular file are listed. file is its path below the source.
-func (n *Names) Image(file string) bool {
+// Image reports whether the views of a regular file are listed, or of a device, which needs no
+// name for that. file is its path below the source.
+func (n *Names) Image(file string, device bool) bool {
 	switch {
 	case matchAny(n.exclude, file):
 		return false
+	case device:
+		return true
 	case len(n.include) > 0:
 		return matchAny(n.include, file)
 	}

@@ -25,14 +25,25 @@ func TestNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, file := range strings.Fields(c.shown) {
-			if !n.Image(file) {
+			if !n.Image(file, false) {
 				t.Errorf("include %q exclude %q: %s is not shown", c.include, c.exclude, file)
 			}
 		}
 		for _, file := range strings.Fields(c.hidden) {
-			if n.Image(file) {
+			if n.Image(file, false) {
 				t.Errorf("include %q exclude %q: %s is shown", c.include, c.exclude, file)
 			}
 		}
+	}
+}
+
+// TestDevices: a device needs no name, and is left out like a file.
+func TestDevices(t *testing.T) {
+	n, err := New([]string{"*.bin"}, []string{"loop*"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !n.Image("sda", true) || n.Image("sda", false) || n.Image("loop0", true) {
+		t.Error("sda must be shown if it is a device, loop0 never")
 	}
 }

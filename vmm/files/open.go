@@ -12,17 +12,20 @@ import (
 // ErrReplaced says that a path leads to a different file than before.
 var ErrReplaced = errors.New("another file has taken its place")
 
-// Open opens what f holds for reading, if it is a regular file, with the rights of u. It closes f.
-// Opening anything else may already do something, so the type is checked first.
+// Open opens what f holds for reading, if it is a regular file or has Device set, with the rights
+// of u. It closes f. Opening anything else may already do something, so the type is checked first.
 func (h *Host) Open(ctx context.Context, u *gate.User, f *File) (fd int, err error) {
 	drop := func(fd int) { unix.Close(fd) }
 	on := gate.On{Device: f.Dev, User: u, Release: f.Close}
-	return gate.Do(ctx, h.Gate, on, drop, func() (int, error) { return reopen(f.FD) })
+	return gate.Do(ctx, h.Gate, on, drop, func() (int, error) { return reopen(f.FD, f.Device) })
 }
 
-func reopen(path int) (int, error) {
-	if err := Regular(path); err != nil {
-		return -1, err
+// reopen opens what an O_PATH descriptor holds. device says that it is a block device, and meant.
+func reopen(path int, device bool) (int, error) {
+	if !device {
+		if err := Regular(path); err != nil {
+			return -1, err
+		}
 	}
 	return unix.Open(ProcFD(path), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 }
@@ -31,7 +34,7 @@ func reopen(path int) (int, error) {
 func (h *Host) Look(ctx context.Context, u *gate.User, f *File, look func(fd int) error) error {
 	on := gate.On{Device: f.Dev, User: u, Release: f.Close}
 	_, err := gate.Do(ctx, h.Gate, on, nil, func() (struct{}, error) {
-		fd, err := reopen(f.FD)
+		fd, err := reopen(f.FD, f.Device)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -42,8 +45,8 @@ func (h *Host) Look(ctx context.Context, u *gate.User, f *File, look func(fd int
 }
 
 // Read opens the regular file that p names for reading, with the rights of u, and passes it to
-// look. st describes the file that was found there before: for another one the error is
-// ErrReplaced. Links may lead anywhere.
+// look. st describes the file that was found there before, which may be a block device: for another
+// one the error is ErrReplaced. Links may lead anywhere.
 func (h *Host) Read(
 	ctx context.Context, u *gate.User, p Place, st *unix.Stat_t, look func(fd int) error,
 ) error {
@@ -70,7 +73,7 @@ func (p Place) read(u *gate.User, st *unix.Stat_t, look func(fd int) error) erro
 	if now.Dev != st.Dev || now.Ino != st.Ino {
 		return ErrReplaced
 	}
-	fd, err := reopen(path)
+	fd, err := reopen(path, st.Mode&unix.S_IFMT == unix.S_IFBLK)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,9 @@ func (f *File) Changed(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if now.st.Mode&unix.S_IFMT == unix.S_IFBLK {
+		now.st.Mtim = f.st.Mtim // it does not tell of changes, see files.AgeDevice
+	}
 	before, links := f.Identity(), f.st.Nlink
 	f.st, f.size = now.st, now.size
 	after := f.Identity()

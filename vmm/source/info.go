@@ -22,21 +22,24 @@ type Info struct {
 	Generation chain.Generation
 	Link       string // the target of a symbolic link that stays in the tree
 	LinkType   uint32 // the type bits of what the owner of the link reaches by it, 0 if nothing
+	Device     bool   // it is a block device, or a link to one
 	Alone      bool   // no other file is under this image, which is known once it was mapped
 }
 
-// info returns what a stat by who says of a regular file or directory.
+// info returns what a stat by who says of an image or directory.
 func (s *Source) info(
 	ctx context.Context, who *files.Caller, p string, st *unix.Stat_t, list []byte,
 ) Info {
 	i := Info{
-		Mode: files.Narrow(st.Mode, list), UID: st.Uid, GID: st.Gid,
+		Mode: files.Narrow(st.Mode&^unix.S_IFMT, list) | shownType(st.Mode),
+		UID:  st.Uid, GID: st.Gid,
 		MTime: time.Unix(st.Mtim.Unix()), CTime: time.Unix(st.Ctim.Unix()),
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		i.Generation = s.options.FileGeneration(st)
 		return i
 	}
+	i.Device = st.Mode&unix.S_IFMT == unix.S_IFBLK
 	known := s.engine.Known(ctx, s.mapping(p), s.label(p), s.place(p), st)
 	i.Generation, i.Alone = known.Generation, known.Alone
 	if !s.options.OwnTimes {

@@ -56,7 +56,8 @@ func (s *Source) linkTarget(
 	return s.host.Find(ctx, s.host.RightsOf(&f.Stat), s.place(p), roots, true)
 }
 
-// linkType returns the type of what the owner of a link and its reader reach in the tree by it.
+// linkType returns the type of what the owner of a link and its reader reach in the tree by it, 0
+// if that is nothing that is shown.
 func (s *Source) linkType(
 	ctx context.Context, reader *gate.User, p string, f *files.File,
 ) uint32 {
@@ -65,10 +66,13 @@ func (s *Source) linkType(
 		return 0
 	}
 	defer to.Close()
-	return to.Stat.Mode & unix.S_IFMT
+	if t := to.Stat.Mode & unix.S_IFMT; t == unix.S_IFDIR || s.admit(to) {
+		return t
+	}
+	return 0
 }
 
-// linkedImage finds the regular file in an allowed directory that a link leads to.
+// linkedImage finds the image in an allowed directory that a link leads to.
 func (s *Source) linkedImage(
 	ctx context.Context, reader *gate.User, p string, f *files.File,
 ) (*files.File, error) {
@@ -80,7 +84,7 @@ func (s *Source) linkedImage(
 	if err != nil {
 		return nil, unix.ENOENT
 	}
-	if to.Stat.Mode&unix.S_IFMT != unix.S_IFREG {
+	if !s.admit(to) {
 		to.Close()
 		return nil, unix.ENOENT
 	}

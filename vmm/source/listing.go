@@ -67,7 +67,7 @@ func (s *Source) ReadDir(ctx context.Context, who *files.Caller, dir string) ([]
 			list = append(list,
 				DirEntry{Name: e.name, Type: i.Mode & unix.S_IFMT, Known: true, Info: i})
 		} else {
-			list = append(list, DirEntry{Name: e.name, Type: e.mode})
+			list = append(list, DirEntry{Name: e.name, Type: shownType(e.mode)})
 		}
 	}
 	if ctx.Err() != nil {

@@ -47,7 +47,7 @@ func (s *Source) Check(
 	return s.engine.Check(ctx, who, s.label(p), g, look)
 }
 
-// openImage opens a regular file of the tree, on behalf of who.
+// openImage opens an image of the tree, on behalf of who.
 func (s *Source) openImage(
 	ctx context.Context, who *files.Caller, p string,
 ) (*image.File, error) {
@@ -62,7 +62,7 @@ func (s *Source) openImage(
 	return i, nil
 }
 
-// lookAt opens a regular file of the tree, on behalf of who, and passes it to look.
+// lookAt opens an image of the tree, on behalf of who, and passes it to look.
 func (s *Source) lookAt(
 	ctx context.Context, who *files.Caller, p string, look func(fd int) error,
 ) error {
@@ -73,7 +73,7 @@ func (s *Source) lookAt(
 	return s.host.Look(ctx, u, f, look)
 }
 
-// findImage finds a regular file of the tree, which must be opened with the rights of u, or which
+// findImage finds an image of the tree, which must be opened with the rights of u, or which
 // the caller may read. A link leads to a file in an allowed directory, if the owner of the link
 // could follow it: where a link to a file in the tree leads is for the reader of the mount to find
 // out.
@@ -92,6 +92,7 @@ func (s *Source) findImage(
 		}
 		err = s.engine.ReadAs(ctx, who, s.place(p), &f.Stat, nil)
 	} else {
+		s.admit(f) // what cannot be an image cannot be opened
 		u = who.User()
 		err = s.host.CheckUnknown(ctx, who, s.place(p), 0o444)
 	}

@@ -24,10 +24,10 @@ type name struct {
 }
 
 // aDevice says why a device is not shown.
-const aDevice = "it is a block device; instarfs map prints its map"
+const aDevice = "it is a block device; --include-devices lists it, and instarfs map prints its map"
 
 // names returns the names in the directory that f holds, in order, and their types: those of
-// regular files, directories and links, and those of block devices, which are hidden.
+// regular files, directories and links, and those of block devices, which may be hidden.
 func (s *Source) names(ctx context.Context, who *files.Caller, f *files.File) ([]name, error) {
 	held, err := f.Dup()
 	if err != nil {
@@ -56,8 +56,11 @@ func (s *Source) names(ctx context.Context, who *files.Caller, f *files.File) ([
 			case os.ModeSymlink:
 				entries = append(entries, name{name: e.Name(), mode: unix.S_IFLNK})
 			case os.ModeDevice:
-				entries = append(entries,
-					name{name: e.Name(), mode: unix.S_IFBLK, hidden: aDevice})
+				n := name{name: e.Name(), mode: unix.S_IFBLK, hidden: aDevice}
+				if s.options.Devices {
+					n.hidden = ""
+				}
+				entries = append(entries, n)
 			}
 		}
 		slices.SortFunc(entries, func(a, b name) int { return strings.Compare(a.name, b.name) })
@@ -89,6 +92,7 @@ func (s *Source) statFiles(ctx context.Context, f *files.File, names []name) ([]
 			}
 			n.known = err == nil
 			if n.known {
+				files.AgeDevice(&n.st)
 				n.list, err = files.ListedAt(held.FD, n.name, n.st.Mode)
 				n.known = err == nil
 			}

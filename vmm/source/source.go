@@ -38,6 +38,7 @@ type Options struct {
 	chain.Options
 	Shared   bool // it is listed to others than the user who mounted
 	OwnTimes bool // an image has its own times, whatever lies under it
+	Devices  bool // block devices are images too
 	// FormatOf returns the name of the format of an image, by its path in the tree, or empty where
 	// its content decides. It may be nil.
 	FormatOf func(path string) string
@@ -58,6 +59,20 @@ func (s *Source) mapping(p string) chain.Options {
 }
 
 func (s *Source) place(p string) files.Place { return files.Place{Tree: s.tree, Path: p} }
+
+// admit reports whether f can be an image, and lets it be opened as one.
+func (s *Source) admit(f *files.File) bool {
+	f.Device = s.options.Devices && f.Stat.Mode&unix.S_IFMT == unix.S_IFBLK
+	return f.Device || f.Stat.Mode&unix.S_IFMT == unix.S_IFREG
+}
+
+// shownType returns the type bits that a file of a mode is shown with: a device is a file.
+func shownType(mode uint32) uint32 {
+	if mode &= unix.S_IFMT; mode != unix.S_IFBLK {
+		return mode
+	}
+	return unix.S_IFREG
+}
 
 func (s *Source) label(p string) string { return s.tree.Label(p) }
 

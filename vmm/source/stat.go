@@ -10,8 +10,8 @@ import (
 	"instarfs/vmm/gate"
 )
 
-// Stat describes a regular file, a directory, or a symbolic link to something in the tree. It never
-// runs a guest. Everything else is unix.ENOENT.
+// Stat describes an image, a directory, or a symbolic link to something in the tree. It never runs
+// a guest. Everything else is unix.ENOENT.
 func (s *Source) Stat(ctx context.Context, who *files.Caller, p string) (Info, error) {
 	return s.stat(ctx, who, linkReader(who), p)
 }
@@ -25,10 +25,10 @@ func (s *Source) stat(
 		return Info{}, err
 	}
 	defer f.Close()
-	switch f.Stat.Mode & unix.S_IFMT {
-	case unix.S_IFLNK:
+	switch t := f.Stat.Mode & unix.S_IFMT; {
+	case t == unix.S_IFLNK:
 		return s.statLink(ctx, who, reader, p, f)
-	case unix.S_IFREG, unix.S_IFDIR:
+	case t == unix.S_IFDIR, s.admit(f):
 		return s.info(ctx, who, p, &f.Stat, f.List), nil
 	}
 	return Info{}, unix.ENOENT
@@ -45,11 +45,12 @@ func (s *Source) statLink(
 	}
 	st := &f.Stat
 	if link, ok := relink(s.tree, p, target); ok {
+		to := s.linkType(ctx, reader, p, f)
 		return Info{
 			Mode: st.Mode, UID: st.Uid, GID: st.Gid,
 			MTime: time.Unix(st.Mtim.Unix()), CTime: time.Unix(st.Ctim.Unix()),
 			Generation: s.options.LinkGeneration(st),
-			Link:       link, LinkType: s.linkType(ctx, reader, p, f),
+			Link:       link, LinkType: shownType(to), Device: to == unix.S_IFBLK,
 		}, nil
 	}
 	to, err := s.linkedImage(ctx, reader, p, f)

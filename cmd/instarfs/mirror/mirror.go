@@ -28,6 +28,7 @@ import (
 type Options struct {
 	Source, Mountpoint string
 	Include, Exclude   []string // globs
+	Devices            bool     // block devices are images
 	Formats            []FormatOf
 	AllowOther         bool // let other users in, as far as the images allow
 	AllowRoot          bool // let root in
@@ -98,6 +99,7 @@ func Mount(o Options, release img.Release, e Engine) (*Mounted, error) {
 		Options:  chain.Options{Window: img.Whole, Release: release},
 		Shared:   o.AllowOther && !o.Override.Used(),
 		OwnTimes: o.OwnTimes,
+		Devices:  o.Devices,
 		FormatOf: o.formatOf,
 	})
 	state.pool, state.engine, state.images = e.Pool, engine, images

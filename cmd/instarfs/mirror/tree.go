@@ -19,7 +19,7 @@ func info(i source.Info) fusefs.Info {
 	return fusefs.Info{
 		Mode: i.Mode, UID: i.UID, GID: i.GID, MTime: i.MTime, CTime: i.CTime,
 		Generation: fusefs.Generation(i.Generation),
-		Link:       i.Link, LinkType: i.LinkType, Alone: i.Alone,
+		Link:       i.Link, LinkType: i.LinkType, Device: i.Device, Alone: i.Alone,
 	}
 }
 
