@@ -33,10 +33,10 @@ func runMount(ctx context.Context, e *env, o mountOptions) error {
 		slices.ContainsFunc(append([]string{o.Source}, o.Access.AllowDirs...), e.mayHold) {
 		return process.ServeBehind(ctx, e.leave)
 	}
-	out := logs.NewOutput(e.stderr)
-	log := logs.New(out, o.Logs, e.journal)
+	out := logs.NewOutput(e.stderr, e.journal)
+	log := logs.New(out, o.Logs)
 	err := e.serve(ctx, o, out, log)
-	if err == nil || !o.Logs.JSON && !e.journal {
+	if err == nil || !o.Logs.JSON && !out.Priorities() {
 		return err
 	}
 	log.Error(show.Line(err.Error()))
@@ -86,7 +86,7 @@ func (e *env) serve(
 	point := show.Line(o.Mountpoint)
 	text := fmt.Sprintf("mounted %s at %s", show.Line(o.Source), point)
 	if o.Background {
-		out.Set(e.ready())
+		out.Set(e.ready(), true)
 		log.Info(text)
 	} else {
 		log.Info(text + "; stop with Ctrl-C or: fusermount3 -u " + point)

@@ -21,20 +21,18 @@ type Options struct {
 	Level slog.Level // and all that is more important
 }
 
-// New makes a log that writes to w. journal says that journald reads it: a line then begins with
-// its priority (sd-daemon(3)).
-func New(w *Output, o Options, journal bool) *slog.Logger {
+// New makes a log that writes to w.
+func New(w *Output, o Options) *slog.Logger {
 	if o.JSON {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: o.Level}))
 	}
-	return slog.New(&lines{to: w, level: o.Level, journal: journal})
+	return slog.New(&lines{to: w, level: o.Level})
 }
 
 // lines is a handler for messages without attributes.
 type lines struct {
-	level   slog.Level
-	journal bool
-	to      *Output
+	level slog.Level
+	to    *Output
 }
 
 // Enabled implements slog.Handler.
@@ -49,9 +47,9 @@ func (l *lines) WithGroup(string) slog.Handler { return l }
 // Handle implements slog.Handler. Only a panic has more than one line.
 func (l *lines) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder
-	prefix := "instarfs: "
+	priorities, prefix := l.to.Priorities(), "instarfs: "
 	for line := range strings.Lines(show.Lines(r.Message)) {
-		if l.journal {
+		if priorities {
 			fmt.Fprintf(&b, "<%d>", priority(r.Level))
 		}
 		b.WriteString(prefix + strings.TrimSuffix(line, "\n") + "\n")
@@ -76,18 +74,29 @@ func priority(level slog.Level) int {
 
 // Output is a writer that can be replaced by another one. It is safe for concurrent use.
 type Output struct {
-	mu sync.Mutex
-	to io.Writer
+	mu         sync.Mutex
+	to         io.Writer
+	priorities bool
 }
 
-// NewOutput returns an output that writes to w.
-func NewOutput(w io.Writer) *Output { return &Output{to: w} }
+// NewOutput returns an output that writes to w. priorities says that who reads it wants each line
+// to begin with its priority, as journald does (sd-daemon(3)).
+func NewOutput(w io.Writer, priorities bool) *Output {
+	return &Output{to: w, priorities: priorities}
+}
 
 // Set replaces the writer.
-func (o *Output) Set(w io.Writer) {
+func (o *Output) Set(w io.Writer, priorities bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.to = w
+	o.to, o.priorities = w, priorities
+}
+
+// Priorities reports whether lines begin with their priorities.
+func (o *Output) Priorities() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.priorities
 }
 
 // Write implements io.Writer.

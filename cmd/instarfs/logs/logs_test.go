@@ -27,7 +27,7 @@ func TestLines(t *testing.T) {
 			"<4>instarfs: no map\\x1b\n<3>instarfs: panic\n<3>goroutine 1\n"},
 	} {
 		var b strings.Builder
-		all(New(NewOutput(&b), test.options, test.journal))
+		all(New(NewOutput(&b, test.journal), test.options))
 		if b.String() != test.want {
 			t.Errorf("%+v: %q, want %q", test.options, b.String(), test.want)
 		}
@@ -36,7 +36,7 @@ func TestLines(t *testing.T) {
 
 func TestJSON(t *testing.T) {
 	var b strings.Builder
-	all(New(NewOutput(&b), Options{JSON: true, Level: slog.LevelWarn}, true))
+	all(New(NewOutput(&b, true), Options{JSON: true, Level: slog.LevelWarn}))
 	var got []string
 	for d := json.NewDecoder(strings.NewReader(b.String())); d.More(); {
 		var line struct{ Time, Level, Msg string }
@@ -55,10 +55,10 @@ func TestJSON(t *testing.T) {
 
 func TestOutput(t *testing.T) {
 	var first, second strings.Builder
-	out := NewOutput(&first)
-	log := New(out, Options{}, false)
+	out := NewOutput(&first, false)
+	log := New(out, Options{})
 	log.Info("one")
-	out.Set(&second)
+	out.Set(&second, false)
 	log.Info("two")
 	if first.String() != "instarfs: one\n" || second.String() != "instarfs: two\n" {
 		t.Errorf("%q, %q", first.String(), second.String())

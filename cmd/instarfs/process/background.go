@@ -61,7 +61,8 @@ func Background(ctx context.Context) error {
 func (l *Leaving) Detached() bool { return l.detached }
 
 // Ready tells the process that called Background that this one is ready, and lets go of all that it
-// has from that one. The result is where a log goes from then on.
+// has from that one. The result is where a log goes from then on, whose lines may begin with
+// priorities as of sd-daemon(3).
 func (l *Leaving) Ready() io.Writer {
 	ready := os.NewFile(readyFD, "ready")
 	log, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_INFO, "instarfs")
@@ -80,7 +81,17 @@ type systemLog struct{ to *syslog.Writer }
 
 func (s systemLog) Write(lines []byte) (int, error) {
 	for line := range strings.Lines(string(lines)) {
-		_ = s.to.Info(strings.TrimPrefix(strings.TrimSuffix(line, "\n"), "instarfs: "))
+		line = strings.TrimSuffix(line, "\n")
+		write := s.to.Info
+		for prefix, w := range map[string]func(string) error{
+			"<3>": s.to.Err, "<4>": s.to.Warning, "<6>": s.to.Info, "<7>": s.to.Debug,
+		} {
+			if text, ok := strings.CutPrefix(line, prefix); ok {
+				line, write = text, w
+				break
+			}
+		}
+		_ = write(strings.TrimPrefix(line, "instarfs: "))
 	}
 	return len(lines), nil
 }
