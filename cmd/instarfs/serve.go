@@ -70,6 +70,7 @@ func (e *env) serve(
 	var notes []string
 	o.Note = func(line string) { notes = append(notes, line) }
 	o.Access.warn(o.Log)
+	process.TryChildren()
 	m, err := e.newMount(o)
 	if err != nil {
 		return err

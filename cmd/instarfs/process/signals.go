@@ -65,6 +65,16 @@ func heed() {
 	}
 }
 
+// TryChildren has package os try now what it tries before its first child: a child that shares the
+// memory and the signal handlers of this process (os.checkPidfd). A service manager that ends a
+// service sends a signal to each of its processes. If that includes this child, the handler runs
+// twice, which looks like a second signal. So it must not be at the end, when fusermount3 is run.
+func TryChildren() {
+	if p, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = p.Release()
+	}
+}
+
 // maxDump is how much DumpOnSignal prints, bytes: a kilobyte for each of some thousand goroutines.
 const maxDump = 16 << 20
 
