@@ -16,7 +16,7 @@ GUESTOPT := -trimpath -buildvcs=false -ldflags='-s -w -buildid= -E instarfs/gues
 # The first code of the host program, where it has one of its own: cmd/instarfs/addresses.go.
 ENTRY_amd64 := -E main.entry
 
-.PHONY: deb check-deb all help guest host manual demo test check check-kvm-amd check-arm64 bench fuzz soak install uninstall clean deps
+.PHONY: deb check-deb check-systemd all help guest host manual demo test check check-kvm-amd check-arm64 bench fuzz soak install uninstall clean deps
 
 all: guest host ## build the map guest, then instarfs, into bin/ (the default)
 
@@ -76,6 +76,9 @@ deb: all manual ## build the Debian package, its SHA-256 sum and its SBOM, in bi
 
 check-deb: deb ## install, use, upgrade, remove and purge the package in a fresh Debian without Go (root)
 	@./.ci/check-deb
+
+check-systemd: deb ## boot a fresh Debian with the package: the service, its restrictions, a line of fstab, a mount unit (root)
+	@./.ci/check-systemd
 
 clean: ## remove what was built
 	rm -rf bin $(GUEST)
