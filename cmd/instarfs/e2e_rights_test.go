@@ -56,17 +56,23 @@ func rightsTree(t *testing.T) string {
 		disk root/base.qcow2; chmod 600 root/base.qcow2; disk root/open.qcow2; chmod 644 root/open.qcow2
 		truncate -s 1M root/secret.raw; chmod 600 root/secret.raw
 		overlay base.qcow2 root/over.qcow2; chmod 644 root/over.qcow2
-		overlay ../bob/gone.qcow2 root/lost.qcow2; overlay ../bob/disk.qcow2 root/hidden.qcow2; chmod 644 root/lost.qcow2 root/hidden.qcow2
+		overlay ../bob/gone.qcow2 root/lost.qcow2; overlay ../bob/disk.qcow2 root/hidden.qcow2
+		chmod 644 root/lost.qcow2 root/hidden.qcow2
 		disk list/l.qcow2; chmod 600 list/l.qcow2; setfacl -m u:$CAT:r,g::-,m::r list/l.qcow2; chgrp $ANN list/l.qcow2
 		disk list/d.qcow2; chmod 644 list/d.qcow2; setfacl -m u:$ANN:- list/d.qcow2
-		mkdir list/dir; disk list/dir/x.qcow2; chmod 644 list/dir/x.qcow2; chmod 750 list/dir; setfacl -m u:$CAT:x list/dir
-		disk team/t.qcow2; chmod 640 team/t.qcow2; chgrp $TEAM team/t.qcow2; disk team/not.qcow2; chmod 604 team/not.qcow2; chgrp $TEAM team/not.qcow2
-		disk ann/broken.qcow2; printf '\200\0\0\0\0\4\2\1' | dd of=ann/broken.qcow2 bs=1 seek=196608 conv=notrunc status=none
-		qemu-img create -q -u -f qcow2 -b broken.qcow2 -F qcow2 ann/broken-base.qcow2 1M; chmod 644 ann/broken.qcow2 ann/broken-base.qcow2
+		mkdir list/dir; disk list/dir/x.qcow2; chmod 644 list/dir/x.qcow2
+		chmod 750 list/dir; setfacl -m u:$CAT:x list/dir
+		disk team/t.qcow2; chmod 640 team/t.qcow2; chgrp $TEAM team/t.qcow2
+		disk team/not.qcow2; chmod 604 team/not.qcow2; chgrp $TEAM team/not.qcow2
+		disk ann/broken.qcow2
+		printf '\200\0\0\0\0\4\2\1' | dd of=ann/broken.qcow2 bs=1 seek=196608 conv=notrunc status=none
+		qemu-img create -q -u -f qcow2 -b broken.qcow2 -F qcow2 ann/broken-base.qcow2 1M
+		chmod 644 ann/broken.qcow2 ann/broken-base.qcow2
 		cd ann; overlay ../root/base.qcow2 o1.qcow2; overlay ../root/secret.raw o2.qcow2 raw; overlay ../bob/disk.qcow2 o3.qcow2
 		overlay ../bob/nothing.qcow2 o4.qcow2; overlay ../root/open.qcow2 o5.qcow2; overlay ../root/over.qcow2 o6.qcow2
 		overlay ../team/t.qcow2 o7.qcow2
-		ln -s ../bob/disk.qcow2 l.qcow2; ln -s ../bob/pub d; ln -s ../bob/nothing.qcow2 n.qcow2; ln -s ../root/open.qcow2 r.qcow2; ln -s ../root dir
+		ln -s ../bob/disk.qcow2 l.qcow2; ln -s ../bob/pub d; ln -s ../bob/nothing.qcow2 n.qcow2
+		ln -s ../root/open.qcow2 r.qcow2; ln -s ../root dir
 		ln -s $S/root/open.qcow2 abs.qcow2
 		printf '# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType="monolithicFlat"\nRW 2048 FLAT "../root/secret.raw" 0\n' >v.vmdk
 		qemu-img create -q -f qcow2 -o data_file=ext.raw,data_file_raw=on e.qcow2 1M; chown 0:0 ext.raw; chmod 600 ext.raw
