@@ -29,7 +29,7 @@ func (f *File) Close() { unix.Close(f.FD) }
 // Dup returns the file, without its Stat, with a descriptor of its own.
 func (f *File) Dup() (*File, error) {
 	fd, err := unix.FcntlInt(uintptr(f.FD), unix.F_DUPFD_CLOEXEC, 0)
-	return &File{FD: fd, Dev: f.Dev, Device: f.Device}, err
+	return &File{FD: fd, Dev: f.Dev}, err
 }
 
 func dropFile(f *File) {
