@@ -68,16 +68,21 @@ func rightsTree(t *testing.T) string {
 		printf '\200\0\0\0\0\4\2\1' | dd of=ann/broken.qcow2 bs=1 seek=196608 conv=notrunc status=none
 		qemu-img create -q -u -f qcow2 -b broken.qcow2 -F qcow2 ann/broken-base.qcow2 1M
 		chmod 644 ann/broken.qcow2 ann/broken-base.qcow2
-		cd ann; overlay ../root/base.qcow2 o1.qcow2; overlay ../root/secret.raw o2.qcow2 raw; overlay ../bob/disk.qcow2 o3.qcow2
+		cd ann; overlay ../root/base.qcow2 o1.qcow2; overlay ../root/secret.raw o2.qcow2 raw
+		overlay ../bob/disk.qcow2 o3.qcow2
 		overlay ../bob/nothing.qcow2 o4.qcow2; overlay ../root/open.qcow2 o5.qcow2; overlay ../root/over.qcow2 o6.qcow2
 		overlay ../team/t.qcow2 o7.qcow2
 		ln -s ../bob/disk.qcow2 l.qcow2; ln -s ../bob/pub d; ln -s ../bob/nothing.qcow2 n.qcow2
 		ln -s ../root/open.qcow2 r.qcow2; ln -s ../root dir
 		ln -s $S/root/open.qcow2 abs.qcow2
-		printf '# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType="monolithicFlat"\nRW 2048 FLAT "../root/secret.raw" 0\n' >v.vmdk
-		qemu-img create -q -f qcow2 -o data_file=ext.raw,data_file_raw=on e.qcow2 1M; chown 0:0 ext.raw; chmod 600 ext.raw
-		chmod 644 o*.qcow2 v.vmdk e.qcow2; chown -hR $ANN:$ANN . ; chown 0:0 ext.raw; cd ..; chown -R $BOB:$BOB bob; chmod 700 bob; chmod 755 bob/pub
-		`, "S="+source, fmt.Sprintf("ANN=%d", ann), fmt.Sprintf("BOB=%d", bob), fmt.Sprintf("CAT=%d", cat), fmt.Sprintf("TEAM=%d", team))
+		printf '# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType="monolithicFlat"\n' >v.vmdk
+		printf 'RW 2048 FLAT "../root/secret.raw" 0\n' >>v.vmdk
+		qemu-img create -q -f qcow2 -o data_file=ext.raw,data_file_raw=on e.qcow2 1M
+		chown 0:0 ext.raw; chmod 600 ext.raw
+		chmod 644 o*.qcow2 v.vmdk e.qcow2; chown -hR $ANN:$ANN . ; chown 0:0 ext.raw
+		cd ..; chown -R $BOB:$BOB bob; chmod 700 bob; chmod 755 bob/pub
+		`, "S="+source, fmt.Sprintf("ANN=%d", ann), fmt.Sprintf("BOB=%d", bob),
+		fmt.Sprintf("CAT=%d", cat), fmt.Sprintf("TEAM=%d", team))
 	if out != "" {
 		t.Fatal(out)
 	}
@@ -204,9 +209,12 @@ func TestMessagesQuoteNothingSecret(t *testing.T) {
 	openTo(t, source)
 	openTo(t, dir)
 	key := "-----BEGIN PRIVATE KEY-----\n" + strings.Repeat("hunter2hunter2hu", 64)
-	out := bash(t, `set -e; cd $S; mkdir ann root; printf %s "$KEY" >root/key; printf 'createType="monolithicFlat"\nRW hunter2 is secret\n' >root/notes; chmod 600 root/*
+	out := bash(t, `set -e; cd $S; mkdir ann root; printf %s "$KEY" >root/key
+		printf 'createType="monolithicFlat"\nRW hunter2 is secret\n' >root/notes
+		chmod 600 root/*
 		for f in vdi cloop vmdk vpc qed parallels dmg bochs vhdx luks; do for n in key notes; do
-			qemu-img create -q -u -f qcow2 -b ../root/$n -F $f ann/$f-$n.qcow2 1G; qemu-img create -q -u -f qcow2 -b ../root/$n -F $f root/$f-$n.qcow2 1G; done; done
+			qemu-img create -q -u -f qcow2 -b ../root/$n -F $f ann/$f-$n.qcow2 1G
+			qemu-img create -q -u -f qcow2 -b ../root/$n -F $f root/$f-$n.qcow2 1G; done; done
 		chmod 644 root/*.qcow2; chown -R $ANN:$ANN ann`, "S="+source, "KEY="+key, fmt.Sprintf("ANN=%d", ann))
 	if out != "" {
 		t.Fatal(out)
@@ -217,7 +225,8 @@ func TestMessagesQuoteNothingSecret(t *testing.T) {
 			dir)
 		read := func(uid int) string {
 			out, _ := as(uid, "bash", "-c",
-				`cd "$1"; for i in {ann,root}/*-{key,notes}.qcow2; do echo "$i: $(cat "$2/$i.map.err" 2>&1)"; done`, "bash", source, dir).CombinedOutput()
+				`cd "$1"; for i in {ann,root}/*-{key,notes}.qcow2; do echo "$i: $(cat "$2/$i.map.err" 2>&1)"; done`,
+				"bash", source, dir).CombinedOutput()
 			return string(out)
 		}
 		if all := read(0); !strings.Contains(all, "hunter2") && !strings.Contains(all, "0x") {
